@@ -1,0 +1,1 @@
+"""PruneViz: see a CNN's filters, decide which to remove, watch what that costs and gains."""

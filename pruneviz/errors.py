@@ -1,0 +1,54 @@
+"""What a user can do wrong, each with its remedy.
+
+Every message states the rule, the value received and what to do instead. All of them derive from
+`PruneVizError`, so one `except` suffices; each also derives from the built-in exception that a
+Python user would expect (`ValueError`, `KeyError`, ...).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class PruneVizError(Exception):
+    """Base of every error that PruneViz raises on purpose; its text is fit for a screen."""
+
+
+class UnknownNameError(PruneVizError, ValueError):
+    """A name that is not among the choices; the message lists them."""
+
+    def __init__(self, kind: str, name: object, choices: Iterable[str]) -> None:
+        names = sorted(choices)
+        close = get_close_matches(str(name), names, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        listed = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
+        super().__init__(f"Unknown {kind} '{name}'.{hint} Choose one of: {listed or 'none'}.")
+
+
+class InvalidValueError(PruneVizError, ValueError):
+    """A value outside its range or of the wrong kind."""
+
+
+class TraceError(PruneVizError):
+    """A model whose channels cannot be followed at all (no CNN, or it does not run)."""
+
+
+class PlanError(PruneVizError, ValueError):
+    """A plan that would break the network, or that belongs to another one."""
+
+
+class WeightsError(PruneVizError, ValueError):
+    """A weights file that is unreadable, unsafe, or does not fit the architecture."""
+
+
+class DataError(PruneVizError, ValueError):
+    """A data set that cannot be read or says too little."""
+
+
+class OfflineError(PruneVizError, ConnectionError):
+    """Something had to be downloaded and could not be; names what works offline."""
+
+
+class StorageError(PruneVizError, OSError):
+    """The folder for records and results cannot be written, or the disk is full."""
