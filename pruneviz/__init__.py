@@ -1,1 +1,103 @@
-"""PruneViz: see a CNN's filters, decide which to remove, watch what that costs and gains."""
+"""PruneViz: see a CNN's filters, decide which to remove, watch what that costs and gains.
+
+The public names below are loaded when they are first used, so that `import pruneviz` is quick and
+`pruneviz --help`, stored results and the figures work without loading torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from pruneviz import errors
+
+if TYPE_CHECKING:
+    from pruneviz.catalog import datasets, load_dataset, load_model, models
+    from pruneviz.channels import ChannelGraph, trace
+    from pruneviz.cost import Cost, cost
+    from pruneviz.criteria import Ranking, rank
+    from pruneviz.plan import Plan, threshold
+    from pruneviz.sensitivity import Sensitivity, sensitivity
+    from pruneviz.strategies import run_strategy
+    from pruneviz.surgery import mask, prune
+    from pruneviz.training import Evaluation, evaluate, fine_tune
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "models": "catalog",
+    "datasets": "catalog",
+    "load_model": "catalog",
+    "load_dataset": "catalog",
+    "trace": "channels",
+    "ChannelGraph": "channels",
+    "Plan": "plan",
+    "threshold": "plan",
+    "cost": "cost",
+    "Cost": "cost",
+    "mask": "surgery",
+    "prune": "surgery",
+    "rank": "criteria",
+    "Ranking": "criteria",
+    "evaluate": "training",
+    "Evaluation": "training",
+    "fine_tune": "training",
+    "sensitivity": "sensitivity",
+    "Sensitivity": "sensitivity",
+    "run_strategy": "strategies",
+}
+
+__all__ = [  # noqa: RUF022 - in the order in which one meets them
+    "models",
+    "datasets",
+    "load_dataset",
+    "load_model",
+    "trace",
+    "ChannelGraph",
+    "rank",
+    "Ranking",
+    "Plan",
+    "threshold",
+    "cost",
+    "Cost",
+    "mask",
+    "prune",
+    "evaluate",
+    "Evaluation",
+    "sensitivity",
+    "Sensitivity",
+    "fine_tune",
+    "run_strategy",
+    "errors",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'pruneviz' has no attribute '{name}'")
+    value = getattr(import_module(f"pruneviz.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """Keeps `pruneviz.cost` and `pruneviz.sensitivity` the functions.
+
+    Importing a submodule binds it on its package; where a public function has the same name, the
+    function is bound instead. (`from pruneviz.cost import ...` reaches the module all the same.)
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if isinstance(value, ModuleType) and _HOME.get(name) == name:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

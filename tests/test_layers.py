@@ -1,0 +1,164 @@
+"""The house's rules: imports point one way, heavy libraries have owners, torch stays outside."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# What each part may import of the others. `errors` is for all; a part may import itself.
+CORE = ("channels", "plan", "cost", "surgery", "replay")
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "errors": (),
+    "channels": (),
+    "plan": ("channels",),
+    "cost": ("channels", "plan"),
+    "surgery": ("channels", "plan", "cost"),
+    "replay": ("channels", "plan", "cost", "surgery"),
+    "data": ("catalog",),
+    "catalog": ("data",),
+    "figures": ("channels", "plan", "cost"),  # in type annotations alone; see below
+    "criteria": (*CORE, "data", "figures"),
+    "training": (*CORE, "data", "catalog", "figures"),
+    "latency": (*CORE, "training", "data", "figures"),
+    "sensitivity": (*CORE, "criteria", "training", "data", "figures", "latency"),
+    "strategies": (*CORE, "criteria", "training", "sensitivity", "data", "catalog", "figures"),
+    "explain": (*CORE, "criteria", "training", "data", "figures"),
+}
+ALLOWED["export"] = (*ALLOWED["strategies"], "strategies", "explain", "latency")
+ALLOWED["jobs"] = (*ALLOWED["export"], "export")
+ALLOWED["lab"] = (*ALLOWED["jobs"], "jobs")
+ALLOWED["ui"] = (*ALLOWED["lab"], "lab")
+ALLOWED["cli"] = ("jobs", "lab", "strategies", "catalog")
+# The package's front door names everything, loads nothing.
+FREE = {"__init__", "__main__"}
+
+OWNERS = {
+    "streamlit": {"ui", "cli", "app", "pages"},
+    "captum": {"criteria", "explain"},
+    "sqlalchemy": {"jobs"},
+    "onnx": {"export"},
+    "onnxruntime": {"export"},
+    "onnxscript": {"export"},
+    "pymoo": {"strategies"},
+}
+TORCH_FREE = [
+    "pruneviz",
+    "pruneviz.errors",
+    "pruneviz.cli",
+    "pruneviz.plan",
+    "pruneviz.cost",
+    "pruneviz.figures",
+    "pruneviz.ui.workspace",
+]
+
+
+def part_of(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    if relative.parts[0] != "pruneviz":
+        return relative.parts[0].removesuffix(".py")
+    return relative.parts[1].removesuffix(".py")
+
+
+def sources() -> list[Path]:
+    found = [ROOT / "app.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "pruneviz").rglob("*.py")]
+    return sorted(found)
+
+
+def imports(path: Path, *, type_checking: bool) -> set[str]:
+    """Return the absolute names that a file imports, those under `if TYPE_CHECKING` on request."""
+    tree = ast.parse(path.read_text())
+    hidden: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            hidden.update(child for part in node.body for child in ast.walk(part))
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if node in hidden and not type_checking:
+            continue
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            names.add(node.module or "")
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def parts_imported(path: Path) -> set[str]:
+    found = set()
+    for name in imports(path, type_checking=False):
+        pieces = name.split(".")
+        if pieces[0] == "pruneviz" and len(pieces) > 1:
+            candidate = ROOT / "pruneviz" / pieces[1]
+            if candidate.is_dir() or candidate.with_suffix(".py").exists():
+                found.add(pieces[1])
+    return found
+
+
+def test_every_part_is_known() -> None:
+    parts = {part_of(p) for p in (ROOT / "pruneviz").rglob("*.py")} - FREE
+    assert parts <= set(ALLOWED), f"say in ALLOWED what {parts - set(ALLOWED)} may import"
+
+
+def test_arrows_point_one_way() -> None:
+    wrong = []
+    for path in sources():
+        part = part_of(path)
+        if part in FREE or part in {"app", "pages"}:
+            continue
+        allowed = {part, "errors", *ALLOWED.get(part, ())}
+        wrong += [
+            f"{path.relative_to(ROOT)} imports pruneviz.{other}"
+            for other in sorted(parts_imported(path) - allowed)
+        ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_allowed_arrows_have_no_cycle() -> None:
+    beside = {frozenset(("data", "catalog"))}
+    for part, targets in ALLOWED.items():
+        for target in targets:
+            if frozenset((part, target)) not in beside:
+                assert part not in ALLOWED[target], f"{part} and {target} import each other"
+
+
+@pytest.mark.parametrize("library", sorted(OWNERS))
+def test_libraries_have_owners(library: str) -> None:
+    users = {
+        part_of(path)
+        for path in sources()
+        if any(n.split(".")[0] == library for n in imports(path, type_checking=True))
+    }
+    assert users <= OWNERS[library]
+
+
+def test_figures_know_no_screen_and_no_torch() -> None:
+    for path in (ROOT / "pruneviz" / "figures").rglob("*.py"):
+        roots = {n.split(".")[0] for n in imports(path, type_checking=False)}
+        assert not roots & {"torch", "streamlit", "sqlalchemy"}, path
+
+
+@pytest.mark.parametrize("module", TORCH_FREE)
+def test_imports_without_torch(module: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        pytest.fail(f"{module} is missing")
+    code = f"import sys, {module}; print(sorted({{'torch', 'streamlit'}} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert out.stdout.strip() == "[]", out.stderr
+
+
+def test_public_names_exist_and_functions_win_over_modules() -> None:
+    code = (
+        "import pruneviz.cost, pruneviz.sensitivity, pruneviz as pv\n"
+        "missing = [n for n in pv.__all__ if not hasattr(pv, n)]\n"
+        "print(missing, callable(pv.cost), callable(pv.sensitivity))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert out.stdout.strip() == "[] True True", out.stderr
