@@ -1,0 +1,59 @@
+"""Which classes pay for the pruning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from pruneviz.figures import style
+
+
+@dataclass(frozen=True)
+class ClassesInfo:
+    """Accuracy by class of the unpruned and of the pruned network."""
+
+    classes: tuple[str, ...]
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    counts: tuple[int, ...] = ()
+
+
+def classes_figure(info: ClassesInfo, *, dark: bool = False, height: int | None = None) -> Any:
+    """Draw a line a class from its accuracy before to its accuracy after, worst loss on top."""
+    order = sorted(range(len(info.classes)), key=lambda i: info.before[i] - info.after[i])
+    names = [info.classes[i] for i in order]
+    counts = [info.counts[i] if info.counts else 0 for i in order]
+    figure = style.new_figure(dark, height or max(220, 90 + 22 * len(names)))
+    for i, name in zip(order, names, strict=True):
+        figure.add_trace(
+            go.Scatter(
+                x=[info.before[i], info.after[i]],
+                y=[name, name],
+                mode="lines",
+                line={"color": style.GREY, "width": 2},
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        )
+    for label, values, colour, symbol in (
+        ("before", info.before, style.GREY, "circle-open"),
+        ("after", info.after, style.kept_colour(dark), "circle"),
+    ):
+        figure.add_trace(
+            go.Scatter(
+                x=[values[i] for i in order],
+                y=names,
+                mode="markers",
+                name=label,
+                marker={"color": colour, "symbol": symbol, "size": 10},
+                customdata=[[c] for c in counts],
+                hovertemplate=f"<b>%{{y}}</b><br>{label} %{{x:.1%}}"
+                + ("<br>%{customdata[0]} images" if info.counts else "")
+                + "<extra></extra>",
+            )
+        )
+    figure.update_xaxes(title_text="accuracy in the class", tickformat=".0%", range=[-0.02, 1.02])
+    figure.update_yaxes(type="category")
+    return figure

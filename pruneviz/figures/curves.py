@@ -1,0 +1,172 @@
+"""How accuracy falls as one group of filters after another is pruned alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from pruneviz.figures import style
+from pruneviz.figures.stats import wilson
+
+
+@dataclass(frozen=True)
+class SensitivityPoint:
+    """One measured pruning of one group."""
+
+    group: str
+    ratio: float
+    removed: int
+    width: int
+    accuracy: float
+    images: int
+    macs_saved: float
+    """Fraction of the network's MACs that this pruning saves."""
+
+
+@dataclass(frozen=True)
+class SensitivityInfo:
+    """What the curves and the heat map show; it grows while a scan runs."""
+
+    criterion: str
+    baseline: float
+    groups: tuple[str, ...]
+    points: tuple[SensitivityPoint, ...]
+    closed: tuple[tuple[str, str], ...] = ()
+    """Groups that cannot be pruned, and why: they get no curve."""
+
+    def curve(self, group: str) -> list[SensitivityPoint]:
+        """Points of one group by ratio."""
+        return sorted((p for p in self.points if p.group == group), key=lambda p: p.ratio)
+
+
+def _colours(count: int, dark: bool) -> list[str]:
+    """One colour a group, running along the network from its input to its output."""
+    from plotly.colors import sample_colorscale
+
+    scale = "Plasma" if dark else "Viridis"
+    low, high = (0.15, 0.95) if dark else (0.0, 0.85)
+    steps = [low + (high - low) * i / max(1, count - 1) for i in range(count)]
+    return [str(c) for c in sample_colorscale(scale, steps)]
+
+
+def curves_figure(
+    info: SensitivityInfo,
+    *,
+    tolerance: float | None = None,
+    highlight: Iterable[str] = (),
+    dark: bool = False,
+    height: int = 460,
+) -> Any:
+    """Draw accuracy against ratio, one line a group; bands (Wilson, 95 %) for the highlighted."""
+    figure = style.new_figure(dark, height, hovermode="closest")
+    marked = set(highlight)
+    colours = dict(zip(info.groups, _colours(len(info.groups), dark), strict=True))
+    for group in info.groups:
+        curve = info.curve(group)
+        if not curve:
+            continue
+        x = [0.0, *(p.ratio for p in curve)]
+        y = [info.baseline, *(p.accuracy for p in curve)]
+        if group in marked or (not marked and len(info.groups) == 1):
+            _band(figure, info, curve, colours[group])
+        figure.add_trace(
+            go.Scatter(
+                x=x,
+                y=y,
+                mode="lines+markers",
+                name=group,
+                line={"color": colours[group], "width": 3 if group in marked else 1.6},
+                marker={"size": 6},
+                opacity=1.0 if not marked or group in marked else 0.3,
+                customdata=[[group, _hover(p)] for p in (None, *curve)],
+                hovertemplate="<b>%{customdata[0]}</b><br>accuracy %{y:.1%}"
+                "<br>%{customdata[1]}<extra></extra>",
+            )
+        )
+    figure.add_hline(
+        y=info.baseline,
+        line={"dash": "dash", "color": style.GREY, "width": 1.5},
+        annotation={"text": f"baseline {style.percent(info.baseline)}", "font": {"size": 11}},
+        annotation_position="bottom left",
+    )
+    if tolerance is not None:
+        figure.add_hline(
+            y=info.baseline - tolerance,
+            line={"dash": "dot", "color": style.dropped_colour(dark), "width": 1.5},
+            annotation={"text": "allowed drop", "font": {"size": 11}},
+            annotation_position="bottom left",
+        )
+    figure.update_layout(showlegend=len(info.groups) <= 12, legend={"font": {"size": 11}})
+    figure.update_xaxes(title_text="ratio of the group's units removed", tickformat=".0%")
+    figure.update_xaxes(range=[-0.02, 1.0])
+    figure.update_yaxes(title_text="accuracy (top-1)", tickformat=".0%")
+    return figure
+
+
+def _band(figure: Any, info: SensitivityInfo, curve: list[SensitivityPoint], colour: str) -> None:
+    images = curve[0].images
+    bounds = [wilson(info.baseline, images), *(wilson(p.accuracy, p.images) for p in curve)]
+    x = [0.0, *(p.ratio for p in curve)]
+    shade = colour.replace("rgb(", "rgba(").replace(")", ", 0.18)")
+    figure.add_trace(
+        go.Scatter(
+            x=[*x, *reversed(x)],
+            y=[*(high for _, high in bounds), *(low for low, _ in reversed(bounds))],
+            fill="toself",
+            fillcolor=shade,
+            line={"width": 0},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    )
+
+
+def _hover(point: SensitivityPoint | None) -> str:
+    if point is None:
+        return "nothing removed"
+    low, high = wilson(point.accuracy, point.images)
+    return (
+        f"{point.removed} of {point.width} units removed<br>"
+        f"saves {style.percent(point.macs_saved)} of all MACs<br>"
+        f"95 % interval {style.percent(low)} to {style.percent(high)} on {point.images} images"
+    )
+
+
+def sensitivity_heat_figure(
+    info: SensitivityInfo, *, dark: bool = False, height: int | None = None
+) -> Any:
+    """Draw the same as a heat map: a row a group, a column a ratio, colour the accuracy left."""
+    ratios = sorted({p.ratio for p in info.points})
+    rows = list(info.groups)
+    values = {(p.group, p.ratio): p for p in info.points}
+    z = [[p.accuracy if (p := values.get((g, r))) else None for r in ratios] for g in rows]
+    text = [[_hover(p) if (p := values.get((g, r))) else "" for r in ratios] for g in rows]
+    figure = style.new_figure(dark, height or max(220, 90 + 18 * len(rows)))
+    figure.add_trace(
+        go.Heatmap(
+            z=z,
+            x=[f"{r:.0%}" for r in ratios],
+            y=rows,
+            text=text,
+            zmin=0,
+            zmax=max(info.baseline, 1e-9),
+            colorscale=style.SCALE_DARK if dark else style.SCALE,
+            colorbar={"title": "accuracy", "tickformat": ".0%", "thickness": 12},
+            xgap=1,
+            ygap=1,
+            hoverongaps=False,
+            hovertemplate="<b>%{y}</b><br>accuracy %{z:.1%}<br>%{text}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title_text="ratio removed", showgrid=False, type="category")
+    figure.update_yaxes(
+        autorange="reversed",
+        showgrid=False,
+        tickfont={"size": 10},
+        tickvals=rows,
+        ticktext=[style.short(g, 24) for g in rows],
+    )
+    return figure

@@ -1,0 +1,143 @@
+"""How PruneViz's pictures look: one palette, one template for light and dark, numbers with units.
+
+The colours are those of Okabe and Ito, which people with any kind of colour vision can tell apart;
+what matters is never told by colour alone.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Any
+
+import plotly.graph_objects as go
+
+BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE, YELLOW, GREY = "#56B4E9", "#CC79A7", "#F0E442", "#8A8F98"
+SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, "#7F6A00", GREY)
+SERIES_DARK = (SKY, ORANGE, "#2FC79A", PURPLE, "#8FB8FF", "#FF8A3D", YELLOW, "#A9AFBA")
+
+# Sequential scales for "how much": light paper goes to dark ink, dark paper to bright light.
+SCALE = ["#EAF2F9", "#BBD7EC", "#7FB5DB", "#3A8BC2", "#0B5C94", "#06365A"]
+SCALE_DARK = ["#18324A", "#1F4E75", "#2B74A8", "#4B9FD4", "#8CC8EE", "#E3F3FF"]
+
+MINUS = "\N{MINUS SIGN}"
+NARROW = "\N{NARROW NO-BREAK SPACE}"
+
+
+def kept_colour(dark: bool) -> str:
+    """The colour of what stays."""
+    return SKY if dark else BLUE
+
+
+def dropped_colour(dark: bool) -> str:
+    """The colour of what goes."""
+    return "#FF8A3D" if dark else VERMILLION
+
+
+def ink(dark: bool) -> str:
+    """The colour of text and lines."""
+    return "#E6E8EB" if dark else "#24292F"
+
+
+def grid(dark: bool) -> str:
+    """The colour of grid lines."""
+    return "rgba(230,232,235,0.14)" if dark else "rgba(36,41,47,0.12)"
+
+
+@cache
+def template(dark: bool) -> Any:
+    """Return the plotly template that all figures share."""
+    axis = {
+        "gridcolor": grid(dark),
+        "zeroline": False,
+        "linecolor": grid(dark),
+        "automargin": True,
+        "title": {"standoff": 8},
+    }
+    return go.layout.Template(
+        layout={
+            "colorway": SERIES_DARK if dark else SERIES,
+            "font": {"color": ink(dark), "size": 13},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "xaxis": axis,
+            "yaxis": axis,
+            "margin": {"l": 56, "r": 16, "t": 36, "b": 48},
+            "hoverlabel": {
+                "bgcolor": "#2B2F36" if dark else "#FFFFFF",
+                "font": {"color": ink(dark)},
+                "align": "left",
+            },
+            "legend": {
+                "orientation": "h",
+                "yanchor": "bottom",
+                "y": 1.02,
+                "xanchor": "left",
+                "x": 0,
+            },
+            "title": {"x": 0, "xanchor": "left", "font": {"size": 15}},
+            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": ink(dark)},
+        }
+    )
+
+
+def new_figure(dark: bool, height: int = 360, **layout: Any) -> Any:
+    """Return an empty figure in PruneViz's style."""
+    figure = go.Figure()
+    figure.update_layout(template=template(dark), height=height, **layout)
+    return figure
+
+
+def si(value: float, unit: str = "", digits: int = 3) -> str:
+    """Format a number with an SI prefix: `si(41_223_424, "MACs")` is `41.2 M MACs`."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    sign = MINUS if value < 0 else ""
+    size = abs(value)
+    for step, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if size >= step * 0.9995:
+            size, tail = size / step, prefix
+            break
+    else:
+        tail = ""
+    if not tail and float(size).is_integer():
+        text = f"{int(size)}"
+    else:
+        before = len(str(int(size)))
+        text = f"{size:.{max(0, digits - before)}f}"
+    parts = [f"{sign}{text}{' ' + tail if tail else ''}", unit]
+    return NARROW.join(p.replace(" ", NARROW) if i == 0 else p for i, p in enumerate(parts) if p)
+
+
+def percent(fraction: float, digits: int = 1) -> str:
+    """Format a fraction: `percent(0.987)` is `98.7 %`; no answer is a dash."""
+    if fraction is None or not math.isfinite(fraction):
+        return "–"
+    text = f"{100 * abs(fraction):.{digits}f}"
+    sign = MINUS if fraction < 0 and float(text) != 0 else ""
+    return f"{sign}{text}{NARROW}%"
+
+
+def change(after: float, before: float, digits: int = 0) -> str:
+    """Format a relative change with its sign: `change(1, 2)` is `−50 %`."""
+    if not before:
+        return "–"
+    fraction = after / before - 1
+    text = percent(fraction, digits)
+    return text if fraction <= 0 else f"+{text}"
+
+
+def points(after: float, before: float) -> str:
+    """Format a difference of two fractions in percentage points: `−1.2 points`."""
+    if not (math.isfinite(after) and math.isfinite(before)):
+        return "–"
+    difference = 100 * (after - before)
+    text = f"{abs(difference):.1f}"
+    sign = "±" if float(text) == 0 else (MINUS if difference < 0 else "+")
+    return f"{sign}{text}{NARROW}points"
+
+
+def short(name: str, length: int = 18) -> str:
+    """Shorten a layer's name from its beginning: the end tells more."""
+    return name if len(name) <= length else "…" + name[-(length - 1) :]

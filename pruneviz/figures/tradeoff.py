@@ -1,0 +1,129 @@
+"""Accuracy against cost: the picture in which every plan is a point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import plotly.graph_objects as go
+
+from pruneviz.figures import style
+from pruneviz.figures.stats import pareto, wilson
+
+Kind = Literal["baseline", "plan", "control", "fine-tuned", "running"]
+Axis = Literal["macs", "params", "latency"]
+
+TITLES = {"macs": "MACs per image", "params": "parameters", "latency": "latency (ms per batch)"}
+
+
+@dataclass(frozen=True)
+class TradeoffPoint:
+    """A network that was measured: what it costs and how accurate it is."""
+
+    key: str
+    """Names the point for whoever clicks it."""
+    label: str
+    kind: Kind
+    macs: float
+    params: float
+    accuracy: float
+    images: int = 0
+    latency: float | None = None
+    current: bool = False
+
+    def cost(self, axis: Axis) -> float | None:
+        """The point's place on the chosen axis."""
+        return {"macs": self.macs, "params": self.params, "latency": self.latency}[axis]
+
+
+@dataclass(frozen=True)
+class TradeoffInfo:
+    """The points, and which of them nothing beats."""
+
+    axis: Axis
+    points: tuple[TradeoffPoint, ...]
+    front: tuple[str, ...]
+    """Keys on the Pareto front, cheapest first."""
+
+
+def tradeoff_info(points: list[TradeoffPoint], axis: Axis = "macs") -> TradeoffInfo:
+    """Gather the points that have a place on the axis, and their Pareto front."""
+    shown = [p for p in points if p.cost(axis) is not None]
+    front = pareto([(float(p.cost(axis) or 0), p.accuracy) for p in shown])
+    return TradeoffInfo(axis, tuple(shown), tuple(shown[i].key for i in front))
+
+
+def tradeoff_figure(info: TradeoffInfo, *, dark: bool = False, height: int = 420) -> Any:
+    """Draw accuracy against cost; points can be clicked (`customdata` starts with the key)."""
+    figure = style.new_figure(dark, height, clickmode="event+select", hovermode="closest")
+    by_key = {p.key: p for p in info.points}
+    front = [by_key[key] for key in info.front]
+    if len(front) > 1:
+        figure.add_trace(
+            go.Scatter(
+                x=[p.cost(info.axis) for p in front],
+                y=[p.accuracy for p in front],
+                mode="lines",
+                line={"color": style.GREY, "width": 1.5, "shape": "hv", "dash": "dot"},
+                name="Pareto front",
+                hoverinfo="skip",
+            )
+        )
+    looks: dict[Kind, tuple[str, str, int]] = {
+        "plan": (style.kept_colour(dark), "circle", 9),
+        "control": (style.GREY, "circle-open", 9),
+        "running": (style.ORANGE, "diamond-open", 11),
+        "fine-tuned": ("#2FC79A" if dark else style.GREEN, "diamond", 12),
+        "baseline": (style.ink(dark), "star", 14),
+    }
+    names = {
+        "plan": "visited plans",
+        "control": "random control",
+        "running": "fine-tuning",
+        "fine-tuned": "fine-tuned",
+        "baseline": "baseline",
+    }
+    for kind, (colour, symbol, size) in looks.items():
+        points = [p for p in info.points if p.kind == kind]
+        if points:
+            figure.add_trace(
+                go.Scatter(
+                    x=[p.cost(info.axis) for p in points],
+                    y=[p.accuracy for p in points],
+                    mode="markers",
+                    name=names[kind],
+                    marker={
+                        "color": colour,
+                        "symbol": symbol,
+                        "size": size,
+                        "line": {
+                            "width": [3 if p.current else 1 for p in points],
+                            "color": [
+                                style.dropped_colour(dark) if p.current else colour for p in points
+                            ],
+                        },
+                    },
+                    customdata=[[p.key, _hover(p)] for p in points],
+                    hovertemplate="%{customdata[1]}<extra></extra>",
+                    unselected={"marker": {"opacity": 1}},
+                )
+            )
+    base = next((p for p in info.points if p.kind == "baseline"), None)
+    if base is not None:
+        figure.add_hline(
+            y=base.accuracy, line={"dash": "dash", "color": style.GREY, "width": 1}, opacity=0.7
+        )
+    figure.update_xaxes(title_text=TITLES[info.axis], rangemode="tozero", exponentformat="SI")
+    figure.update_yaxes(title_text="accuracy (top-1)", tickformat=".0%")
+    return figure
+
+
+def _hover(point: TradeoffPoint) -> str:
+    lines = [f"<b>{point.label}</b>", f"accuracy {style.percent(point.accuracy)}"]
+    if point.images:
+        low, high = wilson(point.accuracy, point.images)
+        lines[-1] += f" ({style.percent(low)} to {style.percent(high)}, {point.images} images)"
+    lines.append(f"{style.si(point.macs, 'MACs')}, {style.si(point.params, 'parameters')}")
+    if point.latency is not None:
+        lines.append(f"{point.latency:.3g} ms")
+    return "<br>".join(lines)

@@ -1,0 +1,78 @@
+"""Fine-tuning, epoch by epoch, of one run or of several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import plotly.graph_objects as go
+
+from pruneviz.figures import style
+
+What = Literal["accuracy", "loss"]
+
+
+@dataclass(frozen=True)
+class RunCurve:
+    """One run's course. Epoch 0 is the pruned network before any training, where it is known."""
+
+    label: str
+    epochs: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    loss: tuple[float, ...] = ()
+    val_loss: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrainingInfo:
+    """The runs in the picture and the accuracy of the unpruned network."""
+
+    runs: tuple[RunCurve, ...]
+    baseline: float | None = None
+    epochs: int = 0
+    """Epochs that are planned, so that the axis does not jump while a run goes on."""
+
+
+def training_figure(
+    info: TrainingInfo, what: What = "accuracy", *, dark: bool = False, height: int = 340
+) -> Any:
+    """Draw validation accuracy (with the baseline as a line), or the losses, by epoch."""
+    figure = style.new_figure(dark, height, hovermode="closest")
+    colours = style.SERIES_DARK if dark else style.SERIES
+    for i, run in enumerate(info.runs):
+        colour = colours[i % len(colours)]
+        lines = (
+            [("", run.accuracy, "solid")]
+            if what == "accuracy"
+            else [(" (training)", run.loss, "dot"), (" (validation)", run.val_loss, "solid")]
+        )
+        for suffix, values, dash in lines:
+            if not values:
+                continue
+            form = ".1%" if what == "accuracy" else ".3f"
+            figure.add_trace(
+                go.Scatter(
+                    x=list(run.epochs)[-len(values) :],
+                    y=list(values),
+                    mode="lines+markers",
+                    name=run.label + suffix,
+                    line={"color": colour, "dash": dash},
+                    hovertemplate=f"<b>{run.label}{suffix}</b><br>epoch %{{x}}"
+                    f"<br>{what} %{{y:{form}}}<extra></extra>",
+                )
+            )
+    if what == "accuracy" and info.baseline is not None:
+        figure.add_hline(
+            y=info.baseline,
+            line={"dash": "dash", "color": style.GREY},
+            annotation={"text": f"baseline {style.percent(info.baseline)}", "font": {"size": 11}},
+            annotation_position="bottom right",
+        )
+    last = max([info.epochs, *(e for run in info.runs for e in run.epochs)], default=1)
+    figure.update_xaxes(title_text="epoch", range=[-0.1, max(1, last) + 0.1], nticks=10)
+    if what == "accuracy":
+        figure.update_yaxes(title_text="validation accuracy (top-1)", tickformat=".0%")
+    else:
+        figure.update_yaxes(title_text="loss (cross-entropy)", rangemode="tozero")
+    figure.update_layout(showlegend=len(figure.data) > 1)
+    return figure

@@ -1,0 +1,232 @@
+"""Figures say what the results say: infos are compared, drawings only checked to hold them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from pruneviz import figures
+from pruneviz.channels import ChannelGraph, Group, Layer
+from pruneviz.figures import style
+
+
+def small_graph() -> ChannelGraph:
+    """A plain layer 'a', two tied layers 'b' and 'c', and a closed one 'out'."""
+
+    def layer(name: str, group: str, units: list[int], **kwargs: object) -> Layer:
+        values: dict[str, object] = {
+            "kind": "conv2d",
+            "in_channels": 3,
+            "kernel": (3, 3),
+            "conv_groups": 1,
+            "positions": 64,
+            "macs": 1000,
+            "parameters": 100,
+            "prunable": True,
+            "reason": None,
+            "maps_at": (),
+            "weight": f"{name}.weight",
+            **kwargs,
+        }
+        return Layer(
+            name=name,
+            group=group,
+            groups=(group,),
+            out_channels=len(units),
+            units=np.array(units),
+            **values,  # type: ignore[arg-type]
+        )
+
+    def group(name: str, layers: tuple[str, ...], width: int, start: int, ok: bool = True) -> Group:
+        reason = None if ok else "is the network's output"
+        return Group(name, layers, width, len(layers), ok, reason, True, "", start)
+
+    return ChannelGraph(
+        input_shape=(3, 8, 8),
+        layers=(
+            layer("a", "a", [0, 1, 2, 3]),
+            layer("b", "b", [4, 5, 6]),
+            layer("c", "b", [4, 5, 6]),
+            layer("out", "out", [7, 8], prunable=False, reason="is the network's output"),
+        ),
+        groups=(
+            group("a", ("a",), 4, 0),
+            group("b", ("b", "c"), 3, 4),
+            group("out", ("out",), 2, 7, ok=False),
+        ),
+        tensors=(),
+        whole_groups=(),
+    )
+
+
+SCORES = np.array([0.4, 0.1, 0.3, 0.2, 3.0, 1.0, 2.0, math.nan, math.nan])
+
+
+def test_overview_marks_dropped_tied_and_closed() -> None:
+    kept = np.ones(9, bool)
+    kept[[1, 3]] = False
+    info = figures.overview_info(small_graph(), SCORES, kept, criterion="l1")
+    assert [(x.name, x.filters, x.dropped) for x in info.layers] == [
+        ("a", 4, 2),
+        ("b", 3, 0),
+        ("c", 3, 0),
+        ("out", 2, 0),
+    ]
+    assert info.layers[1].tied == ("c",)
+    assert info.layers[2].tied == ("b",)
+    assert info.layers[3].reason == "is the network's output"
+    column = info.drop[:, 0]
+    assert column[: len(column) // 2].all()
+    assert not column[len(column) // 2 :].any()
+    assert np.all(np.diff(info.heat[len(column) // 2 :, 0]) >= 0)
+    assert np.isnan(info.heat[:, 3]).all()
+
+
+def test_overview_keeps_hand_picks_lowest_and_draws_every_layer() -> None:
+    kept = np.ones(9, bool)
+    kept[0] = False  # the best filter of 'a', picked by hand
+    info = figures.overview_info(small_graph(), SCORES, kept)
+    quarter = len(info.drop) // 4
+    assert info.drop[:quarter, 0].all()
+    assert info.heat[0, 0] == 1.0
+    figure = figures.overview_figure(info)
+    doors = next(t for t in figure.data if t.name == "layers")
+    assert [c[0] for c in doors.customdata] == ["a", "b", "c", "out"]
+    assert "cannot be pruned: is the network's output" in doors.text[3]
+    assert {t.name for t in figure.data} >= {"kept", "dropped", "cannot be pruned"}
+
+
+def test_layer_info_sorts_and_finds_the_threshold() -> None:
+    kept = np.ones(9, bool)
+    kept[[1, 3]] = False
+    info = figures.layer_info(small_graph(), "a", SCORES, kept, by_hand=frozenset({3}))
+    assert info.filters == (1, 3, 2, 0)
+    assert info.dropped == (True, True, False, False)
+    assert info.by_hand == (False, True, False, False)
+    assert info.threshold == pytest.approx(0.25)
+    kept[0] = False  # now the dropped ones are no longer the lowest: there is no threshold
+    assert figures.layer_info(small_graph(), "a", SCORES, kept).threshold is None
+
+
+def test_layer_figure_carries_filter_numbers_and_ties() -> None:
+    info = figures.layer_info(small_graph(), "b", SCORES, criterion="l1")
+    assert info.tied == ("c [1]", "c [2]", "c [0]")
+    figure = figures.layer_figure(info)
+    assert [row[0] for row in figure.data[0].customdata] == [1, 2, 0]
+
+
+def test_spearman_by_hand() -> None:
+    a, b = np.array([1.0, 2, 3, 4]), np.array([10.0, 30, 20, 40])
+    assert figures.spearman(a, b) == pytest.approx(0.8)
+    assert figures.spearman(a, -a) == pytest.approx(-1)
+    tied = figures.spearman(np.array([1.0, 1, 2]), np.array([1.0, 2, 3]))
+    assert tied == pytest.approx(math.sqrt(3) / 2)
+    assert math.isnan(figures.spearman(a, np.ones(4)))
+
+
+def test_compare_info_ranks_within_groups() -> None:
+    scores = {"l1": SCORES, "other": np.array([1.0, 2, 3, 4, 3, 1, 2, math.nan, math.nan])}
+    info = figures.compare_info(small_graph(), scores, "l1", "other")
+    assert list(info.unit) == [0, 1, 2, 3, 4, 5, 6]
+    assert info.x.tolist() == pytest.approx([1, 0, 2 / 3, 1 / 3, 1, 0, 0.5])
+    assert dict(info.by_group)["b"] == pytest.approx(1.0)
+    assert info.disagreements(1) == [0]
+    assert len(figures.compare_info(small_graph(), scores, "l1", "other", group="b").unit) == 3
+    figures.compare_figure(info)
+    assert len(figures.spearman_figure(info).data[0].y) == 2
+
+
+def test_wilson_by_hand_and_at_the_ends() -> None:
+    low, high = figures.wilson(0.5, 100)
+    assert low == pytest.approx(0.4038, abs=1e-4)
+    assert high == pytest.approx(0.5962, abs=1e-4)
+    assert figures.wilson(1.0, 10)[1] == 1.0
+    assert figures.wilson(0.3, 0) == (0.0, 1.0)
+
+
+def test_pareto_front() -> None:
+    points = [(10, 0.9), (5, 0.8), (5, 0.7), (7, 0.75), (12, 0.9), (3, 0.5)]
+    assert figures.pareto(points) == [5, 1, 0]
+
+
+def point(key: str, macs: float, accuracy: float, kind: str = "plan") -> figures.TradeoffPoint:
+    return figures.TradeoffPoint(key, key, kind, macs, macs / 10, accuracy, 100)  # type: ignore[arg-type]
+
+
+def test_tradeoff_front_and_click_keys() -> None:
+    points = [point("base", 100, 0.98, "baseline"), point("p", 50, 0.9), point("q", 60, 0.8)]
+    info = figures.tradeoff_info(points)
+    assert info.front == ("p", "base")
+    figure = figures.tradeoff_figure(info)
+    keys = {row[0] for t in figure.data if t.customdata is not None for row in t.customdata}
+    assert keys == {"base", "p", "q"}
+    assert figures.tradeoff_info(points, "latency").points == ()
+
+
+def test_sensitivity_curves_start_at_the_baseline_and_leave_closed_groups_out() -> None:
+    info = figures.SensitivityInfo(
+        criterion="l1",
+        baseline=0.95,
+        groups=("a", "b"),
+        points=(
+            figures.SensitivityPoint("a", 0.5, 2, 4, 0.6, 100, 0.2),
+            figures.SensitivityPoint("a", 0.25, 1, 4, 0.9, 100, 0.1),
+        ),
+        closed=(("out", "is the network's output"),),
+    )
+    assert [p.ratio for p in info.curve("a")] == [0.25, 0.5]
+    figure = figures.curves_figure(info, tolerance=0.05)
+    lines = [t for t in figure.data if t.mode == "lines+markers"]
+    assert [t.name for t in lines] == ["a"]
+    assert list(lines[0].x) == [0.0, 0.25, 0.5]
+    assert list(lines[0].y) == [0.95, 0.9, 0.6]
+    assert "1 of 4 units removed" in lines[0].customdata[1][1]
+    heat = figures.sensitivity_heat_figure(info).data[0]
+    assert list(heat.y) == ["a", "b"]
+    assert heat.z[1][0] is None
+
+
+def test_costs_training_and_classes_hold_their_numbers() -> None:
+    costs = figures.costs_figure(figures.CostsInfo("MACs", ("a", "b"), (10, 20), (10, 5)))
+    assert [list(t.y) for t in costs.data] == [[10, 5], [0, 15]]
+    run = figures.RunCurve("run", (1, 2), (0.8, 0.9), (1.0, 0.5), (0.9, 0.6))
+    info = figures.TrainingInfo((run,), baseline=0.95, epochs=3)
+    assert list(figures.training_figure(info).data[0].y) == [0.8, 0.9]
+    assert len(figures.training_figure(info, "loss").data) == 2
+    classes = figures.classes_figure(figures.ClassesInfo(("x", "y"), (1.0, 0.9), (0.5, 0.9)))
+    assert list(classes.data[-1].y) == ["y", "x"]  # the greatest loss on top
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_light_and_dark_share_the_shape_and_differ_in_colour(dark: bool) -> None:
+    info = figures.overview_info(small_graph(), SCORES)
+    figure = figures.overview_figure(info, dark=dark)
+    assert figure.data[0].marker.color == style.kept_colour(dark)
+    assert style.kept_colour(True) != style.kept_colour(False)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (41_223_424, "MACs", "41.2 M MACs"),
+        (999, "units", "999 units"),
+        (999_999, "", "1.00 M"),
+        (0, "MACs", "0 MACs"),
+        (0.0123, "s", "0.01 s"),
+        (-1500, "", "−1.50 k"),
+        (float("nan"), "MACs", "–"),
+    ],
+)
+def test_si(value: float, unit: str, text: str) -> None:
+    assert style.si(value, unit).replace(style.NARROW, " ") == text
+
+
+def test_percent_change_points() -> None:
+    plain = str.maketrans({style.NARROW: " "})
+    assert style.percent(0.98765).translate(plain) == "98.8 %"
+    assert style.change(50, 100).translate(plain) == "−50 %"
+    assert style.change(110, 100).translate(plain) == "+10 %"
+    assert style.points(0.93, 0.95).translate(plain) == "−2.0 points"
+    assert style.points(0.95, 0.95).translate(plain) == "±0.0 points"
