@@ -46,6 +46,10 @@ class DataError(PruneVizError, ValueError):
     """A data set that cannot be read or says too little."""
 
 
+class TrainingError(PruneVizError, ArithmeticError):
+    """Training that went wrong, such as a loss that is no longer a number."""
+
+
 class OfflineError(PruneVizError, ConnectionError):
     """Something had to be downloaded and could not be; names what works offline."""
 

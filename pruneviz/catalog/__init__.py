@@ -1,0 +1,19 @@
+"""What can be loaded: networks, weights and data sets."""
+
+from __future__ import annotations
+
+from pruneviz.catalog.models import (
+    LoadedModel,
+    ModelSource,
+    describe_model,
+    load_model,
+    models,
+)
+
+__all__ = [
+    "LoadedModel",
+    "ModelSource",
+    "describe_model",
+    "load_model",
+    "models",
+]

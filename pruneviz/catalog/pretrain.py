@@ -1,0 +1,267 @@
+"""Make the bundled weights again: train on CIFAR-10, transfer to digits, write weights and cards.
+
+``python -m pruneviz.catalog.pretrain --data cifar10-jpeg.zip --out weights`` does all of it. A run
+that was stopped continues from the last epoch when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from pruneviz.catalog.digits import load_digits
+from pruneviz.catalog.mobilenet import mobilenet_v2
+from pruneviz.catalog.resnet import resnet20
+from pruneviz.catalog.vgg import vgg16
+from pruneviz.data import DataSet, ImageSet, decode, stratified_split
+from pruneviz.errors import DataError
+from pruneviz.training import EpochEvent, evaluate, fine_tune
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "vgg16": vgg16,
+    "mobilenet_v2": mobilenet_v2,
+    "resnet20": resnet20,
+}
+STAGES = ("cifar10", "digits")
+CIFAR_VAL_IMAGES = 2_000
+BUNDLED = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one network is trained in one stage; bfloat16 where it was measured to be faster."""
+
+    epochs: int
+    lr: float
+    batch_size: int
+    mixed_precision: bool = False
+
+
+RECIPES = {
+    ("vgg16", "cifar10"): Recipe(24, 0.1, 128, mixed_precision=True),
+    ("mobilenet_v2", "cifar10"): Recipe(12, 0.1, 128),
+    ("resnet20", "cifar10"): Recipe(16, 0.1, 128, mixed_precision=True),
+    ("vgg16", "digits"): Recipe(20, 0.05, 32),
+    ("mobilenet_v2", "digits"): Recipe(20, 0.05, 32),
+    ("resnet20", "digits"): Recipe(20, 0.05, 32),
+}
+
+
+def cifar10_from_zip(path: Path) -> DataSet:
+    """CIFAR-10 from a zip of ``train/<class>/*`` and ``test/<class>/*``, 32×32 images.
+
+    2,000 of the 50,000 training images (200 a class) are kept for validation.
+    """
+    with zipfile.ZipFile(path) as archive:
+        names = sorted(n for n in archive.namelist() if n.lower().endswith((".jpg", ".png")))
+        parts = [PurePosixPath(name).parts for name in names]
+        classes = tuple(sorted({part[-2] for part in parts}))
+        splits = {}
+        for split in ("train", "test"):
+            chosen = [i for i, part in enumerate(parts) if part[-3] == split]
+            if not chosen:
+                raise DataError(f"The zip must hold images in '{split}/<class>/', but has none.")
+            images = decode([archive.read(names[i]) for i in chosen], (32, 32))
+            labels = torch.tensor([classes.index(parts[i][-2]) for i in chosen])
+            splits[split] = ImageSet(images, labels)
+    train, val = stratified_split(splits["train"].labels, CIFAR_VAL_IMAGES)
+    return DataSet(
+        name="cifar10",
+        train=splits["train"].subset(train),
+        val=splits["train"].subset(val),
+        test=splits["test"],
+        classes=classes,
+        input_shape=(3, 32, 32),
+        source={"name": "folder", "options": {"root": path.name}},
+    )
+
+
+def pretrain(
+    name: str,
+    stage: str,
+    data: DataSet,
+    out: Path,
+    *,
+    seed: int = 0,
+    epochs: int | None = None,
+    start: Path | None = None,
+    note: str = "",
+) -> Path:
+    """Train one network in one stage; write ``<name>-<stage>.safetensors`` and its card.
+
+    ``start`` is a weights file to transfer from: all of it but the classifier, which starts from
+    random values. Returns the path of the weights.
+    """
+    recipe = RECIPES[name, stage]
+    epochs = recipe.epochs if epochs is None else epochs
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        model = NETWORKS[name]()
+        if start is not None:
+            model.load_state_dict(load_file(start))
+            _reset_classifier(model)
+    checkpoint = out / f"{name}-{stage}.checkpoint"
+    state = torch.load(checkpoint, weights_only=True) if checkpoint.exists() else None
+    events = fine_tune(
+        model,
+        data,
+        epochs=epochs,
+        lr=recipe.lr,
+        batch_size=recipe.batch_size,
+        seed=seed,
+        schedule="one-cycle",
+        mixed_precision=recipe.mixed_precision,
+        resume=state,
+    )
+    if state is not None:
+        # A run that had finished yields no event; its weights are in the checkpoint.
+        model.load_state_dict(state["model"])
+    for event in events:
+        assert isinstance(event, EpochEvent)
+        partial = checkpoint.with_suffix(".partial")
+        torch.save(event.state, partial)
+        partial.replace(checkpoint)
+        print(
+            f"{name} {stage} {event.epoch}/{event.epochs}: loss {event.loss:.4f}, validation "
+            f"{event.accuracy:.4f}, {event.seconds:.0f} s",
+            flush=True,
+        )
+    path = out / f"{name}-{stage}.safetensors"
+    _write_half(model, path, {"model": name, "weights": stage})
+    model.load_state_dict(load_file(path))
+    card = _card(name, stage, model, data, path, seed, epochs, recipe, start, note)
+    path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(card["accuracy"]), flush=True)
+    checkpoint.unlink()
+    return path
+
+
+def _reset_classifier(model: nn.Module) -> None:
+    """New values for the last linear layer: its classes were others."""
+    last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+    last.reset_parameters()
+
+
+def _write_half(model: nn.Module, path: Path, metadata: dict[str, str]) -> None:
+    tensors = {
+        key: (value.half() if value.is_floating_point() else value).contiguous()
+        for key, value in model.state_dict().items()
+    }
+    save_file(tensors, path, metadata=metadata)
+
+
+def _card(
+    name: str,
+    stage: str,
+    model: nn.Module,
+    data: DataSet,
+    path: Path,
+    seed: int,
+    epochs: int,
+    recipe: Recipe,
+    start: Path | None,
+    note: str,
+) -> dict[str, Any]:
+    """What a reader has to know of one weights file; accuracy is of the stored half precision."""
+    accuracy = {}
+    for split in ("val", "test") if data.test is not None else ("val",):
+        result = evaluate(model, data, split=split)
+        accuracy[split] = {"top1": round(result.accuracy, 4), "images": result.count}
+    needs_data = stage == "cifar10"
+    return {
+        "model": name,
+        "weights": stage,
+        "trained_on": "CIFAR-10, re-compressed as JPEG" if needs_data else "scikit-learn digits",
+        "started_from": start.stem if start is not None else "random values",
+        "command": "python -m pruneviz.catalog.pretrain --data cifar10-jpeg.zip --out weights",
+        "seed": seed,
+        "epochs": epochs,
+        "learning_rate": recipe.lr,
+        "batch_size": recipe.batch_size,
+        "training_images": len(data.train),
+        "augmentation": data.augment,
+        "mixed_precision": recipe.mixed_precision,
+        "accuracy": accuracy,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "precision": "float16",
+        "bytes": path.stat().st_size,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "commit": _commit(),
+        "machine": f"{platform.machine()} CPU, {torch.get_num_threads()} thread(s), "
+        f"torch {torch.__version__}",
+        **({"note": note} if note else {}),
+    }
+
+
+def _commit() -> str:
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "not in a repository"
+    return found.stdout.strip()
+
+
+def main(arguments: Iterable[str] | None = None) -> None:
+    """The command line; see the module's docstring."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pruneviz.catalog.pretrain", description=__doc__
+    )
+    parser.add_argument("--model", choices=[*NETWORKS, "all"], default="all")
+    parser.add_argument("--stage", choices=[*STAGES, "all"], default="all")
+    parser.add_argument("--data", type=Path, help="zip of CIFAR-10 images (stage cifar10)")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--epochs", type=int, help="instead of the recipe's")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--from-scratch", action="store_true", help="digits: start from random values"
+    )
+    options = parser.parse_args(None if arguments is None else list(arguments))
+    torch.set_num_threads(options.threads)
+    options.out.mkdir(parents=True, exist_ok=True)
+    cifar10: DataSet | None = None
+    for name in NETWORKS if options.model == "all" else [options.model]:
+        for stage in STAGES if options.stage == "all" else [options.stage]:
+            start = None
+            if stage == "cifar10":
+                if options.data is None:
+                    parser.error("stage cifar10 needs --data, a zip of CIFAR-10 images")
+                cifar10 = cifar10 or cifar10_from_zip(options.data)
+            elif not options.from_scratch:
+                made = options.out / f"{name}-cifar10.safetensors"
+                start = made if made.exists() else BUNDLED / made.name
+            data = cifar10 if stage == "cifar10" and cifar10 is not None else load_digits()
+            pretrain(
+                name,
+                stage,
+                data,
+                options.out,
+                seed=options.seed,
+                epochs=options.epochs,
+                start=start,
+                note="Preliminary: not transferred." if options.from_scratch else "",
+            )
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()

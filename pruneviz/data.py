@@ -1,0 +1,265 @@
+"""Images as whole tensors: sets, splits, batches, and augmentation of a batch at once.
+
+Every image of a set has the same size and is held as uint8, in memory or memory-mapped, so a batch
+is one gather instead of a decode per image. Crops and flips are folded into that gather, and the
+normalisation into the conversion to float.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+
+from pruneviz.errors import DataError, InvalidValueError, UnknownNameError
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+AUGMENTATIONS = ("crop", "crop-flip", "shift-rotate")
+
+Device = torch.device | str
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """One split: uint8 images of shape (N, C, H, W) and int64 labels of shape (N,)."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype != torch.uint8:
+            raise DataError(
+                "Images must be a uint8 tensor of shape (N, C, H, W), but got "
+                f"{self.images.dtype} of shape {tuple(self.images.shape)}; convert them first."
+            )
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
+            raise DataError(
+                f"Labels must be one int64 for each of the {len(self.images)} images, but got "
+                f"{self.labels.dtype} of shape {tuple(self.labels.shape)}; give as many labels as "
+                "images."
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, indices: torch.Tensor) -> ImageSet:
+        """The images at these indices (int64 of shape (K,)), in that order."""
+        return ImageSet(self.images[indices], self.labels[indices])
+
+    def first(self, n: int) -> ImageSet:
+        """A sample of ``n`` images with the classes balanced; the same images every time.
+
+        The first image of each class, then the second of each, and so on until ``n`` are taken.
+        All images where there are no more than ``n``.
+        """
+        if n < 1:
+            raise InvalidValueError(f"A sample needs at least 1 image, but got {n}; ask for more.")
+        if n >= len(self):
+            return self
+        order = torch.argsort(self.labels, stable=True)
+        counts = torch.bincount(self.labels)
+        starts = counts.cumsum(0) - counts
+        turn = torch.empty_like(order)
+        turn[order] = torch.arange(len(self)) - starts[self.labels[order]]
+        key = turn * len(counts) + self.labels
+        return self.subset(torch.argsort(key)[:n])
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        shuffle_seed: int | None = None,
+        augment: str | None = None,
+        device: Device = "cpu",
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield normalised float32 images (B, C, H, W) and labels (B,), all images once.
+
+        With a seed the order is shuffled, and the augmentation drawn, from a generator of their
+        own: the same seed gives the same batches. A last batch of one image is joined to the one
+        before, as batch norm cannot learn from a single value.
+        """
+        if batch_size < 1:
+            raise InvalidValueError(f"The batch size must be at least 1, but got {batch_size}.")
+        if augment is not None and augment not in AUGMENTATIONS:
+            raise UnknownNameError("augmentation", augment, AUGMENTATIONS)
+        generator = torch.Generator().manual_seed(0 if shuffle_seed is None else shuffle_seed)
+        n = len(self)
+        order = None if shuffle_seed is None else torch.randperm(n, generator=generator)
+        for start, stop in chunks(n, batch_size):
+            rows = slice(start, stop) if order is None else order[start:stop]
+            labels = self.labels[rows].to(device)
+            if augment in ("crop", "crop-flip"):
+                images = random_crop(self.images[rows], generator, flip=augment == "crop-flip")
+            else:
+                images = self.images[rows]
+            x = normalise(images.to(device))
+            if augment == "shift-rotate":
+                x = random_shift_rotate(x, generator)
+            yield x, labels
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Images of some classes, split for training, for decisions (``val``) and for the last word.
+
+    ``source`` is JSON-able and names what ``load_dataset`` needs to give the same set again;
+    ``augment`` is the augmentation that suits these images when a network is trained on them.
+    """
+
+    name: str
+    train: ImageSet
+    val: ImageSet
+    test: ImageSet | None
+    classes: tuple[str, ...]
+    input_shape: tuple[int, int, int]
+    source: Mapping[str, Any]
+    digest: str = ""
+    mean: tuple[float, float, float] = MEAN
+    std: tuple[float, float, float] = STD
+    augment: str | None = "crop-flip"
+    _splits: Mapping[str, ImageSet | None] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        splits = {"train": self.train, "val": self.val, "test": self.test}
+        object.__setattr__(self, "_splits", MappingProxyType(splits))
+        if not self.digest:
+            object.__setattr__(self, "digest", digest_of(*splits.values()))
+
+    def split(self, name: str) -> ImageSet:
+        """The split ``train``, ``val`` or ``test``; a `DataError` where it is absent or empty."""
+        if name not in self._splits:
+            raise UnknownNameError("split", name, self._splits)
+        images = self._splits[name]
+        if images is None or len(images) == 0:
+            present = [key for key, value in self._splits.items() if value is not None and value]
+            raise DataError(
+                f"Data set '{self.name}' has no images in its split '{name}'; "
+                f"use one of: {', '.join(present) or 'none'}."
+            )
+        return images
+
+
+def chunks(n: int, size: int) -> list[tuple[int, int]]:
+    """Bounds of ``n`` items in runs of ``size``; a last run of one item joins the one before."""
+    bounds = [(start, min(start + size, n)) for start in range(0, n, size)]
+    if len(bounds) > 1 and n - bounds[-1][0] == 1 and size > 1:
+        bounds[-2:] = [(bounds[-2][0], n)]
+    return bounds
+
+
+def normalise(images: torch.Tensor) -> torch.Tensor:
+    """Map uint8 (N, C, H, W) to float32 ``(x / 255 - mean) / std``, as one multiply and one add."""
+    std = torch.tensor(STD, device=images.device).view(-1, 1, 1) * 255
+    shift = -torch.tensor(MEAN, device=images.device).view(-1, 1, 1) / (std / 255)
+    return images.to(torch.float32).mul_(1 / std).add_(shift)
+
+
+def random_crop(
+    images: torch.Tensor, generator: torch.Generator, *, padding: int | None = None, flip: bool
+) -> torch.Tensor:
+    """Pad each image with black, cut a random window of the old size, and perhaps mirror it.
+
+    One gather for the whole batch (N, C, H, W): row and column indices of each image are drawn
+    first, and a mirrored image reads its columns backwards. The padding is an eighth of the image
+    unless given: 4 pixels for 32×32, as in He et al. (2015).
+    """
+    n, _, height, width = images.shape
+    pad = max(1, min(height, width) // 8) if padding is None else padding
+    padded = torch.nn.functional.pad(images, (pad, pad, pad, pad))
+    top, left = torch.randint(0, 2 * pad + 1, (2, n, 1), generator=generator)
+    rows = top + torch.arange(height)
+    columns = torch.arange(width).expand(n, -1)
+    if flip:
+        mirrored = torch.randint(0, 2, (n, 1), generator=generator, dtype=torch.bool)
+        columns = torch.where(mirrored, columns.flip(1), columns)
+    columns = left + columns
+    which = torch.arange(n)[:, None, None]
+    cut = padded.permute(0, 2, 3, 1)[which, rows[:, :, None], columns[:, None, :]]
+    return cut.permute(0, 3, 1, 2)
+
+
+def random_shift_rotate(
+    x: torch.Tensor, generator: torch.Generator, *, shift: float = 0.08, degrees: float = 12.0
+) -> torch.Tensor:
+    """Shift each image by up to ``shift`` of its size and turn it by up to ``degrees``.
+
+    Float images (N, C, H, W), sampled bilinearly; the border is repeated. Nothing is mirrored: for
+    digits and letters, which a mirror would turn into something else.
+    """
+    draw = torch.rand(3, len(x), generator=generator) * 2 - 1
+    angle = draw[0] * math.radians(degrees)
+    # In grid coordinates an image spans -1..1, so a fraction of its size counts twice.
+    move_x, move_y = draw[1] * 2 * shift, draw[2] * 2 * shift
+    top = torch.stack([angle.cos(), -angle.sin(), move_x], 1)
+    bottom = torch.stack([angle.sin(), angle.cos(), move_y], 1)
+    theta = torch.stack([top, bottom], 1).to(x.device)
+    grid = torch.nn.functional.affine_grid(theta, list(x.shape), align_corners=False)
+    return torch.nn.functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+
+def stratified_split(
+    labels: torch.Tensor, val: int | float, *, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Indices (int64, ascending) of a train and a validation part with equal class shares.
+
+    ``val`` is the number of validation images, or their fraction of all. Every class gives its
+    share, rounded by the largest remainder, so that the total is exact. The same labels and seed
+    give the same split.
+    """
+    n = len(labels)
+    wanted = round(val * n) if isinstance(val, float) else val
+    if not 0 < wanted < n:
+        raise DataError(
+            f"A split of {n} images cannot keep {wanted} for validation; "
+            f"keep at least 1 and at most {n - 1}."
+        )
+    counts = torch.bincount(labels)
+    shares = counts.to(torch.float64) * wanted / n
+    take = shares.floor().to(torch.int64)
+    largest = torch.argsort(shares - take, descending=True, stable=True)
+    take[largest[: wanted - int(take.sum())]] += 1
+    shuffled = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    chosen = [shuffled[labels[shuffled] == c][: int(k)] for c, k in enumerate(take)]
+    in_val = torch.zeros(n, dtype=torch.bool)
+    in_val[torch.cat(chosen)] = True
+    every = torch.arange(n)
+    return every[~in_val], every[in_val]
+
+
+def digest_of(*splits: ImageSet | None) -> str:
+    """SHA-256 (first 16 hex digits) over shapes, labels and a sample of the pixels."""
+    sha = hashlib.sha256()
+    for split in splits:
+        if split is None:
+            sha.update(b"none")
+            continue
+        sha.update(repr(tuple(split.images.shape)).encode())
+        sha.update(split.labels.numpy().tobytes())
+        sample = split.images[:: max(1, len(split) // 256)]
+        sha.update(sample.contiguous().numpy().tobytes())
+    return sha.hexdigest()[:16]
+
+
+def decode(files: Sequence[bytes], size: tuple[int, int]) -> torch.Tensor:
+    """Decode image files (their bytes) of one size (height, width) to RGB uint8 (N, 3, H, W)."""
+    from PIL import Image
+
+    height, width = size
+    images = torch.empty(len(files), height, width, 3, dtype=torch.uint8)
+    for target, content in zip(images, files, strict=True):
+        with Image.open(BytesIO(content)) as image:
+            if image.size != (width, height):
+                raise DataError(
+                    f"All images must be {width}×{height} pixels, but one is "
+                    f"{image.size[0]}×{image.size[1]}; resize it first."
+                )
+            target.copy_(torch.from_numpy(np.asarray(image.convert("RGB")).copy()))
+    return images.permute(0, 3, 1, 2).contiguous()

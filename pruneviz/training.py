@@ -1,0 +1,449 @@
+"""Measuring a network and fine-tuning it: pure numbers out, events while it runs.
+
+Everything random in a training step is drawn from generators seeded by (seed, epoch, step), so a
+run that was interrupted and resumed ends with the very same weights, and the caller's own random
+state is never touched.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from pruneviz.data import AUGMENTATIONS, DataSet, chunks
+from pruneviz.errors import DataError, InvalidValueError, TrainingError, UnknownNameError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from plotly.graph_objects import Figure
+
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("cosine", "one-cycle", "constant")
+DEFAULT_LR = {"sgd": 0.02, "adamw": 0.001}
+WARM_UP = 0.3  # share of a one-cycle schedule in which the learning rate rises
+AUX_WEIGHTS = {1: 0.4, 2: 0.3}  # Inception v3 has one auxiliary classifier, GoogLeNet two
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Top-1 accuracy (0..1) and mean cross-entropy of a network on ``count`` images.
+
+    ``per_class`` is the accuracy on the images of each class, nan where there are none;
+    ``predictions`` the predicted class of each image, int64 of shape (count,).
+    """
+
+    accuracy: float
+    loss: float
+    per_class: tuple[float, ...]
+    count: int
+    classes: tuple[str, ...]
+    predictions: np.ndarray[Any, np.dtype[np.int64]] = field(repr=False)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a class: its name and the accuracy on its images."""
+        import pandas as pd
+
+        return pd.DataFrame({"class": self.classes, "accuracy": self.per_class})
+
+    def figure(self) -> Figure:
+        """A bar a class, and the mean."""
+        from pruneviz import figures
+
+        return figures.evaluation(self)
+
+
+@dataclass(frozen=True)
+class BatchEvent:
+    """One training step is done: ``step`` of ``steps`` in ``epoch`` (both from 1), its loss."""
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class EpochEvent:
+    """One epoch is done: training loss, validation accuracy (0..1) and loss, seconds it took.
+
+    ``state`` holds all that `fine_tune` needs to continue after this epoch; it can be written with
+    ``torch.save`` and read with ``weights_only=True``.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    lr: float
+    seconds: float
+    state: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the weights that come out of a fine-tuning run, data and network aside."""
+
+    epochs: int
+    lr: float
+    batch_size: int
+    seed: int
+    optimizer: str
+    schedule: str
+    momentum: float
+    weight_decay: float
+    label_smoothing: float
+    augment: str | None
+    patience: int | None
+    mixed_precision: bool
+
+    def __post_init__(self) -> None:
+        for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in choices:
+                raise UnknownNameError(name, getattr(self, name), choices)
+        if self.augment is not None and self.augment not in AUGMENTATIONS:
+            raise UnknownNameError("augmentation", self.augment, AUGMENTATIONS)
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InvalidValueError(
+                    f"{name} must be at least 1, but got {getattr(self, name)}."
+                )
+        if not 0 < self.lr < math.inf:
+            raise InvalidValueError(f"lr must be a positive number, but got {self.lr}.")
+        for name in ("momentum", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InvalidValueError(
+                    f"{name} must be at least 0 and less than 1, but got {getattr(self, name)}."
+                )
+        if self.patience is not None and self.patience < 1:
+            raise InvalidValueError(
+                f"patience must be at least 1 epoch, but got {self.patience}; use None for no "
+                "early stop."
+            )
+
+
+def evaluate(
+    model: nn.Module,
+    data: DataSet,
+    *,
+    split: str = "val",
+    batch_size: int = 256,
+    limit: int | None = None,
+) -> Evaluation:
+    """Measure a network on a split, in eval mode; the mode it was in is restored.
+
+    ``accuracy = correct / N``; ``loss`` is the mean cross-entropy. Memory is bounded by one batch
+    of images (B, C, H, W). With ``limit``, only that many images, the classes balanced, always the
+    same ones. Raises `DataError` where the split is absent or empty, or where the images have
+    classes that the network has no output for.
+    """
+    images = data.split(split)
+    if limit is not None:
+        images = images.first(limit)
+    device = _device_of(model)
+    loss = 0.0
+    predicted: list[torch.Tensor] = []
+    with _mode(model, training=False), torch.no_grad():
+        for x, y in images.batches(batch_size, device=device):
+            logits = _logits(model(_channels_last(x)))
+            _check_outputs(logits, data)
+            loss += cross_entropy(logits.float(), y, reduction="sum").item()
+            predicted.append(logits.argmax(1).cpu())
+    predictions = torch.cat(predicted)
+    hit = predictions == images.labels
+    seen = torch.bincount(images.labels, minlength=len(data.classes))
+    right = torch.bincount(images.labels[hit], minlength=len(data.classes))
+    return Evaluation(
+        accuracy=int(hit.sum()) / len(images),
+        loss=loss / len(images),
+        per_class=tuple((right / seen.to(torch.float64)).tolist()),
+        count=len(images),
+        classes=data.classes,
+        predictions=predictions.numpy(),
+    )
+
+
+def fine_tune(
+    model: nn.Module,
+    data: DataSet,
+    *,
+    epochs: int = 3,
+    lr: float | None = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+    optimizer: str = "sgd",
+    schedule: str = "cosine",
+    momentum: float = 0.9,
+    weight_decay: float = 5e-4,
+    label_smoothing: float = 0.0,
+    augment: str | None = "auto",
+    patience: int | None = None,
+    mixed_precision: bool = False,
+    batches: bool = False,
+    resume: Mapping[str, Any] | None = None,
+    device: torch.device | str | None = None,
+) -> Iterator[EpochEvent | BatchEvent]:
+    """Train ``model`` in place; an `EpochEvent` after every epoch, on request one a batch too.
+
+    SGD (with Nesterov momentum) or AdamW (Loshchilov & Hutter 2019) on the cross-entropy with
+    label smoothing (Szegedy et al. 2016); the learning rate follows half a cosine from ``lr`` to 0
+    (Loshchilov & Hutter 2017), or rises for 30 % of the steps and falls for the rest (one-cycle,
+    Smith & Topin 2018). Auxiliary classifiers count 0.4 where there is one, 0.3 where two.
+
+    ``lr`` defaults to 0.02 for SGD and 0.001 for AdamW; ``batch_size`` to 128, or fewer where
+    that would be under 40 steps an epoch; ``augment`` to what suits the data set. With ``patience``
+    training stops once validation accuracy has not risen for so many epochs. ``mixed_precision``
+    computes in bfloat16 where that is safe. ``device`` defaults to the accelerator where there is
+    one; afterwards the network is back where it was.
+
+    ``resume`` takes the ``state`` of an `EpochEvent`: called with the same settings, network and
+    data, the run continues after that epoch and ends with bit-identical weights (on a CPU, with
+    as many threads).
+
+    Raises `InvalidValueError` and `UnknownNameError` at the call; `TrainingError` when the loss is
+    no longer a number.
+    """
+    if optimizer not in OPTIMIZERS:
+        raise UnknownNameError("optimizer", optimizer, OPTIMIZERS)
+    count = len(data.split("train"))
+    settings = Settings(
+        epochs=epochs,
+        lr=DEFAULT_LR[optimizer] if lr is None else lr,
+        batch_size=min(128, max(16, count // 40)) if batch_size is None else batch_size,
+        seed=seed,
+        optimizer=optimizer,
+        schedule=schedule,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        label_smoothing=label_smoothing,
+        augment=data.augment if augment == "auto" else augment,
+        patience=patience,
+        mixed_precision=mixed_precision,
+    )
+    data.split("val")
+    if resume is not None:
+        _check_resumable(resume, settings, data)
+    target = torch.device(device) if device is not None else default_device()
+    return _run(model, data, settings, batches, resume, target)
+
+
+def default_device() -> torch.device:
+    """CUDA or MPS where there is one, else the CPU."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return found if found is not None and found.type in ("cuda", "mps") else torch.device("cpu")
+
+
+def learning_rate(settings: Settings, progress: float) -> float:
+    """The learning rate after this share (0..1) of all steps."""
+    if settings.schedule == "constant":
+        return settings.lr
+    if settings.schedule == "one-cycle":
+        if progress < WARM_UP:
+            return settings.lr * (0.04 + 0.96 * progress / WARM_UP)
+        progress = (progress - WARM_UP) / (1 - WARM_UP)
+    return settings.lr * (1 + math.cos(math.pi * progress)) / 2
+
+
+def _run(
+    model: nn.Module,
+    data: DataSet,
+    settings: Settings,
+    batches: bool,
+    resume: Mapping[str, Any] | None,
+    device: torch.device,
+) -> Iterator[EpochEvent | BatchEvent]:
+    home, was_training = _device_of(model), model.training
+    steps = len(chunks(len(data.train), settings.batch_size))
+    try:
+        model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimizer = _optimizer(model, settings)
+        done, best, since = 0, -1.0, 0
+        if resume is not None:
+            model.load_state_dict(resume["model"])
+            optimizer.load_state_dict(resume["optimizer"])
+            done, best, since = resume["epoch"], resume["best"], resume["since"]
+        for epoch in range(done, settings.epochs):
+            if settings.patience is not None and since >= settings.patience:
+                return
+            started, total, rate = time.perf_counter(), 0.0, settings.lr
+            model.train()
+            batch = data.train.batches(
+                settings.batch_size,
+                shuffle_seed=_seed(settings.seed, epoch, 0),
+                augment=settings.augment,
+                device=device,
+            )
+            for step, (x, y) in enumerate(batch):
+                rate = learning_rate(settings, (epoch + step / steps) / settings.epochs)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                with _own_random_state(device, _seed(settings.seed, epoch, step + 1)):
+                    loss = _step(model, optimizer, _channels_last(x), y, data, settings)
+                _check_finite(loss, epoch, step, rate)
+                total += loss * len(y)
+                if batches:
+                    yield BatchEvent(epoch + 1, step + 1, steps, loss)
+            result = evaluate(model, data)
+            if not math.isfinite(result.loss):
+                _check_finite(result.loss, epoch, steps - 1, rate)
+            best, since = (result.accuracy, 0) if result.accuracy > best else (best, since + 1)
+            yield EpochEvent(
+                epoch=epoch + 1,
+                epochs=settings.epochs,
+                loss=total / len(data.train),
+                accuracy=result.accuracy,
+                val_loss=result.loss,
+                lr=rate,
+                seconds=time.perf_counter() - started,
+                state={
+                    "settings": asdict(settings),
+                    "data": data.digest,
+                    "epoch": epoch + 1,
+                    "best": best,
+                    "since": since,
+                    "model": _snapshot(model.state_dict()),
+                    "optimizer": _snapshot(optimizer.state_dict()),
+                },
+            )
+    finally:
+        model.to(home).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        model.train(was_training)
+
+
+def _step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    data: DataSet,
+    settings: Settings,
+) -> float:
+    """One optimiser step; the loss before it."""
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.mixed_precision):
+        output = model(x)
+    outputs = [output] if isinstance(output, torch.Tensor) else [o for o in output if o is not None]
+    _check_outputs(outputs[0], data)
+    losses = [
+        cross_entropy(logits.float(), y, label_smoothing=settings.label_smoothing)
+        for logits in outputs
+    ]
+    loss = losses[0]
+    for auxiliary in losses[1:]:
+        loss = loss + AUX_WEIGHTS.get(len(losses) - 1, 0.3) * auxiliary
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return loss.item()
+
+
+def _optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+    """SGD or AdamW; biases and the affine values of normalisation layers do not decay."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=settings.lr)
+    nesterov = settings.momentum > 0
+    return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=nesterov)
+
+
+def _seed(*parts: int) -> int:
+    mixed = 0
+    for part in parts:
+        mixed = (mixed * 1_000_003 + part) % (2**63)
+    return mixed
+
+
+@contextmanager
+def _own_random_state(device: torch.device, seed: int) -> Iterator[None]:
+    """Seed what dropout draws from, and put the caller's random state back afterwards."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
+    """Put every module in one mode, and each back in its own afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    first = next(model.parameters(), None)
+    return torch.device("cpu") if first is None else first.device
+
+
+def _channels_last(x: torch.Tensor) -> torch.Tensor:
+    """The layout in which convolutions are fastest; the values are the same."""
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _logits(output: Any) -> torch.Tensor:
+    return output if isinstance(output, torch.Tensor) else output[0]
+
+
+def _snapshot(value: Any) -> Any:
+    """A copy on the CPU of every tensor in nested dicts and lists, layouts kept."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: _snapshot(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_snapshot(item) for item in value]
+    return value
+
+
+def _check_outputs(logits: torch.Tensor, data: DataSet) -> None:
+    if logits.ndim != 2 or logits.shape[1] != len(data.classes):
+        raise DataError(
+            f"The network must give one output for each of the {len(data.classes)} classes of "
+            f"'{data.name}', but its output has the shape {tuple(logits.shape)}; load it with "
+            f"num_classes={len(data.classes)} and fine-tune it first."
+        )
+
+
+def _check_finite(loss: float, epoch: int, step: int, rate: float) -> None:
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"The loss must stay a finite number, but was {loss} in epoch {epoch + 1}, batch "
+            f"{step + 1}, at a learning rate of {rate:.3g}; lower the learning rate, or check the "
+            "weights that training started from."
+        )
+
+
+def _check_resumable(state: Mapping[str, Any], settings: Settings, data: DataSet) -> None:
+    missing = {"settings", "data", "epoch", "best", "since", "model", "optimizer"} - set(state)
+    if missing:
+        raise InvalidValueError(
+            f"resume must be the state of an epoch event, but has no {', '.join(sorted(missing))}."
+        )
+    now = asdict(settings) | {"data": data.digest}
+    then = dict(state["settings"]) | {"data": state["data"]}
+    differing = [name for name in now if now[name] != then.get(name)]
+    if differing:
+        name = differing[0]
+        raise InvalidValueError(
+            f"A run is resumed with the settings it was started with: {name} was {then.get(name)}, "
+            f"but got {now[name]}; pass {name}={then.get(name)} or start a new run."
+        )
