@@ -1,0 +1,159 @@
+"""mask() and prune(): the two ways to carry out a plan.
+
+Both are generic: the graph says which slices of which stored tensors belong to a unit. Pruning
+keeps the other slices; masking sets them to zero. Since an activation need not map zero to zero,
+masking also zeroes what the unit's consumers read of it, so that both give the same outputs.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .channels import ChannelGraph, TensorSlots
+from .errors import PlanError
+from .plan import Plan
+
+
+def prune(model: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
+    """A new, smaller model without the plan's units; the original is untouched.
+
+    The result is an ordinary module of the same class: it runs, trains and saves. It is run once
+    on an empty image to make sure of that.
+
+    Raises:
+        PlanError: The plan or the graph belongs to another network, or the network's own code
+            insists on sizes that the plan changes.
+    """
+    kept = _kept(graph, plan)
+
+    def narrow(tensor: Tensor, slots: TensorSlots) -> Tensor:
+        for dim, units in slots.slots.items():
+            stay = np.flatnonzero((units < 0) | kept[units])
+            if stay.size < units.size:
+                tensor = tensor.index_select(dim, torch.from_numpy(stay).to(tensor.device))
+        return tensor
+
+    pruned = _rebuild(model, graph, narrow)
+    for module in pruned.modules():
+        refit(module)
+    _set_groups(pruned, model, graph)
+    _check_runs(pruned, graph)
+    return pruned
+
+
+def mask(model: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
+    """A new model of the same shape in which the plan's units are silent.
+
+    In eval mode it gives the same outputs as `prune`, except where a normalisation mixes channels
+    (LayerNorm, GroupNorm: `group.maskable` is False), where only `prune` is exact.
+
+    Raises:
+        PlanError: The plan or the graph belongs to another network.
+    """
+    kept = _kept(graph, plan)
+
+    def silence(tensor: Tensor, slots: TensorSlots) -> Tensor:
+        if not slots.is_parameter:
+            return tensor
+        for dim, units in slots.slots.items():
+            gone = np.flatnonzero((units >= 0) & ~kept[units])
+            if gone.size:
+                tensor = tensor.index_fill(dim, torch.from_numpy(gone).to(tensor.device), 0)
+        return tensor
+
+    return _rebuild(model, graph, silence)
+
+
+def _kept(graph: ChannelGraph, plan: Plan) -> np.ndarray:
+    if plan.graph is not graph and plan.graph.digest != graph.digest:
+        raise PlanError("This plan was made for another network; make it from this graph.")
+    return plan.kept
+
+
+def _rebuild(
+    model: nn.Module, graph: ChannelGraph, change: Callable[[Tensor, TensorSlots], Tensor]
+) -> nn.Module:
+    """A deep copy in which every stored tensor went through `change`; sharing is preserved."""
+    memo: dict[int, object] = {}
+    stored = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    for slots in graph.tensors:
+        tensor = stored.get(slots.name)
+        found = None if tensor is None else tuple(tensor.shape)
+        if tensor is None or found != slots.shape:
+            raise PlanError(
+                f"The graph was traced from another network: '{slots.name}' has shape "
+                f"{slots.shape} there and {found or 'no counterpart'} in this model. Trace this "
+                "model first."
+            )
+        if not slots.slots:
+            continue
+        changed = change(tensor.detach(), slots)
+        if changed.data_ptr() == tensor.data_ptr():
+            continue
+        if isinstance(tensor, nn.Parameter):
+            changed = nn.Parameter(changed, requires_grad=tensor.requires_grad)
+        memo[id(tensor)] = changed
+    return copy.deepcopy(model, memo)
+
+
+def refit(module: nn.Module) -> None:
+    """Make a module's size attributes say what its tensors are."""
+    weight = getattr(module, "weight", None)
+    if isinstance(module, nn.modules.conv._ConvNd) and isinstance(weight, Tensor):
+        if not module.transposed:
+            module.out_channels = weight.shape[0]
+    elif isinstance(module, nn.Linear) and isinstance(weight, Tensor):
+        module.out_features, module.in_features = weight.shape
+    elif isinstance(module, nn.modules.batchnorm._NormBase):
+        own = weight if isinstance(weight, Tensor) else module.running_mean
+        if own is not None:
+            module.num_features = own.shape[0]
+    elif isinstance(module, nn.GroupNorm) and isinstance(weight, Tensor):
+        module.num_channels = weight.shape[0]
+    elif isinstance(module, nn.PReLU):
+        module.num_parameters = module.weight.numel()
+    elif hasattr(module, "normalized_shape") and isinstance(weight, Tensor):
+        module.normalized_shape = tuple(weight.shape)  # type: ignore[assignment]
+
+
+def _set_groups(pruned: nn.Module, model: nn.Module, graph: ChannelGraph) -> None:
+    """Grouped convolutions and group norms that lost whole groups have fewer of them."""
+    for whole in graph.whole_groups:
+        module, before = pruned.get_submodule(whole.module), model.get_submodule(whole.module)
+        rows = module.weight.shape[0]  # type: ignore[union-attr, index]
+        size = before.weight.shape[0] // whole.groups  # type: ignore[union-attr, index, operator]
+        if isinstance(module, nn.GroupNorm):
+            module.num_groups = rows // size
+        else:
+            module.groups = rows // size  # type: ignore[assignment]
+    for module in pruned.modules():
+        if isinstance(module, nn.modules.conv._ConvNd):
+            if module.transposed:
+                module.in_channels = module.weight.shape[0]
+                module.out_channels = module.weight.shape[1] * module.groups
+            else:
+                module.in_channels = module.weight.shape[1] * module.groups
+
+
+def _check_runs(pruned: nn.Module, graph: ChannelGraph) -> None:
+    """Never hand out a broken model: sizes written in a network's code show here at the latest."""
+    at = next(pruned.parameters())
+    modes = {module: module.training for module in pruned.modules()}
+    pruned.eval()
+    try:
+        with torch.no_grad():
+            pruned(torch.zeros(1, *graph.input_shape, device=at.device, dtype=at.dtype))
+    except Exception as error:
+        raise PlanError(
+            f"{type(pruned).__name__} insists on sizes that this plan changes "
+            f"({type(error).__name__}: {error}). Write such sizes as they are read off the "
+            "tensors, then trace again."
+        ) from error
+    finally:
+        for module, mode in modes.items():
+            module.training = mode

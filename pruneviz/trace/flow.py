@@ -1,0 +1,266 @@
+"""Following channels through one forward pass.
+
+Every tensor that the network computes gets a *shadow*: an int64 tensor of the same shape that says
+which channel each element belongs to. A shadow is constant (stride 0) along every dimension that
+has nothing to do with channels, so it costs one integer a channel. Operations that rearrange
+elements are applied to the shadow as they are; operations that combine tensors *tie* the channels
+that meet. What is tied must be removed together; what cannot be followed is *fixed*, with the
+reason.
+
+Atom 0 stands for what never shrinks: the network's input and constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from ..channels import IntArray
+
+Pairs = tuple[IntArray, IntArray]
+
+
+class Size(int):
+    """A size that was read off a tensor: it follows when the tensor's channels shrink.
+
+    Arithmetic keeps the mark, so that `view(n, groups, c // groups, h, w)` can be told apart from
+    a size that is written in the network's code.
+    """
+
+
+def _marked(operator: str) -> Any:
+    plain = getattr(int, operator)
+
+    def method(self: Size, *other: Any) -> Any:
+        value = plain(self, *other)
+        return Size(value) if type(value) is int else value
+
+    method.__name__ = operator
+    return method
+
+
+for _name in (
+    "add radd sub rsub mul rmul floordiv rfloordiv mod rmod neg pos abs".split()  # arithmetic
+):
+    setattr(Size, f"__{_name}__", _marked(f"__{_name}__"))
+
+
+@dataclass
+class LayerRecord:
+    """What is learned about a layer while the network runs."""
+
+    name: str
+    kind: str
+    weight: str
+    out: IntArray
+    in_channels: int
+    conv_groups: int
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...] = ()
+    positions: int = 0
+    parameters: int = 0
+    macs: int = 0
+    maps_at: dict[int, int] = field(default_factory=dict)
+    """First call of the layer -> call that gives its feature map."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Two ways to shrink a grouped operation: whole groups, or one position in every group."""
+
+    module: str
+    layer: str
+    groups: int
+    whole: tuple[Pairs, ...]
+    position: tuple[Pairs, ...]
+    unmaskable: IntArray
+    """Atoms whose removal masking cannot imitate if positions are removed (group norm)."""
+    whole_finer: bool
+    adjustable: bool
+    """Whether the number of groups can be changed: it is an attribute of a module."""
+    depthwise: bool = False
+
+    @property
+    def decided(self) -> bool:
+        """Whether there is nothing to choose."""
+        return not self.adjustable or self.depthwise
+
+
+class Flow:
+    """Everything that is recorded during a forward pass."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.tensors: dict[str, Tensor] = {}
+        self.parameters: set[str] = set()
+        self._names: dict[int, str] = {}
+        self._shadows: Any = WeakTensorKeyDictionary()
+        self._maps: Any = WeakTensorKeyDictionary()
+        for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+            self.tensors[name] = tensor
+            self._names[id(tensor)] = name
+        self.parameters = {name for name, _ in model.named_parameters()}
+        self.modules = dict(model.named_modules())
+        self.atoms = 1
+        self.ties: list[Pairs] = []
+        self.fixed: list[tuple[IntArray, str]] = []
+        self.unmaskable: list[IntArray] = []
+        self.choices: dict[str, Choice] = {}
+        self.slots: dict[tuple[str, int], int] = {}
+        self.layers: dict[str, LayerRecord] = {}
+        self.reads: dict[str, set[int]] = {}
+        self.counting = True
+        self.call_index = -1
+        self.attention = False
+        self.tokens = False
+
+    # -- names ---------------------------------------------------------------------------------
+
+    def name(self, tensor: object) -> str | None:
+        """The qualified name of a parameter or buffer, None for anything else."""
+        return self._names.get(id(tensor))
+
+    def owner(self, tensor_name: str) -> tuple[str, nn.Module]:
+        """The module that holds a tensor."""
+        path = tensor_name.rpartition(".")[0]
+        return path, self.modules[path]
+
+    # -- atoms ---------------------------------------------------------------------------------
+
+    def new_atoms(self, count: int) -> IntArray:
+        """`count` fresh channel identities."""
+        start = self.atoms
+        self.atoms += count
+        return np.arange(start, self.atoms)
+
+    def slot(self, name: str, dim: int) -> IntArray:
+        """The identities of a stored tensor's slices along one dimension."""
+        size = self.tensors[name].shape[dim]
+        start = self.slots.get((name, dim))
+        if start is None:
+            start = self.slots[(name, dim)] = int(self.new_atoms(size)[0]) if size else self.atoms
+        return np.arange(start, start + size)
+
+    def tie(self, a: IntArray, b: IntArray, reason: str) -> None:
+        """`a[i]` and `b[i]` must go together; where one never shrinks the other is fixed."""
+        a, b = np.broadcast_arrays(a, b)
+        differs = a != b
+        a, b = a[differs], b[differs]
+        constant = (a == 0) | (b == 0)
+        if constant.any():
+            self.fix(np.maximum(a, b)[constant], reason)
+            a, b = a[~constant], b[~constant]
+        if a.size:
+            self.ties.append((a, b))
+
+    def fix(self, atoms: IntArray, reason: str) -> None:
+        """These channels always stay, and why."""
+        atoms = np.unique(atoms)
+        atoms = atoms[atoms > 0]
+        if atoms.size:
+            self.fixed.append((atoms, reason))
+
+    # -- shadows -------------------------------------------------------------------------------
+
+    def shadow(self, tensor: object) -> Tensor | None:
+        """The channel of each element, None where the tensor has nothing to do with channels."""
+        if not isinstance(tensor, Tensor):
+            return None
+        found: Tensor | None = self._shadows.get(tensor)
+        if found is not None:
+            return found
+        name = self.name(tensor)
+        if name is None:
+            return None
+        long = [d for d, size in enumerate(tensor.shape) if size > 1]
+        if len(long) != 1:
+            return None
+        atoms = torch.from_numpy(self.slot(name, long[0]))
+        view = [1] * tensor.ndim
+        view[long[0]] = -1
+        return atoms.view(view)
+
+    def set_shadow(self, tensor: Tensor, shadow: Tensor | None) -> None:
+        """Attach a shadow to a computed tensor; stored ones are named by their slots alone."""
+        if self.name(tensor) is not None:
+            return
+        if shadow is not None:
+            shadow = shadow.expand(tensor.shape)
+            self._shadows[tensor] = shadow
+        else:
+            self._shadows.pop(tensor, None)
+        self._maps.pop(tensor, None)
+
+    def set_map(self, tensor: Tensor, layer: LayerRecord, first_call: int) -> None:
+        """The tensor is (so far) the layer's feature map."""
+        if not self.counting:
+            return
+        self._maps[tensor] = (layer, first_call)
+        layer.maps_at[first_call] = self.call_index
+
+    def pass_map(self, source: Tensor, tensor: Tensor, of: Any) -> None:
+        """A normalisation or activation directly after a layer belongs to its feature map."""
+        if of is not None and tensor.shape == source.shape:
+            layer, first_call = of
+            self.set_map(tensor, layer, first_call)
+
+    def map_of(self, tensor: Tensor) -> Any:
+        """The layer whose feature map the tensor is, None if it is nobody's."""
+        return self._maps.get(tensor)
+
+    def vector(self, shadow: Tensor, dim: int, reason: str) -> IntArray:
+        """(size of dim,) one identity a slice; what differs within a slice is tied."""
+        short = core(shadow)
+        if short.shape[dim] != shadow.shape[dim]:
+            sizes = list(short.shape)
+            sizes[dim] = shadow.shape[dim]
+            short = short.expand(sizes)
+        table = short.movedim(dim, 0).reshape(shadow.shape[dim], -1).numpy()
+        first: IntArray = table[:, 0].copy()
+        if table.shape[1] > 1:
+            self.tie(first[:, None], table[:, 1:], reason)
+            first = table.max(axis=1) if (first == 0).any() else first
+        return first
+
+    def fix_all(self, tensors: Iterable[object], reason: str) -> None:
+        """Fix every channel that these tensors carry."""
+        for tensor in tensors:
+            shadow = self.shadow(tensor)
+            if shadow is not None:
+                self.fix(core(shadow).numpy().ravel(), reason)
+
+
+def core(shadow: Tensor) -> Tensor:
+    """The shadow with every dimension that is known to be constant narrowed to size 1."""
+    for dim, (size, stride) in enumerate(zip(shadow.shape, shadow.stride(), strict=True)):
+        if size > 1 and stride == 0:
+            shadow = shadow.narrow(dim, 0, 1)
+    return shadow
+
+
+def tidy(shadow: Tensor) -> Tensor:
+    """The same shadow with stride 0 along every constant dimension."""
+    short = core(shadow)
+    for dim, size in enumerate(short.shape):
+        if size > 1:
+            first = short.narrow(dim, 0, 1)
+            if bool((short == first).all()):
+                short = first
+    return short.expand(shadow.shape)
+
+
+def varying(shadow: Tensor) -> list[int]:
+    """The dimensions along which a tidy shadow changes."""
+    return [d for d, size in enumerate(core(shadow).shape) if size > 1]
+
+
+def along(atoms: IntArray, shape: Sequence[int], dim: int) -> Tensor:
+    """A shadow of that shape whose channels lie along `dim`."""
+    view = [1] * len(shape)
+    view[dim] = -1
+    return torch.from_numpy(atoms).view(view).expand(tuple(shape))

@@ -1,0 +1,244 @@
+"""Operations that only rearrange elements: they are applied to the shadow as they are.
+
+Whatever is removed, the result must stay a regular grid. So where channels come to lie along
+several dimensions (channel shuffle, stacking), or pieces must stay of equal size (chunk), the
+channels at the same position are tied; where a size is written in the network's code, they stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .flow import Flow, Size, tidy, varying
+from .operations import Call, handles, leave
+
+
+def _literal(flow: Flow, call: Call, shadow: Tensor) -> None:
+    """Apply the very same call to the shadow."""
+    name = {"T": "t"}.get(call.name, call.name)
+    method = getattr(torch.Tensor, name)
+    result = method(shadow, *call.args[1:], **call.kwargs)
+    outs = [result] if isinstance(result, Tensor) else list(result)
+    for out, made in zip(call.outputs, outs, strict=True):
+        flow.set_shadow(out, tidy(made))
+
+
+def keep_grid(flow: Flow, shadow: Tensor, free: int | None) -> None:
+    """Tie channels so that a removal takes whole slices along `free` and nothing else."""
+    dims = varying(shadow)
+    if free is not None and dims and dims != [free]:
+        flow.vector(shadow, free, "lies in one grid with a constant")
+
+
+@handles(
+    "permute transpose swapaxes swapdims movedim moveaxis t T mT squeeze unsqueeze expand flip "
+    "repeat tile repeat_interleave"
+)
+def literal(flow: Flow, call: Call) -> None:
+    """No size changes along channels: nothing to tie."""
+    if call.shadow is None:
+        return flow.set_shadow(call.out, None)
+    if call.name == "mT":
+        return flow.set_shadow(call.out, call.shadow.transpose(-1, -2))
+    return _literal(flow, call, call.shadow)
+
+
+@handles("expand_as broadcast_to")
+def spread(flow: Flow, call: Call) -> None:
+    """A broadcast copies channels along dimensions that have none."""
+    shadow = call.shadow
+    flow.set_shadow(call.out, None if shadow is None else shadow.expand(call.out.shape))
+
+
+@handles("view reshape flatten unflatten view_as reshape_as ravel")
+def reshape(flow: Flow, call: Call) -> None:
+    """New sizes: those read off a tensor follow, those written in the code do not."""
+    shadow, out = call.shadow, call.out
+    if shadow is None or isinstance(call.arg(1, "dtype"), torch.dtype):
+        return flow.set_shadow(out, shadow)
+    new = tidy(shadow.reshape(out.shape))
+    dims = varying(new)
+    flexible = [d for d in dims if _follows(call, d)]
+    if dims and not flexible:
+        sizes = ", ".join(str(int(s)) for s in out.shape[1:])
+        return leave(flow, call, f"is reshaped to a fixed size ({sizes}) by {call.full}")
+    if len(dims) > 1:
+        keep_grid(flow, new, max(flexible, key=lambda d: (out.shape[d], d)))
+    return flow.set_shadow(out, new)
+
+
+def _follows(call: Call, dim: int) -> bool:
+    """Whether the size of an output dimension follows the tensor's own sizes."""
+    if call.name in ("flatten", "ravel", "view_as", "reshape_as"):
+        return True
+    if call.name == "unflatten":
+        start = int(call.arg(1, "dim")) % call.first.ndim
+        sizes = list(call.arg(2, "sizes"))
+        inside = start <= dim < start + len(sizes)
+        return not inside or _free(sizes[dim - start])
+    given = call.args[1:] or (call.kwargs.get("size") or call.kwargs.get("shape"),)
+    sizes = list(given[0]) if isinstance(given[0], (tuple, list)) else list(given)
+    return _free(sizes[dim])
+
+
+def _free(size: Any) -> bool:
+    return isinstance(size, Size) or int(size) == -1
+
+
+@handles("cat concat concatenate stack hstack vstack")
+def concatenate(flow: Flow, call: Call) -> None:
+    """Channels side by side; across any other dimension they must keep the same shape."""
+    tensors: Sequence[Tensor] = call.args[0] if call.args else call.kwargs["tensors"]
+    if not call.carries:
+        return flow.set_shadow(call.out, None)
+    if call.name in ("hstack", "vstack"):
+        dim = 1 if call.name == "hstack" and call.out.ndim > 1 else 0
+    else:
+        dim = int(call.arg(1, "dim", call.kwargs.get("axis", 0))) % call.out.ndim
+    pieces = []
+    for tensor in tensors:
+        shadow = flow.shadow(tensor)
+        if shadow is None:
+            shadow = torch.zeros((), dtype=torch.int64).expand(tensor.shape)
+        pieces.append(shadow.unsqueeze(dim) if call.name == "stack" else shadow)
+    if any(p.ndim != call.out.ndim for p in pieces):
+        return leave(flow, call, f"passes through {call.full} with vectors")
+    constant = [d for d in range(call.out.ndim) if d != dim and all(_flat(p, d) for p in pieces)]
+    for d in constant:
+        pieces = [p.narrow(d, 0, 1) for p in pieces]
+    joined = torch.cat(pieces, dim)
+    for d in constant:
+        sizes = list(joined.shape)
+        sizes[d] = call.out.shape[d]
+        joined = joined.expand(sizes)
+    joined = tidy(joined)
+    for d in varying(joined):
+        if d != dim:
+            keep_grid(flow, joined, d)
+    return flow.set_shadow(call.out, joined)
+
+
+def _flat(shadow: Tensor, dim: int) -> bool:
+    return shadow.shape[dim] <= 1 or shadow.stride()[dim] == 0
+
+
+@handles("chunk split split_with_sizes tensor_split unbind hsplit vsplit unsafe_chunk unsafe_split")
+def pieces(flow: Flow, call: Call) -> None:
+    """Pieces along channels must stay of equal size: the same position goes in each of them."""
+    shadow = call.shadow
+    if shadow is None:
+        for out in call.outputs:
+            flow.set_shadow(out, None)
+        return
+    index, name = (1, "dim") if call.name == "unbind" else (2, "dim")
+    default = {"hsplit": 1, "vsplit": 0}.get(call.name, 0)
+    dim = int(call.arg(index, name, default)) % call.first.ndim
+    if dim in varying(shadow):
+        sizes = [o.shape[dim] if call.name != "unbind" else 1 for o in call.outputs]
+        asked = call.arg(1, "split_size_or_sections", call.arg(1, "split_size"))
+        by_size = call.name in ("split", "split_with_sizes", "unsafe_split")
+        listed = asked if isinstance(asked, (tuple, list)) else [asked]
+        if len(set(sizes)) > 1 or (by_size and not all(_free(s) for s in listed)):
+            leave(flow, call, f"is split at fixed positions by {call.full}")
+            return
+        if call.name == "unbind":
+            leave(flow, call, "is taken apart channel by channel by torch.unbind")
+            return
+        grid = shadow.unflatten(dim, (len(sizes), sizes[0]))
+        keep_grid(flow, tidy(grid), dim + 1)
+    _literal(flow, call, shadow)
+
+
+@handles("getitem select narrow")
+def index(flow: Flow, call: Call) -> None:
+    """Slices of positions are followed; slices of channels only where they are equal shares."""
+    shadow = call.shadow
+    if shadow is None:
+        flow.set_shadow(call.out, None)
+        return
+    if call.name == "getitem":
+        key = call.args[1] if isinstance(call.args[1], tuple) else (call.args[1],)
+    elif call.name == "select":
+        key = _at(call, int(call.arg(2, "index")))
+    else:
+        start, length = call.arg(2, "start"), call.arg(3, "length")
+        key = _at(call, slice(start, start + length))
+    if not all(k is None or k is Ellipsis or isinstance(k, (int, slice)) for k in key):
+        leave(flow, call, "is indexed by a tensor or a list")
+        return
+    dims = varying(shadow)
+    for dim, part in _by_dim(key, call.first.ndim):
+        if dim not in dims or (isinstance(part, slice) and part == slice(None)):
+            continue
+        size = call.first.shape[dim]
+        if not _equal_share(part, size):
+            leave(flow, call, f"is sliced at fixed channels by {call.full}")
+            return
+        length = len(range(*part.indices(size)))
+        keep_grid(flow, tidy(shadow.unflatten(dim, (size // length, length))), dim + 1)
+    flow.set_shadow(call.out, tidy(shadow[key]))
+
+
+def _at(call: Call, part: Any) -> tuple[Any, ...]:
+    dim = int(call.arg(1, "dim")) % call.first.ndim
+    return (slice(None),) * dim + (part,)
+
+
+def _by_dim(key: tuple[Any, ...], ndim: int) -> list[tuple[int, Any]]:
+    used = sum(k is not None and k is not Ellipsis for k in key)
+    found: list[tuple[int, Any]] = []
+    dim = 0
+    for part in key:
+        if part is None:
+            continue
+        if part is Ellipsis:
+            dim += ndim - used
+            continue
+        found.append((dim, part))
+        dim += 1
+    return found
+
+
+def _equal_share(part: Any, size: int) -> bool:
+    """Whether a slice is one of several equal shares, with bounds read off the tensor."""
+    if not isinstance(part, slice) or part.step not in (None, 1):
+        return False
+    bounds = [b for b in (part.start, part.stop) if b is not None and int(b) != 0]
+    if not all(isinstance(b, Size) for b in bounds):
+        return False
+    start, stop, _ = part.indices(size)
+    length = stop - start
+    return length == size or (length > 0 and size % length == 0 and start % length == 0)
+
+
+@handles("channel_shuffle")
+def channel_shuffle(flow: Flow, call: Call) -> None:
+    """Interleaves `groups` equal parts of the channels."""
+    shadow = call.shadow
+    if shadow is None:
+        return flow.set_shadow(call.out, None)
+    grid = shadow.unflatten(1, (int(call.arg(1, "groups")), -1))
+    keep_grid(flow, tidy(grid), 2)
+    return flow.set_shadow(call.out, tidy(grid.transpose(1, 2).flatten(1, 2)))
+
+
+@handles("pixel_shuffle pixel_unshuffle")
+def pixel(flow: Flow, call: Call) -> None:
+    """Blocks of channels become neighbouring pixels of one channel, or back."""
+    shadow = call.shadow
+    if shadow is None:
+        return flow.set_shadow(call.out, None)
+    made = getattr(torch.nn.functional, call.name)(shadow.contiguous(), int(call.args[1]))
+    made = tidy(made)
+    keep_grid(flow, made, 1)
+    return flow.set_shadow(call.out, made)
+
+
+@handles("setitem copy index_copy")
+def write(flow: Flow, call: Call) -> None:
+    """Writing into a slice of another tensor is not followed."""
+    leave(flow, call, f"is written into another tensor by {call.full}")
