@@ -1,0 +1,234 @@
+"""Weights files: read without running code, and fitted to a network or refused with the reason.
+
+A file is either safetensors or what `torch.save` writes; the latter is a pickle and is only ever
+opened with `weights_only=True`. Which of the two it is decides its content, not its suffix.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from pruneviz.errors import WeightsError
+
+State = Mapping[str, torch.Tensor]
+
+WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "weights", "params")
+"""Keys under which training scripts put the weights, beside optimiser, epoch and the like."""
+
+PREFIXES = ("module.", "_orig_mod.", "model.")
+"""What DataParallel, torch.compile and Lightning put before every name."""
+
+_INFLATION = 20  # torch.save does not compress; a file that unpacks to more hides something
+
+
+def read_weights(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
+    """The tensors of a weights file by name, on the CPU, without wrapper and prefix.
+
+    Reads safetensors and `torch.save` files (`.pt`, `.pth`), the latter with `weights_only=True`.
+    Raises `WeightsError` where the file is missing, empty, truncated, no weights file, wants to
+    run code, or holds no tensors.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        raise WeightsError(f"'{path}' is a folder; give the path of one weights file in it.")
+    if not path.exists():
+        raise WeightsError(
+            f"There is no weights file '{path}'; give the path of a .safetensors, .pt or .pth file."
+        )
+    try:
+        with path.open("rb") as file:
+            head = file.read(9)
+    except OSError as error:
+        raise WeightsError(
+            f"The weights file '{path}' cannot be read: {error.strerror}."
+        ) from error
+    if not head:
+        raise WeightsError(f"The weights file '{path}' is empty; save or copy it again.")
+    if head[8:9] == b"{" or path.suffix == ".safetensors":
+        return unwrap(_read_safetensors(path), path.name)
+    if head.startswith(b"PK"):
+        _refuse_archive_bombs(path)
+    elif not head.startswith(b"\x80"):
+        raise _not_weights(path)
+    return unwrap(_read_torch(path), path.name)
+
+
+def _read_safetensors(path: Path) -> object:
+    try:
+        return safetensors.torch.load_file(path)
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise WeightsError(
+            f"'{path.name}' is not a complete safetensors file ({str(error).strip('. ')}); "
+            "save or copy it again."
+        ) from error
+
+
+def _read_torch(path: Path) -> object:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises nearly anything on a damaged file
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        if found:
+            raise WeightsError(
+                f"'{path.name}' holds more than tensors ({found[1]}), and loading that could run "
+                "code; PruneViz loads tensors only. Save it again with "
+                "torch.save(model.state_dict(), path), or as safetensors."
+            ) from error
+        if "TorchScript" in str(error):
+            raise WeightsError(
+                f"'{path.name}' is a TorchScript program, not weights; save the weights with "
+                "torch.save(model.state_dict(), path)."
+            ) from error
+        if isinstance(error, pickle.UnpicklingError) or "subdirectory" in str(error):
+            raise _not_weights(path) from error
+        raise WeightsError(
+            f"'{path.name}' is truncated or damaged; save or copy it again."
+        ) from error
+
+
+def _not_weights(path: Path) -> WeightsError:
+    return WeightsError(
+        f"'{path.name}' is not a weights file; give one written by torch.save or safetensors."
+    )
+
+
+def _refuse_archive_bombs(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        raise WeightsError(
+            f"'{path.name}' is truncated or damaged; save or copy it again."
+        ) from error
+    if unpacked > _INFLATION * path.stat().st_size:
+        raise WeightsError(
+            f"'{path.name}' would unpack to {unpacked:,} bytes, more than {_INFLATION} times its "
+            "size; weights are not stored like that. Save them again with torch.save."
+        )
+
+
+def unwrap(loaded: object, where: str) -> dict[str, torch.Tensor]:
+    """The plain state dict in what a weights file holds: no wrapper, no common prefix.
+
+    Raises `WeightsError` where there are no named tensors in it.
+    """
+    for _ in range(len(WRAPPERS)):
+        inner = (
+            next(
+                (loaded[w] for w in WRAPPERS if isinstance(loaded.get(w), Mapping) and loaded[w]),
+                None,
+            )
+            if isinstance(loaded, Mapping)
+            else None
+        )
+        if inner is None:
+            break
+        loaded = inner
+    named = loaded.items() if isinstance(loaded, Mapping) else ()
+    state = {str(k): v for k, v in named if isinstance(v, torch.Tensor)}
+    if not state:
+        raise WeightsError(
+            f"'{where}' holds no named tensors; save the weights with "
+            "torch.save(model.state_dict(), path)."
+        )
+    stripped = True
+    while stripped:
+        stripped = False
+        for prefix in PREFIXES:
+            if all(key.startswith(prefix) for key in state):
+                state = {key.removeprefix(prefix): value for key, value in state.items()}
+                stripped = True
+    return state
+
+
+def load_into(model: nn.Module, state: State, *, network: str, where: str) -> None:
+    """Put `state` into `model`; all floating-point values become float32.
+
+    Raises `WeightsError` naming the tensors that are missing, left over, of another shape, not
+    dense numbers, or not finite.
+    """
+    expected = model.state_dict()
+    counters = {key for key in expected if key.endswith("num_batches_tracked")}
+    missing = [key for key in expected if key not in state and key not in counters]
+    unexpected = [
+        key for key in state if key not in expected and not key.endswith("num_batches_tracked")
+    ]
+    if len(missing) == len(expected) - len(counters):
+        raise WeightsError(
+            f"'{where}' holds the weights of another architecture: none of its tensors "
+            f"({_some(list(state))}) is called as in {network} ({_some(missing)}). "
+            "Choose the architecture that they were trained with."
+        )
+    shapes = [
+        f"{key} is {_shape(expected[key])} in {network} and {_shape(state[key])} in the file"
+        for key in expected
+        if key in state and expected[key].shape != state[key].shape
+    ]
+    problems = []
+    if missing:
+        problems.append(f"it lacks {_some(missing)}")
+    if unexpected:
+        problems.append(f"{network} has no {_some(unexpected)}")
+    if shapes:
+        problems.append(_some(shapes, "; "))
+    if problems:
+        raise WeightsError(
+            f"'{where}' does not fit {network}: {'; '.join(problems)}. "
+            "Choose the architecture that the weights were trained with."
+        )
+    fitted: OrderedDict[str, torch.Tensor] = OrderedDict()
+    for key, tensor in expected.items():
+        value = state.get(key)
+        fitted[key] = (
+            torch.zeros(tensor.shape, dtype=tensor.dtype)
+            if value is None
+            else _dense(key, value, tensor.dtype, where)
+        )
+    _refuse_not_finite(fitted, where)
+    # torchvision's MNASNet and batch norm ask for the version that wrote a state dict, which no
+    # plain dict of tensors carries; the shapes were compared, so it is the model's own.
+    fitted._metadata = expected._metadata  # type: ignore[attr-defined]
+    model.load_state_dict(fitted)
+
+
+def _dense(key: str, value: torch.Tensor, dtype: torch.dtype, where: str) -> torch.Tensor:
+    dense = value.layout == torch.strided and not value.is_quantized and not value.is_complex()
+    if not dense or (dtype.is_floating_point and not value.is_floating_point()):
+        raise WeightsError(
+            f"'{where}' holds {key} as {value.dtype}, {value.layout}; PruneViz reads dense "
+            "floating-point weights. Dequantise the network and save it again."
+        )
+    return value.to(dtype)
+
+
+def _refuse_not_finite(state: State, where: str) -> None:
+    bad = [
+        key
+        for key, value in state.items()
+        if value.is_floating_point() and not bool(torch.isfinite(value).all())
+    ]
+    if bad:
+        raise WeightsError(
+            f"'{where}' holds values that are not finite (NaN or infinity) in {_some(bad)}; "
+            "take a checkpoint from before the training diverged."
+        )
+
+
+def _some(items: Sequence[str], separator: str = ", ", most: int = 3) -> str:
+    more = len(items) - most
+    return separator.join(items[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def _shape(tensor: torch.Tensor) -> str:
+    return "×".join(map(str, tensor.shape)) or "one number"
