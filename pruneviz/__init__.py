@@ -15,13 +15,14 @@ from pruneviz import errors
 
 if TYPE_CHECKING:
     from pruneviz.catalog import datasets, load_dataset, load_model, models
-    from pruneviz.channels import ChannelGraph, trace
+    from pruneviz.channels import ChannelGraph
     from pruneviz.cost import Cost, cost
     from pruneviz.criteria import Ranking, rank
     from pruneviz.plan import Plan, threshold
     from pruneviz.sensitivity import Sensitivity, sensitivity
     from pruneviz.strategies import run_strategy
     from pruneviz.surgery import mask, prune
+    from pruneviz.trace import trace
     from pruneviz.training import Evaluation, evaluate, fine_tune
 
 __version__ = "0.1.0"
@@ -31,7 +32,7 @@ _HOME = {
     "datasets": "catalog",
     "load_model": "catalog",
     "load_dataset": "catalog",
-    "trace": "channels",
+    "trace": "trace",
     "ChannelGraph": "channels",
     "Plan": "plan",
     "threshold": "plan",
@@ -88,7 +89,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps `pruneviz.cost` and `pruneviz.sensitivity` the functions.
+    """Keeps `pruneviz.trace`, `pruneviz.cost` and `pruneviz.sensitivity` the functions.
 
     Importing a submodule binds it on its package; where a public function has the same name, the
     function is bound instead. (`from pruneviz.cost import ...` reaches the module all the same.)

@@ -30,10 +30,10 @@ def plan_of(graph: ChannelGraph, ranking: Ranking | None, d: Decisions) -> Plan:
     free = [name for name in groups if name not in own and name not in d.protected]
     if d.ratio > 0 and free and ranking is not None:
         if d.scope == "global":
-            everywhere = threshold(graph, ranking, d.criterion, d.ratio, scope="global")
-            gone |= ~everywhere.kept
-            for name in set(groups) - set(free):
-                gone[groups[name].start : groups[name].start + groups[name].width] = False
+            others = set(groups) - set(free)
+            gone |= ~threshold(
+                graph, ranking, d.criterion, d.ratio, scope="global", protected=others
+            ).kept
         else:
             own = {**own, **dict.fromkeys(free, d.ratio)}
     if own and ranking is not None:
@@ -46,7 +46,7 @@ def plan_of(graph: ChannelGraph, ranking: Ranking | None, d: Decisions) -> Plan:
         )
     gone[sorted(d.dropped)] = True
     gone[sorted(d.kept)] = False
-    scores = None if ranking is None else ranking.scores.get(d.criterion)
+    scores = None if ranking is None else ranking.of(d.criterion)
     for group in groups.values():
         _round(gone, group, scores, d)
     return Plan(graph).drop_units(np.flatnonzero(gone).tolist())
@@ -64,9 +64,3 @@ def _round(gone: Mask, group: Group, scores: npt.NDArray[np.float64] | None, d: 
     if scores is not None:
         back.sort(key=lambda u: -float(np.nan_to_num(scores[u], nan=np.inf)))
     gone[back[: wanted - left]] = False
-
-
-def ratios_of(graph: ChannelGraph, plan: Plan) -> dict[str, float]:
-    """Return the share of units that a plan drops from each prunable group."""
-    gone = ~plan.kept
-    return {g.name: float(gone[g.start : g.start + g.width].mean()) for g in graph.prunable_groups}
