@@ -1,0 +1,106 @@
+"""Checkpoints that survive a kill at any moment.
+
+A new one is written beside the old one under another name, forced to the disk, and only then given
+its own name; only after that the one before the last goes. Whatever moment the power fails at, the
+newest file that has a checkpoint's name is whole. Should the disk itself damage it, the one before
+it is still there.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pruneviz.jobs.home import disk_errors
+
+KEEP = 2
+_NAME = re.compile(r"checkpoint-(\d{6,})\.pt$")
+
+
+def atomic_write(path: Path, content: bytes | memoryview) -> None:
+    """Write `content` to `path`, which is at every moment either whole or as it was before.
+
+    Raises:
+        StorageError: the disk is full or cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with disk_errors(path):
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+            _sync_folder(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+class Checkpoints:
+    """The checkpoints in one run's folder: plain dicts of tensors, numbers, texts and lists."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def paths(self) -> list[Path]:
+        """Return the files, newest first."""
+        found = [path for path in self.folder.glob("checkpoint-*.pt") if _NAME.match(path.name)]
+        return sorted(found, key=_number, reverse=True)
+
+    def save(self, state: Mapping[str, Any]) -> Path:
+        """Write a new checkpoint and keep the one before it.
+
+        Raises:
+            StorageError: the disk is full or cannot be written; the older ones are untouched.
+        """
+        import torch
+
+        before = self.paths()
+        path = self.folder / f"checkpoint-{_number(before[0]) + 1 if before else 1:06d}.pt"
+        content = io.BytesIO()  # torch.save would hide the reason why a file cannot be written
+        torch.save(dict(state), content)
+        atomic_write(path, content.getbuffer())
+        for old in before[KEEP - 1 :]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the newest checkpoint that can be read; None when there is none."""
+        import torch
+
+        for path in self.paths():
+            try:
+                with zipfile.ZipFile(path) as archive:
+                    damaged = archive.testzip()
+                if damaged is None:
+                    state = torch.load(path, map_location="cpu", weights_only=True)
+                    if isinstance(state, dict):
+                        return state
+            except Exception:  # whatever a damaged file makes the reader raise
+                continue
+        return None
+
+
+def _number(path: Path) -> int:
+    found = _NAME.search(path.name)
+    return int(found.group(1)) if found else 0
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force the new name to the disk, where folders can be opened (not on Windows)."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)

@@ -1,0 +1,133 @@
+"""The worker's side of the records: claim a queued run, keep its heart beating, end it.
+
+A claim is a random token in the run's row. Every write names it, so a worker that was given up
+for dead (or whose run was deleted) finds that nothing is written, and stops.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.orm import Session
+
+from pruneviz.jobs.alive import host, identity
+from pruneviz.jobs.records import RunStore, view
+from pruneviz.jobs.schema import Metric, Result, Run
+from pruneviz.jobs.views import RunView
+
+LOST = "lost"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right of one worker to write one run."""
+
+    store: RunStore
+    run: RunView
+    token: str
+
+    def order(self) -> str | None:
+        """Return what was asked for: None, "cancel", "pause" or "stop"; "lost": no longer ours."""
+        with self.store.reading() as session:
+            return self._request(session)
+
+    def update(self, **values: Any) -> bool:
+        """Write columns of the run; False when it is no longer ours."""
+        with self.store.transaction() as session:
+            return self._update(session, values)
+
+    def beat(self, rows: Sequence[Mapping[str, Any]], **values: Any) -> tuple[bool, int]:
+        """Write heartbeat, columns and history in one transaction.
+
+        Returns whether the run is still ours, and the id of the last row written (0: none).
+        """
+        last = 0
+        with self.store.transaction() as session:
+            if not self._update(session, {"heartbeat": time.time(), **values}):
+                return False, 0
+            if rows:
+                session.execute(insert(Metric), [{**row, "run_id": self.run.id} for row in rows])
+                query = select(Metric.id).where(Metric.run_id == self.run.id)
+                last = session.scalar(query.order_by(Metric.id.desc()).limit(1)) or 0
+        return True, last
+
+    def keep(self, name: str, payload: Any) -> None:
+        """Store a named part of the result, in place of an earlier one of that name."""
+        with self.store.transaction() as session:
+            if self._update(session, {"heartbeat": time.time()}):
+                values = {"payload": payload, "updated": time.time()}
+                session.execute(
+                    upsert(Result)
+                    .values(run_id=self.run.id, name=name, **values)
+                    .on_conflict_do_update(index_elements=["run_id", "name"], set_=values)
+                )
+
+    def forget_after(self, metric_id: int) -> None:
+        """Drop the history above `metric_id`: what came after the checkpoint is done again."""
+        with self.store.transaction() as session:
+            session.execute(
+                delete(Metric).where(Metric.run_id == self.run.id, Metric.id > metric_id)
+            )
+
+    def finish(self, status: str, **values: Any) -> bool:
+        """End the run with `status` and give up the claim; False when it is no longer ours."""
+        free: dict[str, Any] = {"claim": None, "pid": None, "process": None, "request": None}
+        if status != "paused":
+            free["ended"] = time.time()
+        return self.update(status=status, **{**free, **values})
+
+    def step_aside(self) -> bool:
+        """Give up a run that is to pause, unless it was resumed in this very moment."""
+        with self.store.transaction() as session:
+            if self._request(session) != "pause":
+                return False
+            free = {"claim": None, "pid": None, "process": None, "request": None}
+            return self._update(session, {"status": "paused", **free})
+
+    def hold(self, paused: bool) -> None:
+        """Show the run as paused while it is held in memory, and as running again afterwards."""
+        with self.store.transaction() as session:
+            if self._request(session) == ("pause" if paused else None):
+                self._update(session, {"status": "paused" if paused else "running"})
+
+    def _request(self, session: Session) -> str | None:
+        mine = Run.id == self.run.id, Run.claim == self.token
+        row = session.execute(select(Run.request).where(*mine)).one_or_none()
+        return LOST if row is None else row[0]
+
+    def _update(self, session: Session, values: Mapping[str, Any]) -> bool:
+        result = session.execute(
+            update(Run)
+            .where(Run.id == self.run.id, Run.claim == self.token)
+            .values(**values)
+            .execution_options(synchronize_session=False)
+        )
+        return isinstance(result, CursorResult) and result.rowcount > 0
+
+
+def claim(store: RunStore, run_id: str, *, threads: int | None = None) -> Claim | None:
+    """Take a queued run for this process; None when it is not queued (any more).
+
+    `threads` is kept from the first attempt on: sums over another number of threads round
+    differently, and a resumed run is to end with the same weights.
+    """
+    token, now, pid = uuid.uuid4().hex, time.time(), os.getpid()
+    with store.transaction() as session:
+        run = session.get(Run, run_id)
+        if run is None or run.status != "queued" or run.claim is not None:
+            return None
+        run.status, run.request, run.claim = "running", None, token
+        run.host, run.pid, run.process = host(), pid, identity(pid)
+        run.started, run.ended, run.heartbeat = run.started or now, None, now
+        run.attempts += 1
+        run.threads = run.threads or threads
+        session.flush()
+        return Claim(store, view(run), token)

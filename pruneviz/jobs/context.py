@@ -1,0 +1,234 @@
+"""What a run's function gets to work with: its specification, and where to put what it finds."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pruneviz.jobs.checkpoints import Checkpoints
+from pruneviz.jobs.claims import LOST, Claim
+from pruneviz.jobs.pulse import TICK, Pulse
+from pruneviz.jobs.views import RunSpec, RunView, plain
+
+if TYPE_CHECKING:
+    import torch
+
+Event = TypeVar("Event")
+
+BATCH_SECONDS = 0.25  # at most one row of history in so much time for events of single batches
+COLUMNS = ("loss", "accuracy", "val_loss", "macs", "params", "units_left", "seconds")
+CHECKPOINT_SHARE = 0.02  # of the time may go into the checkpoints of events that come fast
+
+
+class Interruption(BaseException):
+    """A run is to end now: `order` says why. No `except Exception` on the way may swallow it."""
+
+    def __init__(self, order: str) -> None:
+        super().__init__(order)
+        self.order = order
+
+
+class JobContext:
+    """One run under way in this process."""
+
+    def __init__(self, claim: Claim, pulse: Pulse) -> None:
+        self._claim = claim
+        self._pulse = pulse
+        self.run: RunView = claim.run
+        self.spec: RunSpec = claim.run.spec
+        self.options: dict[str, Any] = dict(self.spec.options)
+        self.folder: Path = claim.store.directory(claim.run.id)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.found: dict[str, Any] = claim.store.results(claim.run.id)
+        self.resume: Any = None
+        self._checkpoints = Checkpoints(self.folder)
+        self._count = claim.run.checkpoints
+        self._batch: list[float] = []
+        self._batch_time = -math.inf
+        self._saved_at = -math.inf
+        self._save_cost = 0.0
+
+    def restore(self) -> None:
+        """Take up the last good checkpoint, if there is one, in `self.resume`."""
+        kept = self._checkpoints.load() if self._count else None
+        self.resume = kept["state"] if kept else None
+        self._pulse.last_row = kept["row"] if kept else 0
+        self._claim.forget_after(self._pulse.last_row)
+        self._pulse.add(progress=kept["progress"] if kept else 0.0)
+
+    # ------------------------------------------------------------------------------- reporting
+    def report(self, message: str | None = None, progress: float | None = None) -> None:
+        """Say what is being done, and how much of it (0..1)."""
+        if message is not None:
+            self._pulse.add(message=message)
+        if progress is not None and math.isfinite(progress):
+            self._pulse.add(progress=min(max(float(progress), 0.0), 1.0))
+
+    def record(self, level: str, *, epoch: float | None = None, step: int | None = None,
+               **values: Any) -> None:  # fmt: skip
+        """Add a row to the history; values without a column of their own are kept beside them."""
+        row: dict[str, Any] = dict.fromkeys(COLUMNS)
+        extra = {name: plain(value) for name, value in values.items() if name not in COLUMNS}
+        row.update({n: _number(v) for n, v in values.items() if n in COLUMNS})
+        row.update(level=level, time=time.time(), epoch=epoch, step=step, extra=extra)
+        self._pulse.add(row)
+
+    def keep(self, name: str, payload: Any) -> None:
+        """Store a part of the result, at once visible to readers and there after a resume."""
+        self.found[name] = plain(payload)
+        self._claim.keep(name, self.found[name])
+
+    def checkpoint(self, state: Any, progress: float = 0.0) -> None:
+        """Write `state` so that a resumed run finds it in `resume`."""
+        begun = time.monotonic()
+        row = self._pulse.flush()
+        self._checkpoints.save({"state": state, "row": row, "progress": progress})
+        self._count += 1
+        self._pulse.add(checkpoints=self._count)
+        self._saved_at = time.monotonic()
+        self._save_cost = self._saved_at - begun
+
+    # -------------------------------------------------------------------------------- obeying
+    def check(self) -> None:
+        """Obey what was asked for: return, hold still as long as the run is paused, or end.
+
+        Raises:
+            Interruption: cancelled, the app closes, or the run was deleted.
+            StorageError: the records cannot be written any more.
+        """
+        if self._pulse.failure is not None:
+            raise self._pulse.failure
+        if self._pulse.order is None:
+            return
+        if self._pulse.order == "pause":
+            self._hold()
+        if self._pulse.order is not None:
+            raise Interruption(self._pulse.order)
+
+    @contextmanager
+    def watch(self, model: torch.nn.Module) -> Iterator[None]:
+        """Make every forward pass of `model` (and of its copies) check first.
+
+        So that a long evaluation, too, ends within a batch.
+        """
+
+        def look(module: object, inputs: object) -> None:
+            self.check()
+
+        handle = model.register_forward_pre_hook(look)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def _hold(self) -> None:
+        """Wait in memory until resumed; step aside when another run waits for the worker."""
+        self._pulse.seconds()
+        self._pulse.working = False
+        self._claim.hold(True)
+        while self._pulse.look() == "pause":
+            if self._claim.store.queue() and self._claim.step_aside():
+                raise Interruption("aside")
+            time.sleep(TICK)
+        if self._pulse.order != LOST:
+            self._claim.hold(False)
+        self._pulse.seconds()
+        self._pulse.working = True
+
+    # --------------------------------------------------------------------------------- driving
+    def drive(
+        self,
+        events: Iterable[Event],
+        *,
+        each: Callable[[Event], None] | None = None,
+        start: float = 0.0,
+        end: float = 1.0,
+        epochs: int | None = None,
+    ) -> Event | None:
+        """Consume `events`: history, progress (from `start` to `end`), checkpoints, obedience.
+
+        An event's columns are read by name (`epoch`, `step`, `loss`, `accuracy`, ...). One of
+        a single batch has no accuracy: of those a few a second are kept, with their mean loss.
+        `state` makes a checkpoint. `epochs` tells the whole of what batches are a part of.
+        Returns the last event that was not of a batch.
+        """
+        last: Event | None = None
+        iterator = iter(events)
+        try:
+            for event in iterator:
+                progress = _progress(event, epochs)
+                if progress is not None:
+                    self.report(progress=start + (end - start) * progress)
+                if _is_batch(event):
+                    self._record_batch(event)
+                else:
+                    last = event
+                    self._record_event(event)
+                    if each is not None:
+                        each(event)
+                    self._save(event, start + (end - start) * (progress or 0.0))
+                self.check()
+        finally:
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                close()
+        return last
+
+    def _record_batch(self, event: Any) -> None:
+        self._batch.append(float(event.loss))
+        now = time.monotonic()
+        if now - self._batch_time >= BATCH_SECONDS:
+            mean = sum(self._batch) / len(self._batch)
+            self._batch, self._batch_time = [], now
+            self.record("batch", epoch=_epoch(event), step=event.step, loss=mean)
+
+    def _record_event(self, event: Any) -> None:
+        values = {n: getattr(event, n) for n in (*COLUMNS, "lr") if hasattr(event, n)}
+        self._batch = []
+        if values:
+            level = "epoch" if hasattr(event, "epoch") else "step"
+            self.record(level, epoch=_epoch(event), step=getattr(event, "step", None), **values)
+
+    def _save(self, event: Any, progress: float) -> None:
+        """Save at every epoch; events that come faster only as often as costs little."""
+        state = getattr(event, "state", None)
+        rest = time.monotonic() - self._saved_at
+        if state is not None and (
+            hasattr(event, "epochs") or rest * CHECKPOINT_SHARE >= self._save_cost
+        ):
+            self.checkpoint(state, progress)
+
+
+def _is_batch(event: Any) -> bool:
+    return hasattr(event, "steps") and hasattr(event, "loss") and not hasattr(event, "accuracy")
+
+
+def _progress(event: Any, epochs: int | None) -> float | None:
+    """Return how much is done, 0..1, from what events carry; None when they do not tell."""
+    if hasattr(event, "progress"):
+        return _number(event.progress)
+    whole, epoch = getattr(event, "epochs", epochs), _epoch(event)
+    if whole and epoch is not None:
+        return epoch / whole
+    step, steps = getattr(event, "step", None), getattr(event, "steps", None)
+    return float(step / steps) if steps and step is not None and epoch is None else None
+
+
+def _epoch(event: Any) -> float | None:
+    """Return how many epochs are done: after batch 5 of 10 in the second one, 1.5."""
+    epoch, step, steps = (getattr(event, name, None) for name in ("epoch", "step", "steps"))
+    if epoch is None:
+        return None
+    return float(epoch - 1 + step / steps if steps and step else epoch)
+
+
+def _number(value: Any) -> float | None:
+    """Return a number as the database holds it: no NaN, no infinity, no tensor."""
+    if value is None:
+        return None
+    number = float(value)
+    return number if math.isfinite(number) else None

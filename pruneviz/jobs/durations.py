@@ -1,0 +1,43 @@
+"""How long a run will take, from the runs that were done on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from pruneviz.jobs.alive import host
+from pruneviz.jobs.views import RunSpec, RunView
+
+
+def expected(done: Sequence[RunView], spec: RunSpec) -> float | None:
+    """Return the seconds that `spec` will probably take; None when nothing like it was done here.
+
+    The median seconds a unit of work (an epoch, where the options name epochs) of the runs of the
+    same kind with the same network and data, times the work that is asked for. Runs that pruned as
+    this one does count alone, where there are any: smaller networks are faster.
+    """
+    alike = [
+        run
+        for run in done
+        if run.kind == spec.kind
+        and run.host == host()
+        and run.seconds > 0
+        and dict(run.spec.model) == dict(spec.model)
+        and dict(run.spec.data) == dict(spec.data)
+        and _others(run.spec) == _others(spec)
+    ]
+    same = [run for run in alike if run.spec.plan == spec.plan]
+    rates = [run.seconds / work(run.spec) for run in same or alike]
+    return median(rates) * work(spec) if rates else None
+
+
+def work(spec: RunSpec) -> float:
+    """Return how much there is to do, in epochs where the options name them."""
+    epochs = spec.options.get("epochs")
+    return float(epochs) if isinstance(epochs, int | float) and epochs > 0 else 1.0
+
+
+def _others(spec: RunSpec) -> dict[str, object]:
+    """Return the options that change the work done in an epoch."""
+    free = {"epochs", "seed", "lr", "label_smoothing", "momentum", "weight_decay", "name"}
+    return {name: value for name, value in spec.options.items() if name not in free}

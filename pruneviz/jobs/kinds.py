@@ -1,0 +1,1 @@
+"""PruneViz's own kinds of runs; everything heavy is imported inside them, in the worker."""

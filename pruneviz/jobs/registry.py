@@ -1,0 +1,61 @@
+"""The kinds of run there are: a name and a function that works with a `JobContext`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pruneviz.errors import InvalidValueError, UnknownNameError
+
+if TYPE_CHECKING:
+    from pruneviz.jobs.context import JobContext
+
+Work = Callable[["JobContext"], None]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of run; `uses_torch` has the worker limit torch's threads before it starts."""
+
+    name: str
+    work: Work
+    uses_torch: bool = True
+
+
+_KINDS: dict[str, Kind] = {}
+
+
+def register(name: str, *, uses_torch: bool = True) -> Callable[[Work], Work]:
+    """Make a function a kind of run, as a decorator.
+
+    A worker knows the kinds of the modules that are named as `plugins` where it is started, and
+    PruneViz's own.
+    """
+
+    def add(work: Work) -> Work:
+        _KINDS[name] = Kind(name, work, uses_torch)
+        return work
+
+    return add
+
+
+def find_kind(name: str, plugins: Iterable[str] = ()) -> Kind:
+    """Return a kind by name, the modules in `plugins` imported first.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+        InvalidValueError: a plugin that cannot be imported.
+    """
+    for module in ("pruneviz.jobs.kinds", *plugins):
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise InvalidValueError(
+                f"The module '{module}', which registers kinds of runs, must be importable; "
+                f"{error}. Install it, or put it on PYTHONPATH."
+            ) from error
+    if name not in _KINDS:
+        raise UnknownNameError("kind of run", name, _KINDS)
+    return _KINDS[name]

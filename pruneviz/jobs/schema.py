@@ -1,0 +1,175 @@
+"""The database of records: its tables, and opening it safely from many processes at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import JSON, Connection, Engine, ForeignKey, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from pruneviz.errors import StorageError
+from pruneviz.jobs.home import full_sentence
+
+VERSION = 1
+BUSY_SECONDS = 30
+
+
+class Base(DeclarativeBase):
+    """Base of the tables."""
+
+    type_annotation_map = {dict[str, Any]: JSON}  # noqa: RUF012 (SQLAlchemy reads it so)
+
+
+class Run(Base):
+    """One background run; `claim` names the worker that may write it."""
+
+    __tablename__ = "runs"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    kind: Mapped[str]
+    status: Mapped[str] = mapped_column(index=True)
+    request: Mapped[str | None]
+    created: Mapped[float]
+    queued: Mapped[float]
+    started: Mapped[float | None]
+    ended: Mapped[float | None]
+    spec: Mapped[dict[str, Any]]
+    progress: Mapped[float] = mapped_column(default=0.0)
+    message: Mapped[str] = mapped_column(default="")
+    error: Mapped[str | None]
+    trace: Mapped[str | None]
+    heartbeat: Mapped[float | None]
+    pid: Mapped[int | None]
+    process: Mapped[str | None]
+    host: Mapped[str | None]
+    claim: Mapped[str | None]
+    submitter: Mapped[str | None]
+    parent: Mapped[str | None] = mapped_column(index=True)
+    owner: Mapped[str] = mapped_column(default="")
+    seconds: Mapped[float] = mapped_column(default=0.0)
+    attempts: Mapped[int] = mapped_column(default=0)
+    checkpoints: Mapped[int] = mapped_column(default=0)
+    threads: Mapped[int | None]
+
+
+class Metric(Base):
+    """One row of a run's history; ids only grow, so that readers can ask for what is new."""
+
+    __tablename__ = "metrics"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), index=True)
+    level: Mapped[str]
+    time: Mapped[float]
+    epoch: Mapped[float | None]
+    step: Mapped[int | None]
+    loss: Mapped[float | None]
+    accuracy: Mapped[float | None]
+    val_loss: Mapped[float | None]
+    macs: Mapped[int | None]
+    params: Mapped[int | None]
+    units_left: Mapped[int | None]
+    seconds: Mapped[float | None]
+    extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Result(Base):
+    """One named part of what a run found; large arrays lie as files in the run's folder."""
+
+    __tablename__ = "results"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    payload: Mapped[Any] = mapped_column(JSON)
+    updated: Mapped[float]
+
+
+def open_database(path: Path) -> Engine:
+    """Open the records at `path`, creating the tables in a new file.
+
+    Raises:
+        StorageError: not a database, written by a newer PruneViz, read-only, or the disk is full.
+    """
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    with storage_errors(path), writing(engine).begin() as connection:
+        found = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+        if found == 0:
+            Base.metadata.create_all(connection)
+            connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
+    if found > VERSION:
+        engine.dispose()
+        raise StorageError(
+            f"The records in '{path}' were written by a newer PruneViz (format {found}; this one "
+            f"reads up to {VERSION}). Update PruneViz, or choose another folder with --home."
+        )
+    return engine
+
+
+def writing(engine: Engine) -> Engine:
+    """Return `engine` for transactions that write: they take the lock at their beginning.
+
+    SQLite cannot wait when a transaction that began by reading turns to writing while another
+    writes; it fails at once. One that begins as a writer waits its turn.
+    """
+    return engine.execution_options(immediate=True)
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the database's own errors into a `StorageError` with one sentence."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise StorageError(_sentence(path, str(error.orig))) from error
+
+
+def _configure(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin, not by the driver
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    for attempt in range(100):  # the change to WAL does not honour the busy timeout
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            break
+        except Exception as error:
+            if "locked" not in str(error) or attempt == 99:
+                raise
+            time.sleep(0.05)
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    immediate = connection.get_execution_options().get("immediate", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _sentence(path: Path, reason: str) -> str:
+    if "full" in reason:
+        return full_sentence(path)
+    if "not a database" in reason or "malformed" in reason:
+        return (
+            f"The records in '{path}' are damaged ({reason}). Move that file away to start with "
+            "empty records, or choose another folder with --home."
+        )
+    if "readonly" in reason or "unable to open" in reason:
+        return (
+            f"The records in '{path}' cannot be written ({reason}). Make the file and its folder "
+            "writable, or choose another folder with --home."
+        )
+    if "locked" in reason:
+        return (
+            f"The records in '{path}' were locked by another program for {BUSY_SECONDS} s. "
+            "Close it and try again."
+        )
+    return f"The records in '{path}' cannot be used: {reason}."

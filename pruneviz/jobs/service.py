@@ -1,0 +1,270 @@
+"""The one object that the app and notebooks use for background work."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, wait
+from pathlib import Path
+from typing import Any
+
+from pruneviz.errors import InvalidValueError, PruneVizError, StorageError, UnknownNameError
+from pruneviz.jobs import durations
+from pruneviz.jobs.alive import host, identity
+from pruneviz.jobs.executor import WorkerPool
+from pruneviz.jobs.home import resolve_home
+from pruneviz.jobs.records import STALE_SECONDS, RunStore
+from pruneviz.jobs.registry import find_kind
+from pruneviz.jobs.views import MetricView, RunSpec, RunView
+from pruneviz.jobs.worker import run_job, sentence, warm
+
+TEND_SECONDS = 3.0
+RETRIES = 200  # times that a run's failure is tried to be recorded on a full disk
+STARTS = 3  # times that a worker may die before it has begun a run
+UNSTARTED = (
+    "A worker process could not be started; it died before the run began. The terminal in which "
+    "PruneViz runs shows why."
+)
+
+
+class JobService:
+    """Submits runs, and tells how they stand; safe to use from many threads.
+
+    `home` is resolved as `resolve_home` does. By default runs are done one after the other by a
+    spawned process; any `concurrent.futures.Executor` can take its place. `plugins` are modules
+    that register further kinds of runs.
+    """
+
+    def __init__(
+        self,
+        home: str | os.PathLike[str] | None = None,
+        *,
+        executor: Executor | None = None,
+        workers: int = 1,
+        threads: int | None = None,
+        plugins: Sequence[str] = (),
+        stale: float = STALE_SECONDS,
+    ) -> None:
+        self.home: Path = resolve_home(home)
+        self.store = RunStore(self.home)
+        self._pool = WorkerPool(workers) if executor is None else None
+        self._executor: Executor = executor or self._pool or WorkerPool(workers)
+        self._plugins = tuple(plugins)
+        self._threads = threads
+        self._stale = stale
+        self._me = f"{host()}|{os.getpid()}|{identity(os.getpid()) or ''}|{uuid.uuid4().hex}"
+        self._futures: dict[str, Future[str]] = {}
+        self._starts: dict[str, int] = {}
+        self._lock = threading.RLock()
+        self._tended = 0.0
+        self._closed = False
+        _at_exit(self)
+
+    # ---------------------------------------------------------------------------------- doing
+    def submit(self, spec: RunSpec | Mapping[str, Any]) -> str:
+        """Queue a run and return its id.
+
+        Raises:
+            UnknownNameError: there is no such kind of run.
+            InvalidValueError: a specification that JSON cannot hold.
+            StorageError: the records cannot be written.
+        """
+        spec = spec if isinstance(spec, RunSpec) else RunSpec.from_dict(spec)
+        find_kind(spec.kind, self._plugins)
+        run = self.store.create(spec, submitter=self._me)
+        self._send(run.id)
+        return run.id
+
+    def cancel(self, run_id: str) -> RunView:
+        """End a run for good; within a batch when it is under way."""
+        return self.store.request_cancel(run_id)
+
+    def pause(self, run_id: str) -> RunView:
+        """Let a run hold still; it gives up its place when another run waits."""
+        return self.store.request_pause(run_id)
+
+    def resume(self, run_id: str) -> RunView:
+        """Let a paused, interrupted, failed or cancelled run go on from its last checkpoint."""
+        if self.store.request_resume(run_id, submitter=self._me):
+            self._send(run_id)
+        return self.store.get(run_id)
+
+    def rename(self, run_id: str, name: str) -> RunView:
+        """Give a run another name."""
+        return self.store.rename(run_id, name)
+
+    def delete(self, run_id: str) -> None:
+        """Remove a run with all that it wrote; one under way stops."""
+        self.store.delete(run_id)
+
+    # --------------------------------------------------------------------------------- telling
+    def list(
+        self, *, owner: str | None = None, parent: str | None = None, status: str | None = None
+    ) -> tuple[RunView, ...]:
+        """Return the runs, newest first."""
+        self._tend()
+        return self.store.list(owner=owner, parent=parent, status=status)
+
+    def get(self, run_id: str) -> RunView:
+        """Return a run as it stands."""
+        self._tend()
+        return self.store.get(run_id)
+
+    def metrics(
+        self, run_id: str, *, since: int = 0, level: str | None = None
+    ) -> tuple[MetricView, ...]:
+        """Return the rows of a run's history whose id is above `since`, oldest first."""
+        return self.store.metrics(run_id, since=since, level=level)
+
+    def results(self, run_id: str) -> dict[str, Any]:
+        """Return what a run has found so far: name to JSON payload."""
+        return self.store.results(run_id)
+
+    def files(self, run_id: str) -> Path:
+        """Return the folder with the files of a run."""
+        return self.store.directory(run_id)
+
+    def expected_duration(self, spec: RunSpec | Mapping[str, Any]) -> float | None:
+        """Return the seconds that a run like this took here before; None when there was none."""
+        spec = spec if isinstance(spec, RunSpec) else RunSpec.from_dict(spec)
+        return durations.expected(self.store.list(status="done"), spec)
+
+    def wait(self, run_id: str, timeout: float | None = None) -> RunView:
+        """Wait until a run has ended, or pauses, and return it.
+
+        Raises:
+            InvalidValueError: `timeout` seconds have passed.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            run = self.get(run_id)
+            if not run.active or run.status == "paused":
+                return run
+            if until is not None and time.monotonic() > until:
+                raise InvalidValueError(
+                    f"Run '{run.name}' has not ended after {timeout} s; it is {run.status}, "
+                    f"{run.progress:.0%} done. Wait longer, or look again later."
+                )
+            time.sleep(0.05)
+
+    # --------------------------------------------------------------------------- keeping order
+    def recover(self) -> tuple[RunView, ...]:
+        """Mark runs whose worker is gone as interrupted (returned), and take up the queue.
+
+        For the start of an app. Runs that were never started and whose app is gone are submitted;
+        interrupted ones wait for `resume`.
+        """
+        interrupted = self.store.mark_interrupted(self._stale)
+        for run in self.store.adopt(self._me):
+            self._send(run.id)
+        return interrupted
+
+    def warm(self) -> None:
+        """Start the worker now, so that the first run need not wait for its imports."""
+        self._executor.submit(warm)
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Stop: the own runs under way end as interrupted, those that wait are kept for later.
+
+        An executor that was given is left alone, with its runs.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            under_way = {i: f for i, f in self._futures.items() if not f.done()}
+        with contextlib.suppress(StorageError):
+            self.store.disown(self._me)
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            for run_id in under_way:
+                with contextlib.suppress(PruneVizError):
+                    self.store.request_stop(run_id)
+            if wait(list(under_way.values()), timeout).not_done:
+                self._pool.kill()
+                with contextlib.suppress(StorageError):
+                    self.store.mark_interrupted(self._stale)
+        self.store.close()
+
+    def __enter__(self) -> JobService:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _tend(self) -> None:
+        """Now and then, when asked for news, see whether some other process has died."""
+        with self._lock:
+            if self._closed or time.monotonic() - self._tended < TEND_SECONDS:
+                return
+            self._tended = time.monotonic()
+        self.recover()
+
+    def _send(self, run_id: str) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            future = self._executor.submit(
+                run_job, str(self.home), run_id, self._plugins, self._threads
+            )
+            self._futures[run_id] = future
+        future.add_done_callback(lambda done: self._ended(run_id, done))
+
+    def _ended(self, run_id: str, future: Future[str]) -> None:
+        """Look after a run whose worker did not bring it to an end."""
+        error = None if future.cancelled() else future.exception()
+        if error is not None and not self._closed:
+            # In a thread of its own: this one may belong to the pool that has just broken.
+            threading.Thread(target=self._mend, args=(run_id, error), daemon=True).start()
+
+    def _mend(self, run_id: str, error: BaseException) -> None:
+        with contextlib.suppress(UnknownNameError):
+            if isinstance(error, BrokenExecutor):
+                self._mend_broken(run_id)
+            else:  # the worker lives, but could not write how the run went: a full disk
+                for _ in range(RETRIES):
+                    try:
+                        self.store.fail(run_id, sentence(error))
+                        break
+                    except StorageError:
+                        time.sleep(TEND_SECONDS)
+
+    def _mend_broken(self, run_id: str) -> None:
+        """See to a run whose pool broke: it was under way there, or waited."""
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:  # a killed process takes a moment to disappear
+            self.store.mark_interrupted(self._stale)
+            if not self.store.get(run_id).held:
+                break
+            time.sleep(0.05)
+        if self.store.get(run_id).status != "queued":
+            return
+        self._starts[run_id] = self._starts.get(run_id, 0) + 1
+        if self._starts[run_id] >= STARTS:
+            self.store.fail(run_id, UNSTARTED)
+        else:
+            self._send(run_id)
+
+
+def _at_exit(service: JobService) -> None:
+    """Close the service before the interpreter waits for the pool to finish its runs.
+
+    `concurrent.futures` has the interpreter wait for all work in hand before ordinary exit
+    functions are called; a run of an hour would keep Ctrl-C waiting for an hour.
+    """
+    known = weakref.ref(service)
+
+    def close() -> None:
+        alive = known()
+        if alive is not None:
+            alive.close(timeout=5.0)
+
+    register = getattr(threading, "_register_atexit", atexit.register)
+    with contextlib.suppress(RuntimeError):  # the interpreter is ending already
+        register(close)

@@ -1,0 +1,318 @@
+"""The laws of the records: every change of status is one, whoever else writes."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from pruneviz import errors
+from pruneviz.jobs import RunSpec, RunStore, metrics_frame
+from pruneviz.jobs.claims import LOST, claim
+from pruneviz.jobs.views import ACTIVE, RESUMABLE
+
+ROW = {"level": "batch", "time": 0.0, "extra": {}}
+
+
+def test_a_run_keeps_what_it_was_told(store):
+    spec = RunSpec(
+        "count",
+        model={"name": "resnet20", "weights": "digits"},
+        data={"name": "digits", "options": {"size": 32}},
+        plan='{"dropped": [1]}',
+        options={"epochs": 3, "sizes": (1, 2)},
+        name="  my run ",
+        parent="study",
+        owner="ann",
+    )
+    run = store.create(spec)
+    again = RunStore(store.home).get(run.id)
+    assert again == run
+    assert again.name == "my run"
+    assert again.status == "queued"
+    assert again.spec.options == {"epochs": 3, "sizes": [1, 2]}
+    assert again.spec.plan == spec.plan
+    assert RunSpec.from_dict(again.spec.to_dict()) == again.spec
+
+
+def test_names_are_counted_by_kind(store, spec):
+    names = [store.create(spec(kind)).name for kind in ("fine_tune", "count", "fine_tune")]
+    assert names == ["fine tune 1", "count 1", "fine tune 2"]
+
+
+def test_lists_are_filtered_and_the_queue_is_in_order(store):
+    made = [store.create(RunSpec("count", owner=o, parent=p)) for o, p in
+            (("ann", None), ("bob", "s"), ("ann", "s"))]  # fmt: skip
+    assert [r.id for r in store.list(owner="ann")] == [made[2].id, made[0].id]
+    assert [r.id for r in store.list(parent="s")] == [made[2].id, made[1].id]
+    assert [r.id for r in store.queue()] == [r.id for r in made]
+    claim(store, made[0].id)
+    assert [r.id for r in store.queue()] == [made[1].id, made[2].id]
+    assert [r.id for r in store.list(status="running")] == [made[0].id]
+
+
+def test_a_specification_that_json_cannot_hold_is_refused(store):
+    with pytest.raises(errors.InvalidValueError, match="JSON-able; a value of type 'object'"):
+        store.create(RunSpec("count", options={"x": object()}))
+    with pytest.raises(errors.InvalidValueError, match="got colour"):
+        RunSpec.from_dict({"kind": "count", "colour": "red"})
+    with pytest.raises(errors.InvalidValueError, match="'kind' is missing"):
+        RunSpec.from_dict({"name": "x"})
+    assert store.list() == ()
+
+
+def test_an_unknown_run_is_named(store, spec):
+    run = store.create(spec())
+    for use in (store.get, store.request_cancel, store.request_pause, store.delete):
+        with pytest.raises(errors.UnknownNameError, match=f"'nothing'.*{run.id}"):
+            use("nothing")
+    with pytest.raises(errors.InvalidValueError, match="must not be empty"):
+        store.rename(run.id, "  ")
+    assert store.rename(run.id, "x").name == "x"
+
+
+def test_of_many_claims_one_succeeds(store, spec):
+    run = store.create(spec())
+    start, claims = threading.Barrier(8), []
+
+    def take() -> None:
+        own = RunStore(store.home)
+        start.wait()
+        claims.append(claim(own, run.id, threads=1))
+        own.close()
+
+    threads = [threading.Thread(target=take) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len([c for c in claims if c is not None]) == 1
+    now = store.get(run.id)
+    assert (now.status, now.attempts, now.threads) == ("running", 1, 1)
+
+
+def test_threads_are_those_of_the_first_attempt(store, spec):
+    run = store.create(spec())
+    claim(store, run.id, threads=3).finish("interrupted")
+    assert store.request_resume(run.id)
+    assert claim(store, run.id, threads=7).run.threads == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "cancelled", "paused"),
+    [
+        ("queued", "cancelled", "paused"),
+        ("running", "cancelling", "running"),
+        ("paused", "cancelled", "paused"),
+        ("interrupted", "cancelled", "interrupted"),
+        ("cancelled", "cancelled", "cancelled"),
+        ("failed", "failed", "failed"),
+        ("done", "done", "done"),
+    ],
+)
+def test_what_a_request_makes_of_each_status(store, spec, status, cancelled, paused):
+    def made():
+        run = store.create(spec())
+        if status != "queued":
+            mine = claim(store, run.id)
+            if status != "running":
+                mine.finish(status)
+        return run.id
+
+    run = store.request_cancel(made())
+    assert run.status == cancelled
+    assert run.request == ("cancel" if status == "running" else None)
+    run = store.request_pause(made())
+    assert run.status == paused
+    assert run.request == ("pause" if status == "running" else None)
+    again = made()
+    if status == "done":
+        with pytest.raises(errors.InvalidValueError, match="is done"):
+            store.request_resume(again)
+    else:
+        assert store.request_resume(again) == (status in RESUMABLE)
+        assert store.get(again).status == ("running" if status == "running" else "queued")
+
+
+def test_of_two_resumes_one_submits(store, spec):
+    run = store.create(spec())
+    claim(store, run.id).finish("interrupted", error="x")
+    assert [store.request_resume(run.id), store.request_resume(run.id)] == [True, False]
+    now = store.get(run.id)
+    assert (now.status, now.error, now.ended) == ("queued", None, None)
+
+
+def test_resume_and_stepping_aside_never_both_win(store, spec):
+    run = store.create(spec())
+    mine = claim(store, run.id)
+    store.request_pause(run.id)
+    assert mine.order() == "pause"
+    mine.hold(True)
+    assert store.get(run.id).status == "paused"
+    assert store.request_resume(run.id) is False  # its worker goes on by itself ...
+    assert mine.step_aside() is False  # ... and may no longer leave
+    mine.hold(False)
+    assert store.get(run.id).status == "running"
+    store.request_pause(run.id)
+    assert mine.step_aside() is True
+    assert store.request_resume(run.id) is True  # nobody holds it: it has to be submitted
+
+
+def test_history_grows_and_is_read_from_where_one_was(store, spec):
+    mine = claim(store, store.create(spec()).id)
+    rows = [{**ROW, "step": s, "loss": 1 / s, "extra": {"lr": 0.1}} for s in (1, 2, 3)]
+    ours, last = mine.beat(rows, progress=0.5, message="half")
+    assert ours
+    read = store.metrics(mine.run.id)
+    assert [m.step for m in read] == [1, 2, 3]
+    assert read[-1].id == last
+    assert store.metrics(mine.run.id, since=read[1].id) == read[2:]
+    assert store.metrics(mine.run.id, level="epoch") == ()
+    frame = metrics_frame(read)
+    assert list(frame["lr"]) == [0.1] * 3
+    assert list(frame["loss"]) == [1, 0.5, 1 / 3]
+    assert metrics_frame([]).empty
+    assert (store.get(mine.run.id).progress, store.get(mine.run.id).message) == (0.5, "half")
+    mine.forget_after(read[0].id)
+    mine.beat([{**ROW, "step": 9}])
+    assert [m.step for m in store.metrics(mine.run.id)] == [1, 9]
+    assert store.metrics(mine.run.id)[-1].id > last, "ids are not given out again"
+
+
+def test_results_replace_those_of_the_same_name(store, spec):
+    mine = claim(store, store.create(spec()).id)
+    mine.keep("before", {"accuracy": 0.5})
+    mine.keep("after", [1, 2])
+    mine.keep("before", {"accuracy": 0.25})
+    assert store.results(mine.run.id) == {"before": {"accuracy": 0.25}, "after": [1, 2]}
+
+
+def test_deleting_takes_everything_and_the_worker_notices(store, spec):
+    mine = claim(store, store.create(spec()).id)
+    mine.beat([ROW])
+    mine.keep("x", 1)
+    folder = store.directory(mine.run.id)
+    folder.mkdir(parents=True)
+    (folder / "weights").write_text("x")
+    store.delete(mine.run.id)
+    assert not folder.exists()
+    assert mine.order() == LOST
+    assert mine.beat([ROW]) == (False, 0)
+    mine.keep("y", 2)
+    assert mine.finish("done") is False
+    with sqlite3.connect(store.path) as database:
+        for table in ("runs", "metrics", "results"):
+            assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+
+
+def test_dead_workers_are_marked_and_living_ones_are_not(store, spec):
+    code = (
+        "import sys; from pruneviz.jobs import RunStore; from pruneviz.jobs.claims import claim\n"
+        "store = RunStore(sys.argv[1])\n"
+        "for run in store.queue(): claim(store, run.id)"
+    )
+    ids = [store.create(spec()).id for _ in range(3)]
+    subprocess.run([sys.executable, "-c", code, str(store.home)], check=True)
+    store.request_cancel(ids[1])
+    alive = claim(store, store.create(spec()).id)
+    alive.update(heartbeat=0.0)  # a laptop that slept
+    marked = store.mark_interrupted(stale=0.0)
+    assert {run.id for run in marked} == set(ids)
+    assert [store.get(i).status for i in ids] == ["interrupted", "cancelled", "interrupted"]
+    assert "ended unexpectedly" in store.get(ids[0]).message
+    assert store.get(alive.run.id).status == "running"
+    assert store.mark_interrupted() == ()
+
+
+def test_on_another_host_the_heartbeat_tells(store, spec):
+    mine = claim(store, store.create(spec()).id)
+    mine.update(host="elsewhere", heartbeat=time.time() - 30)
+    assert store.mark_interrupted(stale=60) == ()
+    assert len(store.mark_interrupted(stale=20)) == 1
+    assert mine.order() == LOST
+
+
+def test_a_process_number_given_out_again_is_not_the_worker(store, spec):
+    mine = claim(store, store.create(spec()).id)
+    mine.update(process="0-1")
+    assert len(store.mark_interrupted()) == 1
+
+
+def test_the_queue_of_an_app_that_is_gone_is_adopted(store, spec):
+    import os
+
+    from pruneviz.jobs.alive import host, identity
+
+    living = f"{host()}|{os.getpid()}|{identity(os.getpid())}|x"
+    dead = f"{host()}|{os.getpid()}|0-1|y"
+    for submitter in (living, dead, None):
+        store.create(spec(), submitter=submitter)
+    kept, *orphans = store.queue()
+    assert [r.id for r in store.adopt("me|1||z")] == [r.id for r in orphans]
+    store.disown(living)
+    assert [r.id for r in store.adopt(living)] == [r.id for r in store.queue()]
+    assert kept.id in [r.id for r in store.queue()]
+
+
+WRITER = """
+import sys
+from pruneviz.jobs import RunSpec, RunStore
+from pruneviz.jobs.claims import claim
+store = RunStore(sys.argv[1])
+for _ in range(3):
+    mine = claim(store, store.create(RunSpec("count", owner=sys.argv[2])).id)
+    for step in range(20):
+        assert mine.beat([{"level": "batch", "time": 0.0, "step": step, "extra": {}}] * 3)[0]
+    assert mine.finish("done")
+"""
+
+
+def test_processes_write_at_once_while_another_reads(tmp_path):
+    home = tmp_path / "home"  # the tables, too, are made by whoever comes first
+    home.mkdir()
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(home), str(n)]) for n in range(3)
+    ]
+    store = RunStore(home)
+    while any(writer.poll() is None for writer in writers):
+        for run in store.list():
+            assert run.status in {*ACTIVE, "done"}
+        time.sleep(0.05)
+    assert [writer.returncode for writer in writers] == [0] * 3
+    runs = store.list(status="done")
+    assert len(runs) == 9
+    assert all(len(store.metrics(run.id)) == 60 for run in runs)
+
+
+def test_records_of_a_newer_pruneviz_are_left_alone(tmp_path):
+    RunStore(tmp_path).close()
+    with sqlite3.connect(tmp_path / "pruneviz.db") as database:
+        database.execute("PRAGMA user_version = 7")
+    with pytest.raises(errors.StorageError, match=r"newer PruneViz \(format 7;.*Update"):
+        RunStore(tmp_path)
+
+
+def test_what_is_no_database_is_said(tmp_path):
+    (tmp_path / "pruneviz.db").write_text("no database at all, " * 100)
+    with pytest.raises(errors.StorageError, match=r"are damaged.*Move that file away"):
+        RunStore(tmp_path)
+
+
+def test_a_full_disk_is_said(store, spec):
+    with store._engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+
+    def limit(connection, _record):
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    from sqlalchemy import event
+
+    store._engine.dispose()
+    event.listen(store._engine, "connect", limit)
+    with pytest.raises(errors.StorageError, match=r"disk that holds .* is full .*Free some space"):
+        store.create(spec(blob="x" * 100_000))
+    assert store.list() == ()
