@@ -264,7 +264,7 @@ def _run(
     home, was_training = _device_of(model), model.training
     steps = len(chunks(len(data.train), settings.batch_size))
     try:
-        model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(device).to(memory_format=torch.channels_last)
         optimizer = _optimizer(model, settings)
         done, best, since = 0, -1.0, 0
         if resume is not None:
@@ -315,7 +315,7 @@ def _run(
                 },
             )
     finally:
-        model.to(home).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        model.to(home).to(memory_format=torch.contiguous_format)
         model.train(was_training)
 
 

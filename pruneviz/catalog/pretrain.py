@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from pruneviz.catalog.digits import load_digits
@@ -37,6 +37,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 }
 STAGES = ("cifar10", "digits")
 CIFAR_VAL_IMAGES = 2_000
+COMMAND = "python -m pruneviz.catalog.pretrain --data cifar10-jpeg.zip --out weights"
 BUNDLED = Path(__file__).parent / "weights"
 
 
@@ -98,7 +99,7 @@ def pretrain(
     seed: int = 0,
     epochs: int | None = None,
     start: Path | None = None,
-    note: str = "",
+    command: str = COMMAND,
 ) -> Path:
     """Train one network in one stage; write ``<name>-<stage>.safetensors`` and its card.
 
@@ -142,7 +143,7 @@ def pretrain(
     path = out / f"{name}-{stage}.safetensors"
     _write_half(model, path, {"model": name, "weights": stage})
     model.load_state_dict(load_file(path))
-    card = _card(name, stage, model, data, path, seed, epochs, recipe, start, note)
+    card = _card(name, stage, model, data, path, seed, epochs, recipe, start, command)
     path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(card["accuracy"]), flush=True)
     checkpoint.unlink()
@@ -160,7 +161,7 @@ def _write_half(model: nn.Module, path: Path, metadata: dict[str, str]) -> None:
         key: (value.half() if value.is_floating_point() else value).contiguous()
         for key, value in model.state_dict().items()
     }
-    save_file(tensors, path, metadata=metadata)
+    path.write_bytes(save(tensors, metadata=metadata))
 
 
 def _card(
@@ -173,7 +174,7 @@ def _card(
     epochs: int,
     recipe: Recipe,
     start: Path | None,
-    note: str,
+    command: str,
 ) -> dict[str, Any]:
     """What a reader has to know of one weights file; accuracy is of the stored half precision."""
     accuracy = {}
@@ -186,7 +187,7 @@ def _card(
         "weights": stage,
         "trained_on": "CIFAR-10, re-compressed as JPEG" if needs_data else "scikit-learn digits",
         "started_from": start.stem if start is not None else "random values",
-        "command": "python -m pruneviz.catalog.pretrain --data cifar10-jpeg.zip --out weights",
+        "command": command,
         "seed": seed,
         "epochs": epochs,
         "learning_rate": recipe.lr,
@@ -202,7 +203,6 @@ def _card(
         "commit": _commit(),
         "machine": f"{platform.machine()} CPU, {torch.get_num_threads()} thread(s), "
         f"torch {torch.__version__}",
-        **({"note": note} if note else {}),
     }
 
 
@@ -218,6 +218,15 @@ def _commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "not in a repository"
     return found.stdout.strip()
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command that was given, paths left out; it makes the same weights again."""
+    words = [COMMAND]
+    for key, usual in (("model", "all"), ("stage", "all"), ("epochs", None), ("seed", 0)):
+        if (value := getattr(options, key)) != usual:
+            words.append(f"--{key} {value}")
+    return " ".join(words + ["--from-scratch"] * options.from_scratch)
 
 
 def main(arguments: Iterable[str] | None = None) -> None:
@@ -258,7 +267,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
                 seed=options.seed,
                 epochs=options.epochs,
                 start=start,
-                note="Preliminary: not transferred." if options.from_scratch else "",
+                command=_command(options),
             )
 
 
