@@ -1,0 +1,187 @@
+"""Runs in spawned processes: killed, orphaned, interrupted, resumed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from pruneviz.jobs import JobService, RunStore
+from pruneviz.jobs.alive import identity, is_alive
+
+HERE = Path(__file__).parent
+POSIX = pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
+
+
+@pytest.fixture
+def pooled(tmp_path):
+    with JobService(tmp_path, plugins=("job_fakes",)) as service:
+        yield service
+
+
+def _start_app(home: Path, script: str) -> subprocess.Popen:
+    """Run a script as an app of its own; it sees `service` and `spec`."""
+    before = """
+    import sys, time
+    from pathlib import Path
+    from pruneviz.jobs import JobService, RunSpec
+    def main():
+        service = JobService(sys.argv[1], plugins=("job_fakes",))
+        def spec(kind, **options):
+            return RunSpec(kind, options=options)
+    """
+    path = home / "its_app.py"
+    body = textwrap.indent(textwrap.dedent(script), "    ")
+    path.write_text(f"{textwrap.dedent(before)}{body}\nif __name__ == '__main__':\n    main()\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
+    return subprocess.Popen([sys.executable, str(path), str(home)], env=environment)
+
+
+@POSIX
+def test_killed_interrupted_resumed_and_the_weights_are_the_same(pooled, spec, until):
+    reference = pooled.submit(spec("train", epochs=6))
+    killed = pooled.submit(spec("train", epochs=6, pause=0.05))
+    after = pooled.submit(spec("count", name="after"))
+    run = until(pooled, killed, lambda run: run.checkpoints >= 2, 60)
+    worker = run.pid
+    assert worker != os.getpid()
+    os.kill(worker, signal.SIGKILL)
+    run = until(pooled, killed, lambda run: not run.active)
+    assert run.status == "interrupted"
+    assert "ended unexpectedly" in run.message
+    assert 0 < run.progress < 1
+    assert pooled.wait(after, 60).status == "done", "the queue goes on in a new process"
+    pooled.resume(killed)
+    again = pooled.wait(killed, 60)
+    assert (again.status, again.attempts) == ("done", 2)
+    assert pooled.results(killed)["weights"] == pooled.results(reference)["weights"]
+    assert [m.epoch for m in pooled.metrics(killed, level="epoch")] == [1, 2, 3, 4, 5, 6]
+
+
+@POSIX
+def test_a_run_that_kills_its_worker_every_time_does_not_stop_the_queue(pooled, spec):
+    ids = [pooled.submit(spec(kind)) for kind in ("dies", "count", "dies", "count")]
+    statuses = [pooled.wait(run_id, 30).status for run_id in ids]
+    assert statuses == ["interrupted", "done", "interrupted", "done"]
+    pooled.resume(ids[0])
+    assert pooled.wait(ids[0], 30).status == "interrupted"
+
+
+def test_workers_that_cannot_start_fail_the_run(pooled, spec, monkeypatch):
+    from pruneviz.jobs import executor
+
+    monkeypatch.setattr(executor, "prepare_process", _refuse)
+    run = pooled.wait(pooled.submit(spec()), 30)
+    assert run.status == "failed"
+    assert "could not be started" in run.error
+
+
+def _refuse() -> None:
+    raise SystemExit(3)
+
+
+def test_closing_interrupts_what_runs_and_keeps_the_queue(tmp_path, spec, until):
+    service = JobService(tmp_path, plugins=("job_fakes",))
+    first = service.submit(spec(steps=10_000, pause=0.02))
+    second = service.submit(spec())
+    until(service, first, lambda run: run.progress > 0)
+    begun = time.monotonic()
+    service.close()
+    assert time.monotonic() - begun < 5
+    with JobService(tmp_path, plugins=("job_fakes",)) as again:
+        run = again.get(first)
+        assert (run.status, run.message) == ("interrupted", "PruneViz was closed.")
+        assert again.wait(second, 30).status == "done", "adopted without being asked"
+
+
+@POSIX
+def test_an_app_that_ends_by_itself_does_not_wait_for_its_runs(tmp_path, spec, until):
+    app = _start_app(
+        tmp_path,
+        """
+        run_id = service.submit(spec("count", steps=10_000, pause=0.02))
+        while service.get(run_id).progress == 0:
+            time.sleep(0.02)
+        """,
+    )
+    assert app.wait(30) == 0
+    store = RunStore(tmp_path)
+    assert [run.status for run in store.list()] == ["interrupted"]
+    store.close()
+
+
+@POSIX
+def test_the_app_is_killed_and_its_run_goes_on_to_its_end(tmp_path, spec, until):
+    app = _start_app(
+        tmp_path,
+        """
+        service.submit(spec("count", steps=100, pause=0.02))
+        service.submit(spec("count"))
+        time.sleep(60)
+        """,
+    )
+    store = RunStore(tmp_path)
+    end = time.monotonic() + 30
+    while not any(run.progress > 0 for run in store.list()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    app.kill()
+    app.wait()
+    first, second = sorted(store.list(), key=lambda run: run.created)
+    worker, known = first.pid, identity(first.pid)
+    store.close()
+    with JobService(tmp_path, plugins=("job_fakes",)) as service:
+        assert service.recover() == (), "its worker lives"
+        assert until(service, first.id, lambda run: not run.active).status == "done"
+        assert service.get(first.id).pid is None
+        assert until(service, second.id, lambda run: not run.active).status == "done"
+        while is_alive(worker, known):
+            assert time.monotonic() < end, "the worker outlives its app for good"
+            time.sleep(0.02)
+
+
+@POSIX
+def test_app_and_worker_are_killed(tmp_path, spec, until):
+    app = _start_app(
+        tmp_path,
+        """
+        service.submit(spec("count", steps=10_000, pause=0.02))
+        time.sleep(60)
+        """,
+    )
+    store = RunStore(tmp_path)
+    end = time.monotonic() + 30
+    while not any(run.progress > 0 for run in store.list()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    worker = store.list()[0].pid
+    known = identity(worker)
+    app.kill()
+    os.kill(worker, signal.SIGKILL)
+    app.wait()
+    while is_alive(worker, known):
+        time.sleep(0.02)
+    store.close()
+    with JobService(tmp_path, plugins=("job_fakes",)) as service:
+        (run,) = service.recover()
+        assert run.status == "interrupted"
+        assert run.resumable
+        assert service.recover() == ()
+
+
+def test_workers_are_nice_and_leave_a_core(pooled, spec):
+    from job_fakes import PROBE
+
+    run = pooled.wait(pooled.submit(spec(PROBE)), 60)
+    seen = pooled.results(run.id)["seen"]
+    from pruneviz.jobs.worker import default_threads
+
+    assert seen["threads"] == default_threads() == run.threads
+    assert seen["nice"] == min(19, os.nice(0) + 5)
+    assert seen["main"] is None, "the main module was not run again"

@@ -1,0 +1,269 @@
+"""Runs from submission to end, with a thread as the worker: any Executor will do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from concurrent.futures import Executor, Future
+
+import pytest
+
+from pruneviz import errors
+from pruneviz.jobs import JobService, RunSpec, checkpoints, context, register
+from pruneviz.jobs.context import JobContext
+
+
+def test_a_run_leaves_its_history_and_its_result(threaded, spec):
+    run = threaded.wait(threaded.submit(spec(steps=4)), 20)
+    assert (run.status, run.progress, run.error) == ("done", 1.0, None)
+    assert run.created <= run.started <= run.ended
+    assert 0 < run.seconds < 20
+    rows = threaded.metrics(run.id)
+    assert [(m.level, m.step, m.units_left) for m in rows] == [
+        ("step", step, 100 - step) for step in (1, 2, 3, 4)
+    ]
+    assert threaded.results(run.id)["last"]["step"] == 4
+
+
+def test_runs_are_done_in_order_and_a_failing_one_does_not_stop_the_queue(threaded, spec):
+    wanted = [spec(), spec("fails", own=True), spec("fails"), spec("count", name="last")]
+    ids = [threaded.submit(one) for one in wanted]
+    runs = [threaded.wait(run_id, 20) for run_id in ids]
+    assert [run.status for run in runs] == ["done", "failed", "failed", "done"]
+    assert runs[1].error == "The folder 'x' has no classes. Make one folder a class."
+    assert runs[2].error == "KeyError: 'boom'"
+    assert "job_fakes.py" in runs[2].trace
+    assert [run.started for run in runs] == sorted(run.started for run in runs)
+
+
+def test_an_unknown_kind_is_refused_before_it_is_queued(threaded):
+    with pytest.raises(errors.UnknownNameError, match=r"kind of run 'fine'.*count"):
+        threaded.submit(RunSpec("fine"))
+    assert threaded.list() == ()
+
+
+def test_a_plugin_that_is_not_there_is_said(tmp_path):
+    with (
+        JobService(tmp_path, plugins=("no_such_plugin",)) as service,
+        pytest.raises(errors.InvalidValueError, match="'no_such_plugin'.*must be importable"),
+    ):
+        service.submit(RunSpec("count"))
+
+
+def test_cancel_takes_effect_within_a_batch(threaded, spec, until):
+    run_id = threaded.submit(spec("train", epochs=1000, steps=1000, pause=0.01))
+    until(threaded, run_id, lambda run: run.progress > 0)
+    begun = time.monotonic()
+    assert threaded.cancel(run_id).status == "cancelling"
+    run = until(threaded, run_id, lambda run: not run.active)
+    assert time.monotonic() - begun < 2, "0.2 s until it is seen, and one batch"
+    assert run.status == "cancelled"
+    assert threaded.results(run_id) == {}
+
+
+def test_a_long_forward_pass_without_events_is_cancelled_too(threaded, spec, until):
+    import torch
+
+    passes = []
+
+    @register("silent")
+    def silent(job: JobContext) -> None:
+        import copy
+
+        model = torch.nn.Linear(2, 2)
+        with job.watch(model):
+            again = copy.deepcopy(model)
+            while True:
+                passes.append(again(torch.ones(1, 2)))
+                time.sleep(0.01)
+
+    run_id = threaded.submit(spec("silent"))
+    until(threaded, run_id, lambda run: run.status == "running")
+    threaded.cancel(run_id)
+    assert until(threaded, run_id, lambda run: not run.active).status == "cancelled"
+    assert passes
+
+
+def test_cancelling_what_waits(threaded, spec, until):
+    first = threaded.submit(spec(steps=1000, pause=0.02))
+    second = threaded.submit(spec())
+    assert threaded.cancel(second).status == "cancelled"
+    threaded.cancel(first)
+    assert threaded.wait(first, 20).status == "cancelled"
+    third = threaded.submit(spec())
+    assert threaded.wait(third, 20).status == "done"
+    assert threaded.get(second).attempts == 0
+
+
+def test_pause_holds_the_run_in_memory(threaded, spec, until):
+    run_id = threaded.submit(spec(steps=60, pause=0.02))
+    until(threaded, run_id, lambda run: run.progress > 0.1)
+    threaded.pause(run_id)
+    held = until(threaded, run_id, lambda run: run.status == "paused")
+    assert held.held
+    time.sleep(0.5)
+    before = threaded.metrics(run_id)
+    time.sleep(0.5)
+    assert threaded.metrics(run_id) == before
+    threaded.resume(run_id)
+    run = until(threaded, run_id, lambda run: run.status == "done")
+    assert run.attempts == 1
+    assert [m.step for m in threaded.metrics(run_id)] == list(range(1, 61))
+    assert run.seconds < run.ended - run.started - 0.5, "the clock stands still meanwhile"
+
+
+def test_a_paused_run_lets_others_pass_and_goes_on_from_its_checkpoint(threaded, spec, until):
+    reference = threaded.submit(spec("train", epochs=6))
+    first = threaded.submit(spec("train", epochs=6, pause=0.03))
+    until(threaded, first, lambda run: run.checkpoints >= 2)
+    threaded.pause(first)
+    until(threaded, first, lambda run: run.status == "paused")
+    second = threaded.submit(spec())
+    assert threaded.wait(second, 20).status == "done"
+    aside = threaded.get(first)
+    assert (aside.status, aside.held) == ("paused", False)
+    threaded.resume(first)
+    run = until(threaded, first, lambda run: not run.active)
+    assert (run.status, run.attempts) == ("done", 2)
+    assert threaded.results(first) == threaded.results(reference)
+    epochs = [m.epoch for m in threaded.metrics(first, level="epoch")]
+    assert epochs == [1, 2, 3, 4, 5, 6], "what is done again is in the history once"
+    whole = [m.epoch for m in threaded.metrics(first)]
+    assert whole == sorted(whole)
+
+
+def test_cancelling_what_is_paused(threaded, spec, until):
+    run_id = threaded.submit(spec(steps=1000, pause=0.02))
+    until(threaded, run_id, lambda run: run.status == "running")
+    threaded.pause(run_id)
+    until(threaded, run_id, lambda run: run.status == "paused")
+    threaded.cancel(run_id)
+    assert until(threaded, run_id, lambda run: not run.active).status == "cancelled"
+
+
+def test_deleting_what_is_under_way(threaded, spec, until):
+    run_id = threaded.submit(spec("train", epochs=1000, pause=0.01))
+    until(threaded, run_id, lambda run: run.checkpoints > 0)
+    threaded.delete(run_id)
+    with pytest.raises(errors.UnknownNameError):
+        threaded.get(run_id)
+    assert threaded.wait(threaded.submit(spec()), 20).status == "done", "the worker is free again"
+    assert not threaded.files(run_id).exists()
+
+
+def test_a_full_disk_fails_the_run_with_the_remedy_and_it_can_go_on(
+    threaded, spec, until, monkeypatch
+):
+    reference = threaded.submit(spec("train", epochs=4))
+    threaded.wait(reference, 20)
+    saved, real = [], os.fsync
+
+    def full(handle: int) -> None:
+        saved.append(handle)
+        if len(saved) > 2:  # the second checkpoint (each forces the file and its folder)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.os, "fsync", full)
+        run = threaded.wait(threaded.submit(spec("train", epochs=4)), 20)
+    assert run.status == "failed"
+    assert "is full" in run.error
+    assert "Free some space and resume the run" in run.error
+    threaded.resume(run.id)
+    again = threaded.wait(run.id, 20)
+    assert (again.status, again.error) == ("done", None)
+    assert threaded.results(run.id) == threaded.results(reference)
+
+
+def test_a_damaged_checkpoint_falls_back_and_ends_the_same(threaded, spec, until):
+    reference = threaded.submit(spec("train", epochs=5))
+    run_id = threaded.submit(spec("train", epochs=5, pause=0.02))
+    until(threaded, run_id, lambda run: run.checkpoints >= 3)
+    threaded.cancel(run_id)
+    until(threaded, run_id, lambda run: not run.active)
+    newest = max(threaded.files(run_id).glob("checkpoint-*.pt"))
+    newest.write_bytes(newest.read_bytes()[:-200])
+    threaded.resume(run_id)
+    assert threaded.wait(run_id, 20).status == "done"
+    assert threaded.results(run_id) == threaded.results(reference)
+    assert [m.epoch for m in threaded.metrics(run_id, level="epoch")] == [1, 2, 3, 4, 5]
+
+
+def test_of_two_apps_on_one_home_one_resumes(tmp_path, threaded, spec, until):
+    run_id = threaded.submit(spec("train", epochs=50, pause=0.01))
+    until(threaded, run_id, lambda run: run.checkpoints >= 1)
+    threaded.cancel(run_id)
+    until(threaded, run_id, lambda run: not run.active)
+    other = JobService(tmp_path, executor=threaded._executor, plugins=("job_fakes",))
+    start = threading.Barrier(2)
+
+    def resume(service: JobService) -> None:
+        start.wait()
+        service.resume(run_id)
+
+    both = [threading.Thread(target=resume, args=(s,)) for s in (threaded, other)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    until(threaded, run_id, lambda run: run.checkpoints >= 4)
+    assert threaded.get(run_id).attempts == 2
+    threaded.cancel(run_id)
+    until(threaded, run_id, lambda run: not run.active)
+    other.close()
+
+
+class Refusing(Executor):
+    """An executor whose workers cannot do anything."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        future: Future = Future()
+        future.set_exception(RuntimeError("no room in the cluster"))
+        return future
+
+
+def test_an_executor_that_fails_is_shown_on_the_run(tmp_path, spec, until):
+    with JobService(tmp_path, executor=Refusing(), plugins=("job_fakes",)) as service:
+        run_id = service.submit(spec())
+        run = until(service, run_id, lambda run: not run.active)
+        assert (run.status, run.error) == ("failed", "RuntimeError: no room in the cluster")
+
+
+def test_waiting_has_an_end(threaded, spec):
+    run_id = threaded.submit(spec(steps=1000, pause=0.02))
+    with pytest.raises(errors.InvalidValueError, match=r"has not ended after 0.1 s"):
+        threaded.wait(run_id, 0.1)
+
+
+def test_rename(threaded, spec):
+    run_id = threaded.submit(spec())
+    assert threaded.rename(run_id, "half of the units").name == "half of the units"
+    assert threaded.wait(run_id, 20).name == "half of the units"
+
+
+def test_an_expected_duration_comes_from_runs_like_it(threaded):
+    def like(**changes):
+        values = {"kind": "count", "model": {"name": "a"}, "options": {"epochs": 2, "pause": 0.1}}
+        return RunSpec(**{**values, **changes})
+
+    assert threaded.expected_duration(like()) is None
+    run = threaded.wait(threaded.submit(like()), 20)
+    assert threaded.expected_duration(like()) == pytest.approx(run.seconds)
+    longer = like(options={"epochs": 6, "pause": 0.1, "seed": 3})
+    assert threaded.expected_duration(longer) == pytest.approx(3 * run.seconds)
+    assert threaded.expected_duration(like(model={"name": "b"})) is None
+    assert threaded.expected_duration(like(options={"epochs": 2, "pause": 0.2})) is None
+
+
+def test_batches_are_kept_a_few_a_second_with_their_mean(threaded, spec, monkeypatch):
+    monkeypatch.setattr(context, "BATCH_SECONDS", 0.2)
+    run_id = threaded.submit(spec("train", epochs=2, steps=40, pause=0.01))
+    run = threaded.wait(run_id, 20)
+    rows = threaded.metrics(run_id, level="batch")
+    assert 2 <= len(rows) <= run.seconds / 0.2 + 1
+    assert all(0 < row.loss < 3 for row in rows)
+    assert [row.epoch for row in rows] == sorted(row.epoch for row in rows)
+    assert len(threaded.metrics(run_id, level="epoch")) == 2

@@ -1,0 +1,114 @@
+"""A worker started inside `streamlit run` must not run the app's script again."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from pruneviz.jobs import RunStore
+
+APP = """
+import os, sys, time
+from pathlib import Path
+import streamlit as st
+from pruneviz.jobs import JobService, RunSpec
+
+home = Path(os.environ["HOME_OF_RUNS"])
+with (home / "executed").open("a") as log:
+    log.write(f"{os.getpid()} {__name__}\\n")
+
+@st.cache_resource
+def service():
+    return JobService(home, plugins=("job_fakes",))
+
+for number in range(2):
+    service().submit(RunSpec("probe"))
+st.write("submitted")
+"""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _visit(port: int) -> None:
+    """Open the page as a browser does: a session, and the wish to have the script run."""
+    import asyncio
+
+    from streamlit.proto.BackMsg_pb2 import BackMsg
+    from tornado.websocket import websocket_connect
+
+    wish = BackMsg()
+    wish.rerun_script.query_string = ""
+
+    async def talk() -> None:
+        socket = await websocket_connect(f"ws://127.0.0.1:{port}/_stcore/stream")
+        await socket.write_message(wish.SerializeToString(), binary=True)
+        for _ in range(3):
+            await socket.read_message()
+
+    asyncio.run(talk())
+
+
+def test_the_script_is_not_run_again_by_its_workers(tmp_path):
+    script = tmp_path / "page.py"
+    script.write_text(APP)
+    port = _free_port()
+    environment = {
+        **os.environ,
+        "HOME_OF_RUNS": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+    }
+    options = ["--server.headless=true", f"--server.port={port}", "--server.address=127.0.0.1",
+               "--browser.gatherUsageStats=false", "--server.fileWatcherType=none"]  # fmt: skip
+    server = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", str(script), *options],
+        env=environment,
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + 60
+        while True:
+            assert time.monotonic() < end, "streamlit did not start"
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1):
+                    break
+            except OSError:
+                time.sleep(0.1)
+        visits = [threading.Thread(target=_visit, args=(port,)) for _ in range(2)]
+        for visit in visits:
+            visit.start()
+        store = RunStore(tmp_path)
+        while [run.status for run in store.list()] != ["done"] * 4:
+            failed = [run.error for run in store.list(status="failed")]
+            assert not failed
+            assert time.monotonic() < end, store.list()
+            time.sleep(0.1)
+        for visit in visits:
+            visit.join()
+        mains = [store.results(run.id)["seen"]["main"] for run in store.list()]
+        store.close()
+    finally:
+        server.terminate()
+        ended = server.wait(20)
+    executed = [line.split() for line in (tmp_path / "executed").read_text().splitlines()]
+    assert executed
+    assert {int(pid) for pid, _ in executed} == {server.pid}, "only the server ran the script"
+    assert {name for _, name in executed} == {"__main__"}
+    assert mains == [None] * 4
+    assert ended is not None
+
+
+if __name__ == "__main__":
+    pytest.main([__file__])
