@@ -47,7 +47,7 @@ def test_an_unknown_kind_is_refused_before_it_is_queued(threaded):
 def test_a_plugin_that_is_not_there_is_said(tmp_path):
     with (
         JobService(tmp_path, plugins=("no_such_plugin",)) as service,
-        pytest.raises(errors.InvalidValueError, match="'no_such_plugin'.*must be importable"),
+        pytest.raises(errors.InvalidValueError, match=r"'no_such_plugin'.*must be importable"),
     ):
         service.submit(RunSpec("count"))
 
