@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pruneviz.catalog.datasets import datasets, load_dataset
 from pruneviz.catalog.models import (
     LoadedModel,
     ModelSource,
@@ -13,7 +14,9 @@ from pruneviz.catalog.models import (
 __all__ = [
     "LoadedModel",
     "ModelSource",
+    "datasets",
     "describe_model",
+    "load_dataset",
     "load_model",
     "models",
 ]

@@ -1,0 +1,206 @@
+"""A tree of files in a folder or in a zip, listed and read alike; zips that could harm are refused.
+
+Nothing is ever unpacked to disk: an image is read from the zip when it is decoded.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+
+from pruneviz.errors import DataError
+
+MAX_FILES = 2_000_000
+MAX_FILE_BYTES = 256 * 2**20
+MAX_TOTAL_BYTES = 256 * 2**30
+MAX_INFLATION = 100
+INFLATION_FREE_BYTES = 64 * 2**20
+"""Below this an archive may shrink its content as much as it likes (white bitmaps do)."""
+
+_READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file: its path below the root, its size in bytes, and what changes when it changes."""
+
+    path: PurePosixPath
+    size: int
+    stamp: int
+
+
+class FolderTree:
+    """The files below a folder; links are followed, but none back to where it came from."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        entries: list[Entry] = []
+        folders: list[PurePosixPath] = []
+        for folder, names in _walk(root):
+            below = PurePosixPath(folder.relative_to(root).as_posix())
+            folders.append(below)
+            for name in names:
+                try:
+                    info = (folder / name).stat()
+                except OSError:  # a link to nowhere
+                    continue
+                if stat.S_ISREG(info.st_mode):
+                    entries.append(Entry(below / name, info.st_size, info.st_mtime_ns))
+        self.entries = tuple(sorted(entries, key=lambda entry: entry.path.parts))
+        self.folders = tuple(folders)
+
+    def read(self, path: PurePosixPath) -> bytes:
+        """The bytes of a file."""
+        return (self.root / path).read_bytes()
+
+    def __enter__(self) -> FolderTree:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+
+class ZipTree:
+    """The files in a zip. Raises `DataError` where it is none, or could do harm."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        try:
+            self._zip = zipfile.ZipFile(root)
+        except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
+            raise DataError(
+                f"'{root.name}' is not a complete zip file; zip the folder again, or give the "
+                "folder itself."
+            ) from error
+        members = self._zip.infolist()
+        try:
+            _refuse_harm(root, members)
+        except DataError:
+            self._zip.close()
+            raise
+        paths = [PurePosixPath(member.filename) for member in members]
+        self._members = dict(zip(paths, members, strict=True))
+        self.entries = tuple(
+            sorted(
+                (
+                    Entry(path, member.file_size, member.CRC)
+                    for path, member in self._members.items()
+                    if not member.is_dir()
+                ),
+                key=lambda entry: entry.path.parts,
+            )
+        )
+        folders = {parent for path in paths for parent in path.parents}
+        folders |= {path for path, member in self._members.items() if member.is_dir()}
+        self.folders = tuple(sorted(folders, key=lambda path: path.parts))
+
+    def read(self, path: PurePosixPath) -> bytes:
+        """The bytes of a file; never more than the listing says, with their checksum compared."""
+        return self._zip.read(self._members[path])
+
+    def __enter__(self) -> ZipTree:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._zip.close()
+
+
+Tree = FolderTree | ZipTree
+
+
+def open_tree(root: str | os.PathLike[str]) -> Tree:
+    """The files in a folder or zip, to be used in a `with`. Raises `DataError` for neither."""
+    path = Path(root).expanduser().absolute()
+    if path.is_dir():
+        return FolderTree(path)
+    if path.is_file():
+        return ZipTree(path)
+    raise DataError(f"There is no folder or zip '{path}'; give the path of one that holds images.")
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Folders and the names of their files; hidden ones are left out, and so are circles."""
+    seen: set[Path] = set()
+    for here, folders, names in os.walk(root, followlinks=True):
+        real = Path(here).resolve()
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        yield Path(here), sorted(name for name in names if not is_hidden(name))
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name is one that systems add by themselves (.DS_Store, __MACOSX)."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _refuse_harm(root: Path, members: list[zipfile.ZipInfo]) -> None:
+    name = root.name
+    if len(members) > MAX_FILES:
+        raise DataError(
+            f"'{name}' lists {len(members):,} files, more than the {MAX_FILES:,} that PruneViz "
+            "reads; give a smaller set."
+        )
+    total = 0
+    seen: set[str] = set()
+    for member in members:
+        path = member.filename
+        if _leaves(path):
+            raise DataError(
+                f"'{name}' holds the path '{path}', which leads out of the archive; zip the "
+                "folder again with paths below it."
+            )
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise DataError(
+                f"'{name}' holds the link '{path}'; zip the files themselves instead of links."
+            )
+        if member.flag_bits & 0x1:
+            raise DataError(f"'{name}' is encrypted ('{path}'); zip it without a password.")
+        if member.compress_type not in _READABLE:
+            raise DataError(
+                f"'{name}' is compressed in a way that cannot be read here ('{path}'); zip it "
+                "again as an ordinary zip."
+            )
+        if path in seen:
+            raise DataError(f"'{name}' holds the path '{path}' twice; zip the folder again.")
+        seen.add(path)
+        if member.file_size > MAX_FILE_BYTES:
+            raise DataError(
+                f"'{name}' holds '{path}' of {member.file_size:,} bytes, more than the "
+                f"{MAX_FILE_BYTES:,} that an image may have; leave it out."
+            )
+        total += member.file_size
+    inflation = total / max(1, root.stat().st_size)
+    if total > MAX_TOTAL_BYTES or (total > INFLATION_FREE_BYTES and inflation > MAX_INFLATION):
+        raise DataError(
+            f"'{name}' would unpack to {total:,} bytes, {inflation:,.0f} times its size; PruneViz "
+            f"reads up to {MAX_INFLATION} times and {MAX_TOTAL_BYTES:,} bytes. Give a smaller set."
+        )
+
+
+def _leaves(path: str) -> bool:
+    """Whether a path in an archive is absolute, climbs, or is one only to Windows."""
+    return (
+        path.startswith(("/", "\\"))
+        or "\\" in path
+        or path[1:2] == ":"
+        or ".." in PurePosixPath(path).parts
+        or "\0" in path
+    )

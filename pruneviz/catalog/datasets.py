@@ -1,0 +1,169 @@
+"""The data sets of the catalogue and how to load them."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pruneviz.catalog import cache
+from pruneviz.catalog.digits import load_digits
+from pruneviz.catalog.folders import check_options, load_folder
+from pruneviz.catalog.layout import SPLITS
+from pruneviz.data import DataSet
+from pruneviz.errors import DataError, InvalidValueError, UnknownNameError
+
+
+@dataclass(frozen=True)
+class Catalogued:
+    """One data set of the catalogue; the counts are of images, 0 where that split is made."""
+
+    name: str
+    description: str
+    source: str
+    classes: int = 0
+    train: int = 0
+    val: int = 0
+    test: int = 0
+    input_size: int = 32
+    download_mb: int = 0
+
+    def offline(self) -> bool:
+        """Whether it loads without a network: bundled, your own, or downloaded before."""
+        if self.source != "torchvision":
+            return True
+        from pruneviz.catalog.torchvision_data import is_downloaded
+
+        return is_downloaded(self.name, downloads())
+
+
+CATALOGUE: Mapping[str, Catalogued] = {
+    entry.name: entry
+    for entry in (
+        Catalogued("digits", "Handwritten digits (scikit-learn)", "bundled", 10, 1_297, 500),
+        Catalogued(
+            "cifar10", "Objects and animals", "torchvision", 10, 48_000, 2_000, 10_000, 32, 170
+        ),
+        Catalogued(
+            "cifar100", "Objects and animals", "torchvision", 100, 48_000, 2_000, 10_000, 32, 169
+        ),
+        Catalogued("svhn", "House numbers", "torchvision", 10, 71_257, 2_000, 26_032, 32, 246),
+        Catalogued(
+            "fashion_mnist", "Clothes, grey", "torchvision", 10, 58_000, 2_000, 10_000, 32, 31
+        ),
+        Catalogued("flowers102", "Flowers", "torchvision", 102, 1_020, 1_020, 6_149, 224, 345),
+        Catalogued("caltech101", "Objects", "torchvision", 101, 6_941, 1_736, 0, 224, 137),
+        Catalogued("folder", "Your own images: a folder or zip, root=...", "your own"),
+    )
+}
+
+_ARRAYS = ("cifar10", "cifar100", "svhn", "fashion_mnist")
+
+
+def datasets() -> pd.DataFrame:
+    """The data sets that can be loaded, one a row.
+
+    Columns: `name` (for `load_dataset`), `description`, `source` ("bundled", "torchvision" or
+    "your own"), `classes`, `train`, `val`, `test` (images, by default), `input_size` (side in
+    pixels), `download_mb` (megabytes) and `offline` (whether it loads without a network). The
+    counts of your own images are 0.
+    """
+    columns = [
+        "name", "description", "source", "classes", "train", "val", "test", "input_size",
+        "download_mb",
+    ]  # fmt: skip
+    rows = [
+        {c: getattr(entry, c) for c in columns} | {"offline": entry.offline()}
+        for entry in CATALOGUE.values()
+    ]
+    return pd.DataFrame(rows)
+
+
+def load_dataset(name: str, **options: Any) -> DataSet:
+    """A data set of the catalogue: uint8 images (N, 3, H, W), split, with their classes.
+
+    `name` is one of `datasets()`. "digits" is bundled and takes no options. The others take:
+
+    - `root`: for "folder", a directory or zip with `train/` and `val/` or `test/`, each with one
+      folder a class, or with one folder a class. For torchvision's sets, where their files are
+      kept, or the same set as an image folder or zip.
+    - `size`: side of the images in pixels. The shorter side is resized to it (to 256/224 of it
+      from 224 on, as is usual for ImageNet) and the centre is cut out. By default what the set
+      has; for your own 32 where the images are small, else 224.
+    - `val`: how many training images are kept for validation where there is no `val/`: a count
+      or a fraction. By default a fifth, at most 2,000. Test images are never used for it.
+    - `seed`: decides which these are.
+    - `limit`: at most so many images a class in each split.
+    - `cache_bytes`: how much of decoded images is kept for the next time.
+    - `progress`: called with (done, total, what) while files arrive or are decoded.
+
+    What a user should know (files that cannot be read, few validation images) is warned of and
+    kept in `.notes`. Decoded images are cached, memory-mapped, in the user's cache folder or
+    `$PRUNEVIZ_CACHE`.
+
+    Raises `UnknownNameError`, `InvalidValueError`, `DataError`, `OfflineError`, `StorageError`.
+    """
+    if name not in CATALOGUE:
+        raise UnknownNameError("data set", name, CATALOGUE)
+    _check_names(name, options)
+    progress = options.pop("progress", None)
+    if name == "digits":
+        return load_digits()
+    check_options(options.get("size"), options.get("val"), options.get("limit"))
+    root = options.pop("root", None)
+    if name == "folder":
+        if root is None:
+            raise InvalidValueError(
+                "The data set 'folder' needs root=, the path of a folder or zip of images."
+            )
+        return load_folder(os.fspath(root), progress=progress, **options)
+    entry = CATALOGUE[name]
+    if root is not None and _is_image_folder(Path(root).expanduser()):
+        size = options.pop("size", entry.input_size)
+        data = load_folder(os.fspath(root), name=name, size=size, progress=progress, **options)
+        if len(data.classes) != entry.classes:
+            raise DataError(
+                f"'{name}' has {entry.classes} classes, and '{Path(root).name}' has "
+                f"{len(data.classes)}; load it as 'folder'."
+            )
+        return data
+    from pruneviz.catalog.torchvision_data import (
+        Options,
+        load_arrays,
+        load_caltech,
+        load_flowers,
+    )
+
+    size = options.pop("size", None) or entry.input_size
+    where = downloads() if root is None else Path(root).expanduser().absolute()
+    settings = Options(root=where, size=size, progress=progress, **options)
+    if name in _ARRAYS:
+        return load_arrays(name, settings)
+    return load_flowers(settings) if name == "flowers102" else load_caltech(settings)
+
+
+def downloads() -> Path:
+    """Where torchvision's data sets are kept unless `root` says otherwise."""
+    return cache.cache_dir() / "downloads"
+
+
+def _check_names(name: str, options: Mapping[str, Any]) -> None:
+    known = {
+        key for key, parameter in inspect.signature(load_folder).parameters.items() if key != "name"
+    }
+    if name == "digits":
+        known = {"progress"}
+    for option in options:
+        if option not in known:
+            raise UnknownNameError(f"option of the data set '{name}':", option, known)
+
+
+def _is_image_folder(root: Path) -> bool:
+    if root.is_file():
+        return True
+    return root.is_dir() and any(p.is_dir() and p.name.lower() in SPLITS for p in root.iterdir())

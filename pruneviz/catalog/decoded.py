@@ -1,0 +1,175 @@
+"""Many image files to one uint8 array, decoded once and memory-mapped from then on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import warnings
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+import numpy as np
+import torch
+
+from pruneviz.catalog import cache
+from pruneviz.catalog.archives import Entry, Tree
+from pruneviz.catalog.downloads import Progress
+from pruneviz.catalog.images import Pixels, decode
+from pruneviz.errors import DataError, StorageError
+
+VERSION = 1
+"""Counts up when the same file would decode to other pixels."""
+
+MAX_BROKEN = 0.1
+_BATCH = 64
+_WORKERS = min(8, os.cpu_count() or 1)
+_WHAT = "Decoding images"
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """The images that could be decoded, in order, and the positions of those that could not.
+
+    `images` is uint8 of shape (N, 3, size, size), memory-mapped; changes to it are not kept.
+    `digest` is a SHA-256 over the pixels.
+    """
+
+    images: torch.Tensor
+    broken: tuple[int, ...]
+    digest: str
+
+
+def decode_all(
+    tree: Tree,
+    entries: Sequence[Entry],
+    size: int,
+    *,
+    cache_bytes: int = cache.LIMIT_BYTES,
+    progress: Progress | None = None,
+) -> Decoded:
+    """Decode files to (N, 3, size, size), or map what was decoded before.
+
+    The key is each file's path, size and time of change (in a zip: checksum). Raises `DataError`
+    where none, or less than nine in ten, can be decoded; `StorageError` where there is no room.
+    """
+    folder = cache.make(cache.cache_dir() / "decoded")
+    key = _key(entries, size)
+    path = folder / f"{key}.npy"
+    found = _load(path)
+    if found is None:
+        cache.make_room(folder, len(entries) * 3 * size * size, cache_bytes)
+        try:
+            found = _fill(path, tree, entries, size, progress)
+        except OSError as error:
+            raise StorageError(
+                f"The decoded images cannot be kept in {folder} ({error.strerror or error}); "
+                "set PRUNEVIZ_CACHE to a folder with room."
+            ) from error
+    _refuse_too_many_broken(tree, entries, found.broken)
+    return found
+
+
+def _key(entries: Sequence[Entry], size: int) -> str:
+    sha = hashlib.sha256(f"{VERSION} {size}".encode())
+    for entry in entries:
+        sha.update(f"\n{entry.path}\t{entry.size}\t{entry.stamp}".encode())
+    return sha.hexdigest()[:32]
+
+
+def _load(path: Path) -> Decoded | None:
+    try:
+        notes = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        images = np.load(path, mmap_mode="c")
+        decoded = Decoded(torch.from_numpy(images), tuple(notes["broken"]), notes["digest"])
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or cut off: decode again
+        return None
+    cache.touch(path)
+    return decoded
+
+
+def _fill(
+    path: Path, tree: Tree, entries: Sequence[Entry], size: int, progress: Progress | None
+) -> Decoded:
+    """Decode into a file beside `path`, which takes its place when it is complete."""
+    part = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
+    broken: list[int] = []
+    sha = hashlib.sha256()
+    try:
+        with part.open("wb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, on odd metadata and large images
+            _write_header(file, len(entries), size)
+            for position, pixels in enumerate(_decoded(tree, entries, size)):
+                if pixels is None:
+                    broken.append(position)
+                else:
+                    content = pixels.tobytes()
+                    sha.update(content)
+                    file.write(content)
+                if progress is not None and (position + 1) % _BATCH == 0:
+                    progress(position + 1, len(entries), _WHAT)
+            file.seek(0)
+            _write_header(file, len(entries) - len(broken), size)
+        if len(broken) < len(entries):
+            notes = {"broken": broken, "digest": sha.hexdigest()}
+            path.with_suffix(".json").write_text(json.dumps(notes), encoding="utf-8")
+            part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    if progress is not None:
+        progress(len(entries), len(entries), _WHAT)
+    if len(broken) == len(entries):
+        return Decoded(torch.empty(0, 3, size, size, dtype=torch.uint8), tuple(broken), "")
+    found = _load(path)
+    if found is None:
+        raise OSError(f"{path.name} cannot be read back")
+    return found
+
+
+def _write_header(file: BinaryIO, count: int, size: int) -> None:
+    """The header of a `.npy` file of (count, 3, size, size), always as long as for any count.
+
+    numpy pads it to a multiple of 64 bytes and leaves room for a longer first axis.
+    """
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, 3, size, size)}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _decoded(tree: Tree, entries: Sequence[Entry], size: int) -> Iterator[Pixels | None]:
+    """Each file's pixels in order, None where it is broken; a few batches are decoded ahead."""
+
+    def batch(paths: list[PurePosixPath]) -> list[Pixels | None]:
+        return [_decode(tree, path, size) for path in paths]
+
+    paths = [entry.path for entry in entries]
+    ahead: deque[Future[list[Pixels | None]]] = deque()
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        for start in range(0, len(paths), _BATCH):
+            ahead.append(pool.submit(batch, paths[start : start + _BATCH]))
+            if len(ahead) > 2 * _WORKERS:
+                yield from ahead.popleft().result()
+        while ahead:
+            yield from ahead.popleft().result()
+
+
+def _decode(tree: Tree, path: PurePosixPath, size: int) -> Pixels | None:
+    try:
+        return decode(tree.read(path), size)
+    except Exception:  # Pillow's plugins raise nearly anything on damaged files; they are counted
+        return None
+
+
+def _refuse_too_many_broken(tree: Tree, entries: Sequence[Entry], broken: Sequence[int]) -> None:
+    if len(broken) <= MAX_BROKEN * len(entries):
+        return
+    some = ", ".join(f"'{entries[i].path}'" for i in broken[:3])
+    raise DataError(
+        f"{len(broken)} of the {len(entries)} images in '{tree.root.name}' cannot be read "
+        f"({some}{', ...' if len(broken) > 3 else ''}), more than one in ten; "
+        "replace or remove them."
+    )

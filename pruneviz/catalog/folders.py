@@ -1,0 +1,169 @@
+"""Image folders and zips as data sets."""
+
+from __future__ import annotations
+
+import statistics
+import warnings
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+import torch
+
+from pruneviz.catalog import cache
+from pruneviz.catalog.archives import Tree, open_tree
+from pruneviz.catalog.decoded import decode_all
+from pruneviz.catalog.downloads import Progress
+from pruneviz.catalog.images import LARGE, SMALL, shorter_side
+from pruneviz.catalog.layout import Item, Layout, divide, lay_out, listed
+from pruneviz.data import DataSet, ImageSet
+from pruneviz.errors import DataError, InvalidValueError
+
+MIN_VAL = 20
+
+
+def load_folder(
+    root: str,
+    *,
+    name: str = "folder",
+    size: int | None = None,
+    val: float | int | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    cache_bytes: int = cache.LIMIT_BYTES,
+    progress: Progress | None = None,
+) -> DataSet:
+    """A folder or zip of images as a data set; see `load_dataset`."""
+    check_options(size, val, limit)
+    with open_tree(root) as tree:
+        layout = lay_out(tree)
+        side = size if size is not None else guess_size(tree, layout)
+        options: dict[str, Any] = {"root": str(tree.root), "size": side, "val": val, "seed": seed}
+        return build(
+            tree,
+            layout.classes,
+            divide(layout, val=val, seed=seed, limit=limit),
+            side,
+            source={"name": name, "options": options | ({"limit": limit} if limit else {})},
+            notes=layout.notes,
+            cache_bytes=cache_bytes,
+            progress=progress,
+        )
+
+
+def build(
+    tree: Tree,
+    classes: tuple[str, ...],
+    splits: Mapping[str, tuple[Item, ...]],
+    side: int,
+    *,
+    source: Mapping[str, Any],
+    notes: Sequence[str] = (),
+    cache_bytes: int = cache.LIMIT_BYTES,
+    progress: Progress | None = None,
+) -> DataSet:
+    """Decode the images of all splits; those that cannot be read are left out, and told."""
+    items = [item for part in splits.values() for item in part]
+    decoded = decode_all(
+        tree, [entry for entry, _ in items], side, cache_bytes=cache_bytes, progress=progress
+    )
+    broken = set(decoded.broken)
+    if broken:
+        some = ", ".join(str(items[i][0].path) for i in decoded.broken[:3])
+        more = ", ..." if len(broken) > 3 else ""
+        notes = [*notes, f"{len(broken)} of {len(items)} images cannot be read: {some}{more}."]
+    sets: dict[str, ImageSet] = {}
+    position = row = 0
+    for split, part in splits.items():
+        labels = [label for i, (_, label) in enumerate(part, position) if i not in broken]
+        images = decoded.images[row : row + len(labels)]
+        sets[split] = ImageSet(images, torch.tensor(labels, dtype=torch.int64))
+        position, row = position + len(part), row + len(labels)
+    return assemble(sets, classes, source, notes, decoded.digest)
+
+
+def assemble(
+    sets: Mapping[str, ImageSet],
+    classes: tuple[str, ...],
+    source: Mapping[str, Any],
+    notes: Sequence[str] = (),
+    content: str = "",
+    *,
+    augment: str = "crop-flip",
+) -> DataSet:
+    """The data set of some splits, checked; what a user should know is warned of.
+
+    `content` stands for the pixels in the digest; where it is empty the set makes its own. Raises
+    `DataError` where a class has no images left, or validation says too little.
+    """
+    name = str(source["name"])
+    train, val = sets["train"], sets["val"]
+    _refuse_empty_classes("train", train, classes)
+    notes = [*notes, *_check_validation(val, classes)]
+    for note in notes:
+        warnings.warn(f"Data set '{name}': {note}", stacklevel=2)
+    digest = ""
+    if content:
+        sha = sha256(content.encode())
+        for split, part in sets.items():
+            sha.update(f"{split} {classes}".encode() + part.labels.numpy().tobytes())
+        digest = sha.hexdigest()[:16]
+    return DataSet(
+        name=name,
+        train=train,
+        val=val,
+        test=sets.get("test"),
+        classes=classes,
+        input_shape=(3, *train.images.shape[2:]),
+        source=source,
+        digest=digest,
+        augment=augment,
+        notes=tuple(notes),
+    )
+
+
+def guess_size(tree: Tree, layout: Layout) -> int:
+    """32 where the images are small (median shorter side up to 64 pixels), else 224."""
+    items = layout.splits["train"]
+    some = items[:: max(1, len(items) // 50)]
+    sides = [side for entry, _ in some if (side := shorter_side(tree.read(entry.path)))]
+    return SMALL if sides and statistics.median(sides) <= 2 * SMALL else LARGE
+
+
+def _refuse_empty_classes(split: str, images: ImageSet, classes: tuple[str, ...]) -> None:
+    counts = torch.bincount(images.labels, minlength=len(classes))
+    empty = [name for name, count in zip(classes, counts.tolist(), strict=True) if not count]
+    if empty:
+        raise DataError(
+            f"No {split} images are left of {listed(empty)}; every class needs some. Add images, "
+            "or remove the class."
+        )
+
+
+def _check_validation(val: ImageSet, classes: tuple[str, ...]) -> list[str]:
+    """Refuse a validation set that says nothing; tell of one that says little."""
+    if len(val) < MIN_VAL:
+        raise DataError(
+            f"Validation needs at least {MIN_VAL} images to say anything, but has {len(val)}; one "
+            "of them would be worth several points of accuracy. Add images to val/, or keep more "
+            "of the training images with val=."
+        )
+    _refuse_empty_classes("validation", val, classes)
+    counts = torch.bincount(val.labels, minlength=len(classes)).tolist()
+    few = [name for name, count in zip(classes, counts, strict=True) if count < 2]
+    if few:
+        return [f"validation has one image only of {listed(few)}; add some."]
+    return []
+
+
+def check_options(size: int | None, val: float | int | None, limit: int | None) -> None:
+    """Raise `InvalidValueError` where an option of `load_dataset` is out of its range."""
+    if size is not None and not 8 <= size <= 1024:
+        raise InvalidValueError(f"The size must be 8 to 1024 pixels, but got {size}.")
+    if limit is not None and limit < 1:
+        raise InvalidValueError(f"The limit must be at least 1 image a class, but got {limit}.")
+    if isinstance(val, float) and not 0 < val < 1:
+        raise InvalidValueError(
+            f"The fraction of images for validation must be between 0 and 1, but got {val}; "
+            "a whole number is a count of images."
+        )

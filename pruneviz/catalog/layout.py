@@ -1,0 +1,215 @@
+"""Which files of a tree belong to which class and split."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import torch
+
+from pruneviz.catalog.archives import Entry, Tree, is_hidden
+from pruneviz.catalog.images import SUFFIXES
+from pruneviz.data import stratified_split
+from pruneviz.errors import DataError
+
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""Names of folders, in lower case, and the split they hold."""
+
+MAX_VAL = 2_000
+VAL_SHARE = 0.2
+
+Item = tuple[Entry, int]
+"""An image and the index of its class."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a tree holds: the classes, and the images of each split that has a folder.
+
+    `splits` has "train" alone where the tree is one folder of class folders.
+    """
+
+    classes: tuple[str, ...]
+    splits: Mapping[str, tuple[Item, ...]]
+    notes: tuple[str, ...] = ()
+
+
+def lay_out(tree: Tree) -> Layout:
+    """Find the splits and classes. Raises `DataError` where there are none, or too few."""
+    root = tree.root.name
+    images = [e for e in tree.entries if _is_image(e.path)]
+    folders = [f for f in tree.folders if not _hidden(f)]
+    if not images:
+        raise DataError(
+            f"'{root}' holds no images ({', '.join(sorted(SUFFIXES))}); give a folder or zip "
+            "with one folder of images a class."
+        )
+    top = _skip_wrappers(images, folders)
+    names = _children(top, images, folders)
+    splits = {SPLITS[n.lower()]: n for n in names if n.lower() in SPLITS}
+    notes: list[str] = []
+    if "train" not in splits:
+        if splits and set(splits.values()) == set(names):
+            raise DataError(
+                f"'{root}' has {listed(names)} but no train folder; add a folder 'train' with "
+                "one folder of images a class."
+            )
+        classes, found = _classes(root, top, images, folders)
+        return Layout(classes, {"train": found})
+    classes, found = _classes(root, top / splits["train"], images, folders)
+    result = {"train": found}
+    for split in ("val", "test"):
+        if split not in splits:
+            continue
+        base = top / splits[split]
+        if split == "test" and not _children(base, images, folders):
+            notes.append(f"'{splits[split]}' has no class folders and is left out.")
+            continue
+        result[split] = _of_classes(root, base, images, folders, classes)
+    others = sorted(set(names) - set(splits.values()))
+    if others:
+        notes.append(f"{listed(others)} beside '{splits['train']}' is left out.")
+    return Layout(classes, result, tuple(notes))
+
+
+def divide(
+    layout: Layout, *, val: float | int | None = None, seed: int = 0, limit: int | None = None
+) -> dict[str, tuple[Item, ...]]:
+    """Train, val and, where there is one, test, as they are to be used.
+
+    Without a validation folder some training images are kept for validation (the test images are
+    never used for it): `val` of them, or that fraction, or by default a fifth, at most 2,000; the
+    classes keep their shares. `limit` then leaves at most so many images a class in each split.
+    """
+    splits = dict(layout.splits)
+    if "val" not in splits:
+        items = splits["train"]
+        labels = torch.tensor([label for _, label in items])
+        wanted = default_val(len(items)) if val is None else val
+        train, kept = stratified_split(labels, wanted, seed=seed)
+        splits["train"] = tuple(items[i] for i in train.tolist())
+        splits["val"] = tuple(items[i] for i in kept.tolist())
+    ordered: dict[str, tuple[Item, ...]] = {
+        split: splits[split] for split in ("train", "val", "test") if split in splits
+    }
+    if limit is None:
+        return ordered
+    return {
+        split: tuple(items[row] for row in draw([label for _, label in items], limit, seed))
+        for split, items in ordered.items()
+    }
+
+
+def _classes(
+    root: str, base: PurePosixPath, images: Sequence[Entry], folders: Sequence[PurePosixPath]
+) -> tuple[tuple[str, ...], tuple[Item, ...]]:
+    """The class folders below `base` and their images."""
+    classes = tuple(_children(base, images, folders))
+    if not classes:
+        raise DataError(
+            f"'{root}' holds {len(images)} images but no class folders; put the images of each "
+            "class in a folder of their own."
+        )
+    if len(classes) == 1:
+        raise DataError(
+            f"'{root}' has one class ('{classes[0]}'), and a classifier tells at least two apart; "
+            "add a folder for each further class."
+        )
+    items = _of_classes(root, base, images, folders, classes)
+    counts = Counter(label for _, label in items)
+    empty = [name for label, name in enumerate(classes) if not counts[label]]
+    if empty:
+        raise DataError(
+            f"'{root}' has class folders without images ({listed(empty)}); fill or remove them."
+        )
+    return classes, items
+
+
+def _of_classes(
+    root: str,
+    base: PurePosixPath,
+    images: Sequence[Entry],
+    folders: Sequence[PurePosixPath],
+    classes: tuple[str, ...],
+) -> tuple[Item, ...]:
+    index = {name: label for label, name in enumerate(classes)}
+    unknown = [name for name in _children(base, images, folders) if name not in index]
+    if unknown:
+        raise DataError(
+            f"'{root}' has class folders in '{base.name}' that its training images lack "
+            f"({listed(unknown)}); give both the same class folders."
+        )
+    depth = len(base.parts)
+    return tuple(
+        (entry, index[entry.path.parts[depth]])
+        for entry in images
+        if _below(entry.path, base) and len(entry.path.parts) > depth + 1
+    )
+
+
+def _skip_wrappers(images: Sequence[Entry], folders: Sequence[PurePosixPath]) -> PurePosixPath:
+    """The folder in which splits or classes begin: zips often hold one folder around it all."""
+    top = PurePosixPath()
+    while True:
+        names = _children(top, images, folders)
+        if len(names) != 1 or any(entry.path.parent == top for entry in images):
+            return top
+        if not _children(top / names[0], images, folders):
+            return top
+        top = top / names[0]
+
+
+def _children(
+    base: PurePosixPath, images: Sequence[Entry], folders: Sequence[PurePosixPath]
+) -> list[str]:
+    """Names of the folders right below `base`, in order."""
+    depth = len(base.parts)
+    paths = [*(entry.path.parent for entry in images), *folders]
+    return sorted({p.parts[depth] for p in paths if len(p.parts) > depth and _below(p, base)})
+
+
+def _below(path: PurePosixPath, base: PurePosixPath) -> bool:
+    return path.parts[: len(base.parts)] == base.parts
+
+
+def _is_image(path: PurePosixPath) -> bool:
+    return path.suffix.lower() in SUFFIXES and not _hidden(path)
+
+
+def _hidden(path: PurePosixPath) -> bool:
+    return any(is_hidden(part) for part in path.parts)
+
+
+def default_val(count: int) -> int:
+    """How many of `count` training images are kept for validation unless told: a fifth, <= 2,000.
+
+    2,000 images tell an accuracy to within one point (a standard error of 1.1 % at worst).
+    """
+    return max(1, min(MAX_VAL, round(VAL_SHARE * count)))
+
+
+def draw(labels: Sequence[int], limit: int, seed: int) -> list[int]:
+    """Positions of at most `limit` images a class, drawn with `seed`, ascending."""
+    by_class: dict[int, list[int]] = {}
+    for position, label in enumerate(labels):
+        by_class.setdefault(label, []).append(position)
+    generator = random.Random(seed)
+    chosen = (generator.sample(rows, min(limit, len(rows))) for rows in by_class.values())
+    return sorted(position for rows in chosen for position in rows)
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """Names in quotes, the first few of many."""
+    more = len(names) - most
+    return ", ".join(f"'{n}'" for n in names[:most]) + (f" and {more} more" if more > 0 else "")
