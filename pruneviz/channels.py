@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -163,10 +163,10 @@ class ChannelGraph:
         for group in self.prunable_groups:
             text.update(f"{group.name}|{group.layers}|{group.width}|{group.channels};".encode())
         for layer in self.layers:
-            group = self.group_index[layer.units]
+            inside = self.group_index[layer.units].tolist()
             places = [
                 (self.groups[g].name, unit - self.groups[g].start)
-                for g, unit in zip(group.tolist(), layer.units.tolist(), strict=True)
+                for g, unit in zip(inside, layer.units.tolist(), strict=True)
                 if self.groups[g].prunable
             ]
             if places:
@@ -240,6 +240,12 @@ class ChannelGraph:
                 "reason": [x.reason or "" for x in self.layers],
             }
         )
+
+    def figure(self) -> Any:
+        """The network's layers in order, their widths and ties, as a Plotly figure."""
+        from .figures import results
+
+        return results.graph(self)
 
     def __repr__(self) -> str:
         prunable = self.prunable_groups

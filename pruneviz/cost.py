@@ -73,9 +73,11 @@ class Cost:
 
     def figure(self) -> Any:
         """MACs by layer, before and after, as a Plotly figure."""
-        from .figures import cost_figure
+        from .figures import CostsInfo, costs_figure
 
-        return cost_figure(self)
+        return costs_figure(
+            CostsInfo("MACs", self.layers, self.baseline_layer_macs, self.layer_macs)
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -238,7 +238,8 @@ def _units(graph: ChannelGraph, units: Iterable[int]) -> npt.NDArray[np.int64]:
         whole = isinstance(unit, (int, np.integer)) and not isinstance(unit, bool)
         if not whole or not 0 <= int(unit) < graph.num_units:
             raise PlanError(
-                f"The network has {graph.num_units} units, numbered from 0; there is no unit {unit}."
+                f"The network has {graph.num_units} units, numbered from 0; "
+                f"there is no unit {unit}."
             )
     return np.asarray(wanted, dtype=np.int64)
 

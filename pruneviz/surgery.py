@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .channels import ChannelGraph, TensorSlots
+from .channels import BoolArray, ChannelGraph, TensorSlots
 from .errors import PlanError
 from .plan import Plan
 
@@ -39,9 +40,9 @@ def prune(model: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
         return tensor
 
     pruned = _rebuild(model, graph, narrow)
+    _set_groups(pruned, model, graph)
     for module in pruned.modules():
         refit(module)
-    _set_groups(pruned, model, graph)
     _check_runs(pruned, graph)
     return pruned
 
@@ -69,7 +70,7 @@ def mask(model: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
     return _rebuild(model, graph, silence)
 
 
-def _kept(graph: ChannelGraph, plan: Plan) -> np.ndarray:
+def _kept(graph: ChannelGraph, plan: Plan) -> BoolArray:
     if plan.graph is not graph and plan.graph.digest != graph.digest:
         raise PlanError("This plan was made for another network; make it from this graph.")
     return plan.kept
@@ -104,40 +105,33 @@ def _rebuild(
 def refit(module: nn.Module) -> None:
     """Make a module's size attributes say what its tensors are."""
     weight = getattr(module, "weight", None)
-    if isinstance(module, nn.modules.conv._ConvNd) and isinstance(weight, Tensor):
-        if not module.transposed:
-            module.out_channels = weight.shape[0]
-    elif isinstance(module, nn.Linear) and isinstance(weight, Tensor):
-        module.out_features, module.in_features = weight.shape
-    elif isinstance(module, nn.modules.batchnorm._NormBase):
+    if isinstance(module, nn.modules.batchnorm._NormBase):
         own = weight if isinstance(weight, Tensor) else module.running_mean
         if own is not None:
             module.num_features = own.shape[0]
-    elif isinstance(module, nn.GroupNorm) and isinstance(weight, Tensor):
+    elif not isinstance(weight, Tensor):
+        return
+    elif isinstance(module, nn.modules.conv._ConvNd):
+        first, second = weight.shape[0], weight.shape[1] * module.groups
+        entering, leaving = (first, second) if module.transposed else (second, first)
+        module.in_channels, module.out_channels = entering, leaving
+    elif isinstance(module, nn.Linear):
+        module.out_features, module.in_features = weight.shape
+    elif isinstance(module, nn.GroupNorm):
         module.num_channels = weight.shape[0]
     elif isinstance(module, nn.PReLU):
-        module.num_parameters = module.weight.numel()
-    elif hasattr(module, "normalized_shape") and isinstance(weight, Tensor):
-        module.normalized_shape = tuple(weight.shape)  # type: ignore[assignment]
+        module.num_parameters = weight.numel()
+    elif hasattr(module, "normalized_shape"):
+        setattr(module, "normalized_shape", tuple(weight.shape))  # noqa: B010 - no one base class
 
 
 def _set_groups(pruned: nn.Module, model: nn.Module, graph: ChannelGraph) -> None:
     """Grouped convolutions and group norms that lost whole groups have fewer of them."""
     for whole in graph.whole_groups:
-        module, before = pruned.get_submodule(whole.module), model.get_submodule(whole.module)
-        rows = module.weight.shape[0]  # type: ignore[union-attr, index]
-        size = before.weight.shape[0] // whole.groups  # type: ignore[union-attr, index, operator]
-        if isinstance(module, nn.GroupNorm):
-            module.num_groups = rows // size
-        else:
-            module.groups = rows // size  # type: ignore[assignment]
-    for module in pruned.modules():
-        if isinstance(module, nn.modules.conv._ConvNd):
-            if module.transposed:
-                module.in_channels = module.weight.shape[0]
-                module.out_channels = module.weight.shape[1] * module.groups
-            else:
-                module.in_channels = module.weight.shape[1] * module.groups
+        module: Any = pruned.get_submodule(whole.module)
+        original: Any = model.get_submodule(whole.module)
+        groups = whole.groups * module.weight.shape[0] // original.weight.shape[0]
+        setattr(module, "num_groups" if isinstance(module, nn.GroupNorm) else "groups", groups)
 
 
 def _check_runs(pruned: nn.Module, graph: ChannelGraph) -> None:

@@ -45,9 +45,8 @@ def _marked(operator: str) -> Any:
     return method
 
 
-for _name in (
-    "add radd sub rsub mul rmul floordiv rfloordiv mod rmod neg pos abs".split()  # arithmetic
-):
+_ARITHMETIC = "add radd sub rsub mul rmul floordiv rfloordiv mod rmod neg pos abs"
+for _name in _ARITHMETIC.split():
     setattr(Size, f"__{_name}__", _marked(f"__{_name}__"))
 
 

@@ -10,6 +10,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from ..channels import (
+    BoolArray,
     ChannelGraph,
     Group,
     GroupedModule,
@@ -36,7 +37,7 @@ class Partition:
     """(units,) group of each unit."""
     width: IntArray
     """(groups,) units in each group."""
-    free: np.ndarray
+    free: BoolArray
     """(groups,) whether units may be removed."""
 
     @property
@@ -99,8 +100,8 @@ def _partition(
     matrix = coo_matrix(
         (np.ones(pairs.shape[1], dtype=np.int8), (pairs[0], pairs[1])), (flow.atoms, flow.atoms)
     )
-    count, label = connected_components(matrix, directed=False)
-    label = label.astype(np.int64)
+    count, components = connected_components(matrix, directed=False)
+    label: IntArray = components.astype(np.int64)
     never = len(flow.fixed) + 1
     fixed = np.full(count, never, dtype=np.int64)
     for index, (atoms, _) in enumerate(flow.fixed):
@@ -122,10 +123,10 @@ def _partition(
     has_filter = first < flow.atoms
     mixed = signature * np.uint64(2) + blurred.astype(np.uint64)
     mixed = mixed * np.uint64(1_000_003) + fixed.astype(np.uint64)
-    components = np.flatnonzero(has_filter)
-    components = components[np.argsort(first[components], kind="stable")]
+    holders = np.flatnonzero(has_filter)
+    holders = holders[np.argsort(first[holders], kind="stable")]
     _, lead, inverse, widths = np.unique(
-        mixed[components], return_index=True, return_inverse=True, return_counts=True
+        mixed[holders], return_index=True, return_inverse=True, return_counts=True
     )
     order = np.argsort(lead)  # groups in order of their first filter
     rank = np.empty_like(order)
@@ -133,9 +134,9 @@ def _partition(
     group = rank[inverse]
     by_group = np.argsort(group, kind="stable")
     unit = np.full(count, -1, dtype=np.int64)
-    unit[components[by_group]] = np.arange(components.size)
-    width = widths[order]
-    lead_component = components[np.sort(lead)]
+    unit[holders[by_group]] = np.arange(holders.size)
+    width = widths[order].astype(np.int64)
+    lead_component = holders[np.sort(lead)]
     free = (fixed[lead_component] == never) & (width > 1)
     return Partition(label, fixed, unit, group[by_group], width, free)
 
@@ -226,11 +227,10 @@ def _notes(
         units = found.unit[found.label[atoms]]
         if choice.groups == 1 or choice.depthwise:
             continue
-        how = (
-            f"whole groups of '{choice.layer}' go together"
-            if w
-            else f"one position in each of the {choice.groups} groups of '{choice.layer}' goes together"
-        )
+        if w:
+            how = f"whole groups of '{choice.layer}' go together"
+        else:
+            how = f"one position in each of the {choice.groups} groups of '{choice.layer}' goes"
         for g in np.unique(found.group[units[units >= 0]]).tolist():
             notes.setdefault(g, set()).add(how)
     return notes

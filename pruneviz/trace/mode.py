@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode, resolve_name
 
+from . import elementwise, layers, norms, positions, rearrange  # noqa: F401 - they register handlers
 from .flow import Flow, Size
-from . import rearrange  # noqa: F401  (registers its handlers)
 from .operations import HANDLERS, Call, unknown
 
 

@@ -27,6 +27,12 @@ def _literal(flow: Flow, call: Call, shadow: Tensor) -> None:
         flow.set_shadow(out, tidy(made))
 
 
+def fold(shadow: Tensor, dim: int, parts: int) -> Tensor:
+    """Split a dimension into `parts` equal parts: (..., parts, size / parts, ...)."""
+    sizes = list(shadow.shape)
+    return shadow.view(*sizes[:dim], parts, sizes[dim] // parts, *sizes[dim + 1 :])
+
+
 def keep_grid(flow: Flow, shadow: Tensor, free: int | None) -> None:
     """Tie channels so that a removal takes whole slices along `free` and nothing else."""
     dims = varying(shadow)
@@ -148,7 +154,7 @@ def pieces(flow: Flow, call: Call) -> None:
         if call.name == "unbind":
             leave(flow, call, "is taken apart channel by channel by torch.unbind")
             return
-        grid = shadow.unflatten(dim, (len(sizes), sizes[0]))
+        grid = fold(shadow, dim, len(sizes))
         keep_grid(flow, tidy(grid), dim + 1)
     _literal(flow, call, shadow)
 
@@ -179,7 +185,7 @@ def index(flow: Flow, call: Call) -> None:
             leave(flow, call, f"is sliced at fixed channels by {call.full}")
             return
         length = len(range(*part.indices(size)))
-        keep_grid(flow, tidy(shadow.unflatten(dim, (size // length, length))), dim + 1)
+        keep_grid(flow, tidy(fold(shadow, dim, size // length)), dim + 1)
     flow.set_shadow(call.out, tidy(shadow[key]))
 
 
@@ -221,7 +227,7 @@ def channel_shuffle(flow: Flow, call: Call) -> None:
     shadow = call.shadow
     if shadow is None:
         return flow.set_shadow(call.out, None)
-    grid = shadow.unflatten(1, (int(call.arg(1, "groups")), -1))
+    grid = fold(shadow, 1, int(call.arg(1, "groups")))
     keep_grid(flow, tidy(grid), 2)
     return flow.set_shadow(call.out, tidy(grid.transpose(1, 2).flatten(1, 2)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 from dataclasses import dataclass
@@ -147,10 +148,8 @@ def test_any_json_is_read_or_refused(data: object) -> None:
         json.dumps({"format": "pruneviz-plan/1", "network": GRAPH.digest, "dropped": data}),
         json.dumps({"format": "pruneviz-plan/1", "network": GRAPH.digest, "dropped": {"d": data}}),
     ):
-        try:
-            Plan.from_json(GRAPH, text)
-        except PruneVizError as error:
-            assert str(error)
+        with contextlib.suppress(PruneVizError):
+            assert Plan.from_json(GRAPH, text).to_json()
 
 
 @pytest.mark.parametrize("text", ["", "{", "\x00", "[1,2", b"\xff\xfe", '{"format": "other/9"}'])
