@@ -1,0 +1,7 @@
+"""The studio's entry: `streamlit run app.py`, or the `pruneviz` command."""
+
+from pathlib import Path
+
+from pruneviz.ui import shell
+
+shell.run(Path(__file__).parent)

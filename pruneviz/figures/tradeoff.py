@@ -30,6 +30,8 @@ class TradeoffPoint:
     images: int = 0
     latency: float | None = None
     current: bool = False
+    series: str = ""
+    """Points of one series are joined by a line."""
 
     def cost(self, axis: Axis) -> float | None:
         """The point's place on the chosen axis."""
@@ -69,6 +71,7 @@ def tradeoff_figure(info: TradeoffInfo, *, dark: bool = False, height: int = 420
                 hoverinfo="skip",
             )
         )
+    _join(figure, info, dark)
     looks: dict[Kind, tuple[str, str, int]] = {
         "plan": (style.kept_colour(dark), "circle", 9),
         "control": (style.GREY, "circle-open", 9),
@@ -116,6 +119,29 @@ def tradeoff_figure(info: TradeoffInfo, *, dark: bool = False, height: int = 420
     figure.update_xaxes(title_text=TITLES[info.axis], rangemode="tozero", exponentformat="SI")
     figure.update_yaxes(title_text="accuracy (top-1)", tickformat=".0%")
     return figure
+
+
+def _join(figure: Any, info: TradeoffInfo, dark: bool) -> None:
+    """Join the points of each series, cheapest first, in the colour of their kind."""
+    for series in dict.fromkeys(p.series for p in info.points if p.series):
+        line = sorted(
+            (p for p in info.points if p.series == series), key=lambda p: p.cost(info.axis) or 0
+        )
+        control = any(p.kind == "control" for p in line)
+        figure.add_trace(
+            go.Scatter(
+                x=[p.cost(info.axis) for p in line],
+                y=[p.accuracy for p in line],
+                mode="lines",
+                line={
+                    "color": style.GREY if control else style.kept_colour(dark),
+                    "width": 2,
+                    "dash": "dot" if control else "solid",
+                },
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        )
 
 
 def _hover(point: TradeoffPoint) -> str:

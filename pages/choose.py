@@ -1,0 +1,5 @@
+"""The page Choose."""
+
+from pruneviz.ui import choose
+
+choose.show()

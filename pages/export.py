@@ -1,0 +1,5 @@
+"""The page Export."""
+
+from pruneviz.ui import export
+
+export.show()

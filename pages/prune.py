@@ -1,0 +1,5 @@
+"""The page Prune."""
+
+from pruneviz.ui import prune
+
+prune.show()

@@ -1,0 +1,5 @@
+"""The page Rank."""
+
+from pruneviz.ui import rank
+
+rank.show()

@@ -1,0 +1,5 @@
+"""The page Runs."""
+
+from pruneviz.ui import runs
+
+runs.show()

@@ -1,0 +1,5 @@
+"""The page Sensitivity."""
+
+from pruneviz.ui import sensitivity
+
+sensitivity.show()

@@ -1,0 +1,153 @@
+"""The network under study and what is known about it: loaded once, shared by all visitors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pruneviz.errors import PruneVizError
+from pruneviz.ui.background import Answer
+from pruneviz.ui.planning import plan_of
+from pruneviz.ui.services import background
+from pruneviz.ui.workspace import Decisions, Subject
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pruneviz.channels import ChannelGraph
+    from pruneviz.cost import Cost
+    from pruneviz.criteria import Ranking
+    from pruneviz.data import DataSet
+    from pruneviz.plan import Plan
+    from pruneviz.training import Evaluation
+
+Progress = Callable[[int, int, str], None]
+
+PREVIEW_MACS = 40e9
+"""Multiply-adds that a preview may cost: about two seconds on two cores."""
+PREVIEW_IMAGES = (64, 1000)
+RANKING_IMAGES = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A loaded subject. The model is shared: nobody may change it."""
+
+    subject: Subject
+    model: nn.Module
+    data: DataSet
+    graph: ChannelGraph
+    source: dict[str, object]
+    """The model's source as runs need it."""
+    note: str
+    """What has to be done first, such as fine-tuning a new classifier; empty if nothing."""
+    preview_images: int
+    """Validation images that every accuracy on the pages is measured on."""
+
+    @property
+    def title(self) -> str:
+        """How a person calls it."""
+        return self.subject.title
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _load(digest: str, _subject: Subject, _progress: Progress | None) -> Bench:
+    from pruneviz.catalog import ModelSource, describe_model, load_dataset
+    from pruneviz.cost import cost
+    from pruneviz.trace import trace
+
+    data = load_dataset(_subject.data, **dict(_subject.options))
+    source = ModelSource(_subject.model, _subject.weights, _subject.num_classes)
+    model = source.load(_progress)
+    if describe_model(model).classes != len(data.classes):
+        source = replace(source, num_classes=len(data.classes))
+        model = source.load(_progress)
+    graph = trace(model, data.input_shape)
+    low, high = PREVIEW_IMAGES
+    affordable = int(PREVIEW_MACS / max(1, cost(graph).macs))
+    images = min(len(data.val), max(low, min(high, affordable)))
+    note = describe_model(model).note
+    return Bench(_subject, model, data, graph, source.to_dict(), note, images)
+
+
+def bench(subject: Subject) -> Bench:
+    """Return the loaded subject; the first time this takes seconds, and shows what it does."""
+    from importlib.util import find_spec
+    from sys import modules
+
+    place = st.empty()
+    first = "torch" not in modules and find_spec("torch") is not None
+    what = "Starting PyTorch and loading" if first else "Loading"
+
+    def progress(done: int, total: int, name: str) -> None:
+        share = min(1.0, done / total) if total else 0.0
+        place.progress(share, f"Downloading {name}: {done / 1e6:.1f} of {total / 1e6:.1f} MB")
+
+    with st.spinner(f"{what} {subject.title} …"):
+        loaded = _load(subject.digest, subject, progress)
+    place.empty()
+    return loaded
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _rank(digest: str, criteria: tuple[str, ...], _bench: Bench) -> Ranking:
+    from pruneviz.criteria import rank
+
+    return rank(_bench.model, _bench.graph, _bench.data, criteria=list(criteria))
+
+
+def ranking(of: Bench, criterion: str) -> Ranking:
+    """Return the scores by one criterion; they are computed once."""
+    with st.spinner(f"Ranking {of.graph.num_units:,} units by {criterion} …"):
+        return _rank(of.subject.digest, (criterion,), of)
+
+
+@lru_cache(maxsize=2048)
+def plan_and_cost(of: Bench, ranked: Ranking | None, decisions: Decisions) -> tuple[Plan, Cost]:
+    """Return the plan that follows from decisions, and what it costs."""
+    from pruneviz.cost import cost
+
+    plan = plan_of(of.graph, ranked, decisions)
+    return plan, cost(of.graph, plan)
+
+
+def plan_at(of: Bench, decisions: Decisions) -> tuple[Plan, Cost]:
+    """Return plan and cost, with the ranking that the decisions name if they need one."""
+    needed = decisions.ratio > 0 or decisions.ratios or decisions.multiple > 1
+    return plan_and_cost(of, ranking(of, decisions.criterion) if needed else None, decisions)
+
+
+def accuracy_key(of: Bench, plan: Plan | None) -> tuple[str, str, str, int]:
+    """Name the measurement of a plan on the preview's images."""
+    gone = plan.digest if plan is not None and plan.dropped else "baseline"
+    return ("accuracy", of.subject.digest, gone, of.preview_images)
+
+
+def measure(of: Bench, plan: Plan | None) -> Evaluation:
+    """Measure the network that a plan leaves on the preview's validation images."""
+    from pruneviz.surgery import prune
+    from pruneviz.training import evaluate
+
+    whole = plan is None or not plan.dropped
+    model = of.model if whole or plan is None else prune(of.model, of.graph, plan)
+    return evaluate(model, of.data, limit=of.preview_images)
+
+
+def accuracy(of: Bench, plan: Plan | None, *, owner: str | None = None) -> Answer[Evaluation]:
+    """Return what is known of a plan's accuracy, and have it measured if nothing is."""
+    return background().ask(accuracy_key(of, plan), lambda: measure(of, plan), owner=owner)
+
+
+def known_accuracy(of: Bench, plan: Plan | None) -> Evaluation | None:
+    """Return a plan's accuracy if it was measured already."""
+    value = background().look(accuracy_key(of, plan)).value
+    return value  # type: ignore[return-value]
+
+
+def sentence(error: BaseException) -> str:
+    """Return what a page says about an error."""
+    return str(error) if isinstance(error, PruneVizError) else f"{type(error).__name__}: {error}"

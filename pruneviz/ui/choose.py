@@ -1,0 +1,142 @@
+"""The page Choose: a network and data, what they are worth, and what pruning would do."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pruneviz.figures import (
+    CostsInfo,
+    costs_figure,
+    evaluation,
+    overview_figure,
+    overview_info,
+    style,
+    tradeoff_figure,
+    tradeoff_info,
+)
+from pruneviz.ui import bench, look, picker, shell, state, sweep, workspace
+from pruneviz.ui.bench import Bench
+
+GROW_SECONDS = 0.5
+FIRST_RATIO = 0.3
+
+
+def show() -> None:
+    """Show the page."""
+    left, right = st.columns([1, 3], gap="large")
+    with left:
+        picker.show()
+    with right:
+        history = state.history()
+        loaded = bench.bench(history.subject)
+        _facts(loaded)
+        if loaded.note:
+            st.warning(loaded.note, icon=":material/school:")
+            if st.button("Fine-tune it first", icon=":material/model_training:"):
+                st.switch_page(shell.page_path("runs"))
+        criterion = history.decisions.criterion
+        st.subheader("What if the least important filters went?")
+        st.caption(
+            f"The units with the lowest **{criterion}** scores are removed, a tenth of the network "
+            "at a time, without any training in between; the grey line removes as many at random. "
+            "Click a point to take that plan up."
+        )
+        _story(loaded, criterion)
+        if st.button(
+            f"Drop the lowest {FIRST_RATIO:.0%} and look closer",
+            type="primary",
+            icon=":material/content_cut:",
+        ):
+            state.change(workspace.set_ratio(history.decisions, FIRST_RATIO))
+            st.switch_page(shell.page_path("prune"))
+        _tabs(loaded, criterion)
+
+
+def _facts(loaded: Bench) -> None:
+    """Show what the unpruned network is worth."""
+    graph, data = loaded.graph, loaded.data
+    _, cost = bench.plan_at(loaded, workspace.Decisions())
+    base = bench.accuracy(loaded, None)
+    units = sum(group.width for group in graph.prunable_groups)
+    with st.container(horizontal=True, gap="small"):
+        if base.value is not None:
+            value = style.percent(base.value.accuracy)
+        else:
+            value = "…"
+        st.metric(
+            "Accuracy (top-1)",
+            value,
+            help=base.error or f"On {loaded.preview_images} validation images of {data.name}, "
+            f"{len(data.classes)} classes.",
+            width=150,
+        )
+        st.metric("MACs per image", style.si(cost.macs), width=130, help="Multiply-adds of all "
+                  "convolution and linear layers for one image.")
+        st.metric("Parameters", style.si(cost.params), width=120)
+        st.metric("Layers", len(graph.layers), width=90)
+        st.metric(
+            "Prunable units",
+            f"{units:,}",
+            help=f"Filters that can go, in {len(graph.prunable_groups)} groups; filters that are "
+            "tied to each other (by residual additions, for example) count as one unit.",
+            width=140,
+        )
+
+
+def _story(loaded: Bench, criterion: str) -> None:
+    """Draw the sweep; while it is measured, it grows by itself."""
+    _, complete = sweep.grow(loaded, criterion)
+    st.fragment(_sweep, run_every=None if complete else GROW_SECONDS)(loaded, criterion, complete)
+
+
+def _sweep(loaded: Bench, criterion: str, was_complete: bool) -> None:
+    points, complete = sweep.grow(loaded, criterion)
+    figure = tradeoff_figure(tradeoff_info(points), dark=look.dark(), height=330)
+    cost = bench.plan_at(loaded, workspace.Decisions())[1]
+    figure.update_xaxes(range=[0, cost.macs * 1.04])
+    figure.update_yaxes(range=[0, 1.03])
+    look.chart(
+        figure, "sweep", on_select=_take_up, selection_mode="points", alt="Accuracy against MACs"
+    )
+    if complete and not was_complete:
+        st.rerun()
+
+
+def _take_up() -> None:
+    points = st.session_state.sweep.selection.points
+    if points and points[0].get("customdata"):
+        key = points[0]["customdata"][0]
+        if key != "baseline":
+            wanted = sweep.decisions_of(key)
+            state.change((wanted, sweep.SweepStep(wanted).label))
+            st.rerun()
+
+
+def _tabs(loaded: Bench, criterion: str) -> None:
+    network, layers, classes = st.tabs(["The whole network", "Costs by layer", "Accuracy by class"])
+    with network:
+        scores = bench.ranking(loaded, criterion).of(criterion)
+        plan, _ = bench.plan_at(loaded, state.history().decisions)
+        info = overview_info(loaded.graph, scores, plan.kept, criterion=criterion)
+        look.chart(
+            overview_figure(info, dark=look.dark()),
+            "choose_overview",
+            alt="Every layer's filters sorted by score",
+        )
+    with layers:
+        what = st.segmented_control(
+            "Costs", ["MACs", "parameters"], default="MACs", required=True, key="choose_costs",
+            label_visibility="collapsed",
+        )
+        cost = bench.plan_at(loaded, workspace.Decisions())[1]
+        before = cost.baseline_layer_macs if what == "MACs" else cost.baseline_layer_params
+        look.chart(
+            costs_figure(CostsInfo(what, cost.layers, before, before), dark=look.dark()),
+            "choose_cost_chart",
+        )
+    with classes:
+        base = bench.accuracy(loaded, None)
+        if base.value is not None:
+            look.chart(evaluation(base.value, dark=look.dark()), "choose_classes")
+        else:
+            st.caption(base.error or "The accuracy is being measured …")

@@ -1,0 +1,42 @@
+"""The little styling that Streamlit's theme does not give, and colours for the mode in use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+STYLE = """
+<style>
+.stMainBlockContainer { padding-top: 2.6rem; padding-bottom: 1rem; max-width: 1500px; }
+.st-key-planbar { padding: 0.1rem 0; }
+.pv-bar { display: flex; flex-wrap: wrap; gap: 0.15rem 1.4rem; align-items: baseline;
+  font-size: 0.95rem; line-height: 1.35; }
+.pv-bar .pv-name { opacity: 0.7; font-size: 0.8rem; margin-right: 0.35rem; }
+.pv-bar b { font-variant-numeric: tabular-nums; }
+.pv-bar .pv-note { opacity: 0.75; font-size: 0.82rem; font-variant-numeric: tabular-nums; }
+.pv-bar .pv-stale b { opacity: 0.45; }
+h1 { font-size: 1.7rem !important; padding: 0 0 0.2rem 0 !important; }
+@media (max-width: 640px) {
+  .pv-bar { gap: 0.05rem 0.9rem; font-size: 0.85rem; }
+  .stMainBlockContainer { padding-left: 0.9rem; padding-right: 0.9rem; }
+}
+</style>
+"""
+
+CONFIG = {
+    "displaylogo": False,
+    "modeBarButtonsToRemove": ["zoomIn2d", "zoomOut2d", "autoScale2d"],
+    "toImageButtonOptions": {"format": "svg", "filename": "pruneviz"},
+    "responsive": True,
+}
+
+
+def dark() -> bool:
+    """Tell whether the visitor's theme is dark."""
+    return bool(st.context.theme.type == "dark")
+
+
+def chart(figure: Any, key: str, **options: Any) -> Any:
+    """Show a figure in PruneViz's own style."""
+    return st.plotly_chart(figure, theme=None, key=key, config=CONFIG, **options)

@@ -1,0 +1,114 @@
+"""The bar at the foot of every page: what the plan in hand costs and gains, undo and redo."""
+
+from __future__ import annotations
+
+from html import escape
+
+import streamlit as st
+
+from pruneviz.errors import PruneVizError
+from pruneviz.figures import style
+from pruneviz.ui import bench, state
+from pruneviz.ui.services import background
+
+KEY = "planbar"
+POLL_SECONDS = 0.4
+
+
+def show() -> None:
+    """Show the bar; it stays in sight while the page scrolls."""
+    with st.bottom:
+        _bar()
+
+
+def rerun_app(action: object) -> None:
+    """Do something in a callback, then draw the whole page anew."""
+    assert callable(action)
+    action()
+    st.rerun()
+
+
+@st.fragment(key=KEY)
+def _bar() -> None:
+    history = state.history()
+    with st.container(key=KEY, horizontal=True, vertical_alignment="center", gap="small"):
+        st.button(
+            "Undo",
+            icon=":material/undo:",
+            key="undo",
+            disabled=not history.can_undo,
+            help=f"Take back: {history.step.label}" if history.can_undo else "Nothing to undo",
+            on_click=rerun_app,
+            args=(state.undo,),
+            shortcut="Ctrl+Z",
+        )
+        st.button(
+            "Redo",
+            icon=":material/redo:",
+            key="redo",
+            disabled=not history.can_redo,
+            help="Do again what was taken back",
+            on_click=rerun_app,
+            args=(state.redo,),
+            shortcut="Ctrl+Y",
+        )
+        with st.container(width="stretch"):
+            try:
+                waiting = _numbers()
+            except PruneVizError as error:
+                st.caption(f"No plan to show: {error}")
+                return
+    if waiting:
+        _tick()
+
+
+def _numbers() -> bool:
+    """Show the numbers; tell whether one of them is still being measured."""
+    history = state.history()
+    loaded = bench.bench(history.subject)
+    plan, cost = bench.plan_at(loaded, history.decisions)
+    visitor = state.studio().visitor
+    base = bench.accuracy(loaded, None)
+    now = bench.accuracy(loaded, plan, owner=visitor)
+    parts = [
+        _cost("MACs", cost.macs, cost.baseline_macs),
+        _cost("Parameters", cost.params, cost.baseline_params),
+    ]
+    name = f"Top-1 on {loaded.preview_images} images"
+    if now.error:
+        parts.append(_part(name, "not measured", escape(now.error)))
+    elif now.value is not None:
+        st.session_state.shown_accuracy = (history.subject, now.value.accuracy)
+        note = ""
+        if plan.dropped and base.value is not None:
+            note = style.points(now.value.accuracy, base.value.accuracy)
+        parts.append(_part(name, style.percent(now.value.accuracy), note))
+    else:
+        subject, last = st.session_state.get("shown_accuracy", (None, None))
+        old = style.percent(last) if subject == history.subject and last is not None else "…"
+        parts.append(_part(name, old, "of the plan before; measuring …", stale=True))
+    units = len(plan)
+    total = sum(group.width for group in loaded.graph.prunable_groups)
+    parts.insert(0, _part("Units dropped", f"{units:,} of {total:,}", ""))
+    st.html(f'<div class="pv-bar" role="status">{"".join(parts)}</div>')
+    return not now.ready
+
+
+def _cost(name: str, after: int, before: int) -> str:
+    note = style.change(after, before) if after != before else ""
+    return _part(name, style.si(after), f"{note} of {style.si(before)}" if note else "")
+
+
+def _part(name: str, value: str, note: str, *, stale: bool = False) -> str:
+    state_class = ' class="pv-stale"' if stale else ""
+    return (
+        f'<span{state_class}><span class="pv-name">{escape(name)}</span><b>{value}</b> '
+        f'<span class="pv-note">{note}</span></span>'
+    )
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def _tick() -> None:
+    """Look now and then whether the accuracy has been measured; then draw the page with it."""
+    if not background().pending(state.studio().visitor):
+        st.rerun()
