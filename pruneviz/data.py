@@ -50,6 +50,10 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def to(self, device: Device) -> ImageSet:
+        """The same split held by a device, so that batches need no transfer."""
+        return ImageSet(self.images.to(device), self.labels.to(device))
+
     def subset(self, indices: torch.Tensor) -> ImageSet:
         """The images at these indices (int64 of shape (K,)), in that order."""
         return ImageSet(self.images[indices], self.labels[indices])
@@ -94,7 +98,7 @@ class ImageSet:
         n = len(self)
         order = None if shuffle_seed is None else torch.randperm(n, generator=generator)
         for start, stop in chunks(n, batch_size):
-            rows = slice(start, stop) if order is None else order[start:stop]
+            rows = slice(start, stop) if order is None else order[start:stop].to(self.labels.device)
             labels = self.labels[rows].to(device)
             if augment in ("crop", "crop-flip"):
                 images = random_crop(self.images[rows], generator, flip=augment == "crop-flip")
@@ -111,7 +115,8 @@ class DataSet:
     """Images of some classes, split for training, for decisions (``val``) and for the last word.
 
     ``source`` is JSON-able and names what ``load_dataset`` needs to give the same set again;
-    ``augment`` is the augmentation that suits these images when a network is trained on them.
+    ``augment`` is the augmentation that suits these images when a network is trained on them; ``notes`` are sentences that a user
+    should see, such as how many files could not be read.
     """
 
     name: str
@@ -125,6 +130,7 @@ class DataSet:
     mean: tuple[float, float, float] = MEAN
     std: tuple[float, float, float] = STD
     augment: str | None = "crop-flip"
+    notes: tuple[str, ...] = ()
     _splits: Mapping[str, ImageSet | None] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -180,8 +186,8 @@ def random_crop(
     if flip:
         mirrored = torch.randint(0, 2, (n, 1), generator=generator, dtype=torch.bool)
         columns = torch.where(mirrored, columns.flip(1), columns)
-    columns = left + columns
-    which = torch.arange(n)[:, None, None]
+    rows, columns = rows.to(images.device), (left + columns).to(images.device)
+    which = torch.arange(n, device=images.device)[:, None, None]
     cut = padded.permute(0, 2, 3, 1)[which, rows[:, :, None], columns[:, None, :]]
     return cut.permute(0, 3, 1, 2)
 

@@ -30,6 +30,7 @@ OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("cosine", "one-cycle", "constant")
 DEFAULT_LR = {"sgd": 0.02, "adamw": 0.001}
 WARM_UP = 0.3  # share of a one-cycle schedule in which the learning rate rises
+HELD_BYTES = 4 * 2**30  # an accelerator holds the training images up to this size
 AUX_WEIGHTS = {1: 0.4, 2: 0.3}  # Inception v3 has one auxiliary classifier, GoogLeNet two
 
 
@@ -262,7 +263,10 @@ def _run(
     device: torch.device,
 ) -> Iterator[EpochEvent | BatchEvent]:
     home, was_training = _device_of(model), model.training
-    steps = len(chunks(len(data.train), settings.batch_size))
+    train = data.train
+    if device.type != "cpu" and train.images.nbytes <= HELD_BYTES:
+        train = train.to(device)
+    steps = len(chunks(len(train), settings.batch_size))
     try:
         model.to(device).to(memory_format=torch.channels_last)
         optimizer = _optimizer(model, settings)
@@ -276,7 +280,7 @@ def _run(
                 return
             started, total, rate = time.perf_counter(), 0.0, settings.lr
             model.train()
-            batch = data.train.batches(
+            batch = train.batches(
                 settings.batch_size,
                 shuffle_seed=_seed(settings.seed, epoch, 0),
                 augment=settings.augment,
@@ -299,7 +303,7 @@ def _run(
             yield EpochEvent(
                 epoch=epoch + 1,
                 epochs=settings.epochs,
-                loss=total / len(data.train),
+                loss=total / len(train),
                 accuracy=result.accuracy,
                 val_loss=result.loss,
                 lr=rate,
