@@ -1,0 +1,128 @@
+"""Ways to prune, one a file: a registry, and `run_strategy`, which runs any of them.
+
+Each strategy's module has a `STRATEGY`; it is imported when it is asked for, so that this package
+and the results of studies load without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pruneviz.errors import DataError, InvalidValueError, PlanError, UnknownNameError
+from pruneviz.strategies.base import (
+    FrontPoint,
+    OptionInfo,
+    Strategy,
+    StrategyEvent,
+    StrategyResult,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import nn
+
+    from pruneviz.channels import ChannelGraph
+    from pruneviz.data import DataSet
+
+__all__ = [
+    "NAMES",
+    "FrontPoint",
+    "OptionInfo",
+    "Strategy",
+    "StrategyEvent",
+    "StrategyResult",
+    "find_strategy",
+    "run_strategy",
+    "strategies",
+]
+
+NAMES = ("uniform", "iterative", "random", "control")
+
+
+def find_strategy(name: str) -> Strategy:
+    """The strategy of that name; `UnknownNameError` lists the choices."""
+    if name not in NAMES:
+        raise UnknownNameError("strategy", name, NAMES)
+    found: Strategy = import_module(f"pruneviz.strategies.{name}").STRATEGY
+    return found
+
+
+def strategies() -> pd.DataFrame:
+    """The strategies, one a row.
+
+    Columns: `name` (for `run_strategy`), `title`, `help` (one sentence), `paper`, `options` (their
+    names, separated by commas) and `reaches_target` (whether it ends at the MACs target).
+    """
+    import pandas as pd
+
+    found = [find_strategy(name) for name in NAMES]
+    return pd.DataFrame(
+        {
+            "name": [s.name for s in found],
+            "title": [s.title for s in found],
+            "help": [s.help for s in found],
+            "paper": [s.paper for s in found],
+            "options": [", ".join(s.defaults) for s in found],
+            "reaches_target": [s.reaches_target for s in found],
+        }
+    )
+
+
+def run_strategy(
+    name: str,
+    model: nn.Module,
+    graph: ChannelGraph,
+    data: DataSet,
+    *,
+    target_macs: float | None = None,
+    seed: int = 0,
+    resume: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Iterator[StrategyEvent]:
+    """Prune a network by one of the `strategies()`; yields an event at every step.
+
+    The network is not changed: the last event has `final` set, and its `result` holds the pruned
+    network and the plan. Every event tells the units left, MACs, parameters, loss and validation
+    accuracy (0..1).
+
+    Args:
+        name: One of `strategies()`.
+        model: The network, trained already (a few strategies fine-tune it first).
+        graph: Its channels, from `trace`.
+        data: Its images: `train` trains, `val` decides; `test` is never touched.
+        target_macs: The fraction of the MACs that may be left, 0..1; by default 0.5 where the
+            strategy goes by it.
+        seed: Of everything random; the same seed gives the same network again.
+        resume: The `state` of an event of a run with the same settings, network and data: the run
+            continues after that event and ends with bit-identical weights.
+        options: The strategy's own; `find_strategy(name).fields` describes them.
+
+    Raises:
+        UnknownNameError: An unknown strategy, option or choice.
+        InvalidValueError: An option or target outside its range, or one that cannot be reached.
+        DataError: There are no images to train or to validate with.
+    """
+    strategy = find_strategy(name)
+    chosen = strategy.make_options(options)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InvalidValueError(f"A seed is a whole number from 0, but got {seed!r}.")
+    if not graph.prunable_groups:
+        raise PlanError("Nothing in this network can be pruned; graph.to_frame() says why.")
+    if data is None:
+        raise DataError("A strategy trains and validates, so it needs a data set; load one first.")
+    for split in ("train", "val"):
+        data.split(split)
+    from pruneviz.strategies.run import Run
+
+    target = strategy.default_target if target_macs is None else target_macs
+    run = Run(strategy, model, graph, data, target, seed, chosen)
+    if resume is not None:
+        run.restore(resume)
+    return _events(run)
+
+
+def _events(run: Any) -> Iterator[StrategyEvent]:
+    yield from run.strategy.run(run, run.options)
+    yield run.finish()

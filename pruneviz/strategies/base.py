@@ -1,0 +1,205 @@
+"""What every way to prune is made of: its name and options, and the events that it yields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from pruneviz.errors import InvalidValueError, UnknownNameError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pruneviz.plan import Plan
+    from pruneviz.strategies.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class StrategyResult:
+    """What a strategy ends with: the pruned network, and the plan of what it lost."""
+
+    model: nn.Module
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class FrontPoint:
+    """One network of a Pareto front, as the units that it lacks and what it gives and costs."""
+
+    dropped: Mapping[str, tuple[int, ...]] = field(repr=False)
+    """Group name -> units of the group that go, as in `Plan.by_group`."""
+    macs: int
+    accuracy: float
+
+
+@dataclass(frozen=True, eq=False)
+class StrategyEvent:
+    """Something was done: a network was trained for an epoch, units were removed, a trial made.
+
+    `accuracy` and `val_loss` are of the network without what the plan drops, on the validation
+    images; `loss` is the mean training loss since the event before (nan where nothing was
+    trained). `state` is a plain dict that `torch.save` writes and `weights_only=True` reads;
+    `run_strategy(..., resume=state)` goes on from there and ends with the same weights.
+    """
+
+    strategy: str
+    step: int
+    """Counts the events from 1."""
+    steps: int | None
+    """How many there will be, where that is known."""
+    progress: float
+    """How much of the work is done, 0..1."""
+    phase: str
+    """"fine-tune", "rank", "prune", "search" or "done"."""
+    message: str
+    units_left: int
+    """Prunable units that the plan keeps."""
+    macs: int
+    params: int
+    passes: float
+    """Passes over the training images so far: what the training cost."""
+    loss: float
+    val_loss: float
+    accuracy: float
+    plan: str = field(repr=False)
+    """The plan so far, for the original network, as `Plan.from_json` reads it."""
+    state: dict[str, Any] | None = field(default=None, repr=False)
+    front: tuple[FrontPoint, ...] = field(default=(), repr=False)
+    """The Pareto front so far, of a strategy that looks for one."""
+    final: bool = False
+    result: StrategyResult | None = field(default=None, repr=False)
+    """The pruned network and its plan, on the last event."""
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A field of an options class, described so that a form can be built from it."""
+    about = {"help": help, "minimum": minimum, "maximum": maximum, "choices": choices}
+    return field(default=default, metadata=about)
+
+
+@dataclass(frozen=True)
+class OptionInfo:
+    """One option, as a form needs it."""
+
+    name: str
+    kind: str
+    """"int", "float", "bool" or "str"."""
+    optional: bool
+    """Whether None is a value, too."""
+    default: Any
+    help: str
+    minimum: float | None
+    maximum: float | None
+    choices: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """Options that all strategies share: how the network is trained."""
+
+    epochs: int = option(3, "Epochs of fine-tuning after the last unit went.", minimum=0)
+    lr: float | None = option(None, "Learning rate; by default that of fine_tune.", minimum=0.0)
+    batch_size: int | None = option(None, "Images a mini-batch.", minimum=1)
+    optimizer: str = option("sgd", "Optimiser of the fine-tuning.", choices=("sgd", "adamw"))
+    schedule: str = option(
+        "cosine",
+        "How the learning rate changes.",
+        choices=("cosine", "one-cycle", "constant"),
+    )
+    weight_decay: float = option(5e-4, "Weight decay.", minimum=0.0)
+    mixed_precision: bool = option(False, "Compute in bfloat16 where that is safe.")
+
+
+RunFunction = Callable[["Run", Any], Iterator[StrategyEvent]]
+BudgetFunction = Callable[[int], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One way to prune a network."""
+
+    name: str
+    title: str
+    help: str
+    """One sentence."""
+    paper: str
+    options: type[Any]
+    run: RunFunction
+    reaches_target: bool = True
+    """Whether it ends at the MACs target; where not, something else decides the widths."""
+    default_target: float | None = 0.5
+    """The MACs target (fraction of the unpruned network's) where none is given."""
+    budget: BudgetFunction = lambda epochs: {"epochs": epochs}
+    """Options with which all its training is so many passes over the training images."""
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Option name -> default."""
+        return asdict(self.options())
+
+    @property
+    def fields(self) -> tuple[OptionInfo, ...]:
+        """The options in their order, described."""
+        hints = get_type_hints(self.options)
+        return tuple(_info(f, hints[f.name]) for f in fields(self.options))
+
+    def make_options(self, given: Mapping[str, Any]) -> Any:
+        """The options with these values, checked.
+
+        Raises:
+            UnknownNameError: There is no such option; the message lists them.
+            InvalidValueError: A value of the wrong kind or outside its range.
+        """
+        known = {info.name: info for info in self.fields}
+        for name, value in given.items():
+            if name not in known:
+                raise UnknownNameError(f"option of strategy '{self.name}'", name, known)
+            _check(self.name, known[name], value)
+        return self.options(**given)
+
+
+def _info(described: Field[Any], hint: Any) -> OptionInfo:
+    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    plain = next(kind for kind in kinds if kind is not NoneType)
+    if described.default is MISSING:
+        raise TypeError(f"Option '{described.name}' needs a default.")
+    about = described.metadata
+    return OptionInfo(
+        name=described.name,
+        kind=plain.__name__,
+        optional=NoneType in kinds,
+        default=described.default,
+        help=about["help"],
+        minimum=about["minimum"],
+        maximum=about["maximum"],
+        choices=about["choices"],
+    )
+
+
+def _check(strategy: str, info: OptionInfo, given: object) -> None:
+    value: Any = given
+    what = f"Option '{info.name}' of strategy '{strategy}'"
+    if value is None and info.optional:
+        return
+    allowed = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}[info.kind]
+    if not isinstance(value, allowed) or (isinstance(value, bool) and info.kind != "bool"):
+        nouns = {"int": "a whole number", "float": "a number", "bool": "True or False"}
+        raise InvalidValueError(
+            f"{what} must be {nouns.get(info.kind, 'a text')}, but got {value!r}."
+        )
+    if info.choices is not None and value not in info.choices:
+        raise UnknownNameError(f"{info.name} of strategy '{strategy}'", value, info.choices)
+    low, high = info.minimum, info.maximum
+    if low is not None and not value >= low:
+        raise InvalidValueError(f"{what} must be at least {low}, but got {value}.")
+    if high is not None and not value <= high:
+        raise InvalidValueError(f"{what} must be at most {high}, but got {value}.")

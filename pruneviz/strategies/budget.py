@@ -1,0 +1,136 @@
+"""How far to go: which units must leave so that the MACs come down to a target.
+
+Everything is exact arithmetic on the channel graph. A *removal order* lists units so that every
+prefix is a plan; the MACs fall with the length of the prefix, so the shortest prefix that meets a
+target is found by bisection, in log2(units) evaluations of `cost`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pruneviz.channels import ChannelGraph, Group, IntArray
+from pruneviz.cost import cost
+from pruneviz.errors import InvalidValueError
+from pruneviz.plan import Plan
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What must be left at most, as fractions (0..1) of the unpruned network's; None: no limit."""
+
+    macs: float | None = None
+    params: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("target_macs", self.macs), ("target_params", self.params)):
+            if value is not None and (isinstance(value, bool) or not 0 < value <= 1):
+                raise InvalidValueError(
+                    f"{name} is the fraction that may be left, above 0 and at most 1, but got "
+                    f"{value!r}."
+                )
+
+    def met(self, graph: ChannelGraph, plan: Plan) -> bool:
+        """Whether the network that the plan leaves is within every limit that is set."""
+        price = cost(graph, plan)
+        return (self.macs is None or price.macs_ratio <= self.macs) and (
+            self.params is None or price.params_ratio <= self.params
+        )
+
+    def __str__(self) -> str:
+        parts = [
+            f"{value:.3g} of the {name}"
+            for name, value in (("MACs", self.macs), ("parameters", self.params))
+            if value is not None
+        ]
+        return " and ".join(parts) or "no limit"
+
+
+def by_score(graph: ChannelGraph, scores: FloatArray, plan: Plan | None = None) -> IntArray:
+    """The order over all groups: lowest score first; the best unit of every group stays.
+
+    Args:
+        graph: The network's channels.
+        scores: (num_units,) comparable over groups, higher = keep.
+        plan: What has gone already, and is not listed again.
+    """
+    listed = []
+    for group in graph.prunable_groups:
+        own = _lowest_first(group, scores, plan)
+        listed.append(own[:-1])
+    pool = np.concatenate(listed) if listed else np.empty(0, np.int64)
+    order: IntArray = pool[np.argsort(scores[pool], kind="stable")]
+    return order
+
+
+def by_ratio(
+    graph: ChannelGraph,
+    scores: FloatArray,
+    ratios: Mapping[str, float] | None = None,
+    plan: Plan | None = None,
+) -> IntArray:
+    """The order in which all groups lose the same share, or shares in given proportions.
+
+    The k-th lowest unit (from 0) of a group of width w with ratio r comes at (k + 1/2) / (w r), so
+    that every prefix is the plan of one common factor, with the rounding of `threshold`.
+
+    Args:
+        graph: The network's channels.
+        scores: (num_units,) compared within groups only, higher = keep.
+        ratios: Group name -> relative ratio; 1 for all by default. Groups with 0 stay whole.
+        plan: What has gone already: it counts as having been the lowest, and is not listed again.
+    """
+    units, when = [], []
+    for group in graph.prunable_groups:
+        share = 1.0 if ratios is None else ratios.get(group.name, 0.0)
+        if share <= 0:
+            continue
+        own = _lowest_first(group, scores, plan)
+        gone = group.width - own.size
+        units.append(own[:-1])
+        when.append((np.arange(gone, group.width - 1) + 0.5) / (group.width * share))
+    if not units:
+        return np.empty(0, np.int64)
+    order: IntArray = np.concatenate(units)[np.argsort(np.concatenate(when), kind="stable")]
+    return order
+
+
+def reach(graph: ChannelGraph, order: IntArray, target: Target, plan: Plan | None = None) -> Plan:
+    """The shortest prefix of the order that meets the target, on top of what a plan drops.
+
+    Raises:
+        InvalidValueError: Not even the whole order meets it; the message says what can be met.
+    """
+    start = plan if plan is not None else Plan(graph)
+
+    def first(count: int) -> Plan:
+        return start.drop_units(order[:count].tolist())
+
+    low, high = 0, len(order)
+    if not target.met(graph, first(high)):
+        least = cost(graph, first(high))
+        raise InvalidValueError(
+            f"The target is {target}, but what may be removed leaves {least.macs_ratio:.3g} of "
+            f"the MACs and {least.params_ratio:.3g} of the parameters (one unit of every group "
+            "stays); choose a higher target."
+        )
+    while low < high:
+        middle = (low + high) // 2
+        if target.met(graph, first(middle)):
+            high = middle
+        else:
+            low = middle + 1
+    return first(low)
+
+
+def _lowest_first(group: Group, scores: FloatArray, plan: Plan | None) -> IntArray:
+    units: Iterable[int] = group.units
+    left = np.asarray([u for u in units if plan is None or plan.kept[u]], dtype=np.int64)
+    ordered: IntArray = left[np.argsort(scores[left], kind="stable")]
+    return ordered

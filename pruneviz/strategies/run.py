@@ -1,0 +1,321 @@
+"""A strategy under way: the network as it stands, the plan so far, and what a resume needs.
+
+Strategies are generators that go through *stages* by name. A stage that is done is noted in the
+state of every later event, so a resumed strategy runs through the same code and skips what was
+done; what a stage needs to go on in its middle lies in `Run.memory`. Everything random is seeded
+by (seed, stage, step), so the weights do not depend on where a run was interrupted.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from pruneviz.channels import ChannelGraph
+from pruneviz.cost import cost
+from pruneviz.data import DataSet
+from pruneviz.errors import InvalidValueError
+from pruneviz.plan import Plan
+from pruneviz.strategies.base import (
+    FineTuning,
+    FrontPoint,
+    Strategy,
+    StrategyEvent,
+    StrategyResult,
+)
+from pruneviz.strategies.budget import FloatArray, Target
+from pruneviz.strategies.tensors import narrow, plain_layout, snapshot
+from pruneviz.surgery import mask, prune
+from pruneviz.trace import trace
+from pruneviz.training import EpochEvent, Evaluation, default_device, evaluate, fine_tune
+
+if TYPE_CHECKING:
+    from pruneviz.criteria import Ranking
+
+
+class Run:
+    """One run of one strategy; strategies read and change it."""
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        model: nn.Module,
+        graph: ChannelGraph,
+        data: DataSet,
+        target_macs: float | None,
+        seed: int,
+        options: Any,
+    ) -> None:
+        self.strategy = strategy
+        self.model = model
+        self.graph = graph
+        self.data = data
+        self.target = Target(macs=target_macs)
+        self.seed = seed
+        self.options = options
+        self.device = default_device()
+        self.home = next(model.parameters()).device
+        self.plan = Plan(graph)
+        """What the events report as gone."""
+        self.removed = Plan(graph)
+        """What is physically gone from `network`."""
+        self.network = copy.deepcopy(model).to(self.device)
+        self.memory: dict[str, Any] = {}
+        self.done: list[str] = []
+        self.step = 0
+        self.steps: int | None = None
+        self.passes = 0.0
+        self._training: dict[str, Any] = {}
+        self._measured: Evaluation | None = None
+
+    # -- stages ---------------------------------------------------------------------------------
+
+    def once(self, stage: str) -> bool:
+        """Whether a stage is still to be done; from now on it counts as done."""
+        if stage in self.done:
+            return False
+        self.done.append(stage)
+        return True
+
+    def seed_of(self, stage: str, *parts: int) -> int:
+        """A seed of the stage's own."""
+        mixed = self.seed
+        for part in (zlib.crc32(stage.encode()), *parts):
+            mixed = (mixed * 1_000_003 + part) % (2**31)
+        return mixed
+
+    def fine_tune(
+        self,
+        stage: str,
+        epochs: int,
+        message: str = "Fine-tuning",
+        *,
+        options: FineTuning | None = None,
+        each: Any = None,
+    ) -> Iterator[StrategyEvent]:
+        """Train the network as it stands; an event an epoch.
+
+        `each`, if given, is called after every epoch, before the event: it may change the
+        network's weights and `plan`.
+        """
+        if stage in self.done or epochs == 0:
+            return
+        use = options if options is not None else self.options
+        plain_layout(self.network)
+        # What was trained so far is in the network already; the rest waits in the state.
+        resume = None
+        if self._training.get("stage") == stage:
+            resume = self._training["inner"] | {"model": snapshot(self.network.state_dict())}
+        events = fine_tune(
+            self.network,
+            self.data,
+            epochs=epochs,
+            lr=use.lr,
+            batch_size=use.batch_size,
+            seed=self.seed_of(stage),
+            optimizer=use.optimizer,
+            schedule=use.schedule,
+            weight_decay=use.weight_decay,
+            mixed_precision=use.mixed_precision,
+            resume=resume,
+            device=self.device,
+        )
+        for event in events:
+            assert isinstance(event, EpochEvent)
+            self.passes += 1
+            self._training = {
+                "stage": stage,
+                "inner": {key: value for key, value in event.state.items() if key != "model"},
+            }
+            if event.epoch == event.epochs:
+                self.done.append(stage)
+                self._training = {}
+            measured: tuple[float, float] | None = (event.accuracy, event.val_loss)
+            if each is not None:
+                each(event)
+                measured = None
+            yield self.event(
+                "fine-tune",
+                f"{message}, epoch {event.epoch} of {event.epochs}",
+                loss=event.loss,
+                measured=measured,
+            )
+
+    # -- the network ----------------------------------------------------------------------------
+
+    def shrink(self, plan: Plan) -> None:
+        """Physically remove what the plan drops; the weights that stay are as they were."""
+        state = narrow(self.network.state_dict(), self.graph, self.removed, plan)
+        self.network = prune(self.model, self.graph, plan).to(self.device)
+        self.network.load_state_dict(state)
+        self.network.eval()
+        self.plan = self.removed = plan
+
+    def load(self, plan: Plan, state: Mapping[str, Any]) -> None:
+        """Take up a network that lacks what the plan drops, with these weights."""
+        network = prune(self.model, self.graph, plan) if len(plan) else copy.deepcopy(self.model)
+        network.load_state_dict(state)
+        self.network = network.to(self.device)
+        self.plan = self.removed = plan
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """A copy of the network's weights, on the CPU."""
+        found: dict[str, torch.Tensor] = snapshot(self.network.state_dict())
+        return found
+
+    def evaluate(self, split: str = "val", limit: int | None = None) -> Evaluation:
+        """Measure the network without what the plan drops."""
+        network = self.network
+        if len(self.plan) > len(self.removed):
+            assert not len(self.removed)
+            cut = mask if self.graph.maskable else prune
+            network = cut(self.network, self.graph, self.plan)
+        return evaluate(network, self.data, split=split, limit=limit)
+
+    def rank(self, criterion: str, stage: str, *, comparable: bool) -> FloatArray:
+        """(num_units,) scores of the original network's units, nan for those that are gone.
+
+        The network as it stands is ranked; with `comparable`, scores are made comparable over
+        groups.
+        """
+        if criterion == "random":
+            generator = np.random.default_rng(self.seed_of(stage))
+            return generator.random(self.graph.num_units)
+        from pruneviz.criteria import rank
+
+        plain_layout(self.network)
+        graph = self.graph
+        if len(self.removed):
+            graph = trace(self.network, self.graph.input_shape)
+        ranking: Ranking = rank(self.network, graph, self.data, criteria=[criterion])
+        found = ranking.comparable(criterion) if comparable else ranking.of(criterion)
+        if graph is self.graph:
+            return np.asarray(found, dtype=np.float64)
+        scores = np.full(self.graph.num_units, np.nan)
+        kept = self.removed.kept
+        for layer in self.graph.layers:
+            stay = layer.units[kept[layer.units]]
+            scores[stay] = found[graph.layer(layer.name).units]
+        return scores
+
+    # -- events ---------------------------------------------------------------------------------
+
+    def event(
+        self,
+        phase: str,
+        message: str,
+        *,
+        loss: float = math.nan,
+        measured: tuple[float, float] | None = None,
+        progress: float | None = None,
+        state: bool = True,
+        front: tuple[FrontPoint, ...] = (),
+        result: StrategyResult | None = None,
+    ) -> StrategyEvent:
+        """Say what was done; `measured` is (accuracy, loss) where they are known already."""
+        self.step += 1
+        if measured is None:
+            found = self.evaluate()
+            measured = (found.accuracy, found.loss)
+        price = cost(self.graph, self.plan)
+        if progress is None:
+            progress = min(self.step / self.steps, 1.0) if self.steps else 0.0
+        return StrategyEvent(
+            strategy=self.strategy.name,
+            step=self.step,
+            steps=self.steps,
+            progress=1.0 if result is not None else progress,
+            phase=phase,
+            message=message,
+            units_left=int(self.graph.prunable.sum()) - len(self.plan),
+            macs=price.macs,
+            params=price.params,
+            passes=self.passes,
+            loss=loss,
+            val_loss=measured[1],
+            accuracy=measured[0],
+            plan=self.plan.to_json(),
+            state=self.state() if state else None,
+            front=front,
+            final=result is not None,
+            result=result,
+        )
+
+    def finish(self) -> StrategyEvent:
+        """The last event: the pruned network and the plan."""
+        if len(self.removed) < len(self.plan):
+            self.shrink(self.plan)
+        network = self.network.to(self.home).eval()
+        found = evaluate(network, self.data)
+        return self.event(
+            "done",
+            "The network is pruned",
+            measured=(found.accuracy, found.loss),
+            result=StrategyResult(network, self.plan),
+        )
+
+    # -- resuming -------------------------------------------------------------------------------
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the weights that come out, the network aside."""
+        return {
+            "strategy": self.strategy.name,
+            "network": self.graph.digest,
+            "data": self.data.digest,
+            "target_macs": self.target.macs,
+            "seed": self.seed,
+            **asdict(self.options),
+        }
+
+    def state(self) -> dict[str, Any]:
+        """All that a resume needs; `torch.load(weights_only=True)` reads it."""
+        return {
+            "settings": self.settings(),
+            "plan": self.plan.to_json(),
+            "removed": self.removed.to_json(),
+            "model": self.weights(),
+            "training": snapshot(self._training),
+            "memory": snapshot(self.memory),
+            "done": list(self.done),
+            "step": self.step,
+            "steps": self.steps,
+            "passes": self.passes,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state` was taken.
+
+        Raises:
+            InvalidValueError: It is no state of a strategy, or of a run with other settings.
+        """
+        if not isinstance(state, Mapping) or not {"settings", "removed", "done"} <= set(state):
+            raise InvalidValueError("resume must be the state of an event of run_strategy.")
+        now, then = self.settings(), dict(state["settings"])
+        for name in now:
+            if json.dumps(now[name]) != json.dumps(then.get(name)):
+                raise InvalidValueError(
+                    f"A run is resumed with the settings it was started with: {name} was "
+                    f"{then.get(name)!r}, but got {now[name]!r}; pass the former, or start a new "
+                    "run."
+                )
+        self.load(Plan.from_json(self.graph, state["removed"]), state["model"])
+        self.plan = Plan.from_json(self.graph, state["plan"])
+        self._training = dict(state["training"])
+        self.memory = copy.deepcopy(state["memory"])
+        self.done = list(state["done"])
+        self.step, self.steps = state["step"], state["steps"]
+        self.passes = state["passes"]
+
+
+def limited(run: Run, **limits: float | None) -> Target:
+    """The run's target with further limits."""
+    return replace(run.target, **limits)

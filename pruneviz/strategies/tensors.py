@@ -1,0 +1,62 @@
+"""Stored tensors of a network that shrinks: cut to size, copied, and laid out plainly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pruneviz.channels import ChannelGraph
+from pruneviz.plan import Plan
+
+
+def narrow(
+    tensors: Mapping[str, Tensor], graph: ChannelGraph, before: Plan, after: Plan
+) -> dict[str, Tensor]:
+    """Cut tensors of a network that lacks what `before` drops down to what `after` leaves.
+
+    Args:
+        tensors: Parameters, buffers, or an optimiser's averages of them, by parameter name.
+        graph: The channels of the original network.
+        before: What the network that the tensors come from lacks already.
+        after: What it shall lack; drops whatever `before` does.
+    """
+    cut = dict(tensors)
+    for slots in graph.tensors:
+        tensor = cut.get(slots.name)
+        if tensor is None:
+            continue
+        for dim, units in slots.slots.items():
+            there = (units < 0) | before.kept[units]
+            stay = np.flatnonzero(((units < 0) | after.kept[units])[there])
+            if stay.size < tensor.shape[dim]:
+                tensor = tensor.index_select(dim, torch.from_numpy(stay).to(tensor.device))
+        cut[slots.name] = tensor
+    return cut
+
+
+def snapshot(value: Any) -> Any:
+    """A copy on the CPU of every tensor in nested dicts and lists."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: snapshot(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [snapshot(item) for item in value]
+    return value
+
+
+def plain_layout(network: nn.Module) -> None:
+    """Give every parameter the layout that a freshly loaded network has.
+
+    A 1×1 convolution's weight looks the same in two layouts, and a kernel may be chosen by it;
+    so that a resumed run computes the very same numbers, both begin a stage with the same one.
+    """
+    for parameter in network.parameters():
+        wanted = torch.empty(parameter.shape, device="meta").stride()
+        if parameter.stride() != wanted:
+            plain = torch.empty(parameter.shape, dtype=parameter.dtype, device=parameter.device)
+            parameter.data = plain.copy_(parameter.data)

@@ -1,0 +1,37 @@
+"""Uniform: the same ratio in every group, once, then fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
+from pruneviz.strategies.budget import by_ratio, reach
+from pruneviz.strategies.run import Run
+
+
+@dataclass(frozen=True)
+class Options(FineTuning):
+    """How units are chosen, and the fine-tuning."""
+
+    criterion: str = option("l1", "By what the units of a group are compared.")
+
+
+def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
+    """Rank, remove the lowest of every group at one ratio that meets the target, fine-tune."""
+    run.steps = options.epochs + 2
+    if run.once("prune"):
+        scores = run.rank(options.criterion, "prune", comparable=False)
+        run.shrink(reach(run.graph, by_ratio(run.graph, scores), run.target))
+        yield run.event("prune", f"Removed {len(run.plan)} units, the same share everywhere")
+    yield from run.fine_tune("final", options.epochs)
+
+
+STRATEGY = Strategy(
+    name="uniform",
+    title="Uniform",
+    help="Removes the same share of every layer's filters at once, then fine-tunes.",
+    paper="",
+    options=Options,
+    run=run,
+)

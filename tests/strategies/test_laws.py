@@ -1,0 +1,201 @@
+"""What every strategy of the registry obeys."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from pruneviz.channels import ChannelGraph
+from pruneviz.cost import cost
+from pruneviz.data import DataSet
+from pruneviz.errors import DataError, InvalidValueError, UnknownNameError
+from pruneviz.plan import Plan
+from pruneviz.strategies import (
+    NAMES,
+    StrategyEvent,
+    find_strategy,
+    run_strategy,
+    strategies,
+)
+from pruneviz.surgery import prune
+from pruneviz.training import evaluate
+
+# Less work than the defaults, so that every law takes a second or two.
+QUICK: dict[str, dict[str, Any]] = {
+    "control": {"epochs": 2},
+    "uniform": {"epochs": 2},
+    "random": {"epochs": 2},
+    "iterative": {"epochs": 1, "rounds": 3},
+}
+
+
+def run(
+    name: str, model: nn.Module, graph: ChannelGraph, data: DataSet, **more: Any
+) -> list[StrategyEvent]:
+    torch.manual_seed(1234 + len(more))  # whatever the caller's random state is
+    return list(run_strategy(name, model, graph, data, **{**QUICK[name], **more}))
+
+
+def same_weights(a: nn.Module, b: nn.Module) -> bool:
+    x, y = a.state_dict(), b.state_dict()
+    return x.keys() == y.keys() and all(torch.equal(x[k], y[k]) for k in x)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_events_tell_the_truth(
+    name: str, model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    events = run(name, model, graph, data)
+    assert [e.step for e in events] == list(range(1, len(events) + 1))
+    assert [e.final for e in events] == [False] * (len(events) - 1) + [True]
+    assert all(0 <= a.progress <= b.progress <= 1 for a, b in pairwise(events))
+    for event in events:
+        plan = Plan.from_json(graph, event.plan)
+        price = cost(graph, plan)
+        assert (event.macs, event.params) == (price.macs, price.params)
+        assert event.units_left == int(graph.prunable.sum()) - len(plan)
+        assert 0 <= event.accuracy <= 1
+        assert math.isfinite(event.val_loss)
+        if event.steps is not None:
+            assert event.steps == len(events)
+    last = events[-1]
+    assert last.result is not None
+    assert last.progress == 1
+    assert last.result.plan.to_json() == last.plan
+    shapes = {k: v.shape for k, v in prune(model, graph, last.result.plan).state_dict().items()}
+    assert {k: v.shape for k, v in last.result.model.state_dict().items()} == shapes
+    assert not last.result.model.training
+    assert evaluate(last.result.model, data).accuracy == last.accuracy
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_resume_equals_no_interruption(
+    name: str, model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    events = run(name, model, graph, data)
+    whole = events[-1].result
+    assert whole is not None
+    states = [e for e in events if e.state is not None]
+    assert states
+    for event in states:
+        stored = io.BytesIO()
+        torch.save(event.state, stored)
+        stored.seek(0)
+        state = torch.load(stored, weights_only=True)
+        rest = run(name, model, graph, data, resume=state)
+        if not event.final:
+            assert [e.step for e in rest] == list(range(event.step + 1, len(events) + 1))
+        again = rest[-1].result
+        assert again is not None
+        assert again.plan == whole.plan
+        assert same_weights(again.model, whole.model), f"interrupted after step {event.step}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_input_model_and_random_state_are_untouched(
+    name: str, model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    before, mode = copy.deepcopy(model), model.training
+    torch.manual_seed(5)
+    draws = torch.get_rng_state()
+    for _ in run_strategy(name, model, graph, data, **QUICK[name]):
+        pass
+    assert torch.equal(draws, torch.get_rng_state())
+    assert same_weights(before, model)
+    assert model.training is mode
+    assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_seeds_are_reproducible(
+    name: str, model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    first, again, other = (run(name, model, graph, data, seed=s)[-1].result for s in (0, 0, 7))
+    assert first is not None
+    assert again is not None
+    assert other is not None
+    assert first.plan == again.plan
+    assert same_weights(first.model, again.model)
+    assert first.plan != other.plan or not same_weights(first.model, other.model)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if find_strategy(n).reaches_target])
+@pytest.mark.parametrize("target", [0.3, 0.7])
+def test_macs_target_is_reached_within_one_unit(
+    name: str, target: float, model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    events = run(name, model, graph, data, target_macs=target)
+    plan = Plan.from_json(graph, events[-1].plan)
+    assert cost(graph, plan).macs_ratio <= target
+    assert any(cost(graph, plan.keep_units([u])).macs_ratio > target for u in plan.dropped)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_unknown_options_are_refused_with_the_choices(
+    name: str, model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    with pytest.raises(UnknownNameError, match=r"'epoch'.*Choose one of: .*epochs"):
+        run_strategy(name, model, graph, data, epoch=3)
+    with pytest.raises(InvalidValueError, match="at least 0, but got -1"):
+        run_strategy(name, model, graph, data, epochs=-1)
+    with pytest.raises(InvalidValueError, match=r"a whole number, but got 1\.5"):
+        run_strategy(name, model, graph, data, epochs=1.5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_options_describe_a_form(name: str) -> None:
+    strategy = find_strategy(name)
+    assert strategy.name == name
+    assert strategy.title
+    assert strategy.help.endswith(".")
+    for info in strategy.fields:
+        assert info.help.endswith(".")
+        assert info.kind in ("int", "float", "bool", "str")
+        assert info.optional == (info.default is None) or info.optional
+    assert strategy.make_options(strategy.defaults) == strategy.options()
+    assert strategy.make_options(strategy.budget(4))
+
+
+def test_registry_lists_what_there_is() -> None:
+    frame = strategies()
+    assert tuple(frame["name"]) == NAMES
+    assert set(QUICK) == set(NAMES)
+
+
+def test_what_cannot_be_run_is_refused(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    with pytest.raises(UnknownNameError, match=r"Choose one of: .*uniform"):
+        run_strategy("unifrom", model, graph, data)
+    with pytest.raises(InvalidValueError, match=r"at most 1, but got 1\.5"):
+        run_strategy("uniform", model, graph, data, target_macs=1.5)
+    with pytest.raises(InvalidValueError, match="A seed is a whole number"):
+        run_strategy("uniform", model, graph, data, seed=-1)
+    with pytest.raises(DataError, match="needs a data set"):
+        run_strategy("uniform", model, graph, None)  # type: ignore[arg-type]
+    with pytest.raises(InvalidValueError, match="choose a higher target"):
+        run("uniform", model, graph, data, target_macs=0.001)
+
+
+def test_resume_with_other_settings_is_refused(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    state = run("uniform", model, graph, data)[0].state
+    with pytest.raises(InvalidValueError, match="epochs was 2, but got 5"):
+        run("uniform", model, graph, data, epochs=5, resume=state)
+    with pytest.raises(InvalidValueError, match="state of an event"):
+        run("uniform", model, graph, data, resume={"epoch": 3})
+
+
+def test_control_prunes_nothing(model: nn.Module, graph: ChannelGraph, data: DataSet) -> None:
+    events = run("control", model, graph, data)
+    assert all(Plan.from_json(graph, e.plan) == Plan(graph) for e in events)
+    assert events[-1].result is not None
+    assert not same_weights(events[-1].result.model, model)
