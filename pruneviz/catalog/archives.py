@@ -9,9 +9,9 @@ import os
 import stat
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from pruneviz.errors import DataError
 
@@ -25,13 +25,21 @@ INFLATION_FREE_BYTES = 64 * 2**20
 _READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 
 
-@dataclass(frozen=True)
-class Entry:
+Parts = tuple[str, ...]
+"""A path below the root as its parts; () is the root itself."""
+
+
+class Entry(NamedTuple):
     """One file: its path below the root, its size in bytes, and what changes when it changes."""
 
-    path: PurePosixPath
+    parts: Parts
     size: int
     stamp: int
+
+    @property
+    def path(self) -> str:
+        """The path with slashes."""
+        return "/".join(self.parts)
 
 
 class FolderTree:
@@ -40,23 +48,23 @@ class FolderTree:
     def __init__(self, root: Path) -> None:
         self.root = root
         entries: list[Entry] = []
-        folders: list[PurePosixPath] = []
+        folders: list[Parts] = []
         for folder, names in _walk(root):
-            below = PurePosixPath(folder.relative_to(root).as_posix())
+            below = folder.relative_to(root).parts
             folders.append(below)
             for name in names:
                 try:
-                    info = (folder / name).stat()
+                    info = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118 - quick
                 except OSError:  # a link to nowhere
                     continue
                 if stat.S_ISREG(info.st_mode):
-                    entries.append(Entry(below / name, info.st_size, info.st_mtime_ns))
-        self.entries = tuple(sorted(entries, key=lambda entry: entry.path.parts))
+                    entries.append(Entry((*below, name), info.st_size, info.st_mtime_ns))
+        self.entries = tuple(sorted(entries))
         self.folders = tuple(folders)
 
-    def read(self, path: PurePosixPath) -> bytes:
+    def read(self, entry: Entry) -> bytes:
         """The bytes of a file."""
-        return (self.root / path).read_bytes()
+        return self.root.joinpath(*entry.parts).read_bytes()
 
     def __enter__(self) -> FolderTree:
         return self
@@ -88,25 +96,22 @@ class ZipTree:
         except DataError:
             self._zip.close()
             raise
-        paths = [PurePosixPath(member.filename) for member in members]
+        paths = [tuple(p for p in m.filename.split("/") if p not in ("", ".")) for m in members]
         self._members = dict(zip(paths, members, strict=True))
         self.entries = tuple(
             sorted(
-                (
-                    Entry(path, member.file_size, member.CRC)
-                    for path, member in self._members.items()
-                    if not member.is_dir()
-                ),
-                key=lambda entry: entry.path.parts,
+                Entry(parts, member.file_size, member.CRC)
+                for parts, member in self._members.items()
+                if not member.is_dir()
             )
         )
-        folders = {parent for path in paths for parent in path.parents}
-        folders |= {path for path, member in self._members.items() if member.is_dir()}
-        self.folders = tuple(sorted(folders, key=lambda path: path.parts))
+        self.folders = tuple(
+            sorted({p if m.is_dir() else p[:-1] for p, m in self._members.items()})
+        )
 
-    def read(self, path: PurePosixPath) -> bytes:
+    def read(self, entry: Entry) -> bytes:
         """The bytes of a file; never more than the listing says, with their checksum compared."""
-        return self._zip.read(self._members[path])
+        return self._zip.read(self._members[entry.parts])
 
     def __enter__(self) -> ZipTree:
         return self
@@ -201,6 +206,6 @@ def _leaves(path: str) -> bool:
         path.startswith(("/", "\\"))
         or "\\" in path
         or path[1:2] == ":"
-        or ".." in PurePosixPath(path).parts
+        or (".." in path and ".." in path.split("/"))
         or "\0" in path
     )

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -77,8 +77,7 @@ def decode_all(
 
 def _key(entries: Sequence[Entry], size: int) -> str:
     sha = hashlib.sha256(f"{VERSION} {size}".encode())
-    for entry in entries:
-        sha.update(f"\n{entry.path}\t{entry.size}\t{entry.stamp}".encode())
+    sha.update(repr([tuple(entry) for entry in entries]).encode())
     return sha.hexdigest()[:32]
 
 
@@ -143,23 +142,22 @@ def _write_header(file: BinaryIO, count: int, size: int) -> None:
 def _decoded(tree: Tree, entries: Sequence[Entry], size: int) -> Iterator[Pixels | None]:
     """Each file's pixels in order, None where it is broken; a few batches are decoded ahead."""
 
-    def batch(paths: list[PurePosixPath]) -> list[Pixels | None]:
-        return [_decode(tree, path, size) for path in paths]
+    def batch(part: Sequence[Entry]) -> list[Pixels | None]:
+        return [_decode(tree, entry, size) for entry in part]
 
-    paths = [entry.path for entry in entries]
     ahead: deque[Future[list[Pixels | None]]] = deque()
     with ThreadPoolExecutor(_WORKERS) as pool:
-        for start in range(0, len(paths), _BATCH):
-            ahead.append(pool.submit(batch, paths[start : start + _BATCH]))
+        for start in range(0, len(entries), _BATCH):
+            ahead.append(pool.submit(batch, entries[start : start + _BATCH]))
             if len(ahead) > 2 * _WORKERS:
                 yield from ahead.popleft().result()
         while ahead:
             yield from ahead.popleft().result()
 
 
-def _decode(tree: Tree, path: PurePosixPath, size: int) -> Pixels | None:
+def _decode(tree: Tree, entry: Entry, size: int) -> Pixels | None:
     try:
-        return decode(tree.read(path), size)
+        return decode(tree.read(entry), size)
     except Exception:  # Pillow's plugins raise nearly anything on damaged files; they are counted
         return None
 

@@ -69,7 +69,7 @@ def build(
     )
     broken = set(decoded.broken)
     if broken:
-        some = ", ".join(str(items[i][0].path) for i in decoded.broken[:3])
+        some = ", ".join(items[i][0].path for i in decoded.broken[:3])
         more = ", ..." if len(broken) > 3 else ""
         notes = [*notes, f"{len(broken)} of {len(items)} images cannot be read: {some}{more}."]
     sets: dict[str, ImageSet] = {}
@@ -126,7 +126,7 @@ def guess_size(tree: Tree, layout: Layout) -> int:
     """32 where the images are small (median shorter side up to 64 pixels), else 224."""
     items = layout.splits["train"]
     some = items[:: max(1, len(items) // 50)]
-    sides = [side for entry, _ in some if (side := shorter_side(tree.read(entry.path)))]
+    sides = [side for entry, _ in some if (side := shorter_side(tree.read(entry)))]
     return SMALL if sides and statistics.median(sides) <= 2 * SMALL else LARGE
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import torch
 
-from pruneviz.catalog.archives import Entry, Tree, is_hidden
+from pruneviz.catalog.archives import Entry, Parts, Tree, is_hidden
 from pruneviz.catalog.images import SUFFIXES
 from pruneviz.data import stratified_split
 from pruneviz.errors import DataError
@@ -48,15 +47,15 @@ class Layout:
 def lay_out(tree: Tree) -> Layout:
     """Find the splits and classes. Raises `DataError` where there are none, or too few."""
     root = tree.root.name
-    images = [e for e in tree.entries if _is_image(e.path)]
-    folders = [f for f in tree.folders if not _hidden(f)]
+    images = [e for e in tree.entries if _is_image(e.parts)]
+    folders = {e.parts[:-1] for e in images} | {f for f in tree.folders if not _hidden(f)}
     if not images:
         raise DataError(
             f"'{root}' holds no images ({', '.join(sorted(SUFFIXES))}); give a folder or zip "
             "with one folder of images a class."
         )
     top = _skip_wrappers(images, folders)
-    names = _children(top, images, folders)
+    names = _children(top, folders)
     splits = {SPLITS[n.lower()]: n for n in names if n.lower() in SPLITS}
     notes: list[str] = []
     if "train" not in splits:
@@ -67,13 +66,13 @@ def lay_out(tree: Tree) -> Layout:
             )
         classes, found = _classes(root, top, images, folders)
         return Layout(classes, {"train": found})
-    classes, found = _classes(root, top / splits["train"], images, folders)
+    classes, found = _classes(root, (*top, splits["train"]), images, folders)
     result = {"train": found}
     for split in ("val", "test"):
         if split not in splits:
             continue
-        base = top / splits[split]
-        if split == "test" and not _children(base, images, folders):
+        base = (*top, splits[split])
+        if split == "test" and not _children(base, folders):
             notes.append(f"'{splits[split]}' has no class folders and is left out.")
             continue
         result[split] = _of_classes(root, base, images, folders, classes)
@@ -112,10 +111,10 @@ def divide(
 
 
 def _classes(
-    root: str, base: PurePosixPath, images: Sequence[Entry], folders: Sequence[PurePosixPath]
+    root: str, base: Parts, images: Sequence[Entry], folders: Set[Parts]
 ) -> tuple[tuple[str, ...], tuple[Item, ...]]:
     """The class folders below `base` and their images."""
-    classes = tuple(_children(base, images, folders))
+    classes = tuple(_children(base, folders))
     if not classes:
         raise DataError(
             f"'{root}' holds {len(images)} images but no class folders; put the images of each "
@@ -138,57 +137,50 @@ def _classes(
 
 def _of_classes(
     root: str,
-    base: PurePosixPath,
+    base: Parts,
     images: Sequence[Entry],
-    folders: Sequence[PurePosixPath],
+    folders: Set[Parts],
     classes: tuple[str, ...],
 ) -> tuple[Item, ...]:
     index = {name: label for label, name in enumerate(classes)}
-    unknown = [name for name in _children(base, images, folders) if name not in index]
+    unknown = [name for name in _children(base, folders) if name not in index]
     if unknown:
         raise DataError(
-            f"'{root}' has class folders in '{base.name}' that its training images lack "
+            f"'{root}' has class folders in '{base[-1]}' that its training images lack "
             f"({listed(unknown)}); give both the same class folders."
         )
-    depth = len(base.parts)
+    depth = len(base)
     return tuple(
-        (entry, index[entry.path.parts[depth]])
+        (entry, index[entry.parts[depth]])
         for entry in images
-        if _below(entry.path, base) and len(entry.path.parts) > depth + 1
+        if entry.parts[:depth] == base and len(entry.parts) > depth + 1
     )
 
 
-def _skip_wrappers(images: Sequence[Entry], folders: Sequence[PurePosixPath]) -> PurePosixPath:
+def _skip_wrappers(images: Sequence[Entry], folders: Set[Parts]) -> Parts:
     """The folder in which splits or classes begin: zips often hold one folder around it all."""
-    top = PurePosixPath()
+    top: Parts = ()
     while True:
-        names = _children(top, images, folders)
-        if len(names) != 1 or any(entry.path.parent == top for entry in images):
+        names = _children(top, folders)
+        if len(names) != 1 or any(entry.parts[:-1] == top for entry in images):
             return top
-        if not _children(top / names[0], images, folders):
+        if not _children((*top, names[0]), folders):
             return top
-        top = top / names[0]
+        top = (*top, names[0])
 
 
-def _children(
-    base: PurePosixPath, images: Sequence[Entry], folders: Sequence[PurePosixPath]
-) -> list[str]:
+def _children(base: Parts, folders: Set[Parts]) -> list[str]:
     """Names of the folders right below `base`, in order."""
-    depth = len(base.parts)
-    paths = [*(entry.path.parent for entry in images), *folders]
-    return sorted({p.parts[depth] for p in paths if len(p.parts) > depth and _below(p, base)})
+    depth = len(base)
+    return sorted({f[depth] for f in folders if len(f) > depth and f[:depth] == base})
 
 
-def _below(path: PurePosixPath, base: PurePosixPath) -> bool:
-    return path.parts[: len(base.parts)] == base.parts
+def _is_image(parts: Parts) -> bool:
+    return f".{parts[-1].rpartition('.')[2].lower()}" in SUFFIXES and not _hidden(parts)
 
 
-def _is_image(path: PurePosixPath) -> bool:
-    return path.suffix.lower() in SUFFIXES and not _hidden(path)
-
-
-def _hidden(path: PurePosixPath) -> bool:
-    return any(is_hidden(part) for part in path.parts)
+def _hidden(parts: Parts) -> bool:
+    return any(is_hidden(part) for part in parts)
 
 
 def default_val(count: int) -> int:

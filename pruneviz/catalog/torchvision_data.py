@@ -6,7 +6,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -80,8 +80,8 @@ def load_caltech(options: Options) -> DataSet:
     _fetch("caltech101", zoo.Caltech101, options)
     tree = FolderTree(options.root / "caltech101" / "101_ObjectCategories")
     background = "BACKGROUND_Google"
-    tree.entries = tuple(e for e in tree.entries if e.path.parts[0] != background)
-    tree.folders = tuple(f for f in tree.folders if f.parts[:1] != (background,))
+    tree.entries = tuple(e for e in tree.entries if e.parts[0] != background)
+    tree.folders = tuple(f for f in tree.folders if f[:1] != (background,))
     layout = lay_out(tree)
     splits = divide(layout, val=options.val, seed=options.seed, limit=options.limit)
     return _build("caltech101", tree, layout.classes, splits, options)
@@ -112,7 +112,7 @@ def _build(
 
 def _entry(path: Path) -> Entry:
     info = path.stat()
-    return Entry(PurePosixPath(path.name), info.st_size, info.st_mtime_ns)
+    return Entry((path.name,), info.st_size, info.st_mtime_ns)
 
 
 def _fetch(name: str, kind: Callable[..., Any], options: Options, **arguments: Any) -> Any:
