@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import streamlit as st
 
 from pruneviz.errors import PruneVizError
@@ -31,6 +33,20 @@ PREVIEW_MACS = 40e9
 """Multiply-adds that a preview may cost: about two seconds on two cores."""
 PREVIEW_IMAGES = (64, 1000)
 RANKING_IMAGES = 256
+
+SLOW = ("oracle", "conductance")
+DESCRIPTIONS = {
+    "taylor": "loss change to first order (Molchanov 2016)",
+    "taylor_weight": "loss change by weights (Molchanov 2019)",
+    "l1": "ℓ1 norm of the weights (Li 2016)",
+    "l2": "ℓ2 norm of the weights",
+    "fpgm": "distance to the geometric median (He 2019)",
+    "bn_scale": "batch-norm scale (Liu 2017)",
+    "apoz": "share of non-zero activations (Hu 2016)",
+    "mean_activation": "mean activation",
+    "std_activation": "spread of the activation",
+    "random": "chance, the honest control",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +119,31 @@ def _rank(digest: str, criteria: tuple[str, ...], _bench: Bench) -> Ranking:
 def ranking(of: Bench, criterion: str) -> Ranking:
     """Return the scores by one criterion; they are computed once."""
     with st.spinner(f"Ranking {of.graph.num_units:,} units by {criterion} …"):
-        return _rank(of.subject.digest, (criterion,), of)
+        found = _rank(of.subject.digest, (criterion,), of)
+    _computed().setdefault(of.subject.digest, {})[criterion] = None
+    return found
+
+
+@st.cache_resource(show_spinner=False)
+def _computed() -> dict[str, dict[str, None]]:
+    """Which criteria were computed for which subject."""
+    return {}
+
+
+def criteria() -> dict[str, str]:
+    """Return the criteria by name, each with what it is in a few words."""
+    return dict(DESCRIPTIONS)
+
+
+def quick_criteria() -> list[str]:
+    """Return the criteria that take seconds; the others are runs of their own."""
+    return [name for name in DESCRIPTIONS if name not in SLOW]
+
+
+def computed_scores(of: Bench) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the scores that were computed for the subject so far, by criterion."""
+    names = list(_computed().get(of.subject.digest, {}))
+    return {name: ranking(of, name).of(name) for name in names}
 
 
 @lru_cache(maxsize=2048)
@@ -119,6 +159,13 @@ def plan_at(of: Bench, decisions: Decisions) -> tuple[Plan, Cost]:
     """Return plan and cost, with the ranking that the decisions name if they need one."""
     needed = decisions.ratio > 0 or decisions.ratios or decisions.multiple > 1
     return plan_and_cost(of, ranking(of, decisions.criterion) if needed else None, decisions)
+
+
+def cost_of(of: Bench, plan: Plan) -> Cost:
+    """Return what any plan costs."""
+    from pruneviz.cost import cost
+
+    return cost(of.graph, plan)
 
 
 def accuracy_key(of: Bench, plan: Plan | None) -> tuple[str, str, str, int]:
@@ -144,8 +191,7 @@ def accuracy(of: Bench, plan: Plan | None, *, owner: str | None = None) -> Answe
 
 def known_accuracy(of: Bench, plan: Plan | None) -> Evaluation | None:
     """Return a plan's accuracy if it was measured already."""
-    value = background().look(accuracy_key(of, plan)).value
-    return value  # type: ignore[return-value]
+    return background().look(accuracy_key(of, plan)).value  # type: ignore[return-value]
 
 
 def sentence(error: BaseException) -> str:

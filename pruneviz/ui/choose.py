@@ -66,12 +66,17 @@ def _facts(loaded: Bench) -> None:
         st.metric(
             "Accuracy (top-1)",
             value,
-            help=base.error or f"On {loaded.preview_images} validation images of {data.name}, "
+            help=base.error
+            or f"On {loaded.preview_images} validation images of {data.name}, "
             f"{len(data.classes)} classes.",
             width=150,
         )
-        st.metric("MACs per image", style.si(cost.macs), width=130, help="Multiply-adds of all "
-                  "convolution and linear layers for one image.")
+        st.metric(
+            "MACs per image",
+            style.si(cost.macs),
+            width=130,
+            help="Multiply-adds of all convolution and linear layers for one image.",
+        )
         st.metric("Parameters", style.si(cost.params), width=120)
         st.metric("Layers", len(graph.layers), width=90)
         st.metric(
@@ -125,7 +130,11 @@ def _tabs(loaded: Bench, criterion: str) -> None:
         )
     with layers:
         what = st.segmented_control(
-            "Costs", ["MACs", "parameters"], default="MACs", required=True, key="choose_costs",
+            "Costs",
+            ["MACs", "parameters"],
+            default="MACs",
+            required=True,
+            key="choose_costs",
             label_visibility="collapsed",
         )
         cost = bench.plan_at(loaded, workspace.Decisions())[1]

@@ -1,0 +1,125 @@
+"""The page Prune: sliders, picks, and what every visited plan is worth."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pruneviz.figures import (
+    CostsInfo,
+    costs_figure,
+    overview_figure,
+    overview_info,
+    tradeoff_figure,
+    tradeoff_info,
+)
+from pruneviz.ui import actions, bench, look, rank, sliders, state, views
+from pruneviz.ui.bench import Bench
+
+VIEWS = ("Trade-off", "Network", "Costs", "Classes", "History", "Doctor")
+
+
+def show() -> None:
+    """Show the page."""
+    actions.show_refusal()
+    loaded = bench.bench(state.history().subject)
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        rank.pick_criterion(loaded)
+        sliders.show(loaded)
+    with right:
+        view = st.segmented_control(
+            "View",
+            VIEWS,
+            default=VIEWS[0],
+            required=True,
+            key="view",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+        {
+            "Trade-off": _tradeoff,
+            "Network": _network,
+            "Costs": _costs,
+            "Classes": views.classes,
+            "History": views.history,
+            "Doctor": views.doctor,
+        }[view or VIEWS[0]](loaded)
+
+
+def _tradeoff(loaded: Bench) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        axis = st.segmented_control(
+            "Cost",
+            ["macs", "params"],
+            default="macs",
+            required=True,
+            key="axis",
+            format_func=lambda a: {"macs": "MACs", "params": "parameters"}[a],
+            label_visibility="collapsed",
+        )
+        control = st.toggle(
+            "Random control",
+            key="control",
+            help="As many units, chosen by chance: what a criterion has to beat.",
+        )
+    points = views.points(loaded, control=control)
+    look.chart(
+        tradeoff_figure(tradeoff_info(points, axis or "macs"), dark=look.dark()),
+        f"tradeoff_{st.session_state.setdefault('clicks', 0)}",
+        on_select=_load_point,
+        selection_mode="points",
+        alt="Accuracy against cost of every visited plan",
+    )
+    st.caption(
+        "Every plan you visit is a point, the one in hand is ringed; click one to go back to it. "
+        "Accuracies are of the pruned networks themselves, before any fine-tuning."
+    )
+
+
+def _load_point() -> None:
+    chosen = st.session_state[f"tradeoff_{st.session_state.clicks}"].selection.points
+    st.session_state.clicks += 1  # a fresh chart: nothing stays selected
+    if not chosen or not chosen[0].get("customdata"):
+        return
+    key = str(chosen[0]["customdata"][0])
+    if key in state.history().steps:
+        state.go(key)
+    elif key == "baseline":
+        state.go(state.history().root.digest)
+    elif key.startswith("control:"):
+        actions.take(views.control_change(key))
+
+
+def _network(loaded: Bench) -> None:
+    decisions = state.history().decisions
+    scores = bench.ranking(loaded, decisions.criterion).of(decisions.criterion)
+    plan, _ = bench.plan_at(loaded, decisions)
+    info = overview_info(loaded.graph, scores, plan.kept, criterion=decisions.criterion)
+    look.chart(
+        overview_figure(info, dark=look.dark(), height=520),
+        "prune_overview",
+        alt="Every layer's filters, the dropped ones marked",
+    )
+
+
+def _costs(loaded: Bench) -> None:
+    _, cost = bench.plan_at(loaded, state.history().decisions)
+    what = st.segmented_control(
+        "Costs",
+        ["MACs", "parameters"],
+        default="MACs",
+        required=True,
+        key="prune_costs",
+        label_visibility="collapsed",
+    )
+    before, after = (
+        (cost.baseline_layer_macs, cost.layer_macs)
+        if what == "MACs"
+        else (cost.baseline_layer_params, cost.layer_params)
+    )
+    look.chart(
+        costs_figure(CostsInfo(what or "MACs", cost.layers, before, after), dark=look.dark()),
+        "prune_cost_chart",
+    )
+    frame = cost.to_frame()
+    st.dataframe(frame, hide_index=True, height=260)

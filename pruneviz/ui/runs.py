@@ -1,0 +1,261 @@
+"""The page Runs: fine-tune the plan in the background, watch it, compare."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from pruneviz.errors import PruneVizError
+from pruneviz.figures import (
+    TradeoffPoint,
+    TrainingInfo,
+    style,
+    tradeoff_figure,
+    tradeoff_info,
+    training_figure,
+)
+from pruneviz.ui import bench, look, runs_data, services, shell, state, views
+from pruneviz.ui.bench import Bench
+from pruneviz.ui.duration import said
+
+if TYPE_CHECKING:
+    from pruneviz.jobs import RunView
+
+POLL_SECONDS = 1.0
+COLOURS = {
+    "queued": "gray",
+    "running": "blue",
+    "paused": "orange",
+    "cancelling": "orange",
+    "cancelled": "gray",
+    "done": "green",
+    "failed": "red",
+    "interrupted": "orange",
+}
+
+
+def show() -> None:
+    """Show the page."""
+    loaded = bench.bench(state.history().subject)
+    left, right = st.columns([1, 2], gap="large")
+    with left:
+        _start(loaded)
+    with right:
+        active = any(run.active for run in services.jobs().list())
+        st.fragment(_live, run_every=POLL_SECONDS if active else None)(loaded, active)
+
+
+def _start(loaded: Bench) -> None:
+    """The form that starts a run: sensible defaults, two clicks."""
+    history = state.history()
+    plan, cost = bench.plan_at(loaded, history.decisions)
+    what = style.change(cost.macs, cost.baseline_macs) + " MACs" if plan.dropped else "unpruned"
+    st.subheader("Fine-tune")
+    st.caption(
+        f"The plan in hand, **{history.step.label}** ({what}), is pruned and trained on "
+        f"{len(loaded.data.train):,} images. It goes on when you leave the page."
+    )
+    with st.form("start", border=True):
+        name = st.text_input("Name", value=f"{loaded.subject.model}: {history.step.label}")
+        epochs = st.number_input("Epochs", 1, 1000, 3, help="Passes over the training images.")
+        with st.expander("More"):
+            optimizer = st.selectbox(
+                "Optimiser",
+                ["sgd", "adamw"],
+                help="SGD with Nesterov momentum, or AdamW (Loshchilov & Hutter 2019).",
+            )
+            rate = st.text_input("Learning rate", placeholder="the optimiser's default")
+            schedule = st.selectbox(
+                "Schedule",
+                ["cosine", "one-cycle", "constant"],
+                help="How the learning rate changes over the run.",
+            )
+            smoothing = st.slider(
+                "Label smoothing", 0.0, 0.3, 0.0, 0.05, help="Szegedy et al. 2016."
+            )
+            seed = st.number_input(
+                "Seed", 0, 2**31 - 1, 0, help="The same seed gives the same weights."
+            )
+        started = st.form_submit_button(
+            "Start", type="primary", icon=":material/play_arrow:", width="stretch"
+        )
+    options = {
+        "epochs": int(epochs),
+        "optimizer": optimizer,
+        "schedule": schedule,
+        "seed": int(seed),
+    }
+    if smoothing:
+        options["label_smoothing"] = float(smoothing)
+    try:
+        if rate.strip():
+            options["lr"] = float(rate)
+    except ValueError:
+        st.error(f"The learning rate must be a number, but got '{rate}'.")
+        return
+    spec = runs_data.spec(loaded, plan, options, name, state.studio().visitor)
+    expected = services.jobs().expected_duration(spec)
+    if expected is not None:
+        st.caption(f"Expected: about {said(expected)}, from earlier runs on this machine.")
+    if started:
+        services.jobs().submit(spec)
+        st.toast(f"'{name}' is queued.", icon=":material/play_arrow:")
+        st.rerun()
+
+
+def _live(loaded: Bench, was_active: bool) -> None:
+    """The runs and their pictures; redrawn every second while one is active."""
+    runs = [run for run in services.jobs().list() if run.kind == runs_data.FINE_TUNE]
+    active = any(run.active for run in runs)
+    if was_active and not active:
+        st.rerun()
+    if not runs:
+        st.info(
+            "No run yet. Pruning costs accuracy; fine-tuning wins it back. Start one on the left.",
+            icon=":material/model_training:",
+        )
+        return
+    chosen = _compared(runs)
+    mine = [run for run in chosen if runs_data.about(loaded, run)]
+    accuracy, loss, picture = st.tabs(["Accuracy", "Loss", "Accuracy and MACs"])
+    curves = tuple(runs_data.curve(run) for run in chosen)
+    base = bench.known_accuracy(loaded, None)
+    planned = max((int(run.spec.options.get("epochs", 3)) for run in chosen), default=1)
+    info = TrainingInfo(curves, base.accuracy if base and mine else None, planned)
+    with accuracy:
+        look.chart(training_figure(info, dark=look.dark()), "runs_accuracy")
+    with loss:
+        look.chart(training_figure(info, "loss", dark=look.dark()), "runs_loss")
+    with picture:
+        found: list[TradeoffPoint] = [
+            p
+            for run in runs
+            if runs_data.about(loaded, run)
+            if (p := runs_data.point(run)) is not None
+        ]
+        look.chart(
+            tradeoff_figure(tradeoff_info([*views.points(loaded), *found]), dark=look.dark()),
+            "runs_tradeoff",
+        )
+    for run in runs:
+        _card(loaded, run)
+
+
+def _compared(runs: list[RunView]) -> list[RunView]:
+    """The runs that are drawn together: those that were picked, or the newest three."""
+    names = {run.id: run.name for run in runs}
+    picked = st.multiselect(
+        "In the charts",
+        list(names),
+        default=list(names)[:3],
+        format_func=names.get,
+        key=f"compared_{len(runs)}",
+    )
+    return [run for run in runs if run.id in picked]
+
+
+def _card(loaded: Bench, run: RunView) -> None:
+    """One run: how it stands, and what can be done with it."""
+    results = services.jobs().results(run.id)
+    with st.container(border=True, key=f"run_{run.id}"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{run.name}** :{COLOURS[run.status]}-badge[{run.status}]")
+            st.caption(_facts(run, results), width="stretch")
+        if run.active:
+            st.progress(min(1.0, max(0.0, run.progress)), run.message or run.status)
+        if run.error:
+            st.error(run.error, icon=":material/error:")
+            if run.trace:
+                with st.expander("What happened, in full"):
+                    st.code(run.trace)
+        with st.container(horizontal=True):
+            _buttons(run)
+            if run.spec.plan and runs_data.about(loaded, run):
+                st.button(
+                    "Take its plan up",
+                    key=f"plan_{run.id}",
+                    on_click=_take_plan,
+                    args=(run.id,),
+                    icon=":material/content_cut:",
+                )
+            if run.status == "done":
+                st.page_link(shell.page_path("export"), label="Export", icon=":material/download:")
+
+
+def _facts(run: RunView, results: dict[str, object]) -> str:
+    parts = [said(run.seconds)] if run.seconds else []
+    cost, before, after = (results.get(k) for k in ("cost", "before", "after"))
+    if isinstance(cost, dict):
+        parts.append(
+            f"{style.si(cost['macs'], 'MACs')} "
+            f"({style.change(cost['macs'], cost['baseline_macs'])})"
+        )
+    if isinstance(before, dict):
+        text = style.percent(before["accuracy"])
+        if isinstance(after, dict):
+            text += f" → {style.percent(after['accuracy'])}"
+        parts.append(f"top-1 {text}")
+    return " · ".join(parts)
+
+
+def _buttons(run: RunView) -> None:
+    service = services.jobs()
+    if run.active:
+        if run.status == "running":
+            _button("Pause", "pause", run, service.pause)
+        if run.status == "paused":
+            _button("Resume", "play_arrow", run, service.resume)
+        _button("Cancel", "stop", run, service.cancel)
+    elif run.resumable:
+        _button("Resume", "play_arrow", run, service.resume)
+    with st.popover("More", icon=":material/more_horiz:"):
+        name = st.text_input("Name", run.name, key=f"name_{run.id}")
+        if name != run.name and name.strip():
+            service.rename(run.id, name.strip())
+            st.rerun()
+        _button("Delete", "delete", run, service.delete)
+
+
+def _button(label: str, icon: str, run: RunView, action: object) -> None:
+    def act() -> None:
+        try:
+            assert callable(action)
+            action(run.id)
+        except PruneVizError as error:
+            st.session_state["refusal"] = str(error)
+        st.rerun()
+
+    st.button(label, key=f"{label}_{run.id}", icon=f":material/{icon}:", on_click=act)
+
+
+def _take_plan(run_id: str) -> None:
+    from pruneviz.ui import actions, workspace
+
+    run = services.jobs().get(run_id)
+    loaded = bench.bench(state.history().subject)
+    plan = runs_data.plan_of_run(loaded, run)
+    decisions = state.history().decisions
+    actions.take(workspace.exactly(decisions, frozenset(plan.dropped), f"plan of {run.name}"))
+    st.rerun()
+
+
+def table(runs: list[RunView]) -> pd.DataFrame:
+    """Return the runs as a table, for comparison and download."""
+    rows = []
+    for run in runs:
+        results = services.jobs().results(run.id)
+        cost = results.get("cost") or {}
+        rows.append(
+            {
+                "run": run.name,
+                "status": run.status,
+                "MACs": cost.get("macs"),
+                "parameters": cost.get("params"),
+                "before": (results.get("before") or {}).get("accuracy"),
+                "after": (results.get("after") or {}).get("accuracy"),
+                "seconds": round(run.seconds, 1),
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,152 @@
+"""The sliders of the page Prune: one for all, one a group.
+
+Each group's slider is a fragment of its own: moving it redraws the slider and the bar with the
+costs, and nothing else, so that the costs follow the hand even in a network of a hundred groups.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pruneviz.figures import style
+from pruneviz.ui import actions, bench, planbar, shell, state, workspace
+from pruneviz.ui.bench import Bench
+
+MULTIPLES = (1, 2, 4, 8, 16, 32)
+ALL = "groups"
+
+
+def show(loaded: Bench) -> None:
+    """Show all sliders and what goes with them."""
+    st.fragment(_all, key=ALL)(loaded)
+
+
+def _all(loaded: Bench) -> None:
+    decisions = state.history().decisions
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.session_state.scope = decisions.scope
+        st.segmented_control(
+            "Scores compete",
+            ["global", "group"],
+            key="scope",
+            required=True,
+            format_func=lambda s: {"global": "over all groups", "group": "within each group"}[s],
+            help="Over all groups: the lowest scores of the whole network go, so that some layers "
+            "lose more than others. Within each group: every group loses the same share.",
+            on_change=_set_scope,
+        )
+        st.session_state.multiple = decisions.multiple
+        st.selectbox(
+            "Widths in multiples of",
+            MULTIPLES,
+            key="multiple",
+            help="Hardware likes widths that are multiples of 8; units are brought back for it.",
+            on_change=_set_multiple,
+            width=170,
+        )
+    st.session_state.ratio_all = round(100 * decisions.ratio)
+    st.slider(
+        "All groups: ratio of units dropped",
+        0,
+        95,
+        key="ratio_all",
+        format="%d %%",
+        on_change=_set_ratio,
+        help="Drops the units with the lowest scores. Picks by hand and protected groups stay as "
+        "they are; sliders of single groups follow.",
+    )
+    if st.button(
+        "Fine-tune this plan",
+        icon=":material/model_training:",
+        type="primary",
+        help="Trains the pruned network in the background, with the plan as it is now.",
+    ):
+        st.switch_page(shell.page_path("runs"))
+    with st.container(height=470, border=True, gap="xsmall"):
+        for index, group in enumerate(loaded.graph.prunable_groups):
+            st.fragment(_row, key=f"row{index}")(loaded, index, group.name)
+
+
+def _row(loaded: Bench, index: int, name: str) -> None:
+    """One group: its slider, its lock, and what it weighs."""
+    decisions = state.history().decisions
+    group = loaded.graph.group(name)
+    plan, _ = bench.plan_at(loaded, decisions)
+    dropped = int((~plan.kept[group.start : group.start + group.width]).sum())
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.session_state[f"ratio{index}"] = round(100 * dropped / group.width)
+        st.slider(
+            f"**{style.short(name, 26)}** · {group.width - dropped} of {group.width} stay"
+            f" · {_weight(loaded, name, dropped)}",
+            0,
+            100,
+            key=f"ratio{index}",
+            format="%d %%",
+            on_change=_set_group,
+            args=(index, name),
+            disabled=name in decisions.protected,
+            help=f"{_layers(group.layers)}. {group.note}",
+        )
+        st.session_state[f"lock{index}"] = name in decisions.protected
+        st.checkbox(
+            "Protect",
+            key=f"lock{index}",
+            on_change=_protect,
+            args=(index, name),
+            help=f"Let no slider take anything from {name}.",
+        )
+
+
+def _weight(loaded: Bench, name: str, dropped: int) -> str:
+    """The share of MACs that runs through the group, and what dropping saves."""
+    decisions = state.history().decisions
+    plan, cost = bench.plan_at(loaded, decisions)
+    group = loaded.graph.group(name)
+    layers = set(group.layers)
+    own = sum(m for n, m in zip(cost.layers, cost.layer_macs, strict=True) if n in layers)
+    share = style.percent(own / max(1, cost.macs))
+    if not dropped:
+        return f"{share} of MACs"
+    whole = bench.cost_of(loaded, plan.keep_units(group.units)).macs
+    return f"{share} of MACs · saves {style.percent((whole - cost.macs) / cost.baseline_macs)}"
+
+
+def _layers(layers: tuple[str, ...]) -> str:
+    shown = ", ".join(layers[:3])
+    return shown if len(layers) <= 3 else f"{shown} and {len(layers) - 3} more layers"
+
+
+def _after(*fragments: str) -> None:
+    """Redraw the costs and these fragments, and leave the rest of the page alone."""
+    if actions.REFUSAL in st.session_state:
+        st.rerun()
+    st.rerun([planbar.KEY, *fragments])
+
+
+def _set_ratio() -> None:
+    actions.take(workspace.set_ratio(state.history().decisions, st.session_state.ratio_all / 100))
+    _after(ALL)
+
+
+def _set_scope() -> None:
+    actions.take(workspace.set_scope(state.history().decisions, st.session_state.scope))
+    _after(ALL)
+
+
+def _set_multiple() -> None:
+    actions.take(workspace.set_multiple(state.history().decisions, st.session_state.multiple))
+    _after(ALL)
+
+
+def _set_group(index: int, name: str) -> None:
+    ratio = st.session_state[f"ratio{index}"] / 100
+    actions.take(workspace.set_group_ratio(state.history().decisions, name, ratio))
+    _after(f"row{index}")
+
+
+def _protect(index: int, name: str) -> None:
+    decisions = state.history().decisions
+    wanted = st.session_state[f"lock{index}"]
+    protected = decisions.protected | {name} if wanted else decisions.protected - {name}
+    actions.take(workspace.set_protected(decisions, protected))
+    _after(ALL)
