@@ -13,7 +13,7 @@ from ..channels import ChannelGraph
 from ..errors import TraceError
 from .flow import Flow
 from .grouping import resolve
-from .mode import Watch, tensors_in
+from .mode import Blame, Watch, tensors_in
 
 __all__ = ["trace"]
 
@@ -53,6 +53,8 @@ def trace(model: nn.Module, example: Sequence[int] | Tensor) -> ChannelGraph:
     with _undisturbed(model):
         outputs = _run(flow, model, image)
         flow.fix_all(tensors_in(_plain(outputs)), "feeds the network's output")
+        if flow.foreigners:
+            _blame_foreigners(flow, model, image)
         if any(_unseen(flow, module) for module in model.modules()):
             _follow_training_heads(flow, model, image)
     _check_is_cnn(flow, model)
@@ -60,6 +62,7 @@ def trace(model: nn.Module, example: Sequence[int] | Tensor) -> ChannelGraph:
 
 
 def _run(flow: Flow, model: nn.Module, image: Tensor) -> Any:
+    flow.know(image)
     try:
         with torch.no_grad(), Watch(flow):
             return model(image)
@@ -86,6 +89,17 @@ def _unseen(flow: Flow, module: nn.Module) -> bool:
         and weight is not None
         and flow.name(weight) not in flow.layers
     )
+
+
+def _blame_foreigners(flow: Flow, model: nn.Module, image: Tensor) -> None:
+    """A tensor came from nowhere: find out which channels went into it."""
+    flow.counting = False
+    image = image.clone().requires_grad_()
+    with torch.enable_grad():
+        image = image * 1  # so that the network may write into it
+        flow.know(image)
+        with Blame(flow):
+            model(image)
 
 
 def _follow_training_heads(flow: Flow, model: nn.Module, image: Tensor) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .flow import Flow, along, core, varying
+from .flow import Flow, Share, Size, along, core, varying
 from .operations import Call, handles
 
 ACTIVATIONS = (
@@ -33,6 +33,10 @@ def elementwise(flow: Flow, call: Call) -> None:
         for out in call.outputs:
             flow.set_shadow(out, None)
         return
+    for value in (*call.args, *call.kwargs.values()):
+        counted = getattr(value, "channels", None)
+        if isinstance(value, (Size, Share)) and counted is not None and counted.size:
+            flow.fix(counted, f"is counted, and {call.full} computes with the number")
     out = call.outputs[0]
     ndim = out.ndim
     shadows = [_stored(flow, call, i, t) for i, t in enumerate(call.inputs)]

@@ -30,24 +30,54 @@ class Size(int):
     """A size that was read off a tensor: it follows when the tensor's channels shrink.
 
     Arithmetic keeps the mark, so that `view(n, groups, c // groups, h, w)` can be told apart from
-    a size that is written in the network's code.
+    a size that is written in the network's code, and `x / c` is seen to depend on `c`.
     """
 
+    channels: IntArray
+    """Whose number it is; empty for batch and image sizes."""
 
-def _marked(operator: str) -> Any:
-    plain = getattr(int, operator)
+    @classmethod
+    def of(cls, value: int, channels: IntArray) -> Size:
+        """A size with its mark."""
+        size = cls(value)
+        size.channels = channels
+        return size
 
-    def method(self: Size, *other: Any) -> Any:
+
+NOBODY: IntArray = np.empty(0, dtype=np.int64)
+Size.channels = NOBODY
+
+
+class Share(float):
+    """A fraction computed from sizes (`1 / c`, `c ** 0.5`)."""
+
+    channels: IntArray = NOBODY
+
+
+def _marked(kind: type, operator: str) -> Any:
+    plain, as_float = getattr(kind, operator), getattr(float, operator, None)
+
+    def method(self: Any, *other: Any) -> Any:
         value = plain(self, *other)
-        return Size(value) if type(value) is int else value
+        if value is NotImplemented and as_float and isinstance(other[0], float):
+            value = as_float(float(self), *other)
+        if value is NotImplemented:
+            return value
+        channels = np.concatenate([self.channels, *(getattr(o, "channels", NOBODY) for o in other)])
+        if type(value) is int:
+            return Size.of(value, channels)
+        share = Share(value)
+        share.channels = channels
+        return share
 
     method.__name__ = operator
     return method
 
 
-_ARITHMETIC = "add radd sub rsub mul rmul floordiv rfloordiv mod rmod neg pos abs"
-for _name in _ARITHMETIC.split():
-    setattr(Size, f"__{_name}__", _marked(f"__{_name}__"))
+for _name in ("add", "sub", "mul", "floordiv", "mod", "truediv", "pow"):
+    for _operator in (f"__{_name}__", f"__r{_name}__"):
+        setattr(Size, _operator, _marked(int, _operator))
+        setattr(Share, _operator, _marked(float, _operator))
 
 
 @dataclass
@@ -100,6 +130,8 @@ class Flow:
         self._names: dict[int, str] = {}
         self._shadows: Any = WeakTensorKeyDictionary()
         self._maps: Any = WeakTensorKeyDictionary()
+        self._known: Any = WeakTensorKeyDictionary()
+        self.foreigners = False
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
             self.tensors[name] = tensor
             self._names[id(tensor)] = name
@@ -183,6 +215,19 @@ class Flow:
         view = [1] * tensor.ndim
         view[long[0]] = -1
         return atoms.view(view)
+
+    def know(self, tensor: Tensor) -> None:
+        """The tensor was made under watch."""
+        self._known[tensor] = True
+
+    def foreign(self, tensor: Tensor) -> bool:
+        """Whether the tensor came out of code that cannot be watched, or is no buffer."""
+        return (
+            tensor.is_floating_point()
+            and tensor.numel() > 1
+            and self.name(tensor) is None
+            and tensor not in self._known
+        )
 
     def set_shadow(self, tensor: Tensor, shadow: Tensor | None) -> None:
         """Attach a shadow to a computed tensor; stored ones are named by their slots alone."""

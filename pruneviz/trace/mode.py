@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode, resolve_name
 
+from ..channels import IntArray
 from . import elementwise, layers, norms, positions, rearrange  # noqa: F401 - they register handlers
-from .flow import Flow, Size
+from .flow import NOBODY, Flow, Size, core
 from .operations import HANDLERS, Call, unknown
 
 
@@ -42,6 +43,9 @@ def tensors_in(value: object) -> Iterator[Tensor]:
             yield from tensors_in(item)
 
 
+ESCAPES = frozenset(["numpy", "tolist", "array"])
+
+
 class Watch(TorchFunctionMode):
     """Carries channel identities along with the values while the network runs."""
 
@@ -56,20 +60,73 @@ class Watch(TorchFunctionMode):
         full, name = _split(func)
         flow = self.flow
         flow.call_index += 1
-        if name in ("shape", "size"):
-            return _sizes(func(*args, **kwargs))
         inputs = list(tensors_in((args, kwargs)))
+        if name in ("shape", "size"):
+            return _sizes(flow, inputs[0], func(*args, **kwargs), *args[1:])
+        flow.foreigners |= any(flow.foreign(t) for t in inputs)
         maps = [flow.map_of(t) for t in inputs]
         out = func(*args, **kwargs)
-        if name == "setitem" or any(True for _ in tensors_in(out)):
+        if name in ESCAPES:
+            flow.fix_all(inputs, f"leaves torch by {full}")
+        made = list(tensors_in(out))
+        for tensor in made:
+            flow.know(tensor)
+        if inputs and (made or name == "setitem"):
             shadows = [flow.shadow(t) for t in inputs]
             call = Call(full, name, args, kwargs, out, inputs, maps, shadows)
-            if inputs:
-                HANDLERS.get(name, unknown)(flow, call)
+            HANDLERS.get(name, unknown)(flow, call)
         return out
 
 
-def _sizes(value: Any) -> Any:
+def _sizes(flow: Flow, tensor: Tensor, value: Any, dim: Any = None) -> Any:
+    """Sizes that remember the channels they count."""
+    shadow = flow.shadow(tensor)
+    if shadow is None:
+        return value
+    channels = [_along(shadow, d) for d in range(shadow.ndim)]
     if isinstance(value, torch.Size):
-        return torch.Size([Size(v) for v in value])
-    return Size(value) if isinstance(value, int) else value
+        return torch.Size([Size.of(v, c) for v, c in zip(value, channels, strict=True)])
+    return Size.of(value, channels[int(dim)])
+
+
+def _along(shadow: Tensor, dim: int) -> IntArray:
+    short = core(shadow)
+    return short.numpy().ravel() if short.shape[dim] > 1 else NOBODY
+
+
+class Blame(Watch):
+    """Watches once more, with gradients, to see which channels enter code that cannot be watched.
+
+    A scripted function's result has a gradient function whose predecessors are known.
+    """
+
+    REASON = "passes through code that PruneViz cannot watch (a scripted function, a vmap)"
+
+    def __init__(self, flow: Flow) -> None:
+        super().__init__(flow)
+        self.made_by: dict[Any, Tensor] = {}
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        for tensor in tensors_in((args, kwargs or {})):
+            if self.flow.foreign(tensor) and tensor.grad_fn is not None:
+                self._blame(tensor)
+        out = super().__torch_function__(func, types, args, kwargs)
+        for tensor in tensors_in(out):
+            if tensor.grad_fn is not None:
+                self.made_by[tensor.grad_fn] = tensor
+        return out
+
+    def _blame(self, tensor: Tensor) -> None:
+        self.flow.know(tensor)
+        queue, seen = [tensor.grad_fn], set()
+        while queue:
+            node = queue.pop()
+            if node is None or node in seen:
+                continue
+            seen.add(node)
+            if node in self.made_by:
+                self.flow.fix_all([self.made_by[node]], self.REASON)
+            else:
+                queue += [following for following, _ in node.next_functions]

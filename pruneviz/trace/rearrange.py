@@ -92,7 +92,7 @@ def _follows(call: Call, dim: int) -> bool:
 
 
 def _free(size: Any) -> bool:
-    return isinstance(size, Size) or int(size) == -1
+    return int(size) == -1 or (isinstance(size, Size) and size.channels.size > 0)
 
 
 @handles("cat concat concatenate stack hstack vstack")
@@ -214,7 +214,7 @@ def _equal_share(part: Any, size: int) -> bool:
     if not isinstance(part, slice) or part.step not in (None, 1):
         return False
     bounds = [b for b in (part.start, part.stop) if b is not None and int(b) != 0]
-    if not all(isinstance(b, Size) for b in bounds):
+    if not all(isinstance(b, Size) and b.channels.size for b in bounds):
         return False
     start, stop, _ = part.indices(size)
     length = stop - start

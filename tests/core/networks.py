@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+import torch.utils.checkpoint
 from torch import nn
 
 SHAPE = (3, 16, 16)
@@ -459,3 +460,73 @@ class NonLocal(nn.Module):
         v = self.value(x).flatten(2).transpose(1, 2)
         y = torch.softmax(q @ k, -1) @ v
         return self.head(self.tail(F.relu(self.last(x + y.transpose(1, 2).view(n, c, h, w)))))
+
+
+class Scripted(nn.Module):
+    """A scripted function in the middle: its inside cannot be watched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 8, 3)
+        self.act = torch.jit.script(nn.Sequential(nn.ReLU()))
+        self.conv2 = nn.Conv2d(8, 6, 3)
+        self.head = head(6)
+
+    def forward(self, x):
+        return self.head(F.relu(self.conv2(self.act(self.conv1(x)))))
+
+
+@network
+class ThroughNumpy(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 8, 3)
+        self.conv2 = nn.Conv2d(8, 6, 3)
+        self.head = head(6)
+
+    def forward(self, x):
+        x = torch.from_numpy(self.conv1(x).detach().numpy().copy())
+        return self.head(F.relu(self.conv2(x)))
+
+
+@network
+class Counted(nn.Module):
+    """Divides by the number of channels: fewer channels, other values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 8, 3)
+        self.conv2 = nn.Conv2d(8, 6, 3)
+        self.head = head(6)
+
+    def forward(self, x):
+        x = F.relu(self.conv1(x))
+        x = x / x.shape[1] ** 0.5
+        x = F.relu(self.conv2(x)) * (1 / x.shape[2])
+        return self.head(x)
+
+
+class SwishFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * torch.sigmoid(x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (x,) = ctx.saved_tensors
+        s = torch.sigmoid(x)
+        return grad * (s + x * s * (1 - s))
+
+
+@network
+class CustomFunction(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 8, 3)
+        self.conv2 = nn.Conv2d(8, 6, 3)
+        self.head = head(6)
+
+    def forward(self, x):
+        x = SwishFunction.apply(self.conv1(x))
+        return self.head(torch.utils.checkpoint.checkpoint(self.conv2, x, use_reentrant=False))

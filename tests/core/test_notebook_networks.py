@@ -11,7 +11,7 @@ from pruneviz.plan import Plan
 from pruneviz.surgery import mask, prune
 from pruneviz.trace import trace
 from tests.core.laws import check_laws, random_plan, relative_error, shake
-from tests.core.networks import NETWORKS, SHAPE
+from tests.core.networks import NETWORKS, SHAPE, Scripted
 
 FUNCTIONAL = {"FunctionalInPlace", "WeightNormed"}
 
@@ -64,6 +64,8 @@ def test_units_are_as_fine_as_they_can_be(name: str, groups: dict[str, int]) -> 
         ("ChannelStatistics", "conv2", "passes through torch.softmax along its channels"),
         ("WeightNormed", "conv1", "whose weight is computed while the network runs"),
         ("ConstantOfFixedSize", "conv1", "is combined with a constant of fixed size"),
+        ("ThroughNumpy", "conv1", "leaves torch by torch.Tensor.numpy"),
+        ("Counted", "conv1", "torch.Tensor.div computes with the number"),
         ("NonLocal", "query", "matmul, which PruneViz cannot follow"),
         ("SpatialGate", "gate", "is spread over the channels of another layer"),
         ("Plain", "head.2", "feeds the network's output"),
@@ -137,6 +139,14 @@ def test_tracing_leaves_the_model_as_it_was() -> None:
     assert not model.conv2.training
     assert all(torch.equal(state[k], v) for k, v in model.state_dict().items())
     assert torch.equal(random_state, torch.get_rng_state())
+
+
+def test_scripted_code_cannot_be_watched() -> None:
+    model = shake(Scripted())  # what it makes is traced back to the channels that entered it
+    graph = trace(model, SHAPE)
+    assert "PruneViz cannot watch" in (graph.layer("conv1").reason or "")
+    assert graph.layer("conv2").prunable
+    assert not trace(build("CustomFunction"), SHAPE).layer("conv1").reason
 
 
 def test_no_cnn_is_refused() -> None:
