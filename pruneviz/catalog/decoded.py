@@ -86,8 +86,8 @@ def _load(path: Path) -> Decoded | None:
         notes = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         images = np.load(path, mmap_mode="c")
         decoded = Decoded(torch.from_numpy(images), tuple(notes["broken"]), notes["digest"])
-    except (OSError, ValueError, KeyError, TypeError):  # not there, or cut off: decode again
-        return None
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        return None  # not there, or cut off: it is decoded again
     cache.touch(path)
     return decoded
 

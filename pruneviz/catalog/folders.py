@@ -98,8 +98,8 @@ def assemble(
     """
     name = str(source["name"])
     train, val = sets["train"], sets["val"]
-    _refuse_empty_classes("train", train, classes)
     notes = [*notes, *_check_validation(val, classes)]
+    _refuse_empty_classes("train", train, classes)
     for note in notes:
         warnings.warn(f"Data set '{name}': {note}", stacklevel=2)
     digest = ""

@@ -162,7 +162,9 @@ def _skip_wrappers(images: Sequence[Entry], folders: Set[Parts]) -> Parts:
     top: Parts = ()
     while True:
         names = _children(top, folders)
-        if len(names) != 1 or any(entry.parts[:-1] == top for entry in images):
+        if len(names) != 1 or names[0].lower() in SPLITS:
+            return top
+        if any(entry.parts[:-1] == top for entry in images):
             return top
         if not _children((*top, names[0]), folders):
             return top
