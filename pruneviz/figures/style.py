@@ -21,6 +21,7 @@ SERIES_DARK = (SKY, ORANGE, "#2FC79A", PURPLE, "#8FB8FF", "#FF8A3D", YELLOW, "#A
 SCALE = ["#EAF2F9", "#BBD7EC", "#7FB5DB", "#3A8BC2", "#0B5C94", "#06365A"]
 SCALE_DARK = ["#18324A", "#1F4E75", "#2B74A8", "#4B9FD4", "#8CC8EE", "#E3F3FF"]
 
+FONT = "Source Sans, Source Sans Pro, Helvetica, Arial, sans-serif"
 MINUS = "\N{MINUS SIGN}"
 NARROW = "\N{NARROW NO-BREAK SPACE}"
 
@@ -53,12 +54,12 @@ def template(dark: bool) -> Any:
         "zeroline": False,
         "linecolor": grid(dark),
         "automargin": True,
-        "title": {"standoff": 8},
+        "title": {"standoff": 8, "font": {"size": 13}},
     }
     return go.layout.Template(
         layout={
             "colorway": SERIES_DARK if dark else SERIES,
-            "font": {"color": ink(dark), "size": 13},
+            "font": {"color": ink(dark), "size": 13, "family": FONT},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "xaxis": axis,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import streamlit as st
 
 from pruneviz.figures import (
@@ -18,6 +20,7 @@ from pruneviz.ui import bench, look, picker, shell, state, sweep, workspace
 from pruneviz.ui.bench import Bench
 
 GROW_SECONDS = 0.5
+COSTS: tuple[Literal["MACs", "parameters"], ...] = ("MACs", "parameters")
 FIRST_RATIO = 0.3
 
 
@@ -131,7 +134,7 @@ def _tabs(loaded: Bench, criterion: str) -> None:
     with layers:
         what = st.segmented_control(
             "Costs",
-            ["MACs", "parameters"],
+            COSTS,
             default="MACs",
             required=True,
             key="choose_costs",

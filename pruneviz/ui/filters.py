@@ -136,9 +136,9 @@ def look_at(of: Bench, layer: str, filter: int) -> FilterView:
     for index in best:
         image = sample.images[index].permute(1, 2, 0).numpy()
         if every is not None:
-            grid = every[index].numpy()
-            images.append(pictures.framed(image, grid))
-            drawn.append(pictures.heat(grid, image.shape[0]))
+            values = every[index].numpy()
+            images.append(pictures.framed(image, values))
+            drawn.append(pictures.heat(values, image.shape[0]))
         else:
             images.append(pictures.enlarged(image))
     return FilterView(

@@ -16,7 +16,9 @@ STYLE = """
 .pv-bar b { font-variant-numeric: tabular-nums; }
 .pv-bar .pv-note { opacity: 0.75; font-size: 0.82rem; font-variant-numeric: tabular-nums; }
 .pv-bar .pv-stale b { opacity: 0.45; }
-h1 { font-size: 1.7rem !important; padding: 0 0 0.2rem 0 !important; }
+.st-key-planbar kbd, .st-key-planbar button [data-testid="stShortcut"] { display: none; }
+h1 { font-size: 1.6rem !important; padding: 0 0 0.2rem 0 !important; }
+h3 { font-size: 1.15rem !important; padding: 0.2rem 0 !important; }
 @media (max-width: 640px) {
   .pv-bar { gap: 0.05rem 0.9rem; font-size: 0.85rem; }
   .stMainBlockContainer { padding-left: 0.9rem; padding-right: 0.9rem; }

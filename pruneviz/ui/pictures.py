@@ -12,7 +12,7 @@ MOSAIC = 64
 """Kernels shown at most."""
 
 
-def _up(array: npt.NDArray, times: int) -> npt.NDArray:
+def _up(array: Image, times: int) -> Image:
     return array.repeat(times, axis=0).repeat(times, axis=1)
 
 
@@ -26,7 +26,8 @@ def diverging(values: Floats, limit: float) -> Image:
     share = np.clip(values / limit if limit else values * 0, -1, 1)[..., None]
     red, blue, white = np.array([213, 94, 0]), np.array([0, 114, 178]), np.array([255, 255, 255])
     out = np.where(share >= 0, white + (red - white) * share, white + (blue - white) * -share)
-    return out.astype(np.uint8)
+    coloured: Image = out.astype(np.uint8)
+    return coloured
 
 
 def kernels(weight: Floats) -> Image:

@@ -85,8 +85,11 @@ def _numbers() -> bool:
         parts.append(_part(name, style.percent(now.value.accuracy), note))
     else:
         subject, last = st.session_state.get("shown_accuracy", (None, None))
-        old = style.percent(last) if subject == history.subject and last is not None else "…"
-        parts.append(_part(name, old, "of the plan before; measuring …", stale=True))
+        if subject == history.subject and last is not None:
+            old = style.percent(last)
+            parts.append(_part(name, old, "of the plan before; measuring …", stale=True))
+        else:
+            parts.append(_part(name, "…", "measuring"))
     units = len(plan)
     total = sum(group.width for group in loaded.graph.prunable_groups)
     parts.insert(0, _part("Units dropped", f"{units:,} of {total:,}", ""))

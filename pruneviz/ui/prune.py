@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import streamlit as st
 
 from pruneviz.figures import (
@@ -14,7 +16,9 @@ from pruneviz.figures import (
 )
 from pruneviz.ui import actions, bench, look, rank, sliders, state, views
 from pruneviz.ui.bench import Bench
+from pruneviz.ui.choose import COSTS
 
+AXES: tuple[Literal["macs", "params"], ...] = ("macs", "params")
 VIEWS = ("Trade-off", "Network", "Costs", "Classes", "History", "Doctor")
 
 
@@ -22,7 +26,7 @@ def show() -> None:
     """Show the page."""
     actions.show_refusal()
     loaded = bench.bench(state.history().subject)
-    left, right = st.columns([2, 3], gap="large")
+    left, right = st.columns([5, 6], gap="large")
     with left:
         rank.pick_criterion(loaded)
         sliders.show(loaded)
@@ -50,7 +54,7 @@ def _tradeoff(loaded: Bench) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         axis = st.segmented_control(
             "Cost",
-            ["macs", "params"],
+            AXES,
             default="macs",
             required=True,
             key="axis",
@@ -64,7 +68,7 @@ def _tradeoff(loaded: Bench) -> None:
         )
     points = views.points(loaded, control=control)
     look.chart(
-        tradeoff_figure(tradeoff_info(points, axis or "macs"), dark=look.dark()),
+        tradeoff_figure(tradeoff_info(points, axis), dark=look.dark()),
         f"tradeoff_{st.session_state.setdefault('clicks', 0)}",
         on_select=_load_point,
         selection_mode="points",
@@ -106,7 +110,7 @@ def _costs(loaded: Bench) -> None:
     _, cost = bench.plan_at(loaded, state.history().decisions)
     what = st.segmented_control(
         "Costs",
-        ["MACs", "parameters"],
+        COSTS,
         default="MACs",
         required=True,
         key="prune_costs",
@@ -118,7 +122,7 @@ def _costs(loaded: Bench) -> None:
         else (cost.baseline_layer_params, cost.layer_params)
     )
     look.chart(
-        costs_figure(CostsInfo(what or "MACs", cost.layers, before, after), dark=look.dark()),
+        costs_figure(CostsInfo(what, cost.layers, before, after), dark=look.dark()),
         "prune_cost_chart",
     )
     frame = cost.to_frame()

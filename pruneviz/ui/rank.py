@@ -117,7 +117,7 @@ def _layer(loaded: Bench, criterion: str, scores: np.ndarray, names: list[str]) 
             st.button(
                 f"Forget {len(history.decisions.by_hand)} picks by hand",
                 icon=":material/backspace:",
-                on_click=lambda: actions.take(workspace.forget_picks(history.decisions)),
+                on_click=_forget,
             )
     with right:
         filters.show(loaded, layer, info)
@@ -142,13 +142,19 @@ def _slider(loaded: Bench, layer: str) -> None:
         100,
         key=key,
         format="%d %%",
-        on_change=lambda: actions.take(
-            workspace.set_group_ratio(
-                state.history().decisions, group.name, st.session_state[key] / 100
-            )
-        ),
+        on_change=_set_threshold,
+        args=(group.name, key),
         help="Ratio of the group's units to drop, lowest scores first. At least one stays.",
     )
+
+
+def _set_threshold(group: str, key: str) -> None:
+    ratio = st.session_state[key] / 100
+    actions.take(workspace.set_group_ratio(state.history().decisions, group, ratio))
+
+
+def _forget() -> None:
+    actions.take(workspace.forget_picks(state.history().decisions))
 
 
 def _pick() -> None:
@@ -182,8 +188,6 @@ def _compare(loaded: Bench, criterion: str) -> None:
         where = st.selectbox(
             "In", ["all groups", *(g.name for g in loaded.graph.prunable_groups)], width=300
         )
-    if second is None:
-        return
     scores = {n: bench.ranking(loaded, n).of(n) for n in (criterion, second)}
     group = None if where == "all groups" else where
     info = compare_info(loaded.graph, scores, criterion, second, group=group)

@@ -150,7 +150,7 @@ def _compared(runs: list[RunView]) -> list[RunView]:
         "In the charts",
         list(names),
         default=list(names)[:3],
-        format_func=names.get,
+        format_func=names.__getitem__,
         key=f"compared_{len(runs)}",
     )
     return [run for run in runs if run.id in picked]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -28,16 +29,22 @@ def run(root: Path) -> None:
     """Show the page that the address names, within the frame."""
     st.set_page_config(page_title="PruneViz", page_icon="✂️", layout="wide")
     st.html(look.STYLE)
+    st.logo(str(Path(__file__).with_name("logo.svg")), size="large")
     page = st.navigation(
         [
             st.Page(root / "pages" / f"{name}.py", title=title, icon=icon, default=name == "choose")
             for name, title, icon in PAGES
         ]
     )
+    frame(page.title, page.run)
+
+
+def frame(title: str, page: Callable[[], object]) -> None:
+    """Show a page between its title and the plan's bar, in the state that the address names."""
     guarded(state.open_studio)()
     # The frame is drawn before anything heavy is imported, so that it is there at once.
-    st.title(page.title)
-    guarded(page.run)()
+    st.title(title)
+    guarded(page)()
     from pruneviz.ui import planbar
 
     guarded(planbar.show)()
@@ -45,7 +52,7 @@ def run(root: Path) -> None:
 
 
 def guarded(work: Callable[P, object]) -> Callable[P, None]:
-    """Have a user's mistake shown as its sentence where the work would have been shown."""
+    """Have what goes wrong shown as a sentence where the work would have been shown."""
 
     @wraps(work)
     def show(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -53,6 +60,14 @@ def guarded(work: Callable[P, object]) -> Callable[P, None]:
             work(*args, **kwargs)
         except PruneVizError as error:
             st.error(str(error), icon=":material/error:")
+        except Exception as error:
+            st.error(
+                f"Something went wrong in PruneViz itself ({type(error).__name__}: {error}). Your "
+                "plan is kept; go on with another page, or undo the last step.",
+                icon=":material/bug_report:",
+            )
+            with st.expander("For a bug report"):
+                st.code("".join(traceback.format_exception(error)))
 
     return show
 

@@ -76,7 +76,7 @@ def _row(loaded: Bench, index: int, name: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.session_state[f"ratio{index}"] = round(100 * dropped / group.width)
         st.slider(
-            f"**{style.short(name, 26)}** · {group.width - dropped} of {group.width} stay"
+            f"**{style.short(name, 26)}** · {group.width - dropped} of {group.width}"
             f" · {_weight(loaded, name, dropped)}",
             0,
             100,
@@ -89,11 +89,10 @@ def _row(loaded: Bench, index: int, name: str) -> None:
         )
         st.session_state[f"lock{index}"] = name in decisions.protected
         st.checkbox(
-            "Protect",
+            "protect",
             key=f"lock{index}",
             on_change=_protect,
             args=(index, name),
-            help=f"Let no slider take anything from {name}.",
         )
 
 

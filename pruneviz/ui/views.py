@@ -19,7 +19,7 @@ def points(loaded: Bench, *, control: bool = False) -> list[TradeoffPoint]:
     history = state.history()
     found: list[TradeoffPoint] = []
     seen: set[str] = set()
-    for step in (history.step, *reversed(history.steps.values())):
+    for step in (history.step, *reversed(tuple(history.steps.values()))):
         plan, cost = bench.plan_at(loaded, step.decisions)
         known = bench.known_accuracy(loaded, plan)
         if known is None or plan.digest in seen:
@@ -152,9 +152,13 @@ def history(loaded: Bench) -> None:
         return
     names = {s.digest: f"{i + 1}. {s.label}" for i, (_, s) in enumerate(rows)}
     with st.container(horizontal=True):
-        first = st.selectbox("Compare", list(names), format_func=names.get, key="compare_a")
+        first = st.selectbox("Compare", list(names), format_func=names.__getitem__, key="compare_a")
         second = st.selectbox(
-            "with", list(names), index=len(names) - 1, format_func=names.get, key="compare_b"
+            "with",
+            list(names),
+            index=len(names) - 1,
+            format_func=names.__getitem__,
+            key="compare_b",
         )
     st.dataframe(_comparison(loaded, [history.steps[d] for d in (first, second)]))
 
