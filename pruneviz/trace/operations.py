@@ -88,6 +88,6 @@ def unknown(flow: Flow, call: Call) -> None:
 
 def leave(flow: Flow, call: Call, reason: str) -> None:
     """Fix what enters, and let nothing out."""
-    flow.fix_all((t for t in call.inputs if flow.name(t) is None), reason)
+    flow.fix_all(call.inputs, reason)
     for out in call.outputs:
         flow.set_shadow(out, None)

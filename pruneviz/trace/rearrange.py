@@ -50,6 +50,11 @@ def literal(flow: Flow, call: Call) -> None:
         return flow.set_shadow(call.out, None)
     if call.name == "mT":
         return flow.set_shadow(call.out, call.shadow.transpose(-1, -2))
+    if call.name == "expand":
+        sizes = _listed(call)
+        shift = len(sizes) - call.shadow.ndim
+        if not all(_free(sizes[d + shift]) for d in varying(call.shadow)):
+            return leave(flow, call, "is expanded to a fixed size")
     return _literal(flow, call, call.shadow)
 
 
@@ -86,9 +91,13 @@ def _follows(call: Call, dim: int) -> bool:
         sizes = list(call.arg(2, "sizes"))
         inside = start <= dim < start + len(sizes)
         return not inside or _free(sizes[dim - start])
+    return _free(_listed(call)[dim])
+
+
+def _listed(call: Call) -> list[Any]:
+    """Sizes given one by one or as one sequence."""
     given = call.args[1:] or (call.kwargs.get("size") or call.kwargs.get("shape"),)
-    sizes = list(given[0]) if isinstance(given[0], (tuple, list)) else list(given)
-    return _free(sizes[dim])
+    return list(given[0]) if isinstance(given[0], (tuple, list)) else list(given)
 
 
 def _free(size: Any) -> bool:
