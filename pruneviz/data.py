@@ -115,8 +115,8 @@ class DataSet:
     """Images of some classes, split for training, for decisions (``val``) and for the last word.
 
     ``source`` is JSON-able and names what ``load_dataset`` needs to give the same set again;
-    ``augment`` is the augmentation that suits these images when a network is trained on them; ``notes`` are sentences that a user
-    should see, such as how many files could not be read.
+    ``augment`` is the augmentation that suits these images when a network is trained on them;
+    ``notes`` are sentences a user should see, such as how many files could not be read.
     """
 
     name: str
