@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ class CompareInfo:
     by_group: tuple[tuple[str, float], ...]
     """Spearman's correlation in each group of at least three units."""
     overall: float
-    """Spearman's correlation over all units together, on the raw scores."""
+    """Spearman's correlation over all units together."""
 
     def disagreements(self, count: int = 10) -> list[int]:
         """Positions of the units on which the two criteria differ most."""
@@ -58,15 +59,20 @@ def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def compare_info(
     graph: ChannelGraph,
-    scores: dict[str, npt.NDArray[np.float64]],
+    scores: Mapping[str, npt.NDArray[np.float64]],
     first: str,
     second: str,
     *,
     group: str | None = None,
+    comparable: Mapping[str, npt.NDArray[np.float64]] | None = None,
 ) -> CompareInfo:
-    """Gather two criteria's ranks over all prunable units, or over one group's."""
+    """Gather two criteria's ranks over all prunable units, or over one group's.
+
+    `comparable` are the scores in which units of different groups compete, if not the raw ones.
+    """
     units, names, labels, xs, ys, by_group = [], [], [], [], [], []
     a, b = scores[first], scores[second]
+    over_all = scores if comparable is None else comparable
     for g in graph.groups:
         index = np.arange(g.start, g.start + g.width)
         index = index[np.isfinite(a[index]) & np.isfinite(b[index])]
@@ -91,7 +97,7 @@ def compare_info(
         x=np.concatenate(xs) if xs else empty,
         y=np.concatenate(ys) if ys else empty,
         by_group=tuple(by_group),
-        overall=spearman(a[unit], b[unit]),
+        overall=spearman(over_all[first][unit], over_all[second][unit]),
     )
 
 

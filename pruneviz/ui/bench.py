@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pruneviz.channels import ChannelGraph
     from pruneviz.cost import Cost
-    from pruneviz.criteria import Ranking
+    from pruneviz.criteria import Criterion, Ranking
     from pruneviz.data import DataSet
     from pruneviz.plan import Plan
     from pruneviz.training import Evaluation
@@ -32,21 +32,8 @@ Progress = Callable[[int, int, str], None]
 PREVIEW_MACS = 40e9
 """Multiply-adds that a preview may cost: about two seconds on two cores."""
 PREVIEW_IMAGES = (64, 1000)
-RANKING_IMAGES = 256
-
-SLOW = ("oracle", "conductance")
-DESCRIPTIONS = {
-    "taylor": "loss change to first order (Molchanov 2016)",
-    "taylor_weight": "loss change by weights (Molchanov 2019)",
-    "l1": "ℓ1 norm of the weights (Li 2016)",
-    "l2": "ℓ2 norm of the weights",
-    "fpgm": "distance to the geometric median (He 2019)",
-    "bn_scale": "batch-norm scale (Liu 2017)",
-    "apoz": "share of non-zero activations (Hu 2016)",
-    "mean_activation": "mean activation",
-    "std_activation": "spread of the activation",
-    "random": "chance, the honest control",
-}
+RANKING_MACS = 30e9
+RANKING_IMAGES = (32, 512)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,41 +96,64 @@ def bench(subject: Subject) -> Bench:
     return loaded
 
 
+@lru_cache(maxsize=1)
+def criteria() -> dict[str, Criterion]:
+    """Return the criteria by name, the studio's first choice first."""
+    from pruneviz.criteria import criteria as table
+    from pruneviz.criteria import find_criterion
+
+    names = sorted(table()["name"], key=lambda name: name != Decisions().criterion)
+    return {str(name): find_criterion(str(name)) for name in names}
+
+
+def _family(criterion: str) -> tuple[str, ...]:
+    """Return the criteria that are computed together: from weights, from one pass, or alone."""
+    found = criteria()
+    wanted = found.get(criterion)
+    if wanted is None or wanted.own_pass:
+        return (criterion,)  # an unknown one is refused by `rank`, with the choices
+    return tuple(
+        name for name, c in found.items() if not c.own_pass and c.needs_data == wanted.needs_data
+    )
+
+
 @st.cache_resource(max_entries=24, show_spinner=False)
-def _rank(digest: str, criteria: tuple[str, ...], _bench: Bench) -> Ranking:
+def _rank(digest: str, names: tuple[str, ...], _bench: Bench) -> Ranking:
+    from pruneviz.cost import cost
     from pruneviz.criteria import rank
 
-    return rank(_bench.model, _bench.graph, _bench.data, criteria=list(criteria))
+    low, high = RANKING_IMAGES
+    images = int(RANKING_MACS / (3 * max(1, cost(_bench.graph).macs)))  # a step is three passes
+    images = max(low, min(high, images))
+    return rank(_bench.model, _bench.graph, _bench.data, list(names), images=images)
 
 
 def ranking(of: Bench, criterion: str) -> Ranking:
-    """Return the scores by one criterion; they are computed once."""
+    """Return scores by a criterion, and by those computed with it; computed once."""
+    names = _family(criterion)
     with st.spinner(f"Ranking {of.graph.num_units:,} units by {criterion} …"):
-        found = _rank(of.subject.digest, (criterion,), of)
-    _computed().setdefault(of.subject.digest, {})[criterion] = None
+        found = _rank(of.subject.digest, names, of)
+    _computed().setdefault(of.subject.digest, {})[names] = None
     return found
 
 
 @st.cache_resource(show_spinner=False)
-def _computed() -> dict[str, dict[str, None]]:
-    """Which criteria were computed for which subject."""
+def _computed() -> dict[str, dict[tuple[str, ...], None]]:
+    """Which families of criteria were computed for which subject."""
     return {}
-
-
-def criteria() -> dict[str, str]:
-    """Return the criteria by name, each with what it is in a few words."""
-    return dict(DESCRIPTIONS)
 
 
 def quick_criteria() -> list[str]:
     """Return the criteria that take seconds; the others are runs of their own."""
-    return [name for name in DESCRIPTIONS if name not in SLOW]
+    return [name for name, c in criteria().items() if not c.own_pass]
 
 
 def computed_scores(of: Bench) -> dict[str, npt.NDArray[np.float64]]:
     """Return the scores that were computed for the subject so far, by criterion."""
-    names = list(_computed().get(of.subject.digest, {}))
-    return {name: ranking(of, name).of(name) for name in names}
+    found: dict[str, npt.NDArray[np.float64]] = {}
+    for names in list(_computed().get(of.subject.digest, {})):
+        found |= dict(_rank(of.subject.digest, names, of).scores)
+    return {name: found[name] for name in criteria() if name in found}
 
 
 @lru_cache(maxsize=2048)

@@ -57,15 +57,15 @@ def show() -> None:
 def pick_criterion(loaded: Bench) -> str:
     """Let the visitor choose by which criterion filters are ranked; returns the one that holds."""
     now = state.history().decisions.criterion
-    names = bench.criteria()
+    found = bench.criteria()
+    names = {name: found[name] for name in bench.quick_criteria()}
     st.session_state.criterion = now
     st.selectbox(
         "Criterion",
         list(names),
         key="criterion",
-        format_func=lambda n: f"{n}: {names[n]}" if names[n] else n,
-        help="By which score filters are ranked; higher means keep. Each is named after the paper "
-        "or the quantity it comes from.",
+        format_func=lambda n: f"{names[n].title} ({n})",
+        help=f"{names[now].help} {names[now].paper}" if now in names else None,
         on_change=_set_criterion,
         width=620,
     )
@@ -174,7 +174,7 @@ def _pick() -> None:
 
 
 def _compare(loaded: Bench, criterion: str) -> None:
-    others = [n for n in bench.criteria() if n != criterion]
+    others = [n for n in bench.quick_criteria() if n != criterion]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         second = st.selectbox(
             "Compare with",
@@ -189,8 +189,9 @@ def _compare(loaded: Bench, criterion: str) -> None:
             "In", ["all groups", *(g.name for g in loaded.graph.prunable_groups)], width=300
         )
     scores = {n: bench.ranking(loaded, n).of(n) for n in (criterion, second)}
+    comparable = {n: bench.ranking(loaded, n).comparable(n) for n in (criterion, second)}
     group = None if where == "all groups" else where
-    info = compare_info(loaded.graph, scores, criterion, second, group=group)
+    info = compare_info(loaded.graph, scores, criterion, second, group=group, comparable=comparable)
     plan, _ = bench.plan_at(loaded, state.history().decisions)
     with st.container(horizontal=True):
         if group is None:
