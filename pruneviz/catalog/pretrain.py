@@ -53,8 +53,8 @@ class Recipe:
 
 RECIPES = {
     ("vgg16", "cifar10"): Recipe(24, 0.1, 128, mixed_precision=True),
-    ("mobilenet_v2", "cifar10"): Recipe(12, 0.1, 128),
-    ("resnet20", "cifar10"): Recipe(16, 0.1, 128, mixed_precision=True),
+    ("mobilenet_v2", "cifar10"): Recipe(10, 0.05, 64),
+    ("resnet20", "cifar10"): Recipe(14, 0.1, 128, mixed_precision=True),
     ("vgg16", "digits"): Recipe(20, 0.05, 32),
     ("mobilenet_v2", "digits"): Recipe(20, 0.05, 32),
     ("resnet20", "digits"): Recipe(20, 0.05, 32),
