@@ -38,7 +38,7 @@ __all__ = [
     "strategies",
 ]
 
-NAMES = ("uniform", "iterative", "random", "control")
+NAMES = ("taylor", "iterative", "uniform", "random", "control")
 
 
 def find_strategy(name: str) -> Strategy:
@@ -114,9 +114,11 @@ def run_strategy(
         raise DataError("A strategy trains and validates, so it needs a data set; load one first.")
     for split in ("train", "val"):
         data.split(split)
+    from pruneviz.strategies.budget import Target, check
     from pruneviz.strategies.run import Run
 
     target = strategy.default_target if target_macs is None else target_macs
+    check(graph, Target(macs=target))
     run = Run(strategy, model, graph, data, target, seed, chosen)
     if resume is not None:
         run.restore(resume)

@@ -120,7 +120,7 @@ class FineTuning:
 
 
 RunFunction = Callable[["Run", Any], Iterator[StrategyEvent]]
-BudgetFunction = Callable[[int], Mapping[str, Any]]
+BudgetFunction = Callable[[int, int], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,8 @@ class Strategy:
     """Whether it ends at the MACs target; where not, something else decides the widths."""
     default_target: float | None = 0.5
     """The MACs target (fraction of the unpruned network's) where none is given."""
-    budget: BudgetFunction = lambda epochs: {"epochs": epochs}
-    """Options with which all its training is so many passes over the training images."""
+    budget: BudgetFunction = lambda epochs, images: {"epochs": epochs}
+    """(epochs, training images) -> options with which it trains for so many passes over them."""
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -185,8 +185,7 @@ def _info(described: Field[Any], hint: Any) -> OptionInfo:
     )
 
 
-def _check(strategy: str, info: OptionInfo, given: object) -> None:
-    value: Any = given
+def _check(strategy: str, info: OptionInfo, value: object) -> None:
     what = f"Option '{info.name}' of strategy '{strategy}'"
     if value is None and info.optional:
         return
@@ -199,7 +198,8 @@ def _check(strategy: str, info: OptionInfo, given: object) -> None:
     if info.choices is not None and value not in info.choices:
         raise UnknownNameError(f"{info.name} of strategy '{strategy}'", value, info.choices)
     low, high = info.minimum, info.maximum
-    if low is not None and not value >= low:
+    number: Any = value
+    if low is not None and not number >= low:
         raise InvalidValueError(f"{what} must be at least {low}, but got {value}.")
-    if high is not None and not value <= high:
+    if high is not None and not number <= high:
         raise InvalidValueError(f"{what} must be at most {high}, but got {value}.")

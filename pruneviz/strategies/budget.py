@@ -114,12 +114,7 @@ def reach(graph: ChannelGraph, order: IntArray, target: Target, plan: Plan | Non
 
     low, high = 0, len(order)
     if not target.met(graph, first(high)):
-        least = cost(graph, first(high))
-        raise InvalidValueError(
-            f"The target is {target}, but what may be removed leaves {least.macs_ratio:.3g} of "
-            f"the MACs and {least.params_ratio:.3g} of the parameters (one unit of every group "
-            "stays); choose a higher target."
-        )
+        raise InvalidValueError(_too_low(graph, target, first(high)))
     while low < high:
         middle = (low + high) // 2
         if target.met(graph, first(middle)):
@@ -127,6 +122,23 @@ def reach(graph: ChannelGraph, order: IntArray, target: Target, plan: Plan | Non
         else:
             low = middle + 1
     return first(low)
+
+
+def check(graph: ChannelGraph, target: Target) -> None:
+    """Raise `InvalidValueError` where not even one unit a group is few enough for the target."""
+    order = by_score(graph, np.zeros(graph.num_units))
+    least = Plan(graph, order.tolist())
+    if not target.met(graph, least):
+        raise InvalidValueError(_too_low(graph, target, least))
+
+
+def _too_low(graph: ChannelGraph, target: Target, least: Plan) -> str:
+    price = cost(graph, least)
+    return (
+        f"The target is {target}, but what may be removed leaves {price.macs_ratio:.3g} of the "
+        f"MACs and {price.params_ratio:.3g} of the parameters (one unit of every group stays); "
+        "choose a higher target."
+    )
 
 
 def _lowest_first(group: Group, scores: FloatArray, plan: Plan | None) -> IntArray:

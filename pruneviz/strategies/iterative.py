@@ -53,7 +53,7 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
     yield from run.fine_tune("final", options.epochs)
 
 
-def budget(epochs: int) -> dict[str, int]:
+def budget(epochs: int, images: int) -> dict[str, int]:
     """Half of the epochs between the rounds, one a round; the other half at the end."""
     between = epochs // 2
     return {

@@ -12,8 +12,8 @@ import copy
 import json
 import math
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,12 +100,14 @@ class Run:
         message: str = "Fine-tuning",
         *,
         options: FineTuning | None = None,
-        each: Any = None,
+        share: tuple[float, float] | None = None,
+        each: Callable[[EpochEvent], None] | None = None,
     ) -> Iterator[StrategyEvent]:
         """Train the network as it stands; an event an epoch.
 
         `each`, if given, is called after every epoch, before the event: it may change the
-        network's weights and `plan`.
+        network's weights and `plan`. `share` tells from where to where it brings the progress,
+        where the number of events is not known.
         """
         if stage in self.done or epochs == 0:
             return
@@ -148,6 +150,9 @@ class Run:
                 f"{message}, epoch {event.epoch} of {event.epochs}",
                 loss=event.loss,
                 measured=measured,
+                progress=None
+                if share is None
+                else share[0] + (share[1] - share[0]) * event.epoch / event.epochs,
             )
 
     # -- the network ----------------------------------------------------------------------------
@@ -314,8 +319,3 @@ class Run:
         self.done = list(state["done"])
         self.step, self.steps = state["step"], state["steps"]
         self.passes = state["passes"]
-
-
-def limited(run: Run, **limits: float | None) -> Target:
-    """The run's target with further limits."""
-    return replace(run.target, **limits)

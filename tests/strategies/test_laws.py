@@ -33,6 +33,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "uniform": {"epochs": 2},
     "random": {"epochs": 2},
     "iterative": {"epochs": 1, "rounds": 3},
+    "taylor": {"epochs": 1, "remove_each": 2, "updates": 2, "update_batch": 16, "update_lr": 0.01},
 }
 
 
@@ -160,7 +161,7 @@ def test_options_describe_a_form(name: str) -> None:
         assert info.kind in ("int", "float", "bool", "str")
         assert info.optional == (info.default is None) or info.optional
     assert strategy.make_options(strategy.defaults) == strategy.options()
-    assert strategy.make_options(strategy.budget(4))
+    assert strategy.make_options(strategy.budget(4, 1000))
 
 
 def test_registry_lists_what_there_is() -> None:
@@ -181,7 +182,7 @@ def test_what_cannot_be_run_is_refused(
     with pytest.raises(DataError, match="needs a data set"):
         run_strategy("uniform", model, graph, None)  # type: ignore[arg-type]
     with pytest.raises(InvalidValueError, match="choose a higher target"):
-        run("uniform", model, graph, data, target_macs=0.001)
+        run_strategy("uniform", model, graph, data, target_macs=0.001)
 
 
 def test_resume_with_other_settings_is_refused(

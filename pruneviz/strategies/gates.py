@@ -1,0 +1,158 @@
+"""Taylor scores gathered while a network trains: a gate of ones on every feature map.
+
+With a gate g = 1 on the map z of filter k for image n, the gradient that training computes anyway
+gives
+
+    dC/dg[n, k] = sum over positions of dC/dz[n, k] * z[n, k],
+
+so the criterion of Molchanov et al. (2016), |1/M sum dC/dz * z| averaged over the images, needs no
+pass of its own, and no map has to be kept. Multiplying by one changes no weight that comes out.
+Channels that are tied are one unit: as in the criterion "taylor", their sums are added before the
+absolute value is taken, and M is the size of all their maps.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from pruneviz.channels import ChannelGraph, Layer
+from pruneviz.plan import Plan
+from pruneviz.strategies.budget import FloatArray
+
+
+class _FloatCalls(TorchFunctionMode):
+    """Counts the calls of a forward pass that give a floating-point tensor.
+
+    Only these: in training, batch norm also counts its batches, in whole numbers.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = -1  # the first call is number 0, as in `Layer.maps_at`
+        self.floats = -1
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        self.calls += 1
+        if isinstance(out, Tensor) and out.is_floating_point():
+            self.floats += 1
+            return self.found(out)
+        return out
+
+    def found(self, out: Tensor) -> Tensor:
+        """What the call shall give instead of `out`."""
+        return out
+
+
+class _Sequence(_FloatCalls):
+    def __init__(self) -> None:
+        super().__init__()
+        self.at: dict[int, int] = {}
+        self.shapes: list[tuple[int, ...]] = []
+
+    def found(self, out: Tensor) -> Tensor:
+        self.at[self.calls] = self.floats
+        self.shapes.append(tuple(out.shape))
+        return out
+
+
+def locate(network: nn.Module, graph: ChannelGraph) -> dict[int, Layer] | None:
+    """Which floating-point call of a training pass ends which prunable layer's feature map.
+
+    None where training makes other calls than evaluation (GoogLeNet's extra heads, stochastic
+    depth), so that the maps cannot be told by counting.
+    """
+    trial = copy.deepcopy(network)
+    x = torch.zeros(2, *graph.input_shape, device=next(trial.parameters()).device)
+    seen = []
+    with torch.random.fork_rng(), torch.no_grad():
+        for training in (True, False):
+            trial.train(training)
+            with _Sequence() as sequence:
+                trial(x)
+            seen.append(sequence)
+    if seen[0].shapes != seen[1].shapes:
+        return None
+    return {
+        seen[1].at[call]: layer
+        for layer in graph.layers
+        if layer.prunable
+        for call in layer.maps_at
+    }
+
+
+class Gates(_FloatCalls):
+    """Opens a gate on every layer's feature map in one forward pass; scores add up over passes."""
+
+    def __init__(self, graph: ChannelGraph, plan: Plan, at: Mapping[int, Layer]) -> None:
+        super().__init__()
+        self._graph = graph
+        self._plan = plan
+        self._at = at
+        self._open: list[tuple[Layer, Tensor, int]] = []
+        self._sums = np.zeros(graph.num_units)
+        self._images = 0
+
+    def __enter__(self) -> Gates:
+        self.calls = self.floats = -1
+        self._open = []
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def found(self, out: Tensor) -> Tensor:
+        """The tensor behind a gate, if it is a feature map."""
+        layer = self._at.get(self.floats)
+        if layer is None:
+            return out
+        dim = channel_dim(layer, out)
+        shape = [1] * out.ndim
+        shape[0], shape[dim] = out.shape[0], out.shape[dim]
+        gate = torch.ones(shape, device=out.device, dtype=out.dtype, requires_grad=True)
+        self._open.append((layer, gate, out.numel() // (out.shape[0] * out.shape[dim])))
+        return out * gate
+
+    def collect(self) -> None:
+        """Add what the backward pass of the mean loss left on the gates."""
+        images = self._open[0][1].shape[0]
+        terms = torch.zeros(images, self._graph.num_units, dtype=torch.float64)
+        size = np.zeros(self._graph.num_units)
+        for layer, gate, positions in self._open:
+            if gate.grad is None:  # the map is not used
+                continue
+            stay = layer.units[self._plan.kept[layer.units]]
+            slopes = gate.grad.flatten(1).to("cpu", torch.float64)
+            terms.index_add_(1, torch.from_numpy(stay), slopes * images)
+            np.add.at(size, stay, positions)
+        self._sums += terms.abs().sum(0).numpy() / np.maximum(size, 1)
+        self._images += images
+        self._open = []
+
+    def scores(self) -> FloatArray:
+        """(num_units,) mean per image of each unit's |Taylor|, nan for units that are gone."""
+        there = self._plan.kept & self._graph.prunable
+        return np.where(there, self._sums / max(self._images, 1), np.nan)
+
+
+def channel_dim(layer: Layer, out: Tensor) -> int:
+    """Where a feature map's filters lie: (N, C, H, W) after convolutions, last after linear."""
+    return out.ndim - 1 if layer.kind == "linear" else 1
+
+
+def normalised(graph: ChannelGraph, scores: FloatArray) -> FloatArray:
+    """Scores divided by their l2 norm within each group, which makes groups comparable."""
+    found = scores.copy()
+    for group in graph.prunable_groups:
+        own = found[group.start : group.start + group.width]
+        norm = np.sqrt(np.nansum(own**2))
+        if norm > 0:
+            own /= norm
+    return found

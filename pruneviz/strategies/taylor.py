@@ -1,0 +1,204 @@
+"""Interleaved pruning by the Taylor criterion.
+
+Molchanov, Tyree, Karras, Aila & Kautz (2016), *Pruning Convolutional Neural Networks for Resource
+Efficient Transfer Learning* (later *... Inference*), arXiv:1611.06440:
+
+1. fine-tune the network on the target task;
+2. alternate: a few mini-batch updates; rank all feature maps by
+   |1/M sum dC/dz * z|, averaged over the images and divided by its l2 norm in the layer, less
+   lambda times the MFLOPs of the map; remove the lowest over all layers;
+3. stop at the target and fine-tune.
+
+Theirs are 30 updates of 32 images between removals of one map each, SGD at 1e-4 with momentum 0.9
+and weight decay 1e-4, and lambda = 1e-3: the defaults here.
+
+What differs, and why: channels that are tied (residual streams) go together, their scores added
+before the norm is taken over the group. The network really shrinks after every removal, so that it
+gets faster as it is pruned; the optimiser's momentum is cut along. The fine-tuning at the start is
+one epoch rather than "until convergence", as networks here mostly come trained on their data.
+`iterations` spreads the removals over so many steps of equal shrinkage, for a fixed budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from pruneviz.channels import ChannelGraph
+from pruneviz.cost import cost
+from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
+from pruneviz.strategies.budget import FloatArray, Target, by_score, check, reach
+from pruneviz.strategies.gates import Gates, locate, normalised
+from pruneviz.strategies.run import Run
+from pruneviz.strategies.tensors import narrow, plain_layout
+from pruneviz.strategies.updates import BatchStream, averages_of, sgd, update
+
+CRITERION = "taylor"
+
+
+@dataclass(frozen=True)
+class Options(FineTuning):
+    """The loop of removals and updates, and the fine-tuning before and after it."""
+
+    criterion: str = option(CRITERION, "By what units are compared over all layers.")
+    epochs_before: int = option(1, "Epochs of fine-tuning before the first removal.", minimum=0)
+    remove_each: int = option(1, "Units removed at a time.", minimum=1)
+    iterations: int | None = option(
+        None, "Reach the target in so many removals of equal shrinkage instead.", minimum=1
+    )
+    updates: int = option(30, "Mini-batch updates between removals.", minimum=1)
+    update_batch: int = option(32, "Images in one of these mini-batches.", minimum=2)
+    update_lr: float = option(1e-4, "Learning rate of these updates.", minimum=0.0)
+    update_weight_decay: float = option(1e-4, "Weight decay of these updates.", minimum=0.0)
+    flops_lambda: float = option(
+        1e-3, "How much a unit's own MFLOPs count against it (lambda of the paper).", minimum=0.0
+    )
+    target_params: float | None = option(
+        None, "Fraction of the parameters that may be left.", minimum=0.0, maximum=1.0
+    )
+    min_accuracy: float | None = option(
+        None, "Stop once validation accuracy falls below this.", minimum=0.0, maximum=1.0
+    )
+
+
+def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
+    """Fine-tune, alternate updates and removals, fine-tune."""
+    run.target = replace(run.target, params=options.target_params)
+    check(run.graph, run.target)
+    before = replace(options, epochs=options.epochs_before)
+    yield from run.fine_tune("before", options.epochs_before, options=before, share=(0.0, 0.15))
+    if "prune" not in run.done:
+        yield from _alternate(run, options)
+    yield from run.fine_tune("final", options.epochs, share=(0.75, 1.0))
+
+
+def _alternate(run: Run, options: Options) -> Iterator[StrategyEvent]:
+    memory = run.memory
+    memory.setdefault("drawn", 0)
+    memory.setdefault("iteration", 0)
+    memory.setdefault("averages", {})
+    seed = run.seed_of("prune")
+    stream = BatchStream(run.data, options.update_batch, seed, run.device, memory["drawn"])
+    places = locate(run.network, run.graph) if options.criterion == CRITERION else None
+    flops = unit_mflops(run.graph)
+    losses, seen = [], 0
+    while not run.target.met(run.graph, run.plan):
+        gates = Gates(run.graph, run.removed, places) if places is not None else None
+        losses += _updates(run, options, stream, seed, gates)
+        seen += options.updates * options.update_batch
+        run.passes += options.updates * options.update_batch / len(run.data.train)
+        if gates is not None:
+            scores = normalised(run.graph, gates.scores())
+        else:
+            scores = run.rank(options.criterion, f"prune {stream.drawn}", comparable=True)
+        _remove(run, options, scores - options.flops_lambda * flops)
+        ended = run.target.met(run.graph, run.plan)
+        if seen < len(run.data.val) and not ended:
+            continue  # measuring would cost more than the updates
+        found = run.evaluate()
+        ended = ended or (
+            options.min_accuracy is not None and found.accuracy < options.min_accuracy
+        )
+        if ended:
+            run.done.append("prune")
+            run.memory.clear()
+        yield run.event(
+            "prune",
+            f"Removed {len(run.plan)} units",
+            loss=float(np.mean(losses)),
+            measured=(found.accuracy, found.loss),
+            progress=_progress(run),
+        )
+        if ended:
+            return
+        losses, seen = [], 0
+    run.done.append("prune")
+    run.memory.clear()
+
+
+def _updates(
+    run: Run, options: Options, stream: BatchStream, seed: int, gates: Gates | None
+) -> list[float]:
+    """Train for the updates between two removals; the scores gather in the gates."""
+    plain_layout(run.network)
+    network = run.network.to(memory_format=torch.channels_last)
+    optimizer = sgd(
+        network, options.update_lr, 0.9, options.update_weight_decay, run.memory["averages"]
+    )
+    losses = []
+    for _ in range(options.updates):
+        x, y = stream.next()
+        losses.append(update(network, optimizer, x, y, seed + stream.drawn, gates))
+        if gates is not None:
+            gates.collect()
+    network.eval()
+    run.memory["drawn"] = stream.drawn
+    run.memory["averages"] = averages_of(network, optimizer)
+    return losses
+
+
+def _remove(run: Run, options: Options, scores: FloatArray) -> None:
+    """Take the lowest units over all layers out of the network and of the averages."""
+    run.memory["iteration"] += 1
+    before = run.plan
+    order = by_score(run.graph, scores, before)
+    if options.iterations is None:
+        # Never further than the target needs.
+        most = before.drop_units(order[: options.remove_each].tolist())
+        after = (
+            reach(run.graph, order[: options.remove_each], run.target, before)
+            if run.target.met(run.graph, most)
+            else most
+        )
+    else:
+        part = min(run.memory["iteration"] / options.iterations, 1.0)
+        step = Target(
+            macs=None if run.target.macs is None else run.target.macs**part,
+            params=None if run.target.params is None else run.target.params**part,
+        )
+        after = reach(run.graph, order, step, before)
+    run.memory["averages"] = narrow(run.memory["averages"], run.graph, before, after)
+    run.shrink(after)
+
+
+def _progress(run: Run) -> float:
+    """Between the shares of the fine-tuning before and after, by how far the MACs are down."""
+    whole = 1 - (run.target.macs if run.target.macs is not None else run.target.params or 0.0)
+    price = cost(run.graph, run.plan)
+    left = price.macs_ratio if run.target.macs is not None else price.params_ratio
+    return 0.15 + 0.6 * min(1.0, (1 - left) / whole if whole else 1.0)
+
+
+def unit_mflops(graph: ChannelGraph) -> FloatArray:
+    """(num_units,) MFLOPs (two a multiply-add) of the unpruned layers, a unit's own filters."""
+    found = np.zeros(graph.num_units)
+    for layer in graph.layers:
+        np.add.at(found, layer.units, 2e-6 * layer.macs / layer.out_channels)
+    return found
+
+
+def budget(epochs: int, images: int) -> dict[str, Any]:
+    """Half of the passes between removals, in steps of ten updates; the other half at the end."""
+    between = epochs // 2
+    updates = 10
+    return {
+        "epochs_before": 0,
+        "epochs": epochs - between,
+        "updates": updates,
+        "iterations": max(1, between * (images // 32) // updates),
+    }
+
+
+STRATEGY = Strategy(
+    name="taylor",
+    title="Taylor, interleaved",
+    help="Alternates mini-batch updates and removals of the filters that matter least to the loss.",
+    paper="Molchanov et al. 2016, arXiv:1611.06440",
+    options=Options,
+    run=run,
+    budget=budget,
+)

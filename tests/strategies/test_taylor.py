@@ -1,0 +1,213 @@
+"""Taylor: the scores are the paper's, the lowest go, and the network shrinks meanwhile."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from pruneviz.channels import ChannelGraph
+from pruneviz.cost import cost
+from pruneviz.criteria import rank
+from pruneviz.data import DataSet
+from pruneviz.plan import Plan
+from pruneviz.strategies import find_strategy, run_strategy
+from pruneviz.strategies.gates import Gates, locate, normalised
+from pruneviz.strategies.run import Run
+from pruneviz.strategies.taylor import unit_mflops
+from pruneviz.strategies.updates import BatchStream
+from pruneviz.surgery import prune
+
+
+def slow_terms(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict[str, np.ndarray]:
+    """(N, C) sum over positions of dC/dz z for each image and map, the network written out."""
+    net = model
+    z1 = torch.relu(net.norm(net.stem(x)))
+    z2 = torch.relu(net.inner(z1))
+    z3 = net.norm2(net.outer(z2))
+    pooled = torch.nn.functional.max_pool2d(torch.relu(z1 + z3), 2)
+    z4 = torch.relu(net.wide(pooled))
+    loss = cross_entropy(net.head(net.drop(z4.mean((2, 3)))), y, reduction="sum")
+    found = {}
+    for name, z in (("stem", z1), ("inner", z2), ("outer", z3), ("wide", z4)):
+        (gradient,) = torch.autograd.grad(loss, z, retain_graph=True)
+        found[name] = (gradient * z).sum((2, 3)).detach().numpy()
+    return found
+
+
+def batch(data: DataSet) -> tuple[torch.Tensor, torch.Tensor]:
+    return next(iter(data.train.batches(32)))
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_gates_give_the_papers_score(
+    training: bool, model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    at = locate(model, graph)
+    assert at is not None
+    x, y = batch(data)
+    model.train(training)
+    gates = Gates(graph, Plan(graph), at)
+    torch.manual_seed(0)
+    with gates:
+        loss = cross_entropy(model(x), y)
+    loss.backward()
+    gates.collect()
+    torch.manual_seed(0)
+    slow = slow_terms(model, x, y)
+    scores = gates.scores()
+    tied = graph.group("stem")
+    assert tied.layers == ("stem", "outer")
+    expected = np.abs(slow["stem"] + slow["outer"]).mean(0) / (2 * 8 * 8)
+    np.testing.assert_allclose(scores[list(tied.units)], expected, rtol=1e-4)
+    for name, positions in (("inner", 8 * 8), ("wide", 4 * 4)):
+        own = scores[list(graph.group(name).units)]
+        expected = np.abs(slow[name]).mean(0) / positions
+        np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-9)
+    assert np.isnan(scores[~graph.prunable]).all()
+
+
+def test_gates_agree_with_the_criterion(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    at = locate(model, graph)
+    assert at is not None
+    gates = Gates(graph, Plan(graph), at)
+    for x, y in data.train.batches(24):
+        with gates:
+            loss = cross_entropy(model(x), y)
+        loss.backward()
+        gates.collect()
+    ranking = rank(model, graph, data, "taylor", images=len(data.train))
+    np.testing.assert_allclose(gates.scores(), ranking.of("taylor"), rtol=1e-4)
+    np.testing.assert_allclose(
+        normalised(graph, gates.scores()), ranking.comparable("taylor"), rtol=1e-4
+    )
+
+
+def test_gates_change_no_training(model: nn.Module, graph: ChannelGraph, data: DataSet) -> None:
+    at = locate(model, graph)
+    assert at is not None
+    x, y = batch(data)
+    found = []
+    for gates in (None, Gates(graph, Plan(graph), at)):
+        model.zero_grad()
+        if gates is None:
+            loss = cross_entropy(model(x), y)
+        else:
+            with gates:
+                loss = cross_entropy(model(x), y)
+        loss.backward()
+        found.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_networks_that_train_otherwise_are_told_apart(graph: ChannelGraph) -> None:
+    class Moody(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.conv(x)
+            if self.training:
+                x = x * 2
+            return self.head(x.mean((2, 3)))
+
+    assert locate(Moody(), graph) is None
+
+
+def test_normalised_by_the_norm_of_the_group(graph: ChannelGraph) -> None:
+    scores = np.where(graph.prunable, np.arange(graph.num_units) + 1.0, np.nan)
+    found = normalised(graph, scores)
+    for group in graph.prunable_groups:
+        own = slice(group.start, group.start + group.width)
+        assert np.linalg.norm(found[own]) == pytest.approx(1)
+        np.testing.assert_allclose(found[own] * np.linalg.norm(scores[own]), scores[own])
+
+
+def test_mflops_are_two_a_multiply_add_of_own_filters(graph: ChannelGraph) -> None:
+    flops = unit_mflops(graph)
+    inner = graph.layer("inner")
+    assert flops[inner.units[0]] == pytest.approx(2 * 64 * 6 * 9 / 1e6)
+    assert flops.sum() == pytest.approx(2 * cost(graph).macs / 1e6)
+
+
+def test_the_lowest_over_all_layers_goes_first(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    """With a learning rate of 0 the first removal can be worked out from outside."""
+    options = {"epochs": 0, "epochs_before": 0, "updates": 6, "update_batch": 16, "update_lr": 0.0}
+    events = list(run_strategy("taylor", model, graph, data, flops_lambda=0.0, **options))
+    at = locate(model, graph)
+    assert at is not None
+    # The same batches and seeds as the run's.
+    own = Run(find_strategy("taylor"), model, graph, data, 0.5, 0, None)
+    seed = own.seed_of("prune")
+    stream = BatchStream(data, 16, seed, torch.device("cpu"))
+    gates = Gates(graph, Plan(graph), at)
+    net = own.network.train()
+    for k in range(6):
+        x, y = stream.next()
+        torch.manual_seed(seed + k + 1)
+        with gates:
+            loss = cross_entropy(net(x.contiguous(memory_format=torch.channels_last)), y)
+        loss.backward()
+        gates.collect()
+    scores = normalised(graph, gates.scores())
+    first = Plan.from_json(graph, events[0].plan)
+    assert first.dropped == (int(np.nanargmin(scores)),)
+
+
+def test_units_go_one_by_one_and_the_network_shrinks_with_them(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    events = list(run_strategy("taylor", model, graph, data, epochs=1, updates=6, update_batch=16))
+    pruning = [e for e in events if e.phase == "prune"]
+    gone = [set(Plan.from_json(graph, e.plan).dropped) for e in pruning]
+    assert [len(g) for g in gone] == list(range(1, len(gone) + 1))
+    assert all(a < b for a, b in pairwise(gone))
+    for event in pruning:
+        plan = Plan.from_json(graph, event.plan)
+        shapes = {k: v.shape for k, v in prune(model, graph, plan).state_dict().items()}
+        assert event.state is not None
+        assert {k: v.shape for k, v in event.state["model"].items()} == shapes
+
+
+def test_lambda_prefers_expensive_units(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    options = {"epochs": 0, "epochs_before": 0, "updates": 4, "update_batch": 16}
+    events = list(run_strategy("taylor", model, graph, data, flops_lambda=1e6, **options))
+    dearest = max(graph.prunable_groups, key=lambda g: unit_mflops(graph)[g.start])
+    units = list(dearest.units)
+    lost = [(~Plan.from_json(graph, e.plan).kept[units]).sum() for e in events]
+    few = dearest.width - 1
+    assert lost[:few] == list(range(1, few + 1))
+
+
+def test_iterations_spread_the_removals(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    options = {"epochs": 0, "epochs_before": 0, "updates": 4, "update_batch": 16}
+    events = list(run_strategy("taylor", model, graph, data, iterations=3, **options))
+    ratios = [e.macs / cost(graph).macs for e in events if e.phase == "prune"]
+    assert len(ratios) == 3
+    for k, ratio in enumerate(ratios, 1):
+        assert ratio <= 0.5 ** (k / 3)
+
+
+def test_other_stops(model: nn.Module, graph: ChannelGraph, data: DataSet) -> None:
+    quick = {"epochs": 0, "epochs_before": 0, "updates": 4, "update_batch": 16}
+    few = list(
+        run_strategy("taylor", model, graph, data, target_macs=1.0, target_params=0.6, **quick)
+    )
+    assert cost(graph, Plan.from_json(graph, few[-1].plan)).params_ratio <= 0.6
+    bad = list(run_strategy("taylor", model, graph, data, min_accuracy=1.0, update_lr=0.5, **quick))
+    assert sum(e.phase == "prune" for e in bad) == 1
+    assert bad[-1].final
