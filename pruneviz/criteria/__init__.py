@@ -1,0 +1,7 @@
+"""Criteria: how much each filter matters. A registry of them, and rankings made with them."""
+
+from pruneviz.criteria.ranking import Ranking, spearman
+from pruneviz.criteria.registry import Criterion, criteria, find_criterion
+from pruneviz.criteria.run import rank
+
+__all__ = ["Criterion", "Ranking", "criteria", "find_criterion", "rank", "spearman"]

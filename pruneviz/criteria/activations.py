@@ -1,0 +1,78 @@
+"""Criteria that look at what filters answer to images: their feature maps.
+
+A feature map is taken after the normalisation and activation that follow the layer directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from pruneviz.criteria.evidence import Evidence, FloatArray, Statistics, mean_over_members
+from pruneviz.criteria.registry import Criterion
+
+
+def mean_absolute(found: Statistics, layer: str) -> FloatArray:
+    """(C,) mean of |a| over images and positions."""
+    return found.absolute[layer] / found.count[layer]
+
+
+def standard_deviation(found: Statistics, layer: str) -> FloatArray:
+    """(C,) standard deviation of a over images and positions."""
+    count = found.count[layer]
+    mean = found.total[layer] / count
+    return np.sqrt(np.maximum(found.square[layer] / count - mean**2, 0.0))
+
+
+def share_above_zero(found: Statistics, layer: str) -> FloatArray:
+    """(C,) share of values above zero: 1 - APoZ after a ReLU."""
+    return found.positive[layer] / found.count[layer]
+
+
+def _by_filter(
+    measure: Callable[[Statistics, str], FloatArray],
+) -> Callable[[Evidence], FloatArray]:
+    def score(evidence: Evidence) -> FloatArray:
+        found = evidence.gathered
+        values = {layer: measure(found, layer) for layer in found.count}
+        return mean_over_members(evidence.graph, values)
+
+    return score
+
+
+CRITERIA = (
+    Criterion(
+        name="mean_activation",
+        title="Mean activation",
+        help="Filters that hardly answer matter little: the mean absolute value of the feature "
+        "map.",
+        formula="mean |a|",
+        paper="Molchanov et al. 2016, section 2.2",
+        score=_by_filter(mean_absolute),
+        gathers=frozenset({"absolute"}),
+        needs_data=True,
+    ),
+    Criterion(
+        name="std_activation",
+        title="Spread of activations",
+        help="Filters that answer the same to everything tell images apart badly: the standard "
+        "deviation of the feature map.",
+        formula="std a",
+        paper="Molchanov et al. 2016, section 2.2",
+        score=_by_filter(standard_deviation),
+        gathers=frozenset({"total", "square"}),
+        needs_data=True,
+    ),
+    Criterion(
+        name="apoz",
+        title="Share of non-zero activations",
+        help="Filters that are silent on most positions matter little: one minus the average "
+        "percentage of zeros (APoZ); where no ReLU follows, the share of values above zero.",
+        formula="1 − APoZ = share of a > 0",
+        paper="Hu et al. 2016, Network Trimming",
+        score=_by_filter(share_above_zero),
+        gathers=frozenset({"positive"}),
+        needs_data=True,
+    ),
+)

@@ -1,0 +1,275 @@
+"""A ranking: how much each unit matters, by one or several criteria. Loads without torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from pruneviz.channels import ChannelGraph
+from pruneviz.criteria.registry import registered
+from pruneviz.errors import InvalidValueError, StorageError, UnknownNameError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pruneviz.plan import Plan
+
+FORMAT = "pruneviz-ranking/1"
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Scores of all units by one or several criteria; higher = keep.
+
+    Example:
+        >>> rank = pv.rank(model, graph, data, ["l1", "taylor"])   # doctest: +SKIP
+        >>> rank.correlation("l1", "taylor", per="all")            # doctest: +SKIP
+        0.31
+    """
+
+    graph: ChannelGraph
+    scores: Mapping[str, FloatArray] = field(repr=False)
+    """Criterion -> (num_units,) scores, nan for units that cannot be pruned; read-only."""
+    images: int = 0
+    """Images seen by the criteria that need data; 0 where none does."""
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        checked: dict[str, FloatArray] = {}
+        for name, values in self.scores.items():
+            array = np.array(values, dtype=np.float64)
+            if array.shape != (self.graph.num_units,):
+                raise InvalidValueError(
+                    f"Criterion '{name}' must score each of the {self.graph.num_units} units once, "
+                    f"but got scores of shape {array.shape}."
+                )
+            array[~self.graph.prunable] = np.nan
+            array.setflags(write=False)
+            checked[name] = array
+        object.__setattr__(self, "scores", MappingProxyType(checked))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Ranking, (self.graph, dict(self.scores), self.images, self.seconds)
+
+    def __repr__(self) -> str:
+        return f"Ranking({', '.join(self.scores)}; {self.graph.num_units} units)"
+
+    @property
+    def criteria(self) -> tuple[str, ...]:
+        """The names of the criteria that it holds."""
+        return tuple(self.scores)
+
+    def of(self, criterion: str) -> FloatArray:
+        """(num_units,) scores as they are; `UnknownNameError` for a criterion it does not hold."""
+        if criterion not in self.scores:
+            raise UnknownNameError("criterion", criterion, self.scores)
+        return self.scores[criterion]
+
+    def comparable(self, criterion: str) -> FloatArray:
+        """(num_units,) scores that can be compared over groups.
+
+        Each group's scores are divided by their l2 norm (Molchanov et al. 2016, section 2.2);
+        scores that estimate the loss itself (such as the oracle's) are in one unit already and
+        stay as they are.
+        """
+        scores = self.of(criterion)
+        known = registered().get(criterion)
+        if known is not None and known.same_unit:
+            return scores
+        out = scores.copy()
+        for group in self.graph.prunable_groups:
+            part = slice(group.start, group.start + group.width)
+            norm = float(np.sqrt((scores[part] ** 2).sum()))
+            out[part] = scores[part] / norm if norm > 0 else 0.0
+        out.setflags(write=False)
+        return out
+
+    def layer(self, criterion: str, layer: str) -> FloatArray:
+        """(out_channels,) the scores of a layer's filters, each that of its unit."""
+        return self.of(criterion)[self.graph.layer(layer).units]
+
+    @overload
+    def correlation(self, a: str, b: str, per: Literal["all"] = "all") -> float: ...
+    @overload
+    def correlation(self, a: str, b: str, per: Literal["layer", "group"]) -> dict[str, float]: ...
+    def correlation(
+        self, a: str, b: str, per: Literal["all", "layer", "group"] = "all"
+    ) -> float | dict[str, float]:
+        """Spearman's rank correlation of two criteria, -1..1.
+
+        With per="all", one number over all prunable units, by `comparable` scores; with "layer" or
+        "group", a number for each that has at least three prunable units. nan where one of the two
+        gives all units the same score.
+        """
+        if per not in ("all", "layer", "group"):
+            raise UnknownNameError("way to correlate", per, ("all", "layer", "group"))
+        if per == "all":
+            units = np.flatnonzero(self.graph.prunable)
+            return spearman(self.comparable(a)[units], self.comparable(b)[units])
+        x, y = self.of(a), self.of(b)
+        places = (
+            {g.name: np.asarray(g.units) for g in self.graph.prunable_groups}
+            if per == "group"
+            else {
+                n.name: np.unique(n.units[self.graph.prunable[n.units]]) for n in self.graph.layers
+            }
+        )
+        return {n: spearman(x[u], y[u]) for n, u in places.items() if len(u) >= 3}
+
+    def disagreements(self, a: str, b: str, n: int = 10) -> pd.DataFrame:
+        """The n units on which two criteria differ most: their ranks within the group, 0..1."""
+        import pandas as pd
+        from scipy.stats import rankdata
+
+        ranks = {c: np.full(self.graph.num_units, np.nan) for c in (a, b)}
+        for group in self.graph.prunable_groups:
+            for c in (a, b):
+                own = self.of(c)[group.start : group.start + group.width]
+                ranks[c][group.start : group.start + group.width] = (rankdata(own) - 1) / (
+                    group.width - 1
+                )
+        apart = np.where(self.graph.prunable, np.abs(ranks[a] - ranks[b]), -1.0)
+        units = [int(u) for u in np.argsort(-apart, kind="stable")[:n] if apart[u] >= 0]
+        groups = [self.graph.group_of(u) for u in units]
+        return pd.DataFrame(
+            {
+                "unit": units,
+                "group": [g.name for g in groups],
+                "index": [u - g.start for u, g in zip(units, groups, strict=True)],
+                f"rank by {a}": ranks[a][units],
+                f"rank by {b}": ranks[b][units],
+            }
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a prunable unit: unit, group, index within the group, its filters, its scores."""
+        import pandas as pd
+
+        units = np.flatnonzero(self.graph.prunable)
+        groups = [self.graph.group_of(int(u)) for u in units]
+        filters = [
+            ", ".join(
+                f"{name} [{', '.join(map(str, of))}]"
+                for name, of in self.graph.members(int(u)).items()
+            )
+            for u in units
+        ]
+        columns: dict[str, Any] = {
+            "unit": units,
+            "group": [g.name for g in groups],
+            "index": [int(u) - g.start for u, g in zip(units, groups, strict=True)],
+            "filters": filters,
+        }
+        return pd.DataFrame(columns | {name: s[units] for name, s in self.scores.items()})
+
+    def figure(self, criterion: str | None = None, plan: Plan | None = None) -> Any:
+        """Every layer's sorted scores by one criterion (the first unless named)."""
+        from pruneviz import figures
+
+        if criterion is not None:
+            self.of(criterion)
+        return figures.ranking(self, criterion, plan)
+
+    def __or__(self, other: Ranking) -> Ranking:
+        """Both rankings' criteria; where both hold one, the right one's scores are taken."""
+        if not isinstance(other, Ranking):
+            return NotImplemented
+        if self.graph.digest != other.graph.digest:
+            raise InvalidValueError(
+                "Two rankings can be joined only where both are of the same network, but these are "
+                f"of {self.graph.digest} and {other.graph.digest}."
+            )
+        return Ranking(
+            self.graph,
+            {**self.scores, **other.scores},
+            max(self.images, other.images),
+            self.seconds + other.seconds,
+        )
+
+    # -- storing it ----------------------------------------------------------------------------
+
+    def to_json(self) -> str:
+        """The ranking as text; `from_json` gives the same scores again, to the last bit."""
+        units = self.graph.prunable
+        return json.dumps(
+            {
+                "format": FORMAT,
+                "network": self.graph.digest,
+                "images": self.images,
+                "seconds": self.seconds,
+                "scores": {name: s[units].tolist() for name, s in self.scores.items()},
+            }
+        )
+
+    @classmethod
+    def from_json(cls, graph: ChannelGraph, text: str | bytes) -> Ranking:
+        """Read a ranking of this network back.
+
+        Raises:
+            InvalidValueError: The text is no ranking, or one of another network.
+        """
+        try:
+            data = json.loads(text)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InvalidValueError(
+                f"A ranking is JSON text from Ranking.to_json(), but this is not ({error})."
+            ) from None
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            got = data.get("format") if isinstance(data, dict) else type(data).__name__
+            raise InvalidValueError(f'A ranking says "format": "{FORMAT}", but got {got!r}.')
+        if data.get("network") != graph.digest:
+            raise InvalidValueError(
+                f"This ranking was made for another network (its structure is "
+                f"{data.get('network')}, this one's is {graph.digest}). Rank this network instead."
+            )
+        units = np.flatnonzero(graph.prunable)
+        scores: dict[str, FloatArray] = {}
+        try:
+            for name, values in data["scores"].items():
+                scores[name] = np.full(graph.num_units, np.nan)
+                scores[name][units] = np.array(values, dtype=np.float64)
+            return cls(graph, scores, int(data["images"]), float(data["seconds"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidValueError(
+                f"This ranking is damaged: it must score each of the {units.size} prunable units "
+                f"by every criterion ({error}). Rank the network again."
+            ) from None
+
+    def save(self, path: str | Path) -> Path:
+        """Write it as JSON; `StorageError` where that cannot be done."""
+        target = Path(path)
+        try:
+            target.write_text(self.to_json())
+        except OSError as error:
+            raise StorageError(f"The ranking cannot be written to {target}: {error}.") from None
+        return target
+
+    @classmethod
+    def load(cls, graph: ChannelGraph, path: str | Path) -> Ranking:
+        """Read what `save` wrote."""
+        try:
+            text = Path(path).read_text()
+        except OSError as error:
+            raise StorageError(f"There is no ranking to read at {path}: {error}.") from None
+        return cls.from_json(graph, text)
+
+
+def spearman(a: FloatArray, b: FloatArray) -> float:
+    """Spearman's rank correlation; nan where there are fewer than two values or all are equal."""
+    from scipy.stats import rankdata
+
+    if len(a) < 2:
+        return float("nan")
+    x, y = rankdata(a), rankdata(b)
+    x, y = x - x.mean(), y - y.mean()
+    norm = float(np.sqrt((x**2).sum() * (y**2).sum()))
+    return float((x * y).sum() / norm) if norm > 0 else float("nan")

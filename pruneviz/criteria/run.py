@@ -1,0 +1,132 @@
+"""rank(): score every unit of a network by one or several criteria."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from pruneviz.channels import ChannelGraph
+from pruneviz.criteria.evidence import Evidence, Statistics
+from pruneviz.criteria.ranking import Ranking
+from pruneviz.criteria.registry import Criterion, chosen
+from pruneviz.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from pruneviz.data import DataSet
+
+PIXELS = 1 << 20
+"""Pixels in a mini-batch where no batch size is given: about what keeps memory near a gigabyte."""
+
+
+def rank(
+    model: nn.Module,
+    graph: ChannelGraph,
+    data: DataSet | None,
+    criteria: str | Iterable[str] = ("l1", "taylor"),
+    *,
+    images: int = 512,
+    batch_size: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Ranking:
+    """Score every unit of a network; higher = keep.
+
+    All criteria that need data, the slow ones aside, are computed from one pass over a sample of
+    the training images, balanced over the classes.
+
+    Args:
+        model: The network; it is neither changed nor switched to another mode.
+        graph: Its channels, from `trace`.
+        data: A data set; None where no criterion needs one.
+        criteria: Names; `criteria()` lists them.
+        images: Training images to look at; all where there are fewer.
+        batch_size: Images in a mini-batch; it changes speed and memory, not the scores.
+        seed: Draws the sample and the random criterion.
+        progress: Called with the images done and their number after each mini-batch; what it
+            raises ends the ranking.
+
+    Returns:
+        A `Ranking`: scores (num_units,) for each criterion, nan for units that cannot go.
+
+    Raises:
+        UnknownNameError: There is no such criterion.
+        InvalidValueError: A criterion needs data and there are none; a layer has NaN weights or
+            activations; the graph belongs to another network; images or batch_size below 1.
+        DataError: The data have more classes than the network has outputs.
+    """
+    start = time.perf_counter()
+    wanted = chosen(criteria)
+    for name, value in (("images", images), ("batch_size", batch_size)):
+        if value is not None and (isinstance(value, bool) or int(value) != value or value < 1):
+            raise InvalidValueError(f"{name} must be a whole number from 1, but got {value!r}.")
+    need_data = [c.name for c in wanted if c.needs_data]
+    evidence = Evidence(graph, model, seed)
+    for layer in graph.layers:
+        evidence.array(layer.weight)
+    seen = 0
+    if need_data:
+        if data is None:
+            named = ", ".join(f"'{n}'" for n in need_data)
+            raise InvalidValueError(
+                f"{'Criterion' if len(need_data) == 1 else 'Criteria'} {named} "
+                f"{'looks' if len(need_data) == 1 else 'look'} at images, but data is None. "
+                "Give a data set, or choose criteria that need none, such as 'l1'."
+            )
+        size = batch_size or max(1, min(64, PIXELS // int(np.prod(graph.input_shape[1:]))))
+        sample, labels = _sample(data, images, seed)
+        seen = len(labels)
+        statistics = _gather(model, graph, wanted, sample, labels, size, progress)
+        evidence = Evidence(graph, model, seed, statistics, sample, labels, size)
+    scores = {c.name: c.score(evidence) for c in wanted}
+    return Ranking(graph, scores, seen, time.perf_counter() - start)
+
+
+def _gather(
+    model: nn.Module,
+    graph: ChannelGraph,
+    wanted: list[Criterion],
+    sample: Tensor,
+    labels: Tensor,
+    size: int,
+    progress: Callable[[int, int], None] | None,
+) -> Statistics | None:
+    gathers = frozenset[str]().union(*(c.gathers for c in wanted))
+    if not gathers:
+        return None
+    from pruneviz.criteria.shared import SharedPass
+    from pruneviz.data import normalise
+
+    shared = SharedPass(model, graph, gathers)
+    for start in range(0, len(labels), size):
+        part = slice(start, start + size)
+        shared.add(normalise(sample[part].to(shared.device)), labels[part])
+        if progress is not None:
+            progress(min(start + size, len(labels)), len(labels))
+    return shared.result()
+
+
+def _sample(data: DataSet, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """(N, C, H, W) uint8 training images and their labels (N,), balanced over the classes."""
+    import torch
+
+    train = data.split("train")
+    rows = torch.from_numpy(balanced(train.labels.cpu().numpy(), count, seed))
+    return train.images[rows], train.labels[rows]
+
+
+def balanced(labels: npt.NDArray[np.int64], count: int, seed: int) -> npt.NDArray[np.int64]:
+    """(min(count, N),) indices drawn without repetition, as many of each class as there are."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    drawn = labels[order]
+    by_class = np.argsort(drawn, kind="stable")
+    sizes = np.unique(drawn, return_counts=True)[1]
+    turn = np.empty(len(labels), dtype=np.int64)
+    turn[by_class] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    picked: npt.NDArray[np.int64] = order[np.argsort(turn, kind="stable")[:count]]
+    return picked
