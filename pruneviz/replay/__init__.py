@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pruneviz.replay.program import NotReplayableError
+from pruneviz.replay.scan import scan
+from pruneviz.replay.scores import Replay, Score, score
 from pruneviz.replay.tape import Tape
 
-__all__ = ["NotReplayableError", "Tape"]
+__all__ = ["NotReplayableError", "Replay", "Score", "Tape", "scan", "score"]

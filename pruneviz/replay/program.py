@@ -134,7 +134,7 @@ def named(*templates: Any) -> frozenset[str]:
     return frozenset(leaf.name for t in templates for leaf in leaves(t) if type(leaf) is Name)
 
 
-def bind(template: Any, values: Mapping[int, Tensor], env: Mapping[str, Tensor]) -> Any:
+def bind(template: Any, values: Mapping[int, Tensor], env: Mapping[str, Any]) -> Any:
     """Put the tensors into a template."""
     kind = type(template)
     if kind is Ref:
@@ -238,7 +238,7 @@ def _alone(op: Op, value: int, root: int, roots: Mapping[int, int]) -> bool:
 
 
 def execute(
-    steps: Iterable[Step], values: dict[int, Tensor], env: Mapping[str, Tensor]
+    steps: Iterable[Step], values: dict[int, Tensor], env: Mapping[str, Any]
 ) -> dict[int, Tensor]:
     """Run the steps over `values` (which it fills and thins out) and return them."""
     for step in steps:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pruneviz.replay.fast import Kept, weights_of
 from pruneviz.replay.program import (
     INPUT,
     NotReplayableError,
@@ -37,12 +38,15 @@ class Recipe:
     changing: frozenset[str]
     keep: frozenset[int] = frozenset()
     env: dict[str, Tensor] = field(default_factory=dict)
+    used: frozenset[str] = frozenset()
+    skippable: frozenset[str] = frozenset()
     _full: tuple[Step, ...] = ()
     _parts: dict[tuple[frozenset[str], bool], tuple[Step, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         program = self.program
         self.keep = boundary(program, self.changing)
+        self.used, self.skippable = weights_of(program)
         self._full = schedule(program, range(len(program.ops)), self.keep)
         self.env = {**program.state, **derive(program, program.state, program.derived)}
 
@@ -133,10 +137,10 @@ class Tape:
         return self.replay(prepared, recipe.steps(frozenset(changed), keep), keep)
 
     def replay(
-        self, tensors: Mapping[str, Tensor], steps: Iterable[Step], keep: bool = False
+        self, tensors: Mapping[str, Tensor | Kept], steps: Iterable[Step], keep: bool = False
     ) -> Any:
         """Run `steps` with prepared `tensors` (see `Recipe`) in place of the recorded ones."""
-        env = {**self.env, **tensors}
+        env: dict[str, Any] = {**self.env, **tensors}
         with torch.no_grad():
             values = execute(steps, dict(self.values), env)
         output = bind(self.recipe.program.output, values, env)

@@ -1,0 +1,90 @@
+"""What a plan changes for those who read a unit: columns of weights that become zero.
+
+What consumers read of a dropped unit is zero, so in a masked network nothing before the consumers
+needs to change: a replay starts at the first of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pruneviz.channels import ChannelGraph
+from pruneviz.plan import Plan
+from pruneviz.replay.fast import Kept, worth_skipping
+from pruneviz.replay.tape import Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Slices `indices` (along `dim`) of a weight that nobody reads any more."""
+
+    name: str
+    dim: int
+    indices: Tensor
+
+
+def silenced(graph: ChannelGraph, kept: np.ndarray) -> tuple[Columns, ...]:
+    """Return the columns that units outside `kept` (bool[num_units]) leave unread."""
+    found = []
+    for slots in graph.tensors:
+        for dim in slots.reads:
+            units = slots.slots.get(dim)
+            if units is None:
+                continue
+            gone = np.flatnonzero((units >= 0) & ~kept[units])
+            if gone.size:
+                found.append(Columns(slots.name, dim, torch.from_numpy(gone)))
+    return tuple(found)
+
+
+def consumers(graph: ChannelGraph, groups: Iterable[str]) -> frozenset[str]:
+    """Return the weights that read units of these groups."""
+    kept = np.ones(graph.num_units, dtype=bool)
+    for group in map(graph.group, groups):
+        kept[group.start : group.start + group.width] = False
+    return frozenset(column.name for column in silenced(graph, kept))
+
+
+def exact(graph: ChannelGraph, plan: Plan) -> bool:
+    """Whether silencing consumers gives the pruned network's outputs for this plan."""
+    return all(graph.group(name).maskable for name in plan.by_group())
+
+
+def prepared(
+    recipe: Recipe,
+    columns: Iterable[Columns],
+    env: Mapping[str, Tensor] | None = None,
+    *,
+    skip: bool = False,
+) -> dict[str, Tensor | Kept]:
+    """Return the tensors in which a recipe's operations see these columns zeroed.
+
+    Scaling a weight's rows commutes with zeroing its columns, so folded weights are not folded
+    anew. With `skip`, weights of which much is zero are given without their zero columns.
+    """
+    env = recipe.env if env is None else env
+    program = recipe.program
+    found: dict[str, Tensor | Kept] = {}
+    for column in columns:
+        name = program.aliases[column.name]
+        scaled = [k for k, d in program.derived.items() if d.scaled == name]
+        for key in (name, *scaled):
+            if key not in recipe.used:
+                continue
+            weight = found.get(key, env[key])
+            assert isinstance(weight, Tensor)
+            at = column.indices.to(weight.device)
+            may = skip and column.dim == 1 and key in recipe.skippable
+            if may and worth_skipping(weight, len(at)):
+                stay = torch.ones(weight.shape[1], dtype=torch.bool)
+                stay[column.indices] = False
+                rest = stay.nonzero().flatten().to(weight.device)
+                found[key] = Kept(weight.index_select(1, rest), rest)
+                continue
+            found[key] = weight.index_fill(column.dim, at, 0)
+    return found
