@@ -16,7 +16,18 @@ from pruneviz.figures import (
     tradeoff_info,
     training_figure,
 )
-from pruneviz.ui import bench, look, runs_data, services, shell, state, views
+from pruneviz.ui import (
+    actions,
+    bench,
+    look,
+    runs_data,
+    services,
+    shell,
+    start,
+    state,
+    views,
+    workspace,
+)
 from pruneviz.ui.bench import Bench
 from pruneviz.ui.duration import said
 
@@ -38,76 +49,19 @@ COLOURS = {
 
 def show() -> None:
     """Show the page."""
+    actions.show_refusal()
     loaded = bench.bench(state.history().subject)
     left, right = st.columns([1, 2], gap="large")
     with left:
-        _start(loaded)
+        shell.guarded(start.show)(loaded)
     with right:
         active = any(run.active for run in services.jobs().list())
         st.fragment(_live, run_every=POLL_SECONDS if active else None)(loaded, active)
 
 
-def _start(loaded: Bench) -> None:
-    """The form that starts a run: sensible defaults, two clicks."""
-    history = state.history()
-    plan, cost = bench.plan_at(loaded, history.decisions)
-    what = style.change(cost.macs, cost.baseline_macs) + " MACs" if plan.dropped else "unpruned"
-    st.subheader("Fine-tune")
-    st.caption(
-        f"The plan in hand, **{history.step.label}** ({what}), is pruned and trained on "
-        f"{len(loaded.data.train):,} images. It goes on when you leave the page."
-    )
-    with st.form("start", border=True):
-        name = st.text_input("Name", value=f"{loaded.subject.model}: {history.step.label}")
-        epochs = st.number_input("Epochs", 1, 1000, 3, help="Passes over the training images.")
-        with st.expander("More"):
-            optimizer = st.selectbox(
-                "Optimiser",
-                ["sgd", "adamw"],
-                help="SGD with Nesterov momentum, or AdamW (Loshchilov & Hutter 2019).",
-            )
-            rate = st.text_input("Learning rate", placeholder="the optimiser's default")
-            schedule = st.selectbox(
-                "Schedule",
-                ["cosine", "one-cycle", "constant"],
-                help="How the learning rate changes over the run.",
-            )
-            smoothing = st.slider(
-                "Label smoothing", 0.0, 0.3, 0.0, 0.05, help="Szegedy et al. 2016."
-            )
-            seed = st.number_input(
-                "Seed", 0, 2**31 - 1, 0, help="The same seed gives the same weights."
-            )
-        started = st.form_submit_button(
-            "Start", type="primary", icon=":material/play_arrow:", width="stretch"
-        )
-    options = {
-        "epochs": int(epochs),
-        "optimizer": optimizer,
-        "schedule": schedule,
-        "seed": int(seed),
-    }
-    if smoothing:
-        options["label_smoothing"] = float(smoothing)
-    try:
-        if rate.strip():
-            options["lr"] = float(rate)
-    except ValueError:
-        st.error(f"The learning rate must be a number, but got '{rate}'.")
-        return
-    spec = runs_data.spec(loaded, plan, options, name, state.studio().visitor)
-    expected = services.jobs().expected_duration(spec)
-    if expected is not None:
-        st.caption(f"Expected: about {said(expected)}, from earlier runs on this machine.")
-    if started:
-        services.jobs().submit(spec)
-        st.toast(f"'{name}' is queued.", icon=":material/play_arrow:")
-        st.rerun()
-
-
 def _live(loaded: Bench, was_active: bool) -> None:
     """The runs and their pictures; redrawn every second while one is active."""
-    runs = [run for run in services.jobs().list() if run.kind == runs_data.FINE_TUNE]
+    runs = [run for run in services.jobs().list() if run.kind in runs_data.NETWORKS]
     active = any(run.active for run in runs)
     if was_active and not active:
         st.rerun()
@@ -172,7 +126,7 @@ def _card(loaded: Bench, run: RunView) -> None:
                     st.code(run.trace)
         with st.container(horizontal=True):
             _buttons(run)
-            if run.spec.plan and runs_data.about(loaded, run):
+            if runs_data.about(loaded, run) and runs_data.has_plan(run):
                 st.button(
                     "Take its plan up",
                     key=f"plan_{run.id}",
@@ -224,15 +178,13 @@ def _button(label: str, icon: str, run: RunView, action: object) -> None:
             assert callable(action)
             action(run.id)
         except PruneVizError as error:
-            st.session_state["refusal"] = str(error)
+            st.session_state[actions.REFUSAL] = str(error)
         st.rerun()
 
     st.button(label, key=f"{label}_{run.id}", icon=f":material/{icon}:", on_click=act)
 
 
 def _take_plan(run_id: str) -> None:
-    from pruneviz.ui import actions, workspace
-
     run = services.jobs().get(run_id)
     loaded = bench.bench(state.history().subject)
     plan = runs_data.plan_of_run(loaded, run)
