@@ -183,10 +183,10 @@ def load_into(model: nn.Module, state: State, *, network: str, where: str) -> No
     if shapes:
         problems.append(_some(shapes, "; "))
     if problems:
-        raise WeightsError(
-            f"'{where}' does not fit {network}: {'; '.join(problems)}. "
-            "Choose the architecture that the weights were trained with."
-        )
+        remedy = "Choose the architecture that the weights were trained with."
+        if len(problems) == len(shapes[:1]) and _is_smaller(state, expected):
+            remedy = "They look pruned: prune the network by their plan first, then load them."
+        raise WeightsError(f"'{where}' does not fit {network}: {'; '.join(problems)}. {remedy}")
     fitted: OrderedDict[str, torch.Tensor] = OrderedDict()
     for key, tensor in expected.items():
         value = state.get(key)
@@ -200,6 +200,16 @@ def load_into(model: nn.Module, state: State, *, network: str, where: str) -> No
     # plain dict of tensors carries; the shapes were compared, so it is the model's own.
     fitted._metadata = expected._metadata  # type: ignore[attr-defined]
     model.load_state_dict(fitted)
+
+
+def _is_smaller(state: State, expected: State) -> bool:
+    """Whether every tensor has the expected number of axes, none longer."""
+    return all(
+        state[key].ndim == tensor.ndim
+        and all(a <= b for a, b in zip(state[key].shape, tensor.shape, strict=True))
+        for key, tensor in expected.items()
+        if key in state
+    )
 
 
 def _dense(key: str, value: torch.Tensor, dtype: torch.dtype, where: str) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from pruneviz.catalog import cache
 from pruneviz.catalog.digits import load_digits
 from pruneviz.catalog.folders import check_options, load_folder
 from pruneviz.catalog.layout import SPLITS
-from pruneviz.data import DataSet
+from pruneviz.data import DataSet, ImageSet
 from pruneviz.errors import DataError, InvalidValueError, UnknownNameError
 
 
@@ -87,7 +87,7 @@ def datasets() -> pd.DataFrame:
 def load_dataset(name: str, **options: Any) -> DataSet:
     """A data set of the catalogue: uint8 images (N, 3, H, W), split, with their classes.
 
-    `name` is one of `datasets()`. "digits" is bundled and takes no options. The others take:
+    `name` is one of `datasets()`. "digits" is bundled and takes `size` alone. The others take:
 
     - `root`: for "folder", a directory or zip with `train/` and `val/` or `test/`, each with one
       folder a class, or with one folder a class. For torchvision's sets, where their files are
@@ -112,9 +112,9 @@ def load_dataset(name: str, **options: Any) -> DataSet:
         raise UnknownNameError("data set", name, CATALOGUE)
     _check_names(name, options)
     progress = options.pop("progress", None)
-    if name == "digits":
-        return load_digits()
     check_options(options.get("size"), options.get("val"), options.get("limit"))
+    if name == "digits":
+        return _enlarged(load_digits(), options.get("size"))
     root = options.pop("root", None)
     if name == "folder":
         if root is None:
@@ -157,10 +157,29 @@ def _check_names(name: str, options: Mapping[str, Any]) -> None:
         key for key, parameter in inspect.signature(load_folder).parameters.items() if key != "name"
     }
     if name == "digits":
-        known = {"progress"}
+        known = {"progress", "size"}
     for option in options:
         if option not in known:
             raise UnknownNameError(f"option of the data set '{name}':", option, known)
+
+
+def _enlarged(data: DataSet, size: int | None) -> DataSet:
+    """The same set with images of another size, for networks that need larger ones."""
+    if size is None or size == data.input_shape[-1]:
+        return data
+    from pruneviz.catalog.torchvision_data import resized
+
+    def to_size(images: ImageSet) -> ImageSet:
+        return ImageSet(resized(images.images, size), images.labels)
+
+    return replace(
+        data,
+        train=to_size(data.train),
+        val=to_size(data.val),
+        input_shape=(3, size, size),
+        source={"name": data.name, "options": {"size": size}},
+        digest="",
+    )
 
 
 def _is_image_folder(root: Path) -> bool:

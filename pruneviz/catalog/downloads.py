@@ -30,7 +30,8 @@ SILENCE_SECONDS = 30.0
 POLL_SECONDS = 0.2
 
 _NETWORK_ERRORS = (urllib.error.URLError, TimeoutError, ConnectionError, HTTPException)
-_timeout_lock = threading.Lock()
+_timeouts: list[float | None] = []
+_timeouts_lock = threading.Lock()
 
 
 def download(
@@ -109,14 +110,21 @@ def _size_of(url: str) -> int:
 
 @contextmanager
 def _no_endless_silence() -> Iterator[None]:
-    """A default timeout for new sockets: the libraries that download set none."""
-    with _timeout_lock:
-        before = socket.getdefaulttimeout()
+    """A default timeout for new sockets: the libraries that download set none.
+
+    Downloads may run side by side; the last to end restores what the first found.
+    """
+    with _timeouts_lock:
+        _timeouts.append(socket.getdefaulttimeout())
         socket.setdefaulttimeout(SILENCE_SECONDS)
-        try:
-            yield
-        finally:
-            socket.setdefaulttimeout(before)
+    try:
+        yield
+    finally:
+        with _timeouts_lock:
+            first = _timeouts[0]
+            _timeouts.pop()
+            if not _timeouts:
+                socket.setdefaulttimeout(first)
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def load_arrays(name: str, options: Options) -> DataSet:
         for split, images in sets.items():
             rows = draw(images.labels.tolist(), options.limit, options.seed)
             sets[split] = images.subset(torch.tensor(rows))
-    sets = {k: ImageSet(_resized(v.images, options.size), v.labels) for k, v in sets.items()}
+    sets = {k: ImageSet(resized(v.images, options.size), v.labels) for k, v in sets.items()}
     augment = "crop" if name == "svhn" else "crop-flip"  # a mirrored house number is another
     source = {"name": name, "options": options.to_dict()}
     return assemble(sets, classes, source, augment=augment)
@@ -173,7 +173,8 @@ def _sorted_by_class(images: torch.Tensor, labels: Any) -> ImageSet:
     return ImageSet(images[order].contiguous(), every[order])
 
 
-def _resized(images: torch.Tensor, size: int) -> torch.Tensor:
+def resized(images: torch.Tensor, size: int) -> torch.Tensor:
+    """Images (N, C, H, W) as (N, C, size, size), bilinearly."""
     if images.shape[-1] == size:
         return images
     parts = [resize(part, [size, size], antialias=True) for part in torch.split(images, 1024)]

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
 from pruneviz.catalog import pretrain
-from pruneviz.catalog.digits import load_digits
-from pruneviz.data import DataSet, ImageSet, decode
-from pruneviz.errors import DataError
+from pruneviz.catalog.datasets import load_dataset
+from pruneviz.data import DataSet
 from pruneviz.training import evaluate
 
 FILES = sorted(tuple(path.stem.rsplit("-", 1)) for path in pretrain.BUNDLED.glob("*.safetensors"))
@@ -40,15 +36,8 @@ def card(name: str, weights: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def sample(shared: Path) -> DataSet:
-    """The first 100 test images of each class: 1,000 that no network was trained on."""
-    with zipfile.ZipFile(shared / "data" / "cifar10-jpeg.zip") as archive:
-        names = sorted(n for n in archive.namelist() if n.startswith("test/") and n[-4:] == ".jpg")
-        classes = tuple(sorted({name.split("/")[1] for name in names}))
-        chosen = [n for c in classes for n in names if n.split("/")[1] == c and n[-8:] < "0100.jpg"]
-        images = decode([archive.read(name) for name in chosen], (32, 32))
-    labels = torch.tensor([classes.index(name.split("/")[1]) for name in chosen])
-    split = ImageSet(images, labels)
-    return DataSet("cifar10", split, split, None, classes, (3, 32, 32), {})
+    """CIFAR-10 with 100 images a class in each split; no network was trained on the test split."""
+    return load_dataset("cifar10", root=shared / "data" / "cifar10-jpeg.zip", limit=100)
 
 
 @pytest.mark.parametrize(("name", "weights"), FILES)
@@ -70,7 +59,7 @@ def test_files_are_small_half_precision_and_as_their_cards_say(name: str, weight
 
 @pytest.mark.parametrize("name", ["resnet20", "vgg16", "mobilenet_v2"])
 def test_digits_weights_reach_their_accuracy(name: str) -> None:
-    result = evaluate(load(name, "digits"), load_digits())
+    result = evaluate(load(name, "digits"), load_dataset("digits"))
     promised = card(name, "digits")["accuracy"]["val"]
     assert promised["images"] == result.count == 500
     # Other processors round differently; two images of 500 may fall on the other side.
@@ -87,7 +76,7 @@ def test_cifar10_cards_promise_enough(name: str) -> None:
 
 @pytest.mark.parametrize("name", CIFAR10)
 def test_cifar10_weights_reach_their_accuracy_on_a_sample(name: str, sample: DataSet) -> None:
-    result = evaluate(load(name, "cifar10"), sample)
+    result = evaluate(load(name, "cifar10"), sample, split="test")
     promised = card(name, "cifar10")["accuracy"]["test"]["top1"]
     assert result.count == 1000
     # Three standard errors of a share of 0.85 in 1,000 images.
@@ -96,7 +85,7 @@ def test_cifar10_weights_reach_their_accuracy_on_a_sample(name: str, sample: Dat
 
 @pytest.mark.slow
 def test_cifar10_weights_reach_their_accuracy_on_all_test_images(shared: Path) -> None:
-    data = pretrain.cifar10_from_zip(shared / "data" / "cifar10-jpeg.zip")
+    data = load_dataset("cifar10", root=shared / "data" / "cifar10-jpeg.zip")
     assert (len(data.train), len(data.val)) == (48_000, 2_000)
     assert torch.bincount(data.val.labels).tolist() == [200] * 10
     for name in CIFAR10:
@@ -122,7 +111,7 @@ def small(data: DataSet) -> DataSet:
 def test_pretraining_writes_weights_and_a_card_and_can_be_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = small(load_digits())
+    data = small(load_dataset("digits"))
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     for folder in (whole, broken):
         folder.mkdir()
@@ -156,7 +145,7 @@ def test_pretraining_writes_weights_and_a_card_and_can_be_resumed(
 
 
 def test_a_transfer_keeps_all_but_the_classifier(tmp_path: Path) -> None:
-    data = small(load_digits())
+    data = small(load_dataset("digits"))
     start = pretrain.BUNDLED / "resnet20-digits.safetensors"
     path = pretrain.pretrain("resnet20", "digits", data, tmp_path, epochs=1, start=start)
     old, new = load_file(start), load_file(path)
@@ -170,10 +159,23 @@ def test_a_transfer_keeps_all_but_the_classifier(tmp_path: Path) -> None:
     )
 
 
-def test_a_zip_without_test_images_is_refused(tmp_path: Path) -> None:
-    buffer = io.BytesIO()
-    Image.new("RGB", (32, 32)).save(buffer, "PNG")
-    with zipfile.ZipFile(tmp_path / "odd.zip", "w") as archive:
-        archive.writestr("train/cat/0.png", buffer.getvalue())
-    with pytest.raises(DataError, match="'test/<class>/', but has none"):
-        pretrain.cifar10_from_zip(tmp_path / "odd.zip")
+def test_the_command_trains_and_transfers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both stages of one network; a few digits stand in for CIFAR-10."""
+    data = small(load_dataset("digits"))
+    monkeypatch.setattr(pretrain, "load_dataset", lambda name, **options: data)
+    words = ["--model", "vgg16", "--data", "any.zip", "--epochs", "1", "--out", str(tmp_path)]
+    pretrain.main(words)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        f"vgg16-{stage}.{kind}"
+        for stage in ("cifar10", "digits")
+        for kind in ("json", "safetensors")
+    ]
+    told = json.loads((tmp_path / "vgg16-digits.json").read_text(encoding="utf-8"))
+    assert told["started_from"] == "vgg16-cifar10"
+    assert told["command"] == f"{pretrain.COMMAND} --model vgg16 --epochs 1"
+    assert "vgg16 digits 1/1: loss" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        pretrain.main(["--stage", "cifar10", "--out", str(tmp_path)])
+    assert "needs --data" in capsys.readouterr().err

@@ -228,6 +228,14 @@ def test_weights_that_do_not_fit(change, says):
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
+def test_weights_of_a_pruned_network_are_recognised():
+    state = small().state_dict() | {"0.weight": torch.zeros(3, 3, 3, 3), "0.bias": torch.zeros(3)}
+    with pytest.raises(WeightsError, match="look pruned: prune the network by their plan first"):
+        load(state)
+    with pytest.raises(WeightsError, match="Choose the architecture"):
+        load(state | {"3.weight": torch.zeros(5, 4)})
+
+
 def test_a_long_list_of_differences_is_cut():
     state = {f"other.{i}": torch.zeros(1) for i in range(9)} | dict(small().state_dict())
     with pytest.raises(WeightsError, match="and 6 more"):

@@ -345,7 +345,7 @@ def test_unknown_names_and_options(tmp_path):
     with pytest.raises(UnknownNameError, match=r"sise.*'size'"):
         load(tmp_path, sise=3)
     with pytest.raises(UnknownNameError, match="option"):
-        load_dataset("digits", size=64)
+        load_dataset("digits", root="here")
     with pytest.raises(InvalidValueError, match="needs root="):
         load_dataset("folder")
     with pytest.raises(DataError, match="There is no folder or zip"):
