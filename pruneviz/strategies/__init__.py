@@ -38,7 +38,16 @@ __all__ = [
     "strategies",
 ]
 
-NAMES = ("taylor", "iterative", "uniform", "random", "control")
+NAMES = (
+    "taylor",
+    "soft",
+    "binary_search",
+    "one_shot",
+    "iterative",
+    "uniform",
+    "random",
+    "control",
+)
 
 
 def find_strategy(name: str) -> Strategy:

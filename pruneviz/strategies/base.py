@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
 
 from pruneviz.errors import InvalidValueError, UnknownNameError
 
@@ -79,9 +79,12 @@ def option(
     *,
     minimum: float | None = None,
     maximum: float | None = None,
-    choices: tuple[str, ...] | None = None,
+    choices: tuple[str, ...] | Literal["criteria"] | None = None,
 ) -> Any:
-    """A field of an options class, described so that a form can be built from it."""
+    """A field of an options class, described so that a form can be built from it.
+
+    The choices "criteria" are the names of all criteria.
+    """
     about = {"help": help, "minimum": minimum, "maximum": maximum, "choices": choices}
     return field(default=default, metadata=about)
 
@@ -173,6 +176,11 @@ def _info(described: Field[Any], hint: Any) -> OptionInfo:
     if described.default is MISSING:
         raise TypeError(f"Option '{described.name}' needs a default.")
     about = described.metadata
+    choices = about["choices"]
+    if choices == "criteria":
+        from pruneviz.criteria.registry import registered
+
+        choices = tuple(registered())
     return OptionInfo(
         name=described.name,
         kind=plain.__name__,
@@ -181,7 +189,7 @@ def _info(described: Field[Any], hint: Any) -> OptionInfo:
         help=about["help"],
         minimum=about["minimum"],
         maximum=about["maximum"],
-        choices=about["choices"],
+        choices=choices,
     )
 
 

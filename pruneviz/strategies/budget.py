@@ -124,6 +124,15 @@ def reach(graph: ChannelGraph, order: IntArray, target: Target, plan: Plan | Non
     return first(low)
 
 
+def lowest(graph: ChannelGraph, scores: FloatArray, counts: Mapping[str, int]) -> Plan:
+    """Drop so many of the lowest units of each group; all of it but one at most."""
+    gone: list[int] = []
+    for name, count in counts.items():
+        ordered = _lowest_first(graph.group(name), scores, None)
+        gone += ordered[: min(count, ordered.size - 1)].tolist()
+    return Plan(graph, gone)
+
+
 def check(graph: ChannelGraph, target: Target) -> None:
     """Raise `InvalidValueError` where not even one unit a group is few enough for the target."""
     order = by_score(graph, np.zeros(graph.num_units))

@@ -19,7 +19,7 @@ from pruneviz.strategies.run import Run
 class Options(FineTuning):
     """The loop, and the fine-tuning at its end."""
 
-    criterion: str = option("l1", "By what units are compared.")
+    criterion: str = option("l1", "By what units are compared.", choices="criteria")
     scope: str = option(
         "global",
         "Compare units over all layers, or remove the same share of each.",

@@ -197,11 +197,13 @@ class Run:
             return generator.random(self.graph.num_units)
         from pruneviz.criteria import rank
 
-        plain_layout(self.network)
+        network = copy.deepcopy(self.network)  # which may be in the middle of its training
+        plain_layout(network)
         graph = self.graph
         if len(self.removed):
-            graph = trace(self.network, self.graph.input_shape)
-        ranking: Ranking = rank(self.network, graph, self.data, criteria=[criterion])
+            graph = trace(network, self.graph.input_shape)
+        seed = self.seed_of(stage)
+        ranking: Ranking = rank(network, graph, self.data, criteria=[criterion], seed=seed)
         found = ranking.comparable(criterion) if comparable else ranking.of(criterion)
         if graph is self.graph:
             return np.asarray(found, dtype=np.float64)

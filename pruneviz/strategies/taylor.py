@@ -44,7 +44,9 @@ CRITERION = "taylor"
 class Options(FineTuning):
     """The loop of removals and updates, and the fine-tuning before and after it."""
 
-    criterion: str = option(CRITERION, "By what units are compared over all layers.")
+    criterion: str = option(
+        CRITERION, "By what units are compared over all layers.", choices="criteria"
+    )
     epochs_before: int = option(1, "Epochs of fine-tuning before the first removal.", minimum=0)
     remove_each: int = option(1, "Units removed at a time.", minimum=1)
     iterations: int | None = option(

@@ -14,7 +14,7 @@ from pruneviz.strategies.run import Run
 class Options(FineTuning):
     """How units are chosen, and the fine-tuning."""
 
-    criterion: str = option("l1", "By what the units of a group are compared.")
+    criterion: str = option("l1", "By what the units of a group are compared.", choices="criteria")
 
 
 def run(run: Run, options: Options) -> Iterator[StrategyEvent]:

@@ -1,0 +1,138 @@
+"""Binary search for each layer's width at the accuracy of the original.
+
+Zhang, Qin & Chan (2017), *An Efficient Binary Search Based Neuron Pruning Method for ConvNet
+Condensation* (ICONIP). Only the abstract is public. From it: neurons are ranked by magnitude and
+pruned layer by layer, and the number to remove from each is found by binary search so that the
+condensed network keeps the accuracy of the original.
+
+Chosen here: the order of the layers (first to last); the l2 norm as magnitude; a trial removes the
+m lowest units of the layer from the network that the layers before it left, trains for a few
+mini-batches, and holds if validation accuracy is at least the original's less `tolerance`; the
+largest m that held is taken, with the weights of its trial. With n units in a layer (one stays)
+there are n possible m, so ceil(log2(n)) trials suffice and the whole search makes at most the sum
+of ceil(log2(n + 1)). With a MACs target, the search also ends once that is met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pruneviz.channels import Group
+from pruneviz.plan import Plan
+from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
+from pruneviz.strategies.budget import lowest
+from pruneviz.strategies.run import Run
+from pruneviz.strategies.tensors import plain_layout
+from pruneviz.strategies.updates import BatchStream, sgd, update
+
+
+@dataclass(frozen=True)
+class Options(FineTuning):
+    """The search, and the fine-tuning after it."""
+
+    criterion: str = option("l2", "By what the units of a layer are compared.", choices="criteria")
+    tolerance: float = option(
+        0.01, "How much less accurate than the original a trial may be.", minimum=0.0, maximum=1.0
+    )
+    order: str = option(
+        "forward", "Which layers are searched first.", choices=("forward", "backward")
+    )
+    updates: int = option(50, "Mini-batch updates in a trial.", minimum=0)
+    update_batch: int = option(32, "Images in one of these mini-batches.", minimum=2)
+    update_lr: float = option(1e-3, "Learning rate of these updates.", minimum=0.0)
+
+
+def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
+    """Search group after group, then fine-tune."""
+    groups = list(run.graph.prunable_groups)
+    if options.order == "backward":
+        groups.reverse()
+    if run.once("measure"):
+        found = run.evaluate()
+        run.memory.update(goal=found.accuracy, accuracy=found.accuracy, loss=found.loss)
+        run.memory.update(group=0, low=0, high=groups[0].width - 1, trials=0)
+        run.memory.update(plan=run.plan.to_json(), weights=run.weights())
+    if "search" not in run.done:
+        yield from _search(run, options, groups)
+    yield from run.fine_tune("final", options.epochs, share=(0.9, 1.0))
+
+
+def _search(run: Run, options: Options, groups: list[Group]) -> Iterator[StrategyEvent]:
+    """The trials; `low` units are known to be dispensable in the group, `high` + 1 are too many.
+
+    `memory` holds where every trial of the group starts; the network is the best trial's.
+    """
+    memory = run.memory
+    limited = run.target.macs is not None
+    while memory["group"] < len(groups):
+        group = groups[memory["group"]]
+        low, high = memory["low"], memory["high"]
+        if low < high:
+            count = (low + high + 1) // 2
+            holds, accuracy, trained = _trial(run, options, group, count)
+            memory["trials"] += 1
+            if holds:
+                memory["low"] = count
+            else:
+                memory["high"] = count - 1
+            verdict = "holds" if holds else "is too much"
+            yield run.event(
+                "search",
+                f"{group.name}: {count} of {group.width} removed gives {accuracy:.1%}, {verdict}",
+                loss=trained,
+                measured=(memory["accuracy"], memory["loss"]),
+                progress=0.9 * (memory["group"] + 0.5) / len(groups),
+            )
+            continue
+        if limited and run.target.met(run.graph, run.plan):
+            break
+        memory["group"] += 1
+        if memory["group"] < len(groups):
+            memory.update(low=0, high=groups[memory["group"]].width - 1)
+            memory.update(plan=run.plan.to_json(), weights=run.weights())
+    run.done.append("search")
+    run.memory = {"trials": memory["trials"]}
+
+
+def _trial(run: Run, options: Options, group: Group, count: int) -> tuple[bool, float, float]:
+    """Whether the network holds without so many of the group's units; accuracy, training loss."""
+    memory = run.memory
+    best = (run.plan, run.weights())
+    start = Plan.from_json(run.graph, memory["plan"])
+    run.load(start, memory["weights"])
+    scores = run.rank(options.criterion, f"rank {group.name}", comparable=False)
+    run.shrink(start.drop_units(lowest(run.graph, scores, {group.name: count}).dropped))
+    seed = run.seed_of(f"{group.name} {count}")
+    stream = BatchStream(run.data, options.update_batch, seed, run.device)
+    plain_layout(run.network)
+    network = run.network.to(memory_format=torch.channels_last)
+    optimizer = sgd(network, options.update_lr, 0.9, options.weight_decay, {})
+    losses = []
+    for _ in range(options.updates):
+        x, y = stream.next()
+        losses.append(update(network, optimizer, x, y, seed + stream.drawn))
+    network.eval()
+    run.passes += options.updates * options.update_batch / len(run.data.train)
+    found = run.evaluate()
+    holds = found.accuracy >= memory["goal"] - options.tolerance
+    if holds:
+        memory.update(accuracy=found.accuracy, loss=found.loss)
+    else:
+        run.load(*best)
+    return holds, found.accuracy, float(np.mean(losses)) if losses else float("nan")
+
+
+STRATEGY = Strategy(
+    name="binary_search",
+    title="Binary search",
+    help="Finds by binary search how many filters each layer can lose at the same accuracy.",
+    paper="Zhang, Qin & Chan 2017 (ICONIP)",
+    options=Options,
+    run=run,
+    reaches_target=False,
+    default_target=None,
+)
