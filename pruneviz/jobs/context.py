@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +21,7 @@ Event = TypeVar("Event")
 
 BATCH_SECONDS = 0.25  # at most one row of history in so much time for events of single batches
 COLUMNS = ("loss", "accuracy", "val_loss", "macs", "params", "units_left", "seconds")
+BESIDE = ("lr", "phase", "passes")  # columns without a place of their own
 CHECKPOINT_SHARE = 0.02  # of the time may go into the checkpoints of events that come fast
 
 
@@ -45,6 +46,7 @@ class JobContext:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.found: dict[str, Any] = claim.store.results(claim.run.id)
         self.resume: Any = None
+        self._kept: dict[str, float] = {}
         self._checkpoints = Checkpoints(self.folder)
         self._count = claim.run.checkpoints
         self._batch: list[float] = []
@@ -77,8 +79,15 @@ class JobContext:
         row.update(level=level, time=time.time(), epoch=epoch, step=step, extra=extra)
         self._pulse.add(row)
 
-    def keep(self, name: str, payload: Any) -> None:
-        """Store a part of the result, at once visible to readers and there after a resume."""
+    def keep(self, name: str, payload: Any, *, every: float = 0.0) -> None:
+        """Store a part of the result, at once visible to readers and there after a resume.
+
+        With `every`, one that is given again within so many seconds is passed over.
+        """
+        now = time.monotonic()
+        if now - self._kept.get(name, -math.inf) < every:
+            return
+        self._kept[name] = now
         self.found[name] = plain(payload)
         self._claim.keep(name, self.found[name])
 
@@ -108,6 +117,11 @@ class JobContext:
             self._hold()
         if self._pulse.order is not None:
             raise Interruption(self._pulse.order)
+
+    def tick(self, done: int, total: int) -> None:
+        """Report progress and check; to be handed to what calls back now and then."""
+        self.report(progress=done / total)
+        self.check()
 
     @contextmanager
     def watch(self, model: torch.nn.Module) -> Iterator[None]:
@@ -148,29 +162,32 @@ class JobContext:
         start: float = 0.0,
         end: float = 1.0,
         epochs: int | None = None,
+        also: Mapping[str, Any] | None = None,
+        fraction: Callable[[Event], float] | None = None,
     ) -> Event | None:
         """Consume `events`: history, progress (from `start` to `end`), checkpoints, obedience.
 
         An event's columns are read by name (`epoch`, `step`, `loss`, `accuracy`, ...). One of
         a single batch has no accuracy: of those a few a second are kept, with their mean loss.
-        `state` makes a checkpoint. `epochs` tells the whole of what batches are a part of.
-        Returns the last event that was not of a batch.
+        `state` makes a checkpoint. `epochs` tells the whole of what batches are a part of, `also`
+        what every row says besides (a network's MACs, say); `fraction` how much is done, where
+        the events do not tell. Returns the last event that was not of a batch.
         """
         last: Event | None = None
         iterator = iter(events)
         try:
             for event in iterator:
-                progress = _progress(event, epochs)
-                if progress is not None:
-                    self.report(progress=start + (end - start) * progress)
+                progress = fraction(event) if fraction else _progress(event, epochs)
+                done = start + (end - start) * (progress or 0.0)
+                self.report(getattr(event, "message", None), None if progress is None else done)
                 if _is_batch(event):
                     self._record_batch(event)
                 else:
                     last = event
-                    self._record_event(event)
+                    self._record_event(event, also or {})
                     if each is not None:
                         each(event)
-                    self._save(event, start + (end - start) * (progress or 0.0))
+                    self._save(event, done)
                 self.check()
         finally:
             close = getattr(iterator, "close", None)
@@ -186,12 +203,13 @@ class JobContext:
             self._batch, self._batch_time = [], now
             self.record("batch", epoch=_epoch(event), step=event.step, loss=mean)
 
-    def _record_event(self, event: Any) -> None:
-        values = {n: getattr(event, n) for n in (*COLUMNS, "lr") if hasattr(event, n)}
+    def _record_event(self, event: Any, also: Mapping[str, Any]) -> None:
+        values = {n: getattr(event, n) for n in (*COLUMNS, *BESIDE) if hasattr(event, n)}
         self._batch = []
         if values:
             level = "epoch" if hasattr(event, "epoch") else "step"
-            self.record(level, epoch=_epoch(event), step=getattr(event, "step", None), **values)
+            step = getattr(event, "step", None)
+            self.record(level, epoch=_epoch(event), step=step, **{**also, **values})
 
     def _save(self, event: Any, progress: float) -> None:
         """Save at every epoch; events that come faster only as often as costs little."""

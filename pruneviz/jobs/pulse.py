@@ -13,7 +13,8 @@ from typing import Any
 from pruneviz.errors import StorageError
 from pruneviz.jobs.claims import LOST, Claim
 
-TICK = 0.2  # seconds between looks for a cancel or pause, and between writes of gathered rows
+TICK = 0.2  # seconds between looks for a cancel or pause
+WRITE = 0.5  # seconds between writes of what has gathered
 HEARTBEAT = 2.0  # seconds between heartbeats when there is nothing else to write
 PATIENCE = 5  # failed writes in a row after which the run is told
 
@@ -89,8 +90,8 @@ class Pulse(threading.Thread):
         """Beat (the thread's own method)."""
         while not self._end.wait(self._tick):
             try:
-                due = time.monotonic() - self._written >= HEARTBEAT
-                if due or self._rows or self._values:
+                waiting = WRITE if self._rows or self._values else HEARTBEAT
+                if time.monotonic() - self._written >= waiting:
                     self.flush()
                 self.look()
                 self._failures = 0

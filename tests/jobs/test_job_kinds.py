@@ -1,0 +1,164 @@
+"""PruneViz's own kinds of runs, on a small network and a few images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import pruneviz as pv
+from pruneviz.catalog import ModelSource
+from pruneviz.jobs import JobService, RunSpec
+from pruneviz.jobs.findings import network_of, ranking_of, sensitivity_of
+from pruneviz.trace import trace
+
+OPTIONS = {"epochs": 3, "batch_size": 16, "seed": 1}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of stripes, upright and lying, with noise."""
+    root, noise = tmp_path_factory.mktemp("stripes"), np.random.default_rng(0)
+    for split, count in (("train", 24), ("val", 12), ("test", 10)):
+        for name in ("lying", "upright"):
+            (root / split / name).mkdir(parents=True)
+            for number in range(count):
+                image = noise.integers(0, 120, (32, 32, 3))
+                stripes = image if name == "lying" else image.transpose(1, 0, 2)
+                stripes[::2] += 130
+                Image.fromarray(image.astype(np.uint8)).save(root / split / name / f"{number}.png")
+    return root
+
+
+@pytest.fixture
+def made(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Make a specification for that folder."""
+    monkeypatch.setenv("PRUNEVIZ_CACHE", str(tmp_path / "cache"))
+    data = {"name": "folder", "options": {"root": str(folder), "size": 32}}
+    model = ModelSource("resnet20", "digits", 2).to_dict()
+
+    def spec(kind: str = "fine_tune", plan: str | None = None, **options) -> RunSpec:
+        return RunSpec(kind, model, data, plan, options)
+
+    return spec
+
+
+@pytest.fixture
+def half() -> str:
+    graph = trace(ModelSource("resnet20", None, 2).load(), (3, 32, 32))
+    plan = pv.Plan(graph)
+    for group in graph.prunable_groups:
+        plan = plan.drop_units(range(group.start, group.start + group.width // 2))
+    return plan.to_json()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_fine_tuning_a_plan(threaded: JobService, made, half):
+    run = threaded.wait(threaded.submit(made(plan=half, **OPTIONS)), 60)
+    assert (run.status, run.error) == ("done", None)
+    found = threaded.results(run.id)
+    assert found["cost"]["macs"] < 0.35 * found["cost"]["baseline_macs"]
+    for name in ("baseline", "before", "after"):
+        assert found[name]["count"] == 24
+        assert len(found[name]["per_class"]) == 2
+        assert np.mean(found[name]["per_class"]) == pytest.approx(found[name]["accuracy"])
+    assert found["after"]["loss"] < found["before"]["loss"]
+    assert found["test"]["after"]["count"] == 20
+    assert set(found["test"]) == {"baseline", "after"}
+    rows = threaded.metrics(run.id, level="epoch")
+    assert [row.epoch for row in rows] == [1, 2, 3]
+    assert rows[-1].accuracy == found["after"]["accuracy"]
+    assert {row.macs for row in rows} == {found["cost"]["macs"]}
+    assert all(row.extra["lr"] >= 0 for row in rows)
+    assert found["files"] == ["weights.safetensors", "plan.json"]
+    again = pv.evaluate(
+        network_of(run, threaded.files(run.id)),
+        pv.load_dataset(run.spec.data["name"], **run.spec.data["options"]),
+    )
+    assert again.accuracy == found["after"]["accuracy"]
+    assert again.loss == pytest.approx(found["after"]["loss"], rel=1e-5)
+    assert json.loads((threaded.files(run.id) / "plan.json").read_text()) == json.loads(half)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_cancelled_fine_tuning_resumes_to_the_same_weights(threaded, made, half, until):
+    def weights(run_id: str) -> dict[str, torch.Tensor]:
+        return load_file(threaded.files(run_id) / "weights.safetensors")
+
+    whole = threaded.submit(made(plan=half, **{**OPTIONS, "epochs": 8}))
+    parts = threaded.submit(made(plan=half, **{**OPTIONS, "epochs": 8}))
+    threaded.wait(whole, 60)
+    until(threaded, parts, lambda run: run.checkpoints >= 1)
+    threaded.cancel(parts)
+    run = until(threaded, parts, lambda run: not run.active)
+    assert run.status == "cancelled"
+    assert run.checkpoints < 8
+    threaded.resume(parts)
+    assert threaded.wait(parts, 60).status == "done"
+    expected, got = weights(whole), weights(parts)
+    assert expected.keys() == got.keys()
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+    assert threaded.results(whole)["after"] == threaded.results(parts)["after"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_cannot_be_done_is_said(threaded, made, half):
+    cases = [
+        (RunSpec("fine_tune"), "needs the sources of a network and of a data set"),
+        (made(epoch=3), "Unknown option of a fine_tune run 'epoch'. Did you mean 'epochs'?"),
+        (made(lr=-1.0, epochs=1), "lr must be a positive number"),
+        (made(plan="{}"), "A plan says"),
+        (made("strategy"), "needs the option 'strategy'"),
+        (made("strategy", plan=half, strategy="uniform"), "decides itself"),
+        (made("strategy", strategy="unifrom"), "Unknown strategy 'unifrom'. Did you mean"),
+    ]
+    ids = [threaded.submit(spec) for spec, _ in cases]
+    for run_id, (_, sentence) in zip(ids, cases, strict=True):
+        run = threaded.wait(run_id, 60)
+        assert run.status == "failed"
+        assert sentence in run.error, run.trace
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_strategy(threaded, made):
+    options = {"strategy": "random", "target_macs": 0.6, "epochs": 2, "batch_size": 16}
+    run = threaded.wait(threaded.submit(made("strategy", **options)), 60)
+    assert (run.status, run.error) == ("done", None)
+    found = threaded.results(run.id)
+    assert found["cost"]["macs"] <= 0.6 * found["cost"]["baseline_macs"]
+    rows = threaded.metrics(run.id)
+    assert [row.level for row in rows] == ["step"] * len(rows)
+    assert rows[-1].macs == found["cost"]["macs"]
+    assert "fine-tune" in {row.extra["phase"] for row in rows}
+    assert network_of(run, threaded.files(run.id)) is not None
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_sensitivity_scan(threaded, made):
+    options = {"criterion": "l2", "ratios": [0.25, 0.5], "images": 16, "batch_size": 8}
+    run = threaded.wait(threaded.submit(made("sensitivity", **options)), 60)
+    assert (run.status, run.error) == ("done", None)
+    scan = sensitivity_of(threaded.results(run.id))
+    assert scan.final
+    assert scan.ratios == (0.25, 0.5)
+    assert scan.images == 16
+    assert len(scan.points) == 2 * len(scan.groups) > 0
+    assert scan.allowed(1.0)[scan.groups[0]] == 0.5
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_ranking(threaded, made):
+    run = threaded.wait(threaded.submit(made("rank", criteria=["l1", "taylor"])), 60)
+    assert (run.status, run.error) == ("done", None)
+    model = ModelSource("resnet20", "digits", 2).load()
+    graph = trace(model, (3, 32, 32))
+    ranking = ranking_of(graph, threaded.files(run.id))
+    assert ranking.criteria == ("l1", "taylor")
+    assert threaded.results(run.id)["ranking"]["network"] == graph.digest
+    expected = pv.rank(model, graph, None, "l1")
+    np.testing.assert_array_equal(ranking.of("l1"), expected.of("l1"))
