@@ -121,9 +121,7 @@ class Tape:
     @property
     def nbytes(self) -> int:
         """Bytes of the activations that are kept."""
-        storages = {
-            v.untyped_storage()._cdata: v.untyped_storage().nbytes() for v in self.values.values()
-        }
+        storages = [value.untyped_storage() for value in self.values.values()]
         return sum({s._cdata: s.nbytes() for s in storages}.values())
 
     def run(self, changed: Changed, *, keep: bool = False) -> Any:
