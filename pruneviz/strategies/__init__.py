@@ -42,6 +42,7 @@ NAMES = (
     "taylor",
     "soft",
     "binary_search",
+    "genetic",
     "one_shot",
     "iterative",
     "uniform",

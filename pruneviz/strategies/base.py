@@ -12,6 +12,7 @@ from pruneviz.errors import InvalidValueError, UnknownNameError
 if TYPE_CHECKING:
     from torch import nn
 
+    from pruneviz.channels import ChannelGraph
     from pruneviz.plan import Plan
     from pruneviz.strategies.run import Run
 
@@ -32,6 +33,13 @@ class FrontPoint:
     """Group name -> units of the group that go, as in `Plan.by_group`."""
     macs: int
     accuracy: float
+
+    def plan(self, graph: ChannelGraph) -> Plan:
+        """The point as a plan of the network that it was found for."""
+        from pruneviz.plan import Plan
+
+        units = [graph.group(n).start + index for n, own in self.dropped.items() for index in own]
+        return Plan(graph, units)
 
 
 @dataclass(frozen=True, eq=False)

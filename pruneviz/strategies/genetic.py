@@ -1,0 +1,241 @@
+"""Evolution of which filters stay, for accuracy and MACs at once.
+
+Reinhold & Roisenberg (2019), *Filter Pruning for Efficient Transfer Learning in Deep Convolutional
+Neural Networks* (ICAISC): transfer the network to its task first, then let a genetic algorithm
+choose the filters, a binary chromosome with one gene a filter, for accuracy and FLOPs.
+
+Chosen here: NSGA-II (Deb et al. 2002) with binary tournaments, uniform crossover and bit flips, so
+that the whole front of accuracy against MACs comes out instead of one weighting of the two. One
+gene a *unit*, as tied channels live and die together. Fitness is the accuracy on validation images
+of the network with the other units silenced (no training), and the exact MACs. The first
+population drops random units at shares from 0 to `first_drop`, so that it spans the front from the
+start; a chromosome without any unit of a group gets the group's largest back. In the end the most
+accurate point within the MACs target is pruned and fine-tuned; `event.front` holds all, and
+`FrontPoint.plan(graph)` makes a plan of any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pymoo.core.duplicate import DefaultDuplicateElimination
+from pymoo.core.mating import Mating
+from pymoo.core.population import Population
+from pymoo.core.problem import Problem
+from pymoo.operators.crossover.ux import UniformCrossover
+from pymoo.operators.mutation.bitflip import BitflipMutation
+from pymoo.operators.selection.tournament import TournamentSelection
+from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
+
+from pruneviz.channels import BoolArray, ChannelGraph
+from pruneviz.cost import cost
+from pruneviz.plan import Plan
+from pruneviz.replay import Replay, scan
+from pruneviz.strategies.base import FineTuning, FrontPoint, Strategy, StrategyEvent, option
+from pruneviz.strategies.budget import FloatArray
+from pruneviz.strategies.run import Run
+
+GeneArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Options(FineTuning):
+    """The evolution, and the fine-tuning before and after it."""
+
+    epochs_before: int = option(1, "Epochs of transfer before the evolution.", minimum=0)
+    population: int = option(24, "Networks in a generation.", minimum=4)
+    generations: int = option(12, "Generations after the first.", minimum=1)
+    images: int | None = option(
+        256, "Validation images that fitness is measured on; None for all.", minimum=1
+    )
+    first_drop: float = option(
+        0.6, "Largest share of units dropped in the first population.", minimum=0.0, maximum=1.0
+    )
+    crossover: float = option(0.9, "Probability of a crossover.", minimum=0.0, maximum=1.0)
+    mutations: float = option(4.0, "Genes flipped in a child on average.", minimum=0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Generation:
+    """A population: which prunable units each network keeps, and how it does."""
+
+    genes: GeneArray
+    """(population, prunable units) True for units that stay."""
+    fitness: FloatArray
+    """(population, 2): 1 - accuracy, and MACs as a fraction of the unpruned network's."""
+
+    def front(self) -> npt.NDArray[np.int64]:
+        """Indices of the networks that no other beats in both, cheapest first, each once."""
+        order = np.lexsort((self.fitness[:, 0], self.fitness[:, 1]))
+        best, found = np.inf, []
+        for index in order:
+            if self.fitness[index, 0] < best:
+                best = self.fitness[index, 0]
+                found.append(index)
+        return np.asarray(found, dtype=np.int64)
+
+
+def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
+    """Transfer, evolve, take a point of the front, fine-tune."""
+    run.steps = options.epochs_before + options.generations + 2 + options.epochs + 1
+    before = replace(options, epochs=options.epochs_before)
+    yield from run.fine_tune("before", options.epochs_before, "Transfer", options=before)
+    if "evolve" not in run.done:
+        yield from _evolve(run, options)
+    if run.once("prune"):
+        run.shrink(run.plan)
+        run.memory.clear()
+        yield run.event("prune", f"Took a point of the front: {len(run.plan)} units removed")
+    yield from run.fine_tune("final", options.epochs)
+
+
+def _evolve(run: Run, options: Options) -> Iterator[StrategyEvent]:
+    """An event a generation; `memory` holds the last one."""
+    judge = Judge(run, options.images)
+    size = run.rank("l2", "size", comparable=False)
+    memory = run.memory
+    memory.setdefault("generation", -1)
+    for number in range(memory["generation"] + 1, options.generations + 1):
+        random = np.random.default_rng(run.seed_of("evolve", number))
+        if number == 0:
+            genes = first_genes(run.graph, options, random)
+            now = judge.of(repaired(run.graph, genes, size))
+        else:
+            last = Generation(memory["genes"].numpy().astype(bool), memory["fitness"].numpy())
+            now = evolve(last, judge.of, partial(repaired, run.graph, scores=size), options, random)
+        memory["genes"] = torch.from_numpy(now.genes.astype(np.uint8))
+        memory["fitness"] = torch.from_numpy(now.fitness.copy())
+        memory["generation"] = number
+        points = tuple(judge.point(now, index) for index in now.front())
+        run.plan = chosen(run, points).plan(run.graph)
+        if number == options.generations:
+            run.done.append("evolve")
+        yield run.event(
+            "search",
+            f"Generation {number} of {options.generations}: {len(points)} networks on the front",
+            front=points,
+        )
+
+
+def evolve(
+    last: Generation, judge: Any, repair: Any, options: Options, random: np.random.Generator
+) -> Generation:
+    """The next generation, a function of the last one and a random generator alone."""
+    count, genes = last.genes.shape
+    problem = Problem(n_var=genes, n_obj=2, xl=0, xu=1, vtype=bool)
+    survival = RankAndCrowding()
+    parents = Population.new("X", last.genes, "F", last.fitness)
+    parents = survival.do(problem, parents, n_survive=count, random_state=random)
+    mating = Mating(
+        TournamentSelection(func_comp=_tournament),
+        UniformCrossover(prob=options.crossover),
+        BitflipMutation(prob=1.0, prob_var=min(0.5, options.mutations / genes)),
+        repair=lambda _problem, children, **_: children.set("X", repair(children.get("X"))),
+        eliminate_duplicates=DefaultDuplicateElimination(),
+    )
+    children = mating.do(
+        problem,
+        parents,
+        count,
+        random_state=random,
+        algorithm=SimpleNamespace(random_state=random),
+    )
+    judged = judge(children.get("X").astype(bool))
+    both = Population.new(
+        "X",
+        np.concatenate([parents.get("X").astype(bool), judged.genes]),
+        "F",
+        np.concatenate([parents.get("F"), judged.fitness]),
+    )
+    best = survival.do(problem, both, n_survive=count, random_state=random)
+    return Generation(best.get("X").astype(bool), best.get("F").astype(np.float64))
+
+
+def _tournament(pop: Any, P: Any, algorithm: Any, **_: Any) -> Any:  # noqa: N803 (pymoo's name)
+    """The better rank wins, then the emptier neighbourhood, then chance."""
+    winners = []
+    for a, b in P:
+        keys = [(pop[i].get("rank"), -pop[i].get("crowding")) for i in (a, b)]
+        tie = algorithm.random_state.random() < 0.5
+        winners.append(a if keys[0] < keys[1] or (keys[0] == keys[1] and tie) else b)
+    return np.asarray(winners)[:, None]
+
+
+def first_genes(graph: ChannelGraph, options: Options, random: np.random.Generator) -> GeneArray:
+    """The whole network, and others that lack more and more random units."""
+    shares = np.linspace(0, options.first_drop, options.population)[:, None]
+    draws: GeneArray = random.random((options.population, int(graph.prunable.sum()))) >= shares
+    return draws
+
+
+def repaired(graph: ChannelGraph, genes: GeneArray, scores: FloatArray) -> GeneArray:
+    """Give every group that would be empty its highest-scoring unit back."""
+    kept: BoolArray = np.ones((len(genes), graph.num_units), dtype=bool)
+    kept[:, graph.prunable] = genes
+    for group in graph.prunable_groups:
+        own = slice(group.start, group.start + group.width)
+        empty = ~kept[:, own].any(axis=1)
+        kept[empty, group.start + int(np.argmax(scores[own]))] = True
+    whole: GeneArray = kept[:, graph.prunable]
+    return whole
+
+
+class Judge:
+    """Measures chromosomes; what was measured once is remembered."""
+
+    def __init__(self, run: Run, images: int | None) -> None:
+        self.graph = run.graph
+        self.units = np.flatnonzero(run.graph.prunable)
+        self.images = run.data.val if images is None else run.data.val.first(images)
+        self.replay = Replay(run.network, run.graph)
+        self.known: dict[bytes, tuple[float, float]] = {}
+
+    def plan(self, genes: GeneArray) -> Plan:
+        """The plan of a chromosome."""
+        return Plan(self.graph, self.units[~genes].tolist())
+
+    def of(self, genes: GeneArray) -> Generation:
+        """The fitness of every row."""
+        fresh = {row.tobytes(): row for row in genes if row.tobytes() not in self.known}
+        plans = [self.plan(row) for row in fresh.values()]
+        if plans:
+            correct = np.zeros(len(plans))
+            for scores in scan(self.replay, self.images, plans):
+                correct += [score.correct for score in scores]
+            for key, plan, hits in zip(fresh, plans, correct.tolist(), strict=True):
+                self.known[key] = (1 - hits / len(self.images), cost(self.graph, plan).macs_ratio)
+        return Generation(genes, np.array([self.known[row.tobytes()] for row in genes]))
+
+    def point(self, generation: Generation, index: int) -> FrontPoint:
+        """One network of a generation, as events carry it."""
+        plan = self.plan(generation.genes[index])
+        return FrontPoint(
+            dropped=plan.by_group(),
+            macs=cost(self.graph, plan).macs,
+            accuracy=1 - float(generation.fitness[index, 0]),
+        )
+
+
+def chosen(run: Run, points: tuple[FrontPoint, ...]) -> FrontPoint:
+    """The most accurate point within the MACs target; the cheapest where none is."""
+    limit = cost(run.graph).macs * (run.target.macs if run.target.macs is not None else 1.0)
+    inside = [p for p in points if p.macs <= limit]
+    return max(inside, key=lambda p: (p.accuracy, -p.macs)) if inside else points[0]
+
+
+STRATEGY = Strategy(
+    name="genetic",
+    title="Genetic (NSGA-II)",
+    help="Evolves a front of networks that trade accuracy against MACs, and fine-tunes one.",
+    paper="Reinhold & Roisenberg 2019 (ICAISC)",
+    options=Options,
+    run=run,
+    reaches_target=False,
+)

@@ -1,0 +1,113 @@
+"""Genetic: a front that nothing beats, better than chance, the same whenever it is interrupted."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from torch import nn
+
+from pruneviz.channels import ChannelGraph
+from pruneviz.cost import cost
+from pruneviz.data import DataSet
+from pruneviz.plan import Plan
+from pruneviz.strategies import StrategyEvent, run_strategy
+from pruneviz.strategies.genetic import Generation, Options, evolve, first_genes, repaired
+from pruneviz.surgery import mask
+from pruneviz.training import evaluate
+
+QUICK = {"epochs": 0, "epochs_before": 0, "population": 8, "generations": 4, "images": None}
+
+
+def searched(
+    model: nn.Module, graph: ChannelGraph, data: DataSet, **options: object
+) -> list[StrategyEvent]:
+    events = list(run_strategy("genetic", model, graph, data, **{**QUICK, **options}))
+    return [e for e in events if e.phase == "search"]
+
+
+def test_fronts_are_non_dominated_and_true(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    for event in searched(model, graph, data):
+        macs = [p.macs for p in event.front]
+        accuracy = [p.accuracy for p in event.front]
+        assert macs == sorted(set(macs))
+        assert accuracy == sorted(set(accuracy))
+        for point in event.front:
+            plan = point.plan(graph)
+            assert plan.by_group() == point.dropped
+            assert cost(graph, plan).macs == point.macs
+            measured = evaluate(mask(model, graph, plan), data).accuracy
+                assert measured == pytest.approx(point.accuracy)
+
+
+def test_fronts_get_no_worse(model: nn.Module, graph: ChannelGraph, data: DataSet) -> None:
+    events = searched(model, graph, data, population=12, generations=6)
+    for before, after in pairwise(events):
+        for point in before.front:
+            assert any(p.macs <= point.macs and p.accuracy >= point.accuracy for p in after.front)
+    assert events[0].front != events[-1].front
+
+
+@pytest.mark.parametrize("target", [0.4, 0.9])
+def test_the_most_accurate_point_within_the_target_is_taken(
+    target: float, model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    events = list(run_strategy("genetic", model, graph, data, target_macs=target, **QUICK))
+    last = [e for e in events if e.phase == "search"][-1]
+    limit = target * cost(graph).macs
+    inside = [p for p in last.front if p.macs <= limit]
+    best = max(inside, key=lambda p: p.accuracy) if inside else last.front[0]
+    assert Plan.from_json(graph, events[-1].plan) == best.plan(graph)
+
+
+def test_a_front_of_known_points() -> None:
+    fitness = np.array([[0.5, 0.2], [0.1, 0.9], [0.5, 0.3], [0.3, 0.5], [0.3, 0.5], [0.1, 1.0]])
+    found = Generation(np.ones((6, 3), dtype=bool), fitness).front()
+    assert [fitness[i].tolist() for i in found] == [[0.5, 0.2], [0.3, 0.5], [0.1, 0.9]]
+    assert len(found) == 3
+
+
+def test_evolution_solves_a_toy_exactly() -> None:
+    """Dropping the first half costs nothing, the second half all: the front's corner is known."""
+    size = 12
+    right = np.arange(size) >= size // 2
+
+    def judge(genes: np.ndarray) -> Generation:
+        wrong = (~genes & right).mean(axis=1)
+        return Generation(genes, np.stack([wrong, genes.mean(axis=1)], axis=1))
+
+    options = Options(population=16, mutations=1.0)
+    random = np.random.default_rng(0)
+    now = judge(random.random((16, size)) < 0.5)
+    for _ in range(40):
+        now = evolve(now, judge, lambda genes: genes, options, random)
+    flawless = now.fitness[:, 0] == 0
+    assert now.fitness[flawless, 1].min() == 0.5
+    assert (now.genes[flawless & (now.fitness[:, 1] == 0.5)] == right).all()
+
+
+def test_every_chromosome_is_a_plan(graph: ChannelGraph) -> None:
+    random = np.random.default_rng(0)
+    genes = random.random((50, int(graph.prunable.sum()))) < 0.1
+    scores = random.random(graph.num_units)
+    for row, before in zip(repaired(graph, genes, scores), genes, strict=True):
+        units = np.flatnonzero(graph.prunable)
+        plan = Plan(graph, units[~row].tolist())  # refused if a group were empty
+        for group in graph.prunable_groups:
+            own = [u for u in units if u in group.units]
+            was = before[np.isin(units, own)]
+            if not was.any():
+                assert plan.kept[own].sum() == 1
+                assert plan.kept[own[int(np.argmax(scores[own]))]]
+            else:
+                assert (plan.kept[own] == was).all()
+
+
+def test_the_first_population_spans_the_front(graph: ChannelGraph) -> None:
+    options = Options(population=20, first_drop=0.8)
+    kept = first_genes(graph, options, np.random.default_rng(1)).mean(axis=1)
+    assert kept[0] == 1
+    assert kept[-1] < 0.5
