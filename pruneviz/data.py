@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from io import BytesIO
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import torch
 
 from pruneviz.errors import DataError, InvalidValueError, UnknownNameError
@@ -252,20 +250,3 @@ def digest_of(*splits: ImageSet | None) -> str:
         sample = split.images[:: max(1, len(split) // 256)]
         sha.update(sample.contiguous().numpy().tobytes())
     return sha.hexdigest()[:16]
-
-
-def decode(files: Sequence[bytes], size: tuple[int, int]) -> torch.Tensor:
-    """Decode image files (their bytes) of one size (height, width) to RGB uint8 (N, 3, H, W)."""
-    from PIL import Image
-
-    height, width = size
-    images = torch.empty(len(files), height, width, 3, dtype=torch.uint8)
-    for target, content in zip(images, files, strict=True):
-        with Image.open(BytesIO(content)) as image:
-            if image.size != (width, height):
-                raise DataError(
-                    f"All images must be {width}×{height} pixels, but one is "
-                    f"{image.size[0]}×{image.size[1]}; resize it first."
-                )
-            target.copy_(torch.from_numpy(np.asarray(image.convert("RGB")).copy()))
-    return images.permute(0, 3, 1, 2).contiguous()

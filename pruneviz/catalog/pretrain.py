@@ -9,25 +9,22 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import platform
 import subprocess
-import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
 from torch import nn
 
-from pruneviz.catalog.digits import load_digits
+from pruneviz.catalog.datasets import load_dataset
 from pruneviz.catalog.mobilenet import mobilenet_v2
 from pruneviz.catalog.resnet import resnet20
 from pruneviz.catalog.vgg import vgg16
-from pruneviz.data import DataSet, ImageSet, decode, stratified_split
-from pruneviz.errors import DataError
+from pruneviz.data import DataSet
 from pruneviz.training import EpochEvent, evaluate, fine_tune
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
@@ -36,8 +33,8 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "resnet20": resnet20,
 }
 STAGES = ("cifar10", "digits")
-CIFAR_VAL_IMAGES = 2_000
 COMMAND = "python -m pruneviz.catalog.pretrain --data cifar10-jpeg.zip --out weights"
+USUAL = {"model": "all", "stage": "all", "epochs": None, "seed": 0, "threads": 1}
 BUNDLED = Path(__file__).parent / "weights"
 
 
@@ -59,35 +56,6 @@ RECIPES = {
     ("mobilenet_v2", "digits"): Recipe(20, 0.05, 32),
     ("resnet20", "digits"): Recipe(20, 0.05, 32),
 }
-
-
-def cifar10_from_zip(path: Path) -> DataSet:
-    """CIFAR-10 from a zip of ``train/<class>/*`` and ``test/<class>/*``, 32×32 images.
-
-    2,000 of the 50,000 training images (200 a class) are kept for validation.
-    """
-    with zipfile.ZipFile(path) as archive:
-        names = sorted(n for n in archive.namelist() if n.lower().endswith((".jpg", ".png")))
-        parts = [PurePosixPath(name).parts for name in names]
-        classes = tuple(sorted({part[-2] for part in parts}))
-        splits = {}
-        for split in ("train", "test"):
-            chosen = [i for i, part in enumerate(parts) if part[-3] == split]
-            if not chosen:
-                raise DataError(f"The zip must hold images in '{split}/<class>/', but has none.")
-            images = decode([archive.read(names[i]) for i in chosen], (32, 32))
-            labels = torch.tensor([classes.index(parts[i][-2]) for i in chosen])
-            splits[split] = ImageSet(images, labels)
-    train, val = stratified_split(splits["train"].labels, CIFAR_VAL_IMAGES)
-    return DataSet(
-        name="cifar10",
-        train=splits["train"].subset(train),
-        val=splits["train"].subset(val),
-        test=splits["test"],
-        classes=classes,
-        input_shape=(3, 32, 32),
-        source={"name": "folder", "options": {"root": path.name}},
-    )
 
 
 def pretrain(
@@ -141,7 +109,7 @@ def pretrain(
             flush=True,
         )
     path = out / f"{name}-{stage}.safetensors"
-    _write_half(model, path, {"model": name, "weights": stage})
+    _write_half(model, path)
     model.load_state_dict(load_file(path))
     card = _card(name, stage, model, data, path, seed, epochs, recipe, start, command)
     path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
@@ -156,12 +124,13 @@ def _reset_classifier(model: nn.Module) -> None:
     last.reset_parameters()
 
 
-def _write_half(model: nn.Module, path: Path, metadata: dict[str, str]) -> None:
+def _write_half(model: nn.Module, path: Path) -> None:
     tensors = {
         key: (value.half() if value.is_floating_point() else value).contiguous()
         for key, value in model.state_dict().items()
     }
-    path.write_bytes(save(tensors, metadata=metadata))
+    # One entry only: several come in any order, and the same weights must give the same file.
+    path.write_bytes(save(tensors, metadata={"weights": path.stem}))
 
 
 def _card(
@@ -223,7 +192,7 @@ def _commit() -> str:
 def _command(options: argparse.Namespace) -> str:
     """The command that was given, paths left out; it makes the same weights again."""
     words = [COMMAND]
-    for key, usual in (("model", "all"), ("stage", "all"), ("epochs", None), ("seed", 0)):
+    for key, usual in USUAL.items():
         if (value := getattr(options, key)) != usual:
             words.append(f"--{key} {value}")
     return " ".join(words + ["--from-scratch"] * options.from_scratch)
@@ -247,22 +216,21 @@ def main(arguments: Iterable[str] | None = None) -> None:
     options = parser.parse_args(None if arguments is None else list(arguments))
     torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
-    cifar10: DataSet | None = None
+    stages = STAGES if options.stage == "all" else (options.stage,)
+    if "cifar10" in stages and options.data is None:
+        parser.error("stage cifar10 needs --data, a zip of CIFAR-10 images")
+    roots = {"cifar10": {"root": options.data}, "digits": {}}
+    data = {stage: load_dataset(stage, **roots[stage]) for stage in stages}
     for name in NETWORKS if options.model == "all" else [options.model]:
-        for stage in STAGES if options.stage == "all" else [options.stage]:
+        for stage in stages:
             start = None
-            if stage == "cifar10":
-                if options.data is None:
-                    parser.error("stage cifar10 needs --data, a zip of CIFAR-10 images")
-                cifar10 = cifar10 or cifar10_from_zip(options.data)
-            elif not options.from_scratch:
+            if stage == "digits" and not options.from_scratch:
                 made = options.out / f"{name}-cifar10.safetensors"
                 start = made if made.exists() else BUNDLED / made.name
-            data = cifar10 if stage == "cifar10" and cifar10 is not None else load_digits()
             pretrain(
                 name,
                 stage,
-                data,
+                data[stage],
                 options.out,
                 seed=options.seed,
                 epochs=options.epochs,
@@ -272,5 +240,4 @@ def main(arguments: Iterable[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     main()

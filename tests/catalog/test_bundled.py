@@ -50,7 +50,7 @@ def test_files_are_small_half_precision_and_as_their_cards_say(name: str, weight
     assert told["command"].startswith("python -m pruneviz.catalog.pretrain ")
     assert {"seed", "epochs", "accuracy", "commit", "machine"} <= told.keys()
     with safe_open(path, "pt") as file:
-        assert file.metadata() == {"model": name, "weights": weights}
+        assert file.metadata() == {"weights": f"{name}-{weights}"}
     for key, value in load_file(path).items():
         assert value.dtype == (torch.int64 if key.endswith("tracked") else torch.float16)
         assert value.isfinite().all(), key
