@@ -88,9 +88,7 @@ def _controls(loaded: Bench, criterion: str, run: RunView | None) -> None:
             args=(loaded, criterion, tuple(ratios), images),
         )
         if run is not None and active:
-            st.button(
-                "Stop", icon=":material/stop:", on_click=_stop, args=(run.id,)
-            )
+            st.button("Stop", icon=":material/stop:", on_click=_stop, args=(run.id,))
 
 
 def _start(loaded: Bench, criterion: str, ratios: tuple[float, ...], images: int) -> None:

@@ -1,0 +1,46 @@
+"""A studio in a home of its own, page by page, without a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+Open = Callable[..., AppTest]
+TIMEOUT = 120
+
+
+def _page(name: str) -> None:
+    from importlib import import_module
+
+    from pruneviz.ui import shell
+
+    shell.frame(name.title(), import_module(f"pruneviz.ui.{name}").show)
+
+
+@pytest.fixture
+def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    """Return a function that opens a page, on request with the state of another."""
+    from pruneviz.ui import services
+
+    shared = (services.home, services.steps, services.jobs, services.background)
+    monkeypatch.setenv("PRUNEVIZ_HOME", str(tmp_path))
+    for cached in shared[:3]:
+        cached.clear()
+
+    def open_page(name: str, like: AppTest | None = None, **query: str) -> AppTest:
+        page = AppTest.from_function(_page, args=(name,), default_timeout=TIMEOUT)
+        if like is not None:
+            for key in ("studio", "address", "layer", "filter"):
+                if key in like.session_state:
+                    page.session_state[key] = like.session_state[key]
+        for key, value in query.items():
+            page.query_params[key] = value
+        return page.run()
+
+    yield open_page
+    services.jobs().close()
+    for cached in shared[:3]:
+        cached.clear()

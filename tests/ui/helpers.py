@@ -1,0 +1,28 @@
+"""What tests of pages share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from streamlit.testing.v1 import AppTest
+
+
+def texts(page: AppTest) -> str:
+    """Return all that a page says, narrow spaces made plain."""
+    parts: list[Any] = [*page.title, *page.subheader, *page.markdown, *page.caption, *page.info]
+    parts += [*page.warning, *page.error, *page.success]
+    said = [str(p.value) for p in parts] + [str(h.proto.body) for h in page.get("html")]
+    return "\n".join(said).replace("\N{NARROW NO-BREAK SPACE}", " ")
+
+
+def sound(page: AppTest) -> AppTest:
+    """Fail if the page shows an exception or an error."""
+    assert not page.exception, [e.message for e in page.exception]
+    assert not page.error, [e.value for e in page.error]
+    return page
+
+
+def move(page: AppTest, key: str, value: Any, kind: str = "slider") -> AppTest:
+    """Move a control; only its fragment is drawn then, so the page is drawn once more."""
+    getattr(page, kind)(key=key).set_value(value).run()
+    return sound(page.run())

@@ -1,0 +1,217 @@
+"""Every page in every state, without a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pruneviz.ui import bench, services, state
+from pruneviz.ui.workspace import Decisions, Subject
+from tests.ui.conftest import Open
+from tests.ui.helpers import move, sound, texts
+
+PAGES = ("choose", "rank", "sensitivity", "prune", "runs", "export")
+
+
+def settle(page: AppTest) -> AppTest:
+    """Wait until the accuracies that the page asked for are there, and draw it with them."""
+    history = page.session_state["studio"].history
+    loaded = bench.bench(history.subject)
+    plan, _ = bench.plan_at(loaded, history.decisions)
+    for wanted in (None, plan):
+        bench.accuracy(loaded, wanted)
+        services.background().wait(bench.accuracy_key(loaded, wanted))
+    return sound(page.run())
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_first_visit(studio: Open, name: str) -> None:
+    page = sound(studio(name))
+    assert page.title[0].value == name.title()
+    assert "Units dropped" in texts(page)
+    assert "0 of 400" in texts(page)
+    assert page.button(key="undo").disabled
+
+
+def test_choose_shows_the_baseline_and_one_thing_to_do(studio: Open) -> None:
+    page = settle(studio("choose"))
+    accuracy = next(m for m in page.metric if m.label.startswith("Accuracy"))
+    assert float(accuracy.value.split("\N{NARROW NO-BREAK SPACE}")[0]) > 98
+    assert any(b.label.startswith("Drop the lowest") for b in page.button)
+    assert page.selectbox[0].value == "resnet20"
+
+
+def test_choose_takes_another_network_up(studio: Open) -> None:
+    page = sound(studio("choose"))
+    page.selectbox[0].set_value("mobilenet_v2").run()
+    next(b for b in page.button if b.label == "Take this up").click().run()
+    sound(page)
+    assert page.session_state["studio"].subject.model == "mobilenet_v2"
+    assert "0 of 400" not in texts(page)
+
+
+def test_global_slider_moves_costs_and_undo_brings_them_back(studio: Open) -> None:
+    page = sound(studio("prune"))
+    move(page, "ratio_all", 50)
+    sound(page)
+    assert page.session_state["studio"].history.decisions.ratio == 0.5
+    page = settle(page)
+    assert "200 of 400" in texts(page)
+    assert "points" in texts(page)
+    page.button(key="undo").click().run()
+    assert "0 of 400" in texts(page)
+    assert page.slider(key="ratio_all").value == 0
+    page.button(key="redo").click().run()
+    assert "200 of 400" in texts(page)
+
+
+def test_group_slider_lock_scope_and_multiple(studio: Open) -> None:
+    page = sound(studio("prune"))
+    move(page, "ratio1", 50)
+    assert "8 of 400" in texts(sound(page))
+    move(page, "scope", "group", "segmented_control")
+    move(page, "lock1", True, "checkbox")
+    decisions: Decisions = sound(page).session_state["studio"].history.decisions
+    assert decisions.scope == "group"
+    assert len(decisions.protected) == 1
+    assert page.slider(key="ratio1").disabled
+    move(page, "ratio_all", 30)
+    move(page, "multiple", 8, "selectbox")
+    sound(page)
+    loaded = bench.bench(Subject())
+    plan, _ = bench.plan_at(loaded, page.session_state["studio"].history.decisions)
+    for group in loaded.graph.prunable_groups:
+        left = group.width - len(plan.by_group().get(group.name, ()))
+        assert left % 8 == 0
+        assert group.name not in decisions.protected or left == group.width
+
+
+@pytest.mark.parametrize("view", ["Trade-off", "Network", "Costs", "Classes", "History", "Doctor"])
+def test_every_view_of_prune(studio: Open, view: str) -> None:
+    page = sound(studio("prune"))
+    move(page, "ratio_all", 40)
+    page.segmented_control(key="view").set_value(view).run()
+    page = settle(page)
+    if view == "History":
+        assert any("taylor 40 %" in b.label for b in page.button)
+    if view == "Doctor":
+        assert "feeds the network's output" in page.dataframe[0].value["why"].tolist()
+    if view == "Classes":
+        assert "images are lost" in texts(page)
+
+
+def test_history_goes_back_and_branches(studio: Open) -> None:
+    page = sound(studio("prune"))
+    for value in (20, 60):
+        move(page, "ratio_all", value)
+    page.segmented_control(key="view").set_value("History").run()
+    start = next(b for b in page.button if "nothing pruned" in b.label)
+    start.click().run()
+    assert "0 of 400" in texts(sound(page))
+    move(page, "ratio_all", 10)
+    page.run()
+    history = sound(page).session_state["studio"].history
+    assert len(history.steps) == 4
+    assert [d for d, _ in history.tree()] == [0, 0, 0, 1]
+
+
+def test_a_plan_that_would_break_the_network_is_refused(studio: Open) -> None:
+    page = sound(studio("rank"))
+    loaded = bench.bench(Subject())
+    group = loaded.graph.prunable_groups[1]
+    decisions = Decisions(dropped=frozenset(group.units[:-1]))
+    page.session_state["studio"] = page.session_state["studio"].with_history(
+        page.session_state["studio"].history.push((decisions, "nearly all"))
+    )
+    page.run()
+
+    def drop_last() -> None:
+        from pruneviz.ui import actions, bench, state, workspace
+        from pruneviz.ui.workspace import Subject
+
+        group = bench.bench(Subject()).graph.prunable_groups[1]
+        now = state.history().decisions
+        last = frozenset([group.units[-1]])
+        actions.take(workspace.drop_by_hand(now, last, "the last one"))
+        actions.show_refusal()
+
+    script = AppTest.from_function(drop_last, default_timeout=60)
+    script.session_state["studio"] = page.session_state["studio"]
+    script.run()
+    assert "at least one must stay" in script.toast[0].value
+    assert script.session_state["studio"].history.decisions == decisions
+
+
+def test_rank_details_follow_the_layer_and_the_criterion(studio: Open) -> None:
+    page = sound(studio("rank"))
+    page.selectbox(key="layer").set_value("layer2.1.conv1").run()
+    page.selectbox(key="criterion").set_value("l1").run()
+    sound(page)
+    assert page.session_state["studio"].history.decisions.criterion == "l1"
+    threshold = next(s for s in page.slider if s.label.startswith("Threshold"))
+    threshold.set_value(25).run()
+    assert "8 of 400" in texts(sound(page))
+
+
+def test_address_brings_the_plan_back_with_its_history(studio: Open) -> None:
+    page = sound(studio("prune"))
+    move(page, "ratio_all", 30)
+    page.run()
+    address = page.session_state["studio"].history.current
+    assert address in str(page.query_params["at"])
+    again = sound(studio("prune", at=address))  # another visitor, or the same after a restart
+    assert "120 of 400" in texts(again)
+    history = again.session_state["studio"].history
+    assert [s.label for s in history.line()] == ["nothing pruned", "taylor 30 % over all groups"]
+    assert again.session_state["studio"].visitor != page.session_state["studio"].visitor
+
+
+def test_unknown_address_is_told_and_left_out(studio: Open) -> None:
+    page = sound(studio("choose", at="0123456789ab"))
+    assert "not kept here" in page.toast[0].value
+    assert "0 of 400" in texts(page)
+
+
+def test_what_cannot_be_loaded_is_a_sentence_and_the_plan_stays(studio: Open) -> None:
+    page = sound(studio("prune"))
+    move(page, "ratio_all", 30)
+    before = page.session_state["studio"]
+    wrong = Subject("resnet20", "/nowhere/weights.pt")
+    page.session_state["studio"] = before.choose(wrong)
+    page.run()
+    assert not page.exception
+    assert "/nowhere/weights.pt" in texts(page)
+    page.session_state["studio"] = page.session_state["studio"].choose(Subject())
+    page.run()
+    assert "120 of 400" in texts(sound(page))
+
+
+def test_two_visitors_do_not_see_each_others_plan(studio: Open) -> None:
+    one, two = sound(studio("prune")), sound(studio("prune"))
+    move(one, "ratio_all", 70)
+    two.run()
+    assert "280 of 400" in texts(one)
+    assert "0 of 400" in texts(two)
+
+
+def test_export_gives_files_that_load_again(studio: Open, tmp_path: Path) -> None:
+    page = sound(studio("prune"))
+    move(page, "ratio_all", 40)
+    export = sound(studio("export", like=page))
+    assert "pv.Plan.from_json" in export.code[0].value
+    found = export.session_state["bundle"]["bundle"]
+    (tmp_path / "x.zip").write_bytes(found.zip())
+    from pruneviz.export import load_bundle
+    from pruneviz.training import evaluate
+
+    loaded = bench.bench(Subject())
+    plan, _ = bench.plan_at(loaded, page.session_state["studio"].history.decisions)
+    network = load_bundle(tmp_path / "x.zip")
+    same = evaluate(network, loaded.data, limit=loaded.preview_images)
+    assert same.accuracy == bench.measure(loaded, plan).accuracy
+
+
+def test_state_module_begins_with_the_bundled_subject() -> None:
+    assert state.begin().history.decisions == Decisions()
