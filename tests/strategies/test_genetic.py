@@ -40,7 +40,7 @@ def test_fronts_are_non_dominated_and_true(
             assert plan.by_group() == point.dropped
             assert cost(graph, plan).macs == point.macs
             measured = evaluate(mask(model, graph, plan), data).accuracy
-                assert measured == pytest.approx(point.accuracy)
+            assert measured == pytest.approx(point.accuracy)
 
 
 def test_fronts_get_no_worse(model: nn.Module, graph: ChannelGraph, data: DataSet) -> None:
