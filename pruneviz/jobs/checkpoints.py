@@ -70,11 +70,22 @@ class Checkpoints:
             old.unlink(missing_ok=True)
         return path
 
+    def tidy(self) -> None:
+        """Remove what a killed process left half-written."""
+        for partial in self.folder.glob(".*.tmp"):
+            partial.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove all; the run is done."""
+        self.tidy()
+        for path in self.paths():
+            path.unlink(missing_ok=True)
+
     def load(self) -> dict[str, Any] | None:
         """Return the newest checkpoint that can be read; None when there is none."""
-        import torch
-
         for path in self.paths():
+            import torch
+
             try:
                 with zipfile.ZipFile(path) as archive:
                     damaged = archive.testzip()

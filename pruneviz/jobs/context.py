@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 Event = TypeVar("Event")
 
-BATCH_SECONDS = 0.25  # at most one row of history in so much time for events of single batches
+BATCH_SECONDS = 0.25  # at most one row of history in so much time for events of single batches,
+BATCH_ROWS = 1000  # and fewer once there are many: one in so much of the time that has passed
 COLUMNS = ("loss", "accuracy", "val_loss", "macs", "params", "units_left", "seconds")
 BESIDE = ("lr", "phase", "passes")  # columns without a place of their own
 CHECKPOINT_SHARE = 0.02  # of the time may go into the checkpoints of events that come fast
@@ -51,12 +52,14 @@ class JobContext:
         self._count = claim.run.checkpoints
         self._batch: list[float] = []
         self._batch_time = -math.inf
+        self._begun = time.monotonic()
         self._saved_at = -math.inf
         self._save_cost = 0.0
 
     def restore(self) -> None:
         """Take up the last good checkpoint, if there is one, in `self.resume`."""
-        kept = self._checkpoints.load() if self._count else None
+        self._checkpoints.tidy()
+        kept = self._checkpoints.load()
         self.resume = kept["state"] if kept else None
         self._pulse.last_row = kept["row"] if kept else 0
         self._claim.forget_after(self._pulse.last_row)
@@ -198,7 +201,7 @@ class JobContext:
     def _record_batch(self, event: Any) -> None:
         self._batch.append(float(event.loss))
         now = time.monotonic()
-        if now - self._batch_time >= BATCH_SECONDS:
+        if now - self._batch_time >= max(BATCH_SECONDS, (now - self._begun) / BATCH_ROWS):
             mean = sum(self._batch) / len(self._batch)
             self._batch, self._batch_time = [], now
             self.record("batch", epoch=_epoch(event), step=event.step, loss=mean)

@@ -25,7 +25,10 @@ from pruneviz.jobs.schema import Metric, Result, Run, open_database, storage_err
 from pruneviz.jobs.views import ACTIVE, RESUMABLE, MetricView, RunSpec, RunView
 
 STALE_SECONDS = 60.0
-LOST = "The worker process ended unexpectedly (killed, or out of memory)."
+LOST = (
+    "The worker process ended unexpectedly (killed, or out of memory). Resume the run to go on "
+    "from its last checkpoint."
+)
 WORKING = ("running", "cancelling")
 
 
@@ -229,7 +232,7 @@ class RunStore:
             return any(
                 (
                     _set(session, *mine, Run.status == "running", status="interrupted",
-                         message=LOST, **free),
+                         error=LOST, **free),
                     _set(session, *mine, Run.status == "cancelling", status="cancelled",
                          message="", **free),
                     _set(session, *mine, Run.status == "paused", **{**free, "ended": None}),

@@ -144,7 +144,8 @@ class JobService:
         until = None if timeout is None else time.monotonic() + timeout
         while True:
             run = self.get(run_id)
-            if not run.active or run.status == "paused":
+            resumed = run.held and run.request is None  # its worker will notice in a moment
+            if not run.active or (run.status == "paused" and not resumed):
                 return run
             if until is not None and time.monotonic() > until:
                 raise InvalidValueError(

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Sequence
 
 from pruneviz.errors import PruneVizError, StorageError
+from pruneviz.jobs.checkpoints import Checkpoints
 from pruneviz.jobs.claims import LOST, Claim, claim
 from pruneviz.jobs.context import Interruption, JobContext
 from pruneviz.jobs.pulse import Pulse
@@ -86,6 +87,8 @@ def _work(mine: Claim, plugins: Sequence[str]) -> str:
         error=None if error is None else sentence(error),
         trace=None if error is None else "".join(traceback.format_exception(error)),
     )
+    if ours and status == "done":  # only now: until here a kill would have needed it
+        Checkpoints(mine.store.directory(mine.run.id)).clear()
     return status if ours else LOST
 
 

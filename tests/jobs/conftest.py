@@ -45,7 +45,7 @@ def spec() -> Callable[..., RunSpec]:
 def until() -> Callable[..., RunView]:
     """Wait until a run satisfies a condition."""
 
-    def wait(service: Any, run_id: str, condition: Any, timeout: float = 30.0) -> RunView:
+    def wait(service: Any, run_id: str, condition: Any, timeout: float = 120.0) -> RunView:
         end = time.monotonic() + timeout
         while True:
             run = service.get(run_id)

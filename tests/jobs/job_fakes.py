@@ -129,9 +129,14 @@ PROBE = "probe"
 
 @register(PROBE)
 def probe(context: JobContext) -> None:
-    import sys
-
     import torch
 
+    context.keep("seen", {"threads": torch.get_num_threads(), "nice": os.nice(0)})
+
+
+@register("main", uses_torch=False)
+def main_module(context: JobContext) -> None:
+    import sys
+
     main = getattr(sys.modules["__main__"], "__file__", None)
-    context.keep("seen", {"threads": torch.get_num_threads(), "nice": os.nice(0), "main": main})
+    context.keep("seen", {"main": main, "torch": "torch" in sys.modules})

@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,8 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
 def test_nothing_is_left_behind(tmp_path):
     resolve_home(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_records_are_read_without_torch():
+    code = "import sys, pruneviz.jobs.findings, pruneviz.jobs; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -59,7 +59,7 @@ def half() -> str:
 
 @pytest.mark.filterwarnings("ignore")
 def test_fine_tuning_a_plan(threaded: JobService, made, half):
-    run = threaded.wait(threaded.submit(made(plan=half, **OPTIONS)), 60)
+    run = threaded.wait(threaded.submit(made(plan=half, **OPTIONS)), 120)
     assert (run.status, run.error) == ("done", None)
     found = threaded.results(run.id)
     assert found["cost"]["macs"] < 0.35 * found["cost"]["baseline_macs"]
@@ -92,14 +92,14 @@ def test_a_cancelled_fine_tuning_resumes_to_the_same_weights(threaded, made, hal
 
     whole = threaded.submit(made(plan=half, **{**OPTIONS, "epochs": 8}))
     parts = threaded.submit(made(plan=half, **{**OPTIONS, "epochs": 8}))
-    threaded.wait(whole, 60)
+    threaded.wait(whole, 120)
     until(threaded, parts, lambda run: run.checkpoints >= 1)
     threaded.cancel(parts)
     run = until(threaded, parts, lambda run: not run.active)
     assert run.status == "cancelled"
     assert run.checkpoints < 8
     threaded.resume(parts)
-    assert threaded.wait(parts, 60).status == "done"
+    assert threaded.wait(parts, 120).status == "done"
     expected, got = weights(whole), weights(parts)
     assert expected.keys() == got.keys()
     assert all(torch.equal(expected[name], got[name]) for name in expected)
@@ -119,7 +119,7 @@ def test_what_cannot_be_done_is_said(threaded, made, half):
     ]
     ids = [threaded.submit(spec) for spec, _ in cases]
     for run_id, (_, sentence) in zip(ids, cases, strict=True):
-        run = threaded.wait(run_id, 60)
+        run = threaded.wait(run_id, 120)
         assert run.status == "failed"
         assert sentence in run.error, run.trace
 
@@ -127,7 +127,7 @@ def test_what_cannot_be_done_is_said(threaded, made, half):
 @pytest.mark.filterwarnings("ignore")
 def test_a_strategy(threaded, made):
     options = {"strategy": "random", "target_macs": 0.6, "epochs": 2, "batch_size": 16}
-    run = threaded.wait(threaded.submit(made("strategy", **options)), 60)
+    run = threaded.wait(threaded.submit(made("strategy", **options)), 120)
     assert (run.status, run.error) == ("done", None)
     found = threaded.results(run.id)
     assert found["cost"]["macs"] <= 0.6 * found["cost"]["baseline_macs"]
@@ -141,7 +141,7 @@ def test_a_strategy(threaded, made):
 @pytest.mark.filterwarnings("ignore")
 def test_a_sensitivity_scan(threaded, made):
     options = {"criterion": "l2", "ratios": [0.25, 0.5], "images": 16, "batch_size": 8}
-    run = threaded.wait(threaded.submit(made("sensitivity", **options)), 60)
+    run = threaded.wait(threaded.submit(made("sensitivity", **options)), 120)
     assert (run.status, run.error) == ("done", None)
     scan = sensitivity_of(threaded.results(run.id))
     assert scan.final
@@ -153,7 +153,7 @@ def test_a_sensitivity_scan(threaded, made):
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_ranking(threaded, made):
-    run = threaded.wait(threaded.submit(made("rank", criteria=["l1", "taylor"])), 60)
+    run = threaded.wait(threaded.submit(made("rank", criteria=["l1", "taylor"])), 120)
     assert (run.status, run.error) == ("done", None)
     model = ModelSource("resnet20", "digits", 2).load()
     graph = trace(model, (3, 32, 32))

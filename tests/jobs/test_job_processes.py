@@ -45,17 +45,17 @@ def test_killed_interrupted_resumed_and_the_weights_are_the_same(pooled, spec, u
     reference = pooled.submit(spec("train", epochs=6))
     killed = pooled.submit(spec("train", epochs=6, pause=0.05))
     after = pooled.submit(spec("count", name="after"))
-    run = until(pooled, killed, lambda run: run.checkpoints >= 2, 60)
+    run = until(pooled, killed, lambda run: run.checkpoints >= 2, 120)
     worker = run.pid
     assert worker != os.getpid()
     os.kill(worker, signal.SIGKILL)
     run = until(pooled, killed, lambda run: not run.active)
     assert run.status == "interrupted"
-    assert "ended unexpectedly" in run.message
+    assert "ended unexpectedly" in run.error
     assert 0 < run.progress < 1
-    assert pooled.wait(after, 60).status == "done", "the queue goes on in a new process"
+    assert pooled.wait(after, 120).status == "done", "the queue goes on in a new process"
     pooled.resume(killed)
-    again = pooled.wait(killed, 60)
+    again = pooled.wait(killed, 120)
     assert (again.status, again.attempts) == ("done", 2)
     assert pooled.results(killed)["weights"] == pooled.results(reference)["weights"]
     assert [m.epoch for m in pooled.metrics(killed, level="epoch")] == [1, 2, 3, 4, 5, 6]
@@ -64,17 +64,17 @@ def test_killed_interrupted_resumed_and_the_weights_are_the_same(pooled, spec, u
 @POSIX
 def test_a_run_that_kills_its_worker_every_time_does_not_stop_the_queue(pooled, spec):
     ids = [pooled.submit(spec(kind)) for kind in ("dies", "count", "dies", "count")]
-    statuses = [pooled.wait(run_id, 30).status for run_id in ids]
+    statuses = [pooled.wait(run_id, 120).status for run_id in ids]
     assert statuses == ["interrupted", "done", "interrupted", "done"]
     pooled.resume(ids[0])
-    assert pooled.wait(ids[0], 30).status == "interrupted"
+    assert pooled.wait(ids[0], 120).status == "interrupted"
 
 
 def test_workers_that_cannot_start_fail_the_run(pooled, spec, monkeypatch):
     from pruneviz.jobs import executor
 
     monkeypatch.setattr(executor, "prepare_process", _refuse)
-    run = pooled.wait(pooled.submit(spec()), 30)
+    run = pooled.wait(pooled.submit(spec()), 120)
     assert run.status == "failed"
     assert "could not be started" in run.error
 
@@ -94,7 +94,7 @@ def test_closing_interrupts_what_runs_and_keeps_the_queue(tmp_path, spec, until)
     with JobService(tmp_path, plugins=("job_fakes",)) as again:
         run = again.get(first)
         assert (run.status, run.message) == ("interrupted", "PruneViz was closed.")
-        assert again.wait(second, 30).status == "done", "adopted without being asked"
+        assert again.wait(second, 120).status == "done", "adopted without being asked"
 
 
 @POSIX
@@ -107,7 +107,7 @@ def test_an_app_that_ends_by_itself_does_not_wait_for_its_runs(tmp_path, spec, u
             time.sleep(0.02)
         """,
     )
-    assert app.wait(30) == 0
+    assert app.wait(120) == 0
     store = RunStore(tmp_path)
     assert [run.status for run in store.list()] == ["interrupted"]
     store.close()
@@ -124,7 +124,7 @@ def test_the_app_is_killed_and_its_run_goes_on_to_its_end(tmp_path, spec, until)
         """,
     )
     store = RunStore(tmp_path)
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not any(run.progress > 0 for run in store.list()):
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -153,7 +153,7 @@ def test_app_and_worker_are_killed(tmp_path, spec, until):
         """,
     )
     store = RunStore(tmp_path)
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not any(run.progress > 0 for run in store.list()):
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -175,7 +175,7 @@ def test_app_and_worker_are_killed(tmp_path, spec, until):
 def test_workers_are_nice_and_leave_a_core(pooled, spec):
     from job_fakes import PROBE
 
-    run = pooled.wait(pooled.submit(spec(PROBE)), 60)
+    run = pooled.wait(pooled.submit(spec(PROBE)), 120)
     seen = pooled.results(run.id)["seen"]
     from pruneviz.jobs.worker import default_threads
 

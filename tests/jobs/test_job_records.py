@@ -223,7 +223,7 @@ def test_dead_workers_are_marked_and_living_ones_are_not(store, spec):
     marked = store.mark_interrupted(stale=0.0)
     assert {run.id for run in marked} == set(ids)
     assert [store.get(i).status for i in ids] == ["interrupted", "cancelled", "interrupted"]
-    assert "ended unexpectedly" in store.get(ids[0]).message
+    assert "ended unexpectedly" in store.get(ids[0]).error
     assert store.get(alive.run.id).status == "running"
     assert store.mark_interrupted() == ()
 

@@ -9,14 +9,17 @@ import time
 from concurrent.futures import Executor, Future
 
 import pytest
+from job_fakes import Step
 
 from pruneviz import errors
 from pruneviz.jobs import JobService, RunSpec, checkpoints, context, register
-from pruneviz.jobs.context import JobContext
+from pruneviz.jobs.claims import claim
+from pruneviz.jobs.context import Interruption, JobContext
+from pruneviz.jobs.pulse import Pulse
 
 
 def test_a_run_leaves_its_history_and_its_result(threaded, spec):
-    run = threaded.wait(threaded.submit(spec(steps=4)), 20)
+    run = threaded.wait(threaded.submit(spec(steps=4)), 120)
     assert (run.status, run.progress, run.error) == ("done", 1.0, None)
     assert run.created <= run.started <= run.ended
     assert 0 < run.seconds < 20
@@ -30,7 +33,7 @@ def test_a_run_leaves_its_history_and_its_result(threaded, spec):
 def test_runs_are_done_in_order_and_a_failing_one_does_not_stop_the_queue(threaded, spec):
     wanted = [spec(), spec("fails", own=True), spec("fails"), spec("count", name="last")]
     ids = [threaded.submit(one) for one in wanted]
-    runs = [threaded.wait(run_id, 20) for run_id in ids]
+    runs = [threaded.wait(run_id, 120) for run_id in ids]
     assert [run.status for run in runs] == ["done", "failed", "failed", "done"]
     assert runs[1].error == "The folder 'x' has no classes. Make one folder a class."
     assert runs[2].error == "KeyError: 'boom'"
@@ -55,12 +58,30 @@ def test_a_plugin_that_is_not_there_is_said(tmp_path):
 def test_cancel_takes_effect_within_a_batch(threaded, spec, until):
     run_id = threaded.submit(spec("train", epochs=1000, steps=1000, pause=0.01))
     until(threaded, run_id, lambda run: run.progress > 0)
-    begun = time.monotonic()
     assert threaded.cancel(run_id).status == "cancelling"
     run = until(threaded, run_id, lambda run: not run.active)
-    assert time.monotonic() - begun < 2, "0.2 s until it is seen, and one batch"
     assert run.status == "cancelled"
+    assert run.progress < 0.1
     assert threaded.results(run_id) == {}
+
+
+def test_after_an_order_not_one_batch_more_is_asked_for(store, spec):
+    mine = claim(store, store.create(spec()).id)
+    pulse = Pulse(mine)  # not started: it looks when it is told to
+    job = JobContext(mine, pulse)
+    given = []
+
+    def events():
+        for step in range(1, 100):
+            given.append(step)
+            if step == 7:
+                store.request_cancel(mine.run.id)
+                pulse.look()
+            yield Step(step, 100, 0.5, 1)
+
+    with pytest.raises(Interruption, match="cancel"):
+        job.drive(events())
+    assert given == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_a_long_forward_pass_without_events_is_cancelled_too(threaded, spec, until):
@@ -91,10 +112,16 @@ def test_cancelling_what_waits(threaded, spec, until):
     second = threaded.submit(spec())
     assert threaded.cancel(second).status == "cancelled"
     threaded.cancel(first)
-    assert threaded.wait(first, 20).status == "cancelled"
+    assert threaded.wait(first, 120).status == "cancelled"
     third = threaded.submit(spec())
-    assert threaded.wait(third, 20).status == "done"
+    assert threaded.wait(third, 120).status == "done"
     assert threaded.get(second).attempts == 0
+
+
+def test_a_finished_run_keeps_no_checkpoints(threaded, spec):
+    run = threaded.wait(threaded.submit(spec("train", epochs=3)), 120)
+    assert (run.status, run.checkpoints) == ("done", 3)
+    assert list(threaded.files(run.id).iterdir()) == []
 
 
 def test_pause_holds_the_run_in_memory(threaded, spec, until):
@@ -108,8 +135,8 @@ def test_pause_holds_the_run_in_memory(threaded, spec, until):
     time.sleep(0.5)
     assert threaded.metrics(run_id) == before
     threaded.resume(run_id)
-    run = until(threaded, run_id, lambda run: run.status == "done")
-    assert run.attempts == 1
+    run = threaded.wait(run_id, 120)
+    assert (run.status, run.attempts) == ("done", 1)
     assert [m.step for m in threaded.metrics(run_id)] == list(range(1, 61))
     assert run.seconds < run.ended - run.started - 0.5, "the clock stands still meanwhile"
 
@@ -121,7 +148,7 @@ def test_a_paused_run_lets_others_pass_and_goes_on_from_its_checkpoint(threaded,
     threaded.pause(first)
     until(threaded, first, lambda run: run.status == "paused")
     second = threaded.submit(spec())
-    assert threaded.wait(second, 20).status == "done"
+    assert threaded.wait(second, 120).status == "done"
     aside = threaded.get(first)
     assert (aside.status, aside.held) == ("paused", False)
     threaded.resume(first)
@@ -149,7 +176,7 @@ def test_deleting_what_is_under_way(threaded, spec, until):
     threaded.delete(run_id)
     with pytest.raises(errors.UnknownNameError):
         threaded.get(run_id)
-    assert threaded.wait(threaded.submit(spec()), 20).status == "done", "the worker is free again"
+    assert threaded.wait(threaded.submit(spec()), 120).status == "done", "the worker is free again"
     assert not threaded.files(run_id).exists()
 
 
@@ -157,7 +184,7 @@ def test_a_full_disk_fails_the_run_with_the_remedy_and_it_can_go_on(
     threaded, spec, until, monkeypatch
 ):
     reference = threaded.submit(spec("train", epochs=4))
-    threaded.wait(reference, 20)
+    threaded.wait(reference, 120)
     saved, real = [], os.fsync
 
     def full(handle: int) -> None:
@@ -168,12 +195,12 @@ def test_a_full_disk_fails_the_run_with_the_remedy_and_it_can_go_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints.os, "fsync", full)
-        run = threaded.wait(threaded.submit(spec("train", epochs=4)), 20)
+        run = threaded.wait(threaded.submit(spec("train", epochs=4)), 120)
     assert run.status == "failed"
     assert "is full" in run.error
     assert "Free some space and resume the run" in run.error
     threaded.resume(run.id)
-    again = threaded.wait(run.id, 20)
+    again = threaded.wait(run.id, 120)
     assert (again.status, again.error) == ("done", None)
     assert threaded.results(run.id) == threaded.results(reference)
 
@@ -187,7 +214,7 @@ def test_a_damaged_checkpoint_falls_back_and_ends_the_same(threaded, spec, until
     newest = max(threaded.files(run_id).glob("checkpoint-*.pt"))
     newest.write_bytes(newest.read_bytes()[:-200])
     threaded.resume(run_id)
-    assert threaded.wait(run_id, 20).status == "done"
+    assert threaded.wait(run_id, 120).status == "done"
     assert threaded.results(run_id) == threaded.results(reference)
     assert [m.epoch for m in threaded.metrics(run_id, level="epoch")] == [1, 2, 3, 4, 5]
 
@@ -241,7 +268,7 @@ def test_waiting_has_an_end(threaded, spec):
 def test_rename(threaded, spec):
     run_id = threaded.submit(spec())
     assert threaded.rename(run_id, "half of the units").name == "half of the units"
-    assert threaded.wait(run_id, 20).name == "half of the units"
+    assert threaded.wait(run_id, 120).name == "half of the units"
 
 
 def test_an_expected_duration_comes_from_runs_like_it(threaded):
@@ -250,7 +277,7 @@ def test_an_expected_duration_comes_from_runs_like_it(threaded):
         return RunSpec(**{**values, **changes})
 
     assert threaded.expected_duration(like()) is None
-    run = threaded.wait(threaded.submit(like()), 20)
+    run = threaded.wait(threaded.submit(like()), 120)
     assert threaded.expected_duration(like()) == pytest.approx(run.seconds)
     longer = like(options={"epochs": 6, "pause": 0.1, "seed": 3})
     assert threaded.expected_duration(longer) == pytest.approx(3 * run.seconds)
@@ -261,7 +288,7 @@ def test_an_expected_duration_comes_from_runs_like_it(threaded):
 def test_batches_are_kept_a_few_a_second_with_their_mean(threaded, spec, monkeypatch):
     monkeypatch.setattr(context, "BATCH_SECONDS", 0.2)
     run_id = threaded.submit(spec("train", epochs=2, steps=40, pause=0.01))
-    run = threaded.wait(run_id, 20)
+    run = threaded.wait(run_id, 120)
     rows = threaded.metrics(run_id, level="batch")
     assert 2 <= len(rows) <= run.seconds / 0.2 + 1
     assert all(0 < row.loss < 3 for row in rows)
