@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InvalidValueError, UnknownNameError
+from pruneviz.errors import InvalidValueError, UnknownNameError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -243,7 +243,7 @@ class ChannelGraph:
 
     def figure(self) -> Any:
         """The network's layers in order, their widths and ties, as a Plotly figure."""
-        from .figures import results
+        from pruneviz.figures import results
 
         return results.graph(self)
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from .channels import ChannelGraph, IntArray
-from .errors import PlanError
-from .plan import Plan
+from pruneviz.channels import ChannelGraph, IntArray
+from pruneviz.errors import PlanError
+from pruneviz.plan import Plan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +73,7 @@ class Cost:
 
     def figure(self) -> Any:
         """MACs by layer, before and after, as a Plotly figure."""
-        from .figures import CostsInfo, costs_figure
+        from pruneviz.figures import CostsInfo, costs_figure
 
         return costs_figure(
             CostsInfo("MACs", self.layers, self.baseline_layer_macs, self.layer_macs)

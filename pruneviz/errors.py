@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LISTED = 60
+"""How many choices a message names; the first ones are the likeliest."""
+
 
 class PruneVizError(Exception):
     """Base of every error that PruneViz raises on purpose; its text is fit for a screen."""
@@ -19,10 +22,10 @@ class UnknownNameError(PruneVizError, ValueError):
     """A name that is not among the choices; the message lists them."""
 
     def __init__(self, kind: str, name: object, choices: Iterable[str]) -> None:
-        names = sorted(choices)
+        names = list(dict.fromkeys(choices))
         close = get_close_matches(str(name), names, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
-        listed = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
+        listed = ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
         super().__init__(f"Unknown {kind} '{name}'.{hint} Choose one of: {listed or 'none'}.")
 
 

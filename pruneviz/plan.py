@@ -10,8 +10,8 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .channels import BoolArray, ChannelGraph, Group
-from .errors import InvalidValueError, PlanError, UnknownNameError
+from pruneviz.channels import BoolArray, ChannelGraph, Group
+from pruneviz.errors import InvalidValueError, PlanError, UnknownNameError
 
 FORMAT = "pruneviz-plan/1"
 

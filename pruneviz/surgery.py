@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .channels import BoolArray, ChannelGraph, TensorSlots
-from .errors import PlanError
-from .plan import Plan
+from pruneviz.channels import BoolArray, ChannelGraph, TensorSlots
+from pruneviz.errors import PlanError
+from pruneviz.plan import Plan
 
 
 def prune(model: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..channels import ChannelGraph
-from ..errors import TraceError
-from .flow import Flow
-from .grouping import resolve
-from .mode import Blame, Watch, tensors_in
+from pruneviz.channels import ChannelGraph
+from pruneviz.errors import TraceError
+from pruneviz.trace.flow import Flow
+from pruneviz.trace.grouping import resolve
+from pruneviz.trace.mode import Blame, Watch, tensors_in
 
 __all__ = ["trace"]
 

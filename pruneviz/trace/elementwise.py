@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .flow import Flow, Share, Size, along, core, varying
-from .operations import Call, handles
+from pruneviz.trace.flow import Flow, Share, Size, along, core, varying
+from pruneviz.trace.operations import Call, handles
 
 ACTIVATIONS = (
     "relu relu6 leaky_relu rrelu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh "

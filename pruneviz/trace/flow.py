@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from ..channels import IntArray
+from pruneviz.channels import IntArray
 
 Pairs = tuple[IntArray, IntArray]
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from ..channels import (
+from pruneviz.channels import (
     BoolArray,
     ChannelGraph,
     Group,
@@ -18,7 +18,7 @@ from ..channels import (
     Layer,
     TensorSlots,
 )
-from .flow import Choice, Flow, LayerRecord, Pairs
+from pruneviz.trace.flow import Choice, Flow, LayerRecord, Pairs
 
 TIED_TOGETHER = "all of its {} channels are tied together: removing them would leave nothing"
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..channels import IntArray
-from .flow import Choice, Flow, LayerRecord, along
-from .operations import Call, handles, leave
+from pruneviz.channels import IntArray
+from pruneviz.trace.flow import Choice, Flow, LayerRecord, along
+from pruneviz.trace.operations import Call, handles, leave
 
 
 @handles("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d linear")

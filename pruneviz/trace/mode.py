@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode, resolve_name
 
-from ..channels import IntArray
-from . import elementwise, layers, norms, positions, rearrange  # noqa: F401 - they register handlers
-from .flow import NOBODY, Flow, Size, core
-from .operations import HANDLERS, Call, unknown
+from pruneviz.channels import IntArray
+from pruneviz.trace import elementwise, layers, norms, positions, rearrange  # noqa: F401 - they register handlers
+from pruneviz.trace.flow import NOBODY, Flow, Size, core
+from pruneviz.trace.operations import HANDLERS, Call, unknown
 
 
 @lru_cache(maxsize=4096)

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from ..channels import IntArray
-from .flow import Choice, Flow, Size, along, varying
-from .operations import Call, handles
+from pruneviz.channels import IntArray
+from pruneviz.trace.flow import Choice, Flow, Size, along, varying
+from pruneviz.trace.operations import Call, handles
 
 
 def _affine(flow: Flow, call: Call, vector: IntArray, stored: Sequence[Any], dim: int = 0) -> None:

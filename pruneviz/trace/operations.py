@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .flow import Flow
+from pruneviz.trace.flow import Flow
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .elementwise import elementwise
-from .flow import Flow, Size, along, core, tidy, varying
-from .operations import Call, handles, leave
+from pruneviz.trace.elementwise import elementwise
+from pruneviz.trace.flow import Flow, Size, along, core, tidy, varying
+from pruneviz.trace.operations import Call, handles, leave
 
 
 @handles(

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .flow import Flow, Size, tidy, varying
-from .operations import Call, handles, leave
+from pruneviz.trace.flow import Flow, Size, tidy, varying
+from pruneviz.trace.operations import Call, handles, leave
 
 
 def _literal(flow: Flow, call: Call, shadow: Tensor) -> None:
