@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from pruneviz.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from pruneviz.data import ImageSet
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -56,11 +58,12 @@ class Evidence:
     model: nn.Module
     seed: int = 0
     statistics: Statistics | None = None
-    images: Tensor | None = None
-    """(N, C, H, W) normalised, on the model's device."""
-    labels: Tensor | None = None
-    """(N,) classes."""
-    batch_size: int = 64
+    images: ImageSet | None = None
+    """The images that criteria look at."""
+    batch_size: int | None = None
+    """Images in a mini-batch, where the caller chose it."""
+    report: Callable[[int, int], None] = field(default=lambda done, total: None, repr=False)
+    """To be called with the images done and their number by criteria that take long."""
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
@@ -68,11 +71,11 @@ class Evidence:
         named = dict(self.model.named_parameters(remove_duplicate=False))
         return {**named, **dict(self.model.named_buffers(remove_duplicate=False))}
 
-    def array(self, name: str) -> FloatArray:
-        """A stored tensor as numbers.
+    def array(self, name: str) -> npt.NDArray[np.floating[Any]]:
+        """A stored tensor as an array in its own precision (at least single).
 
         Raises:
-            InvalidValueError: It is missing, has another shape than in the graph, or holds NaN.
+            InvalidValueError: It is missing, or has another shape than in the graph.
         """
         tensor = self.tensors.get(name)
         shape = self._shapes[name]
@@ -82,23 +85,41 @@ class Evidence:
                 f"The graph was traced from another network: '{name}' has shape {shape} there and "
                 f"{found} in this model. Trace this model first."
             )
-        values: FloatArray = tensor.detach().cpu().double().numpy()
-        if not np.isfinite(values).all():
-            layer = name.rpartition(".")[0] or name
-            raise InvalidValueError(
-                f"Layer '{layer}' has weights that are no numbers ({_bad(values)}); load weights "
-                "that are whole, or train with a lower learning rate."
-            )
+        tensor = tensor.detach().cpu()
+        tensor = tensor.float() if tensor.dtype.itemsize < 4 else tensor
+        values: npt.NDArray[np.floating[Any]] = tensor.numpy()
         return values
+
+    def check(self) -> None:
+        """Make sure that this is the graph's network, and that its weights are numbers.
+
+        Raises:
+            InvalidValueError: It is another network, or a tensor holds NaN or infinite values.
+        """
+        for slots in self.graph.tensors:
+            values = self.array(slots.name)
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                nan, infinite = int(np.isnan(values).sum()), int(np.isinf(values).sum())
+                path, _, own = slots.name.rpartition(".")
+                raise InvalidValueError(
+                    f"Layer '{path or own}' has a {own} that is no number ({nan} NaN and "
+                    f"{infinite} infinite of {values.size} values); load weights that are whole, "
+                    "or train with a lower learning rate."
+                )
 
     @cached_property
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         return {slots.name: slots.shape for slots in self.graph.tensors}
 
-    def filters(self, layer: Layer) -> FloatArray:
+    def filters(self, layer: Layer) -> npt.NDArray[np.floating[Any]]:
         """(out_channels, K) the weights of each filter in a row; the bias is not among them."""
-        weight = self.array(layer.weight)
-        return filter_rows(weight, layer)
+        return filter_rows(self.array(layer.weight), layer)
+
+    @property
+    def seen(self) -> ImageSet:
+        """The images that criteria look at."""
+        assert self.images is not None, "the criterion did not say that it needs data"
+        return self.images
 
     @property
     def gathered(self) -> Statistics:
@@ -107,7 +128,9 @@ class Evidence:
         return self.statistics
 
 
-def filter_rows(weight: FloatArray, layer: Layer) -> FloatArray:
+def filter_rows(
+    weight: npt.NDArray[np.floating[Any]], layer: Layer
+) -> npt.NDArray[np.floating[Any]]:
     """(out_channels, K): the rows of a convolution or linear weight, one a filter.
 
     A transposed convolution stores (in, out / groups, ...); its filters are gathered by group.
@@ -138,8 +161,3 @@ def sum_over_members(graph: ChannelGraph, values: Mapping[str, FloatArray]) -> F
     for name, value in values.items():
         np.add.at(total, graph.layer(name).units, value)
     return total
-
-
-def _bad(values: FloatArray) -> str:
-    nan, infinite = int(np.isnan(values).sum()), int(np.isinf(values).sum())
-    return f"{nan} NaN and {infinite} infinite of {values.size}"

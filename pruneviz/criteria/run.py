@@ -12,13 +12,13 @@ import numpy.typing as npt
 from pruneviz.channels import ChannelGraph
 from pruneviz.criteria.evidence import Evidence, Statistics
 from pruneviz.criteria.ranking import Ranking
-from pruneviz.criteria.registry import Criterion, chosen
+from pruneviz.criteria.registry import chosen
 from pruneviz.errors import InvalidValueError
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
-    from pruneviz.data import DataSet
+    from pruneviz.data import DataSet, ImageSet
 
 PIXELS = 1 << 20
 """Pixels in a mini-batch where no batch size is given: about what keeps memory near a gigabyte."""
@@ -67,57 +67,68 @@ def rank(
             raise InvalidValueError(f"{name} must be a whole number from 1, but got {value!r}.")
     need_data = [c.name for c in wanted if c.needs_data]
     evidence = Evidence(graph, model, seed)
-    for layer in graph.layers:
-        evidence.array(layer.weight)
-    seen = 0
-    if need_data:
-        if data is None:
-            named = ", ".join(f"'{n}'" for n in need_data)
-            raise InvalidValueError(
-                f"{'Criterion' if len(need_data) == 1 else 'Criteria'} {named} "
-                f"{'looks' if len(need_data) == 1 else 'look'} at images, but data is None. "
-                "Give a data set, or choose criteria that need none, such as 'l1'."
-            )
-        size = batch_size or max(1, min(64, PIXELS // int(np.prod(graph.input_shape[1:]))))
-        sample, labels = _sample(data, images, seed)
-        seen = len(labels)
-        statistics = _gather(model, graph, wanted, sample, labels, size, progress)
-        evidence = Evidence(graph, model, seed, statistics, sample, labels, size)
-    scores = {c.name: c.score(evidence) for c in wanted}
-    return Ranking(graph, scores, seen, time.perf_counter() - start)
+    evidence.check()
+    if not need_data:
+        scores = {c.name: c.score(evidence) for c in wanted}
+        return Ranking(graph, scores, 0, time.perf_counter() - start)
+    if data is None:
+        named = ", ".join(f"'{n}'" for n in need_data)
+        raise InvalidValueError(
+            f"{'Criterion' if len(need_data) == 1 else 'Criteria'} {named} "
+            f"{'looks' if len(need_data) == 1 else 'look'} at images, but data is None. "
+            "Give a data set, or choose criteria that need none, such as 'l1'."
+        )
+    sample = _sample(data, images, seed)
+    gathers = frozenset[str]().union(*(c.gathers for c in wanted))
+    passes = [c.name for c in wanted if c.own_pass]
+    total = len(sample) * (bool(gathers) + len(passes))
+
+    def part_of(index: int) -> Callable[[int, int], None]:
+        def report(done: int, of: int) -> None:
+            if progress is not None:
+                progress(index * len(sample) + len(sample) * done // of, total)
+
+        return report
+
+    statistics = None
+    if gathers:
+        statistics = _gather(model, graph, gathers, sample, batch_size, part_of(0))
+    scores = {}
+    for criterion in wanted:
+        index = bool(gathers) + (passes.index(criterion.name) if criterion.own_pass else 0)
+        evidence = Evidence(graph, model, seed, statistics, sample, batch_size, part_of(index))
+        scores[criterion.name] = criterion.score(evidence)
+    return Ranking(graph, scores, len(sample), time.perf_counter() - start)
 
 
 def _gather(
     model: nn.Module,
     graph: ChannelGraph,
-    wanted: list[Criterion],
-    sample: Tensor,
-    labels: Tensor,
-    size: int,
-    progress: Callable[[int, int], None] | None,
-) -> Statistics | None:
-    gathers = frozenset[str]().union(*(c.gathers for c in wanted))
-    if not gathers:
-        return None
+    gathers: frozenset[str],
+    sample: ImageSet,
+    batch_size: int | None,
+    report: Callable[[int, int], None],
+) -> Statistics:
     from pruneviz.criteria.shared import SharedPass
-    from pruneviz.data import normalise
 
     shared = SharedPass(model, graph, gathers)
-    for start in range(0, len(labels), size):
-        part = slice(start, start + size)
-        shared.add(normalise(sample[part].to(shared.device)), labels[part])
-        if progress is not None:
-            progress(min(start + size, len(labels)), len(labels))
+    for x, labels in sample.batches(batch_size or usual_batch(graph), device=shared.device):
+        shared.add(x, labels)
+        report(shared.images, len(sample))
     return shared.result()
 
 
-def _sample(data: DataSet, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """(N, C, H, W) uint8 training images and their labels (N,), balanced over the classes."""
+def usual_batch(graph: ChannelGraph) -> int:
+    """Images in a mini-batch where the caller did not choose."""
+    return max(1, min(64, PIXELS // int(np.prod(graph.input_shape[1:]))))
+
+
+def _sample(data: DataSet, count: int, seed: int) -> ImageSet:
+    """Training images, balanced over the classes."""
     import torch
 
     train = data.split("train")
-    rows = torch.from_numpy(balanced(train.labels.cpu().numpy(), count, seed))
-    return train.images[rows], train.labels[rows]
+    return train.subset(torch.from_numpy(balanced(train.labels.cpu().numpy(), count, seed)))
 
 
 def balanced(labels: npt.NDArray[np.int64], count: int, seed: int) -> npt.NDArray[np.int64]:

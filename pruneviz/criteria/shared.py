@@ -35,8 +35,11 @@ class SharedPass:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.device = next(self.model.parameters()).device
         self.dtype = next(self.model.parameters()).dtype
+        if self.dtype.itemsize < 4:  # sums of half precision values overflow
+            self.model, self.dtype = self.model.float(), torch.float32
         self.wide = torch.float32 if self.device.type == "mps" else torch.float64
-        self.moments = tuple(sorted(gathers & MOMENTS))
+        # The total is always summed: it is cheap, and shows values that are no numbers.
+        self.moments = tuple(sorted((gathers & MOMENTS) | {"total"}))
         self.terms = bool(gathers & TERMS)
         self.weights: dict[str, nn.Parameter] = {}
         if "weight_term" in gathers:
@@ -51,6 +54,7 @@ class SharedPass:
         self._units: Tensor | None = None
         self._batch: dict[int, Tensor] = {}
         self._positions: dict[int, int] = {}
+        self._memory = torch.empty(0)
 
     def add(self, images: Tensor, labels: Tensor) -> None:
         """Run a mini-batch: images (N, C, H, W), normalised, and labels (N,)."""
@@ -80,10 +84,34 @@ class SharedPass:
         with torch.no_grad():
             for name in self.moments:
                 key = (tap.layer.name, name)
-                found = _MOMENT[name](value).sum(0, dtype=self.wide)
+                found = self._moment(name, value).sum(0, dtype=self.wide)
                 self._sums[key] = self._sums[key] + found if key in self._sums else found
         if self.terms:
             self._watch(index, tap, map, value)
+
+    def _moment(self, name: str, map: Tensor) -> Tensor:
+        """(N, C) a moment of (N, C, P), summed over positions."""
+        if name == "total":
+            return map.sum(2)
+        if name == "square":
+            norm: Tensor = torch.linalg.vector_norm(map, 2, 2)
+            return norm.square()
+        scratch = self._scratch(map)
+        if name == "absolute":
+            return torch.abs(map, out=scratch).sum(2)
+        torch.gt(map, 0, out=scratch)  # booleans would be summed far more slowly
+        return scratch.sum(2)
+
+    def _dot(self, a: Tensor, b: Tensor) -> Tensor:
+        """(N, C, P), (N, C, P) -> (N, C) sum of products over positions."""
+        return torch.mul(a, b, out=self._scratch(a)).sum(2)
+
+    def _scratch(self, like: Tensor) -> Tensor:
+        """Memory of that shape, used again and again: fresh memory costs more than the sums."""
+        size = like.numel()
+        if self._memory.numel() < size or self._memory.dtype != like.dtype:
+            self._memory = torch.empty(size, dtype=like.dtype, device=like.device)
+        return self._memory[:size].view(like.shape)
 
     def _watch(self, index: int, tap: Tap, map: Tensor, value: Tensor) -> None:
         """Have the term computed as soon as the map's gradient is known."""
@@ -98,7 +126,7 @@ class SharedPass:
         kept = value.clone() if tap.overwritten else value
 
         def on_gradient(gradient: Tensor) -> None:
-            self._batch[index] = dot(kept, tap.by_image(gradient))
+            self._batch[index] = self._dot(kept, tap.by_image(gradient))
 
         map.register_hook(on_gradient)  # type: ignore[no-untyped-call]
 
@@ -173,19 +201,6 @@ class SharedPass:
                 )
 
 
-def dot(a: Tensor, b: Tensor) -> Tensor:
-    """(N, C, P), (N, C, P) -> (N, C) sum of products over positions."""
-    return (a * b).sum(2)
-
-
-_MOMENT: dict[str, Callable[[Tensor], Tensor]] = {
-    "total": lambda a: a.sum(2),
-    "absolute": lambda a: a.abs().sum(2),
-    "square": lambda a: dot(a, a),
-    "positive": lambda a: (a > 0).sum(2),
-}
-
-
 def summed_loss(output: Any, labels: Tensor) -> Tensor:
     """Cross-entropy summed over images, so that each image's gradient is that of its own loss.
 
@@ -199,9 +214,7 @@ def summed_loss(output: Any, labels: Tensor) -> Tensor:
             f"{tuple(logits.shape)} and there is a label {int(labels.max())}; load it with as many "
             "classes as the data have and fine-tune it first."
         )
-    return cross_entropy(
-        logits.float() if logits.dtype.itemsize < 4 else logits, labels, reduction="sum"
-    )
+    return cross_entropy(logits, labels, reduction="sum")
 
 
 def _tensors(output: Any) -> Iterator[Tensor]:

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pruneviz.criteria.evidence import Evidence, FloatArray, mean_over_members
 from pruneviz.criteria.registry import Criterion
 from pruneviz.errors import InvalidValueError
 
-CHUNK = 4096
-"""Columns of a weight taken at a time, so that a wide linear layer needs little memory."""
+CHUNK = 1 << 22
+"""Weights taken at a time, so that a wide linear layer needs little memory."""
+
+Rows = npt.NDArray[np.floating[Any]]
+"""(C, K): the weights of each of a layer's C filters."""
 
 
-def l1_norms(rows: FloatArray) -> FloatArray:
+def l1_norms(rows: Rows) -> FloatArray:
     """(C, K) -> (C,) sum of absolute values."""
-    return np.asarray(np.abs(rows).sum(axis=1))
+    return _each(rows, lambda part: np.abs(part).sum(axis=1))
 
 
-def l2_norms(rows: FloatArray) -> FloatArray:
+def l2_norms(rows: Rows) -> FloatArray:
     """(C, K) -> (C,) Euclidean norm."""
-    return np.asarray(np.sqrt((rows**2).sum(axis=1)))
+    return _each(rows, lambda part: np.sqrt((part**2).sum(axis=1)))
 
 
-def distances_to_others(rows: FloatArray) -> FloatArray:
+def distances_to_others(rows: Rows) -> FloatArray:
     """(C, K) -> (C,) sum of the Euclidean distances from each row to all the others."""
     gram = np.zeros((len(rows), len(rows)))
-    for start in range(0, rows.shape[1], CHUNK):
-        part = rows[:, start : start + CHUNK]
-        part = part - part.mean(axis=0)  # distances stay, and large common values cancel here
+    step = max(1, CHUNK // len(rows))
+    for start in range(0, rows.shape[1], step):
+        part = rows[:, start : start + step].astype(np.float64)
+        part -= part.mean(axis=0)  # distances stay, and large common values cancel here
         gram += part @ part.T
     square = np.diag(gram)
     apart = square[:, None] + square[None, :] - 2 * gram
@@ -38,7 +44,13 @@ def distances_to_others(rows: FloatArray) -> FloatArray:
     return distance
 
 
-def _by_filter(measure: Callable[[FloatArray], FloatArray]) -> Callable[[Evidence], FloatArray]:
+def _each(rows: Rows, measure: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    step = max(1, CHUNK // rows.shape[1])
+    parts = range(0, len(rows), step)
+    return np.concatenate([measure(rows[i : i + step].astype(np.float64)) for i in parts])
+
+
+def _by_filter(measure: Callable[[Rows], FloatArray]) -> Callable[[Evidence], FloatArray]:
     def score(evidence: Evidence) -> FloatArray:
         graph = evidence.graph
         values = {layer.name: measure(evidence.filters(layer)) for layer in graph.layers}
@@ -68,7 +80,9 @@ def batch_norm_scales(evidence: Evidence) -> FloatArray:
         units = tensor.slots.get(0)
         if tensor.name in norms and units is not None:
             real = units >= 0
-            np.add.at(total, units[real], np.abs(evidence.array(tensor.name))[real])
+            np.add.at(
+                total, units[real], np.abs(evidence.array(tensor.name))[real].astype(np.float64)
+            )
             np.add.at(count, units[real], 1)
     scaled = count > 0
     if not (scaled & graph.prunable).any():
