@@ -42,6 +42,22 @@ def silenced(graph: ChannelGraph, kept: np.ndarray) -> tuple[Columns, ...]:
     return tuple(found)
 
 
+def silenced_by_unit(graph: ChannelGraph) -> dict[int, tuple[Columns, ...]]:
+    """Return, for each prunable unit, the columns that it alone leaves unread."""
+    found: dict[int, list[Columns]] = {u: [] for g in graph.prunable_groups for u in g.units}
+    for slots in graph.tensors:
+        for dim in slots.reads:
+            units = slots.slots.get(dim)
+            if units is None:
+                continue
+            order = np.argsort(units, kind="stable")
+            values, starts = np.unique(units[order], return_index=True)
+            for unit, places in zip(values.tolist(), np.split(order, starts[1:]), strict=True):
+                if unit in found:
+                    found[unit].append(Columns(slots.name, dim, torch.from_numpy(places)))
+    return {unit: tuple(columns) for unit, columns in found.items()}
+
+
 def consumers(graph: ChannelGraph, groups: Iterable[str]) -> frozenset[str]:
     """Return the weights that read units of these groups."""
     kept = np.ones(graph.num_units, dtype=bool)

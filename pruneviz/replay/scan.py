@@ -18,8 +18,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
-from pruneviz.plan import Plan
-from pruneviz.replay.scores import Replay, Score
+from pruneviz.replay.scores import Change, Replay, Score
 
 _CACHE = 2 << 20  # bytes of the largest activation of a mini-batch that still stays in cache
 _MEMORY = 1 << 29  # bytes of activations kept, over all workers
@@ -28,6 +27,11 @@ _ON_DEVICE = 512 << 20
 
 class Images(Protocol):
     """What is needed of an image set (`pruneviz.data.ImageSet`)."""
+
+    @property
+    def labels(self) -> Tensor:
+        """The class of each image, int64 (N,)."""
+        ...
 
     def __len__(self) -> int: ...
     def subset(self, indices: Tensor) -> Self:
@@ -81,7 +85,7 @@ def bounds(count: int, size: int, workers: int) -> list[tuple[int, int]]:
 def scan(
     replay: Replay,
     images: Images,
-    plans: Sequence[Plan],
+    plans: Sequence[Change],
     *,
     batch_size: int | None = None,
     workers: int | None = None,
@@ -116,7 +120,7 @@ def scan(
 
 
 def _batch(
-    replay: Replay, images: Images, start: int, stop: int, plans: Sequence[Plan], halt: Event
+    replay: Replay, images: Images, start: int, stop: int, plans: Sequence[Change], halt: Event
 ) -> list[Score]:
     x, y = load(images, start, stop)
     return replay.scores(x, y, plans, stop=halt.is_set)

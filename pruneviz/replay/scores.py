@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from pruneviz.channels import ChannelGraph
@@ -59,8 +60,11 @@ def score(output: Any, labels: Tensor) -> Score:
             f"{tuple(x.shape)} and there is a label {int(labels.max())}; load it with as many "
             "classes as the data have and fine-tune it first."
         )
-    loss = cross_entropy(x.float(), labels, reduction="sum")
+    loss = cross_entropy(x.double(), labels, reduction="sum")
     return Score(int((x.argmax(1) == labels).sum()), float(loss), len(labels))
+
+
+Change = Plan | tuple[Columns, ...]
 
 
 class Replay:
@@ -101,13 +105,14 @@ class Replay:
         self,
         images: Tensor,
         labels: Tensor,
-        plans: Sequence[Plan],
+        plans: Sequence[Change],
         *,
         stop: Callable[[], bool] = lambda: False,
     ) -> list[Score]:
         """Score each plan on images (N, C, H, W), normalised, and labels (N,).
 
-        `stop` is asked before each plan; once it says yes, what is there so far is returned.
+        Columns that go silent may stand for a plan. `stop` is asked before each plan; once it
+        says yes, what is there so far is returned.
         """
         images = self.place(images)
         labels = labels.to(self.device)
@@ -164,17 +169,38 @@ class Replay:
         scale = b.abs().max().clamp_min(1e-6)
         return a.shape == b.shape and bool((a - b).abs().max() <= _AGREE * scale)
 
-    def _run(self, tape: Tape | None, plan: Plan, images: Tensor) -> Any:
-        """Return the plan's output on the images of the tape."""
+    def whole(self, plan: Plan, images: Tensor) -> Any:
+        """Return the plan's output by running all of the masked, or the pruned, network."""
         if not exact(self.graph, plan):
             return self._smaller(plan)(images)
-        if tape is None:
-            return mask(self.model, self.graph, plan)(images)
-        columns = self._columns(plan)
+        return mask(self.model, self.graph, plan)(images)
+
+    def _run(self, tape: Tape | None, plan: Change, images: Tensor) -> Any:
+        """Return the plan's output on the images of the tape."""
+        if isinstance(plan, Plan):
+            if tape is None or not exact(self.graph, plan):
+                return self.whole(plan, images)
+            columns = self.columns(plan)
+        else:
+            if tape is None:
+                return self._silent(plan, images)
+            columns = plan
         steps = tape.recipe.steps(frozenset(c.name for c in columns), False)
         return tape.replay(prepared(tape.recipe, columns, skip=self._skip), steps)
 
-    def _columns(self, plan: Plan) -> tuple[Columns, ...]:
+    def _silent(self, columns: tuple[Columns, ...], images: Tensor) -> Any:
+        """Run all of the network with some columns silent."""
+        weights = dict(self.model.named_parameters(remove_duplicate=False))
+        changed: dict[str, Tensor] = {}
+        for column in columns:
+            weight = changed.get(column.name, weights[column.name])
+            at = column.indices.to(weight.device)
+            changed[column.name] = weight.index_fill(column.dim, at, 0)
+        with self._lock:  # while it runs, the model carries the changed weights
+            return functional_call(self.model, changed, (images,))
+
+    def columns(self, plan: Plan) -> tuple[Columns, ...]:
+        """Return the columns that a plan leaves unread."""
         key = np.packbits(plan.kept).tobytes()
         found = self._silenced.get(key)
         if found is None:

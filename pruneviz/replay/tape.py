@@ -40,22 +40,37 @@ class Recipe:
     env: dict[str, Tensor] = field(default_factory=dict)
     used: frozenset[str] = frozenset()
     skippable: frozenset[str] = frozenset()
-    _full: tuple[Step, ...] = ()
+    _full: dict[bool, tuple[Step, ...]] = field(default_factory=dict)
     _parts: dict[tuple[frozenset[str], bool], tuple[Step, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         program = self.program
         self.keep = boundary(program, self.changing)
         self.used, self.skippable = weights_of(program)
-        self._full = schedule(program, range(len(program.ops)), self.keep)
         self.env = {**program.state, **derive(program, program.state, program.derived)}
+
+    def kept(self, keep: bool) -> frozenset[int]:
+        """Return the values that stay: all that a replay may read, or the output alone."""
+        return self.keep if keep else frozenset(references(self.program.output))
+
+    def full(self, keep: bool) -> tuple[Step, ...]:
+        """Return all of the program."""
+        if keep not in self._full:
+            every = range(len(self.program.ops))
+            self._full[keep] = schedule(self.program, every, self.kept(keep))
+        return self._full[keep]
+
+    def originals(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """Return the recorded tensors under which operations use some parameters."""
+        own = {self.program.aliases[n] for n in names}
+        derived = [k for k, d in self.program.derived.items() if not own.isdisjoint(d.sources)]
+        return {k: self.env[k] for k in (*own, *derived)}
 
     def steps(self, names: frozenset[str], keep: bool) -> tuple[Step, ...]:
         """Return what to do again when the parameters `names` change."""
         key = (names, keep)
         if key not in self._parts:
-            kept = self.keep if keep else frozenset(references(self.program.output))
-            self._parts[key] = schedule(self.program, dirty(self.program, names), kept)
+            self._parts[key] = schedule(self.program, dirty(self.program, names), self.kept(keep))
         return self._parts[key]
 
     def prepare(
@@ -92,13 +107,24 @@ class Tape:
     it computes the operations that depend on them and takes everything else as recorded.
     """
 
-    def __init__(self, recipe: Recipe, images: Tensor) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        images: Tensor,
+        tensors: Mapping[str, Tensor | Kept] | None = None,
+        *,
+        keep: bool = True,
+    ) -> None:
+        """Run the recipe on images (N, C, H, W), on request with prepared tensors in place.
+
+        Without `keep` only the output stays, and nothing can be replayed.
+        """
         self.recipe = recipe
-        self.env = dict(recipe.env)
+        self.env: dict[str, Any] = {**recipe.env, **(tensors or {})}
         self.values: dict[int, Tensor] = {INPUT: images}
         with torch.no_grad():
-            execute(recipe._full, self.values, self.env)
-        if INPUT not in recipe.keep:
+            execute(recipe.full(keep), self.values, self.env)
+        if INPUT not in recipe.kept(keep):
             self.values.pop(INPUT, None)
 
     @classmethod
