@@ -17,6 +17,7 @@ from pruneviz.strategies.base import (
     Strategy,
     StrategyEvent,
     StrategyResult,
+    StudyPoint,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "Strategy",
     "StrategyEvent",
     "StrategyResult",
+    "StudyPoint",
     "find_strategy",
     "run_strategy",
     "strategies",
@@ -48,6 +50,7 @@ NAMES = (
     "uniform",
     "random",
     "control",
+    "pretraining_study",
 )
 
 
@@ -128,6 +131,8 @@ def run_strategy(
     from pruneviz.strategies.run import Run
 
     target = strategy.default_target if target_macs is None else target_macs
+    if not strategy.takes_target:
+        target = None
     check(graph, Target(macs=target))
     run = Run(strategy, model, graph, data, target, seed, chosen)
     if resume is not None:

@@ -22,5 +22,6 @@ STRATEGY = Strategy(
     options=FineTuning,
     run=run,
     reaches_target=False,
+    takes_target=False,
     default_target=None,
 )

@@ -25,14 +25,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from pymoo.core.duplicate import DefaultDuplicateElimination
-from pymoo.core.mating import Mating
-from pymoo.core.population import Population
-from pymoo.core.problem import Problem
-from pymoo.operators.crossover.ux import UniformCrossover
-from pymoo.operators.mutation.bitflip import BitflipMutation
-from pymoo.operators.selection.tournament import TournamentSelection
-from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
 from pruneviz.channels import BoolArray, ChannelGraph
 from pruneviz.cost import cost
@@ -128,6 +120,16 @@ def evolve(
     last: Generation, judge: Any, repair: Any, options: Options, random: np.random.Generator
 ) -> Generation:
     """The next generation, a function of the last one and a random generator alone."""
+    # Imported here: it takes a while, and the registry needs none of it.
+    from pymoo.core.duplicate import DefaultDuplicateElimination
+    from pymoo.core.mating import Mating
+    from pymoo.core.population import Population
+    from pymoo.core.problem import Problem
+    from pymoo.operators.crossover.ux import UniformCrossover
+    from pymoo.operators.mutation.bitflip import BitflipMutation
+    from pymoo.operators.selection.tournament import TournamentSelection
+    from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
+
     count, genes = last.genes.shape
     problem = Problem(n_var=genes, n_obj=2, xl=0, xu=1, vtype=bool)
     survival = RankAndCrowding()

@@ -31,6 +31,7 @@ from pruneviz.strategies.base import (
     Strategy,
     StrategyEvent,
     StrategyResult,
+    StudyPoint,
 )
 from pruneviz.strategies.budget import FloatArray, Target
 from pruneviz.strategies.tensors import narrow, plain_layout, snapshot
@@ -226,6 +227,7 @@ class Run:
         progress: float | None = None,
         state: bool = True,
         front: tuple[FrontPoint, ...] = (),
+        points: tuple[StudyPoint, ...] = (),
         result: StrategyResult | None = None,
     ) -> StrategyEvent:
         """Say what was done; `measured` is (accuracy, loss) where they are known already."""
@@ -253,6 +255,7 @@ class Run:
             plan=self.plan.to_json(),
             state=self.state() if state else None,
             front=front,
+            points=points,
             final=result is not None,
             result=result,
         )
@@ -265,7 +268,8 @@ class Run:
         found = evaluate(network, self.data)
         return self.event(
             "done",
-            "The network is pruned",
+            "The network is pruned" if len(self.plan) else "Done",
+            points=tuple(StudyPoint(**p) for p in self.memory.get("points", ())),
             measured=(found.accuracy, found.loss),
             result=StrategyResult(network, self.plan),
         )

@@ -184,14 +184,15 @@ def unit_mflops(graph: ChannelGraph) -> FloatArray:
 
 
 def budget(epochs: int, images: int) -> dict[str, Any]:
-    """Half of the passes between removals, in steps of ten updates; the other half at the end."""
+    """Half of the passes between removals, ten updates or more each; the other half at the end."""
     between = epochs // 2
-    updates = 10
+    whole = max(1, between * images // 32)
+    iterations = max(1, whole // 10)
     return {
         "epochs_before": 0,
         "epochs": epochs - between,
-        "updates": updates,
-        "iterations": max(1, between * (images // 32) // updates),
+        "updates": whole // iterations,
+        "iterations": iterations,
     }
 
 

@@ -33,6 +33,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "binary_search": {"epochs": 1, "updates": 2, "update_batch": 16, "tolerance": 0.1},
     "genetic": {"epochs": 1, "population": 6, "generations": 2, "images": 24},
     "one_shot": {"epochs": 2},
+    "pretraining_study": {"epochs_before": 1, "epochs": 1, "sparsities": 2},
     "control": {"epochs": 2},
     "uniform": {"epochs": 2},
     "random": {"epochs": 2},

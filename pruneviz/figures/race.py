@@ -1,0 +1,130 @@
+"""The race of strategies: accuracy against MACs, with the spread over seeds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import plotly.graph_objects as go
+
+from pruneviz.figures import style
+
+if TYPE_CHECKING:
+    from pruneviz.strategies.race import Race
+
+SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "hexagon", "pentagon")
+
+
+@dataclass(frozen=True)
+class RacePoint:
+    """One strategy: means over its seeds, standard deviations (0 for a single run)."""
+
+    strategy: str
+    macs: float
+    """Fraction of the unpruned network's."""
+    macs_std: float
+    accuracy: float
+    accuracy_std: float
+    runs: tuple[tuple[float, float], ...]
+    """(MACs, accuracy) of each seed."""
+
+
+@dataclass(frozen=True)
+class RaceInfo:
+    """What the picture of a race shows."""
+
+    title: str
+    split: str
+    baseline: float
+    target: float
+    points: tuple[RacePoint, ...]
+    published: tuple[tuple[str, float, float], ...]
+    """(label, MACs, accuracy) of papers on the same network and data."""
+
+
+def race_info(race: Race) -> RaceInfo:
+    """Gather the strategies that have ended at least once."""
+    points = []
+    row: Any
+    for row in race.to_frame().itertuples():
+        if not row.runs:
+            continue
+        runs = tuple((o.macs / race.macs, o.accuracy) for o in race.of(str(row.strategy)))
+        points.append(
+            RacePoint(
+                strategy=str(row.strategy),
+                macs=float(row.macs),
+                macs_std=0.0 if math.isnan(row.macs_std) else float(row.macs_std),
+                accuracy=float(row.accuracy),
+                accuracy_std=0.0 if math.isnan(row.accuracy_std) else float(row.accuracy_std),
+                runs=runs,
+            )
+        )
+    return RaceInfo(
+        title=f"{race.network} on {race.data}, {race.epochs} epochs, {len(race.seeds)} seeds",
+        split=race.split,
+        baseline=race.baseline,
+        target=race.target_macs,
+        points=tuple(points),
+        published=tuple(
+            (f"{p.strategy} ({p.paper})", p.macs_ratio, p.accuracy) for p in race.published
+        ),
+    )
+
+
+def race_figure(info: RaceInfo, *, dark: bool = False, height: int = 440) -> Any:
+    """Draw each strategy's mean with its spread, every single run, and what papers published."""
+    figure = style.new_figure(dark, height, hovermode="closest")
+    colours = style.SERIES_DARK if dark else style.SERIES
+    for i, point in enumerate(info.points):
+        control = point.strategy == "control"
+        colour = style.ink(dark) if control else colours[i % len(colours)]
+        symbol = "star" if control else SYMBOLS[i % len(SYMBOLS)]
+        figure.add_trace(
+            go.Scatter(
+                x=[x for x, _ in point.runs],
+                y=[y for _, y in point.runs],
+                mode="markers",
+                marker={"color": colour, "size": 5, "opacity": 0.45, "symbol": symbol},
+                legendgroup=point.strategy,
+                showlegend=False,
+                hovertemplate=f"{point.strategy}, one seed<br>%{{y:.2%}} at %{{x:.1%}} of the MACs"
+                "<extra></extra>",
+            )
+        )
+        spread = f" ± {100 * point.accuracy_std:.2f}" if len(point.runs) > 1 else ""
+        figure.add_trace(
+            go.Scatter(
+                x=[point.macs],
+                y=[point.accuracy],
+                error_x={"type": "data", "array": [point.macs_std], "thickness": 1},
+                error_y={"type": "data", "array": [point.accuracy_std], "thickness": 1.5},
+                mode="markers",
+                name=point.strategy,
+                legendgroup=point.strategy,
+                marker={"color": colour, "size": 12, "symbol": symbol},
+                hovertemplate=f"<b>{point.strategy}</b><br>{100 * point.accuracy:.2f}{spread} %"
+                f"<br>{style.percent(point.macs)} of the MACs, {len(point.runs)} seeds"
+                "<extra></extra>",
+            )
+        )
+    if info.published:
+        figure.add_trace(
+            go.Scatter(
+                x=[x for _, x, _ in info.published],
+                y=[y for _, _, y in info.published],
+                text=[label for label, _, _ in info.published],
+                mode="markers+text",
+                textposition="bottom center",
+                name="published",
+                marker={"color": style.GREY, "symbol": "x-thin-open", "size": 11},
+                hovertemplate="<b>%{text}</b><br>%{y:.2%} at %{x:.1%} of the MACs<extra></extra>",
+            )
+        )
+    figure.add_hline(y=info.baseline, line={"dash": "dash", "color": style.GREY, "width": 1})
+    figure.add_vline(x=info.target, line={"dash": "dot", "color": style.GREY, "width": 1})
+    figure.update_xaxes(title_text="MACs left", tickformat=".0%", range=[0, 1.05])
+    figure.update_yaxes(title_text=f"accuracy (top-1, {info.split})", tickformat=".1%")
+    figure.update_layout(title={"text": info.title, "y": 0.99}, margin={"t": 64})
+    return figure

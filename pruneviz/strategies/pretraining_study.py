@@ -1,0 +1,124 @@
+"""Do pretrained networks prune better than those trained from scratch?
+
+Hubens et al. (2020), *An Experimental Study of the Impact of Pre-Training on the Pruning of a
+Convolutional Neural Network*: the same network, once from pretrained weights and once from new
+ones, is trained on the task with the same budget, pruned to a series of sparsities, fine-tuned
+with the same budget again, and the accuracies are compared at equal reduction of the parameters.
+
+Here, for one network, data set and seed (a queue runs as many as are wanted, and
+`pruneviz.strategies.pretraining` puts them into one figure): both are trained for `epochs_before`;
+from each trained network, and for each of `sparsities` reductions evenly spaced up to `largest`,
+the units with the lowest scores go until so many of the parameters are gone, and `epochs` of
+fine-tuning follow. The network that comes out is the pretrained one with the largest reduction
+whose validation accuracy is within `tolerance` of its own baseline's.
+
+What differs, and why: whole filters are removed (the paper speaks of sparsity), every group at the
+same ratio, and each reduction starts from the trained network rather than from the one before, so
+that every point stands for one run with the same budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+
+from pruneviz.cost import cost
+from pruneviz.plan import Plan
+from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, StudyPoint, option
+from pruneviz.strategies.budget import Target, by_ratio, check, reach
+from pruneviz.strategies.run import Run
+from pruneviz.strategies.soft import renew
+
+STARTS = ("pretrained", "scratch")
+
+
+@dataclass(frozen=True)
+class Options(FineTuning):
+    """The budget, the same for both starts, and the reductions."""
+
+    epochs_before: int = option(10, "Epochs of training before any pruning.", minimum=1)
+    epochs: int = option(3, "Epochs of fine-tuning after each pruning.", minimum=0)
+    criterion: str = option("l1", "By what the units of a group are compared.", choices="criteria")
+    sparsities: int = option(4, "How many reductions of the parameters.", minimum=1)
+    largest: float = option(
+        0.8, "The largest share of the parameters removed.", minimum=0.01, maximum=0.99
+    )
+    tolerance: float = option(
+        0.01, "Accuracy that the network that comes out may have lost.", minimum=0.0, maximum=1.0
+    )
+
+
+def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
+    """Train twice, prune each to every reduction, compare."""
+    check(run.graph, Target(params=1 - options.largest))
+    each = options.epochs + 2
+    run.steps = 2 * (options.epochs_before + options.sparsities * each) + 1
+    run.memory.setdefault("points", [])
+    run.memory.setdefault("best", {})
+    for start in STARTS:
+        if run.once(f"{start}: start"):
+            run.load(Plan(run.graph), run.model.state_dict())
+            if start == "scratch":
+                renew(run.network, run.seed_of("scratch"))
+        train = replace(options, epochs=options.epochs_before)
+        yield from run.fine_tune(
+            f"{start}: train", options.epochs_before, f"Training, {start}", options=train
+        )
+        if run.once(f"{start}: baseline"):
+            run.memory["base"] = run.weights()
+            _note(run, start)
+            if start == STARTS[0]:
+                run.memory["best"] = {"plan": run.plan.to_json(), "weights": run.weights()}
+        for k in range(1, options.sparsities + 1):
+            yield from _reduce(run, options, start, k)
+    best = run.memory["best"]
+    if run.once("take"):
+        run.load(Plan.from_json(run.graph, best["plan"]), best["weights"])
+
+
+def _reduce(run: Run, options: Options, start: str, k: int) -> Iterator[StrategyEvent]:
+    """One point: prune the trained network, fine-tune it, note what comes out."""
+    gone = options.largest * k / options.sparsities
+    name = f"{start}, {gone:.0%} of the parameters"
+    if run.once(f"{name}: prune"):
+        run.load(Plan(run.graph), run.memory["base"])
+        scores = run.rank(options.criterion, name, comparable=False)
+        run.shrink(reach(run.graph, by_ratio(run.graph, scores), Target(params=1 - gone)))
+        yield run.event("prune", f"Removed {name}")
+    yield from run.fine_tune(f"{name}: tune", options.epochs, f"Fine-tuning, {name}")
+    if run.once(f"{name}: point"):
+        point = _note(run, start)
+        base = points_of(run)[0]
+        if start == STARTS[0] and point.accuracy >= base.accuracy - options.tolerance:
+            run.memory["best"] = {"plan": run.plan.to_json(), "weights": run.weights()}
+        yield run.event("search", f"Measured {name}", points=points_of(run))
+
+
+def _note(run: Run, start: str) -> StudyPoint:
+    """Measure the network as it stands and add it to the points."""
+    found = run.evaluate()
+    test = run.evaluate("test").accuracy if run.data.test is not None else None
+    price = cost(run.graph, run.plan)
+    point = StudyPoint(
+        start, 1 - price.params_ratio, price.macs, price.params, found.accuracy, test
+    )
+    run.memory["points"].append(asdict(point))
+    return point
+
+
+def points_of(run: Run) -> tuple[StudyPoint, ...]:
+    """What was measured so far."""
+    return tuple(StudyPoint(**p) for p in run.memory["points"])
+
+
+STRATEGY = Strategy(
+    name="pretraining_study",
+    title="Pretraining study",
+    help="Compares how far a pretrained network and one trained from scratch can be pruned.",
+    paper="Hubens et al. 2020",
+    options=Options,
+    run=run,
+    reaches_target=False,
+    takes_target=False,
+    default_target=None,
+)
