@@ -40,7 +40,7 @@ def ranking_of(graph: ChannelGraph, folder: Path) -> Ranking:
         InvalidValueError: it is one of another network.
     """
     from pruneviz.criteria import Ranking
-    from pruneviz.jobs.kinds import RANKING
+    from pruneviz.jobs.steps import RANKING
 
     return Ranking.load(graph, folder / RANKING)
 
@@ -54,7 +54,7 @@ def network_of(run: RunView, folder: Path) -> nn.Module:
     from safetensors.torch import load_file
 
     from pruneviz.catalog import ModelSource, load_dataset, load_model
-    from pruneviz.jobs.kinds import PLAN, WEIGHTS
+    from pruneviz.jobs.steps import PLAN, WEIGHTS
     from pruneviz.plan import Plan
     from pruneviz.surgery import prune
     from pruneviz.trace import trace

@@ -162,3 +162,14 @@ def test_a_ranking(threaded, made):
     assert threaded.results(run.id)["ranking"]["network"] == graph.digest
     expected = pv.rank(model, graph, None, "l1")
     np.testing.assert_array_equal(ranking.of("l1"), expected.of("l1"))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_slow_oracle_reports_and_is_cancelled(threaded, made, until):
+    run_id = threaded.submit(made("rank", criteria=["oracle"], images=48, batch_size=1))
+    until(threaded, run_id, lambda run: run.progress > 0)
+    threaded.cancel(run_id)
+    run = until(threaded, run_id, lambda run: not run.active)
+    assert (run.status, run.error) == ("cancelled", None)
+    assert run.progress < 1
+    assert threaded.results(run_id) == {}
