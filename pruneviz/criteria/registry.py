@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 # One file a criterion or family of criteria; each lists its own in CRITERIA.
-FILES = ("weights", "activations", "gradients", "oracle", "chance")
+FILES = ("weights", "activations", "gradients", "conductance", "oracle", "chance")
 
 
 @dataclass(frozen=True)
