@@ -67,10 +67,10 @@ class Net(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(3, 8, 3, stride=4, padding=1),
+            nn.Conv2d(3, 8, 3, stride=4, padding=1, bias=False),
             nn.BatchNorm2d(8),
             nn.ReLU(),
-            nn.Conv2d(8, 16, 3, padding=1),
+            nn.Conv2d(8, 16, 3, padding=1, bias=False),
             nn.BatchNorm2d(16),
             nn.ReLU(),
             nn.MaxPool2d(2),
@@ -192,6 +192,46 @@ def test_one_step_is_gradient_descent_by_hand() -> None:
     list(fine_tune(model, data, schedule="constant", augment=None, **options))
     gradient = (table.softmax(1) - torch.eye(3)[[1, 2]]) / 2 + 0.01 * table
     torch.testing.assert_close(model.table.detach(), table - 0.1 * gradient)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_run_is_the_plain_loop_of_the_textbook(digits: DataSet, optimizer: str) -> None:
+    """Slow reference: torch's own optimiser and scheduler, no layouts, no events."""
+    fast, plain = net(), net()
+    for model in (fast, plain):
+        model.drop.p = 0.0
+        # The digits' flat background makes ties, which a maximum breaks either way by rounding.
+        model.features[2], model.features[5] = nn.Softplus(), nn.Softplus()
+        model.features[6] = nn.AvgPool2d(2)
+    options: dict[str, Any] = {"epochs": 2, "lr": 0.01, "batch_size": 64, "label_smoothing": 0.1}
+    events = list(
+        fine_tune(fast, digits, optimizer=optimizer, augment=None, batches=True, **options)
+    )
+    groups = [
+        {"params": [p for p in plain.parameters() if p.ndim > 1], "weight_decay": 5e-4},
+        {"params": [p for p in plain.parameters() if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    stepper = (
+        torch.optim.SGD(groups, lr=0.01, momentum=0.9, nesterov=True)
+        if optimizer == "sgd"
+        else torch.optim.AdamW(groups, lr=0.01)
+    )
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(stepper, T_max=10)
+    loss_of = nn.CrossEntropyLoss(label_smoothing=0.1)
+    plain.train()
+    losses = []
+    for epoch in range(2):
+        order = training._seed(0, epoch, 0)
+        for x, y in digits.train.batches(64, shuffle_seed=order):
+            loss = loss_of(plain(x), y)
+            stepper.zero_grad()
+            loss.backward()
+            stepper.step()
+            cosine.step()
+            losses.append(loss.item())
+    assert [e.loss for e in events if isinstance(e, BatchEvent)] == pytest.approx(losses, rel=1e-4)
+    for (name, one), other in zip(fast.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-4, msg=name)
 
 
 def test_auxiliary_classifiers_count_04_alone_and_03_as_two() -> None:
