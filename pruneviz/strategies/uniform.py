@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
 from pruneviz.strategies.budget import by_ratio, reach
@@ -15,6 +15,9 @@ class Options(FineTuning):
     """How units are chosen, and the fine-tuning."""
 
     criterion: str = option("l1", "By what the units of a group are compared.", choices="criteria")
+    target_params: float | None = option(
+        None, "Fraction of the parameters that may be left.", minimum=0.0, maximum=1.0
+    )
 
 
 def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
@@ -22,7 +25,8 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
     run.steps = options.epochs + 2
     if run.once("prune"):
         scores = run.rank(options.criterion, "prune", comparable=False)
-        run.shrink(reach(run.graph, by_ratio(run.graph, scores), run.target))
+        target = replace(run.target, params=options.target_params)
+        run.shrink(reach(run.graph, by_ratio(run.graph, scores), target))
         yield run.event("prune", f"Removed {len(run.plan)} units, the same share everywhere")
     yield from run.fine_tune("final", options.epochs)
 

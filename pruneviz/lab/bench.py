@@ -1,0 +1,143 @@
+"""What every experiment works with: network, images, seeds, and parts that are kept when done."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pruneviz.catalog import load_dataset, load_model
+from pruneviz.channels import ChannelGraph
+from pruneviz.data import DataSet, stratified_split
+from pruneviz.lab.result import Finding
+from pruneviz.strategies import run_strategy
+from pruneviz.trace import trace
+from pruneviz.training import evaluate
+
+Say = Callable[[str], None]
+Experiment = tuple[list[Finding], list[tuple[str, bool]], dict[str, Any]]
+"""What an experiment finds: lines, sentences of the claim's test with their verdicts, settings."""
+
+
+@dataclass
+class Bench:
+    """One experiment under way."""
+
+    network: str
+    data: DataSet
+    """`val` decides, `test` reports; digits' validation images are halved for it."""
+    scale: str
+    seeds: tuple[int, ...]
+    keep: Path | None = None
+    """Where parts that are done are noted, so that a stopped experiment goes on."""
+    say: Say = print
+    weights: str | None = None
+    """By default those trained on the data."""
+    _parts: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.keep is not None and self.keep.exists():
+            self._parts = json.loads(self.keep.read_text(encoding="utf-8"))
+
+    def model(self, weights: str | None = None) -> nn.Module:
+        """The network, with the weights of the data set unless others are named."""
+        chosen = weights or self.weights or self.data.name
+        return load_model(self.network, weights=chosen, num_classes=len(self.data.classes))
+
+    def graph(self, model: nn.Module) -> ChannelGraph:
+        """Its channels."""
+        return trace(model, self.data.input_shape)
+
+    def part(self, name: str, work: Callable[..., Any], *given: Any) -> Any:
+        """What `work(*given)` gives (plain JSON), from the notes if it was done before."""
+        if name not in self._parts:
+            begun = time.perf_counter()
+            self._parts[name] = json.loads(json.dumps(work(*given)))
+            if self.keep is not None:
+                partial = self.keep.with_suffix(".writing")
+                partial.write_text(json.dumps(self._parts), encoding="utf-8")
+                partial.replace(self.keep)
+            self.say(f"{name}: {self._parts[name]} ({time.perf_counter() - begun:.0f} s)"[:300])
+        return self._parts[name]
+
+    def prune(
+        self,
+        name: str,
+        strategy: str,
+        seed: int,
+        options: Mapping[str, Any],
+        *,
+        target_macs: float | None = None,
+        model: nn.Module | None = None,
+    ) -> dict[str, Any]:
+        """Run a strategy as a part; accuracy on `val` and `test`, what is left, what it took."""
+
+        def work() -> dict[str, Any]:
+            start = model if model is not None else self.model()
+            graph = self.graph(start)
+            events = run_strategy(
+                strategy, start, graph, self.data, seed=seed, target_macs=target_macs, **options
+            )
+            last = deque(events, maxlen=1)[0]
+            assert last.result is not None
+            whole = sum(p.numel() for p in start.parameters())
+            return {
+                "test": evaluate(last.result.model, self.data, split="test").accuracy,
+                "val": last.accuracy,
+                "macs": last.macs / sum(layer.macs for layer in graph.layers),
+                "params": last.params / whole,
+                "passes": round(last.passes, 3),
+            }
+
+        found: dict[str, Any] = self.part(f"{name}, seed {seed}", work)
+        return found
+
+
+def with_test(data: DataSet) -> DataSet:
+    """The data set itself, or with half of its validation images kept back to report on."""
+    if data.test is not None:
+        return data
+    decide, report = stratified_split(data.val.labels, 0.5)
+    return replace(
+        data, val=data.val.subset(decide), test=data.val.subset(report), digest=f"{data.digest}-lab"
+    )
+
+
+def load_data(name: str, root: str | None) -> DataSet:
+    """A data set of the catalogue with images to report on."""
+    return with_test(load_dataset(name) if root is None else load_dataset(name, root=root))
+
+
+def finding(label: str, values: list[float], **detail: Any) -> Finding:
+    """A mean over seeds."""
+    return Finding(label, sum(values) / len(values), tuple(values), detail)
+
+
+def machine() -> str:
+    """What computed, without naming the place."""
+    threads = torch.get_num_threads()
+    return f"{platform.machine()} CPU, {threads} thread(s), torch {torch.__version__}"
+
+
+def commit() -> str:
+    """The commit of the checkout that ran, if it is one."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "not in a repository"
+    return found.stdout.strip()

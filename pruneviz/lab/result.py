@@ -1,0 +1,116 @@
+"""What a run of the lab found, as small JSON that the package carries along. No torch here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pruneviz.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = "pruneviz-lab/1"
+STORED = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of a result: a mean over the seeds, and what it is of."""
+
+    label: str
+    value: float
+    seeds: tuple[float, ...]
+    """One value a seed."""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever else was measured: MACs, accuracy by layer, ..."""
+
+
+@dataclass(frozen=True)
+class LabResult:
+    """One claim, measured with one network on one data set."""
+
+    claim: str
+    network: str
+    data: str
+    scale: str
+    seeds: tuple[int, ...]
+    findings: tuple[Finding, ...]
+    readings: tuple[tuple[str, bool], ...]
+    """Sentences of the claim's test with the figures in them, and whether each holds."""
+    settings: Mapping[str, Any]
+    """Budget, images and whatever else decided the figures."""
+    command: str
+    commit: str
+    machine: str
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether every sentence of the claim's test holds."""
+        return all(holds for _, holds in self.readings)
+
+    @property
+    def name(self) -> str:
+        """The name of its file, without the ending."""
+        return f"{self.claim}-{self.network}-{self.data}-{self.scale}"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a finding: label, mean, standard deviation over the seeds."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "what": [f.label for f in self.findings],
+                "mean": [f.value for f in self.findings],
+                "std": [pd.Series(f.seeds, dtype=float).std() for f in self.findings],
+                "seeds": [len(f.seeds) for f in self.findings],
+            }
+        )
+
+    def figure(self, *, dark: bool = False) -> Any:
+        """The findings with their spread over seeds, and the published figures."""
+        from pruneviz.figures.lab import LabInfo, lab_figure
+        from pruneviz.lab.claims import find_claim
+
+        claim = find_claim(self.claim)
+        info = LabInfo(
+            title=f"{self.network} on {self.data}",
+            measure=claim.measure,
+            findings=tuple((f.label, f.value, f.seeds) for f in self.findings),
+            published=claim.figures,
+        )
+        return lab_figure(info, dark=dark)
+
+    def to_json(self) -> str:
+        """The result as text."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> LabResult:
+        """Read a result back. Raises `InvalidValueError` for anything else."""
+        try:
+            found = json.loads(text)
+        except (ValueError, TypeError) as error:
+            raise InvalidValueError(
+                f"A result of the lab is JSON from LabResult.to_json(), but this is not ({error})."
+            ) from None
+        if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
+            raise InvalidValueError(f'A result of the lab says "format": "{FORMAT}".')
+        found["findings"] = tuple(
+            Finding(**{**f, "seeds": tuple(f["seeds"])}) for f in found["findings"]
+        )
+        found["readings"] = tuple((text, bool(holds)) for text, holds in found["readings"])
+        found["seeds"] = tuple(found["seeds"])
+        return cls(**found)
+
+
+def results(folder: Path = STORED) -> tuple[LabResult, ...]:
+    """What was measured by us: the results that the package carries, by name."""
+    return tuple(
+        LabResult.from_json(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("*.json"))
+    )
