@@ -7,16 +7,15 @@ is overwritten in place.
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-from pruneviz.criteria.evidence import Evidence, FloatArray
+import numpy as np
+
+from pruneviz.criteria.evidence import Evidence, FloatArray, usual_batch
 from pruneviz.criteria.registry import Criterion
-from pruneviz.criteria.run import usual_batch
-from pruneviz.criteria.shared import logits_of, private_copy
-from pruneviz.criteria.taps import find_taps, tapped
-from pruneviz.criteria.terms import UnitTerms
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 STEPS = 10
 """Steps of the path from an empty image to the image."""
@@ -28,6 +27,12 @@ def conductance(evidence: Evidence) -> FloatArray:
     On one image, the conductance of a channel is Σₖ Σ ∂F/∂a(k) · (a(k+1) - a(k)) over positions
     and steps k from the mean colour to the image; F is the output of the image's own class.
     """
+    import torch
+
+    from pruneviz.criteria.shared import logits_of, private_copy
+    from pruneviz.criteria.taps import find_taps, tapped
+    from pruneviz.criteria.terms import UnitTerms
+
     graph, images = evidence.graph, evidence.seen
     model = private_copy(evidence.model)
     at = next(model.parameters())
@@ -60,7 +65,7 @@ def flow(map: Tensor, gradient: Tensor) -> Tensor:
     Both are ((STEPS + 1) N, C, P), all images at the first point first.
     """
     count = len(map) // (STEPS + 1)
-    moved = torch.sub(map[count:], map[:-count]).mul_(gradient[:-count])
+    moved = (map[count:] - map[:-count]).mul_(gradient[:-count])
     return moved.sum(2).view(STEPS, count, -1).sum(0)
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
+PIXELS = 1 << 20
+"""Pixels in a mini-batch where no batch size is given: about what keeps memory near a gigabyte."""
+
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
@@ -161,3 +164,8 @@ def sum_over_members(graph: ChannelGraph, values: Mapping[str, FloatArray]) -> F
     for name, value in values.items():
         np.add.at(total, graph.layer(name).units, value)
     return total
+
+
+def usual_batch(graph: ChannelGraph) -> int:
+    """Images in a mini-batch where the caller did not choose."""
+    return max(1, min(64, PIXELS // int(np.prod(graph.input_shape[1:]))))

@@ -59,6 +59,7 @@ CRITERIA = (
         gathers=frozenset({"term"}),
         needs_data=True,
         needs_gradient=True,
+        same_unit=True,
     ),
     Criterion(
         name="taylor_weight",
@@ -71,6 +72,7 @@ CRITERIA = (
         gathers=frozenset({"weight_term"}),
         needs_data=True,
         needs_gradient=True,
+        same_unit=True,
     ),
     Criterion(
         name="fisher",
@@ -83,5 +85,6 @@ CRITERIA = (
         gathers=frozenset({"term_square"}),
         needs_data=True,
         needs_gradient=True,
+        same_unit=True,
     ),
 )

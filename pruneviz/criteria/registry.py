@@ -43,7 +43,9 @@ class Criterion:
     own_pass: bool = False
     """Whether it runs the network by itself instead of reading the shared pass: slow."""
     same_unit: bool = False
-    """Whether its scores are in one unit over all layers (a loss), so that they compare as is."""
+    """Whether its scores are in one unit over all layers (a loss, or its square), so that they
+    compare as they are. Measured against the oracle over all units, those do better raw than
+    l2-normalised; Taylor, a mean over positions, needs the normalisation of its paper."""
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pruneviz.channels import ChannelGraph
-from pruneviz.criteria.evidence import Evidence, Statistics
+from pruneviz.criteria.evidence import Evidence, Statistics, usual_batch
 from pruneviz.criteria.ranking import Ranking
 from pruneviz.criteria.registry import chosen
 from pruneviz.errors import InvalidValueError
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pruneviz.data import DataSet, ImageSet
-
-PIXELS = 1 << 20
-"""Pixels in a mini-batch where no batch size is given: about what keeps memory near a gigabyte."""
 
 
 def rank(
@@ -116,11 +113,6 @@ def _gather(
         shared.add(x, labels)
         report(shared.images, len(sample))
     return shared.result()
-
-
-def usual_batch(graph: ChannelGraph) -> int:
-    """Images in a mini-batch where the caller did not choose."""
-    return max(1, min(64, PIXELS // int(np.prod(graph.input_shape[1:]))))
 
 
 def _sample(data: DataSet, count: int, seed: int) -> ImageSet:

@@ -127,7 +127,8 @@ class Replay:
 
     def place(self, images: Tensor) -> Tensor:
         """Return images on the model's device and in the layout that is fast there."""
-        return images.to(self.device, memory_format=self._format)
+        dtype = next((p.dtype for p in self.model.parameters()), images.dtype)
+        return images.to(self.device, dtype, memory_format=self._format)
 
     def tape(self, images: Tensor) -> Tape | None:
         """Record a mini-batch; None where only the whole network can be run."""

@@ -130,6 +130,7 @@ class Flow:
         self._names: dict[int, str] = {}
         self._shadows: Any = WeakTensorKeyDictionary()
         self._maps: Any = WeakTensorKeyDictionary()
+        self._settled: set[tuple[str, int]] = set()
         self._known: Any = WeakTensorKeyDictionary()
         self.foreigners = False
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
@@ -244,18 +245,30 @@ class Flow:
         """The tensor is (so far) the layer's feature map."""
         if not self.counting:
             return
-        self._maps[tensor] = (layer, first_call)
-        layer.maps_at[first_call] = self.call_index
+        self._maps[tensor] = (layer, first_call, self.call_index)
+        if (layer.name, first_call) not in self._settled:
+            layer.maps_at[first_call] = self.call_index
 
     def pass_map(self, source: Tensor, tensor: Tensor, of: Any) -> None:
         """A normalisation or activation directly after a layer belongs to its feature map."""
         if of is not None and tensor.shape == source.shape:
-            layer, first_call = of
+            layer, first_call, _ = of
             self.set_map(tensor, layer, first_call)
 
     def map_of(self, tensor: Tensor) -> Any:
         """The layer whose feature map the tensor is, None if it is nobody's."""
         return self._maps.get(tensor)
+
+    def read_map(self, of: Any) -> None:
+        """A feature map is read. If an activation took it over before, it is read twice (as in
+        `x * sigmoid(x)`): then it is the map itself that says what the layer does.
+        """
+        if of is None:
+            return
+        layer, first_call, call = of
+        if call < layer.maps_at.get(first_call, call):
+            layer.maps_at[first_call] = call
+            self._settled.add((layer.name, first_call))
 
     def vector(self, shadow: Tensor, dim: int, reason: str) -> IntArray:
         """(size of dim,) one identity a slice; what differs within a slice is tied."""

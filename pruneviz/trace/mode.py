@@ -72,6 +72,8 @@ class Watch(TorchFunctionMode):
         for tensor in made:
             flow.know(tensor)
         if inputs and (made or name == "setitem"):
+            for of in maps:
+                flow.read_map(of)
             shadows = [flow.shadow(t) for t in inputs]
             call = Call(full, name, args, kwargs, out, inputs, maps, shadows)
             HANDLERS.get(name, unknown)(flow, call)
