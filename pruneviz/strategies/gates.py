@@ -114,6 +114,12 @@ class Gates(_FloatCalls):
         if layer is None:
             return out
         dim = channel_dim(layer, out)
+        kept = int(self._plan.kept[layer.units].sum())
+        if out.shape[dim] != kept:
+            raise RuntimeError(
+                f"The feature map of layer '{layer.name}' has {out.shape[dim]} channels, but the "
+                f"layer has {kept} filters."
+            )
         shape = [1] * out.ndim
         shape[0], shape[dim] = out.shape[0], out.shape[dim]
         gate = torch.ones(shape, device=out.device, dtype=out.dtype, requires_grad=True)

@@ -34,7 +34,7 @@ from pruneviz.strategies.base import (
     StudyPoint,
 )
 from pruneviz.strategies.budget import FloatArray, Target
-from pruneviz.strategies.tensors import narrow, plain_layout, snapshot
+from pruneviz.strategies.tensors import narrow, plain_layout, put, snapshot
 from pruneviz.surgery import mask, prune
 from pruneviz.trace import trace
 from pruneviz.training import EpochEvent, Evaluation, default_device, evaluate, fine_tune
@@ -117,7 +117,7 @@ class Run:
         # What was trained so far is in the network already; the rest waits in the state.
         resume = None
         if self._training.get("stage") == stage:
-            resume = self._training["inner"] | {"model": snapshot(self.network.state_dict())}
+            resume = self._training["inner"] | {"model": self.network.state_dict()}
         events = fine_tune(
             self.network,
             self.data,
@@ -162,14 +162,14 @@ class Run:
         """Physically remove what the plan drops; the weights that stay are as they were."""
         state = narrow(self.network.state_dict(), self.graph, self.removed, plan)
         self.network = prune(self.model, self.graph, plan).to(self.device)
-        self.network.load_state_dict(state)
+        put(self.network, state)
         self.network.eval()
         self.plan = self.removed = plan
 
     def load(self, plan: Plan, state: Mapping[str, Any]) -> None:
         """Take up a network that lacks what the plan drops, with these weights."""
         network = prune(self.model, self.graph, plan) if len(plan) else copy.deepcopy(self.model)
-        network.load_state_dict(state)
+        put(network, state)
         self.network = network.to(self.device)
         self.plan = self.removed = plan
 

@@ -38,6 +38,22 @@ def narrow(
     return cut
 
 
+@torch.no_grad()
+def put(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give a network these values for all of its parameters and buffers.
+
+    As `load_state_dict`, but without asking what version of the network the values are of, which
+    is not stored with them.
+    """
+    own = network.state_dict()
+    if own.keys() != tensors.keys():
+        raise KeyError(sorted(own.keys() ^ tensors.keys()))
+    for name, tensor in own.items():
+        if tensor.shape != tensors[name].shape:
+            raise ValueError(f"{name}: {tuple(tensor.shape)} is not {tuple(tensors[name].shape)}")
+        tensor.copy_(tensors[name])
+
+
 def snapshot(value: Any) -> Any:
     """A copy on the CPU of every tensor in nested dicts and lists."""
     if isinstance(value, Tensor):

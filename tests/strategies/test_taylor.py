@@ -106,6 +106,17 @@ def test_gates_change_no_training(model: nn.Module, graph: ChannelGraph, data: D
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
+def test_a_map_of_another_layer_is_noticed(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    at = locate(model, graph)
+    assert at is not None
+    astray = Gates(graph, Plan(graph), {call + 1: layer for call, layer in at.items()})
+    x, _ = batch(data)
+    with pytest.raises(RuntimeError, match="layer has 5 filters"), astray:
+        model(x)
+
+
 def test_networks_that_train_otherwise_are_told_apart(graph: ChannelGraph) -> None:
     class Moody(nn.Module):
         def __init__(self) -> None:
@@ -155,8 +166,9 @@ def test_the_lowest_over_all_layers_goes_first(
     for k in range(6):
         x, y = stream.next()
         torch.manual_seed(seed + k + 1)
+        x = x.contiguous(memory_format=torch.channels_last)
         with gates:
-            loss = cross_entropy(net(x.contiguous(memory_format=torch.channels_last)), y)
+            loss = cross_entropy(net(x), y)
         loss.backward()
         gates.collect()
     scores = normalised(graph, gates.scores())
