@@ -113,7 +113,7 @@ def test_a_map_of_another_layer_is_noticed(
     assert at is not None
     astray = Gates(graph, Plan(graph), {call + 1: layer for call, layer in at.items()})
     x, _ = batch(data)
-    with pytest.raises(RuntimeError, match="layer has 5 filters"), astray:
+    with pytest.raises(RuntimeError, match="layer has 6 filters"), astray:
         model(x)
 
 
