@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import nn
 
-from pruneviz import training
 from pruneviz.catalog.digits import load_digits
 from pruneviz.catalog.mobilenet import mobilenet_v2
 from pruneviz.catalog.resnet import resnet20
@@ -26,16 +25,17 @@ from pruneviz.training import (
     evaluate,
     fine_tune,
     learning_rate,
+    loop,
 )
 
-found_device = training.default_device
+found_device = loop.default_device
 CLASSES = ("a", "b", "c")
 
 
 @pytest.fixture(autouse=True)
 def _on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Accelerators do not promise the same sums twice; what is tested here is the arithmetic."""
-    monkeypatch.setattr(training, "default_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(loop, "default_device", lambda: torch.device("cpu"))
 
 
 class Fixed(nn.Module):
@@ -221,7 +221,7 @@ def test_a_run_is_the_plain_loop_of_the_textbook(digits: DataSet, optimizer: str
     plain.train()
     losses = []
     for epoch in range(2):
-        order = training._seed(0, epoch, 0)
+        order = loop._seed(0, epoch, 0)
         for x, y in digits.train.batches(64, shuffle_seed=order):
             loss = loss_of(plain(x), y)
             stepper.zero_grad()
@@ -231,7 +231,7 @@ def test_a_run_is_the_plain_loop_of_the_textbook(digits: DataSet, optimizer: str
             losses.append(loss.item())
     assert [e.loss for e in events if isinstance(e, BatchEvent)] == pytest.approx(losses, rel=1e-4)
     if optimizer == "adamw":
-        return  # Adam divides by the gradient's size: where it is zero, rounding alone moves a weight
+        return  # Adam divides by the gradient's size: near zero, rounding alone moves a weight
     for (name, one), other in zip(fast.named_parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-4, msg=name)
 
@@ -429,6 +429,10 @@ def test_a_run_is_not_resumed_with_other_settings_or_data(digits: DataSet) -> No
     other = dataclasses.replace(digits, train=digits.train.first(50), digest="")
     with pytest.raises(InvalidValueError, match="data was"):
         fine_tune(net(), other, epochs=2, batch_size=16, resume=first.state)
+    narrower = net()
+    narrower.linear = nn.Linear(256, 4)
+    with pytest.raises(InvalidValueError, match="this one has other weights"):
+        fine_tune(narrower, digits, epochs=2, resume=first.state)
     with pytest.raises(InvalidValueError, match=r"has no .*optimizer"):
         fine_tune(net(), digits, epochs=2, resume={"model": {}})
 

@@ -1,9 +1,4 @@
-"""Measuring a network and fine-tuning it: pure numbers out, events while it runs.
-
-Everything random in a training step is drawn from generators seeded by (seed, epoch, step), so a
-run that was interrupted and resumed ends with the very same weights, and the caller's own random
-state is never touched.
-"""
+"""The training loop: events while it runs, and a state from which it continues exactly."""
 
 from __future__ import annotations
 
@@ -12,54 +7,25 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from pruneviz.data import AUGMENTATIONS, DataSet, chunks
-from pruneviz.errors import DataError, InvalidValueError, TrainingError, UnknownNameError
+from pruneviz.data import DataSet, chunks
+from pruneviz.errors import InvalidValueError, TrainingError, UnknownNameError
+from pruneviz.training.evaluation import channels_last, check_outputs, device_of, evaluate
+from pruneviz.training.settings import (
+    DEFAULT_LR,
+    OPTIMIZERS,
+    Settings,
+    learning_rate,
+    make_optimizer,
+)
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from plotly.graph_objects import Figure
-
-OPTIMIZERS = ("sgd", "adamw")
-SCHEDULES = ("cosine", "one-cycle", "constant")
-DEFAULT_LR = {"sgd": 0.02, "adamw": 0.001}
-WARM_UP = 0.3  # share of a one-cycle schedule in which the learning rate rises
-HELD_BYTES = 4 * 2**30  # an accelerator holds the training images up to this size
 AUX_WEIGHTS = {1: 0.4, 2: 0.3}  # Inception v3 has one auxiliary classifier, GoogLeNet two
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Top-1 accuracy (0..1) and mean cross-entropy of a network on ``count`` images.
-
-    ``per_class`` is the accuracy on the images of each class, nan where there are none;
-    ``predictions`` the predicted class of each image, int64 of shape (count,).
-    """
-
-    accuracy: float
-    loss: float
-    per_class: tuple[float, ...]
-    count: int
-    classes: tuple[str, ...]
-    predictions: np.ndarray[Any, np.dtype[np.int64]] = field(repr=False)
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row a class: its name and the accuracy on its images."""
-        import pandas as pd
-
-        return pd.DataFrame({"class": self.classes, "accuracy": self.per_class})
-
-    def figure(self) -> Figure:
-        """A bar a class, and the mean."""
-        from pruneviz import figures
-
-        return figures.evaluation(self)
+HELD_BYTES = 4 * 2**30  # an accelerator holds the training images up to this size
 
 
 @dataclass(frozen=True)
@@ -88,89 +54,6 @@ class EpochEvent:
     lr: float
     seconds: float
     state: dict[str, Any] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What decides the weights that come out of a fine-tuning run, data and network aside."""
-
-    epochs: int
-    lr: float
-    batch_size: int
-    seed: int
-    optimizer: str
-    schedule: str
-    momentum: float
-    weight_decay: float
-    label_smoothing: float
-    augment: str | None
-    patience: int | None
-    mixed_precision: bool
-
-    def __post_init__(self) -> None:
-        for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-            if getattr(self, name) not in choices:
-                raise UnknownNameError(name, getattr(self, name), choices)
-        if self.augment is not None and self.augment not in AUGMENTATIONS:
-            raise UnknownNameError("augmentation", self.augment, AUGMENTATIONS)
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InvalidValueError(
-                    f"{name} must be at least 1, but got {getattr(self, name)}."
-                )
-        if not 0 < self.lr < math.inf:
-            raise InvalidValueError(f"lr must be a positive number, but got {self.lr}.")
-        for name in ("momentum", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InvalidValueError(
-                    f"{name} must be at least 0 and less than 1, but got {getattr(self, name)}."
-                )
-        if self.patience is not None and self.patience < 1:
-            raise InvalidValueError(
-                f"patience must be at least 1 epoch, but got {self.patience}; use None for no "
-                "early stop."
-            )
-
-
-def evaluate(
-    model: nn.Module,
-    data: DataSet,
-    *,
-    split: str = "val",
-    batch_size: int = 256,
-    limit: int | None = None,
-) -> Evaluation:
-    """Measure a network on a split, in eval mode; the mode it was in is restored.
-
-    ``accuracy = correct / N``; ``loss`` is the mean cross-entropy. Memory is bounded by one batch
-    of images (B, C, H, W). With ``limit``, only that many images, the classes balanced, always the
-    same ones. Raises `DataError` where the split is absent or empty, or where the images have
-    classes that the network has no output for.
-    """
-    images = data.split(split)
-    if limit is not None:
-        images = images.first(limit)
-    device = _device_of(model)
-    loss = 0.0
-    predicted: list[torch.Tensor] = []
-    with _mode(model, training=False), torch.no_grad():
-        for x, y in images.batches(batch_size, device=device):
-            logits = _logits(model(_channels_last(x)))
-            _check_outputs(logits, data)
-            loss += cross_entropy(logits.float(), y, reduction="sum").item()
-            predicted.append(logits.argmax(1).cpu())
-    predictions = torch.cat(predicted)
-    hit = predictions == images.labels
-    seen = torch.bincount(images.labels, minlength=len(data.classes))
-    right = torch.bincount(images.labels[hit], minlength=len(data.classes))
-    return Evaluation(
-        accuracy=int(hit.sum()) / len(images),
-        loss=loss / len(images),
-        per_class=tuple((right / seen.to(torch.float64)).tolist()),
-        count=len(images),
-        classes=data.classes,
-        predictions=predictions.numpy(),
-    )
 
 
 def fine_tune(
@@ -232,7 +115,7 @@ def fine_tune(
     )
     data.split("val")
     if resume is not None:
-        _check_resumable(resume, settings, data)
+        _check_resumable(resume, settings, model, data)
     target = torch.device(device) if device is not None else default_device()
     return _run(model, data, settings, batches, resume, target)
 
@@ -243,17 +126,6 @@ def default_device() -> torch.device:
     return found if found is not None and found.type in ("cuda", "mps") else torch.device("cpu")
 
 
-def learning_rate(settings: Settings, progress: float) -> float:
-    """The learning rate after this share (0..1) of all steps."""
-    if settings.schedule == "constant":
-        return settings.lr
-    if settings.schedule == "one-cycle":
-        if progress < WARM_UP:
-            return settings.lr * (0.04 + 0.96 * progress / WARM_UP)
-        progress = (progress - WARM_UP) / (1 - WARM_UP)
-    return settings.lr * (1 + math.cos(math.pi * progress)) / 2
-
-
 def _run(
     model: nn.Module,
     data: DataSet,
@@ -262,14 +134,14 @@ def _run(
     resume: Mapping[str, Any] | None,
     device: torch.device,
 ) -> Iterator[EpochEvent | BatchEvent]:
-    home, was_training = _device_of(model), model.training
+    home, was_training = device_of(model), model.training
     train = data.train
     if device.type != "cpu" and train.images.nbytes <= HELD_BYTES:
         train = train.to(device)
     steps = len(chunks(len(train), settings.batch_size))
     try:
         model.to(device).to(memory_format=torch.channels_last)
-        optimizer = _optimizer(model, settings)
+        optimizer = make_optimizer(model, settings)
         done, best, since = 0, -1.0, 0
         if resume is not None:
             model.load_state_dict(resume["model"])
@@ -291,7 +163,7 @@ def _run(
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 with _own_random_state(device, _seed(settings.seed, epoch, step + 1)):
-                    loss = _step(model, optimizer, _channels_last(x), y, data, settings)
+                    loss = _step(model, optimizer, channels_last(x), y, data, settings)
                 _check_finite(loss, epoch, step, rate)
                 total += loss * len(y)
                 if batches:
@@ -335,7 +207,7 @@ def _step(
     with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.mixed_precision):
         output = model(x)
     outputs = [output] if isinstance(output, torch.Tensor) else [o for o in output if o is not None]
-    _check_outputs(outputs[0], data)
+    check_outputs(outputs[0], data)
     losses = [
         cross_entropy(logits.float(), y, label_smoothing=settings.label_smoothing)
         for logits in outputs
@@ -347,19 +219,6 @@ def _step(
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     return loss.item()
-
-
-def _optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """SGD or AdamW; biases and the affine values of normalisation layers do not decay."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if settings.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=settings.lr)
-    nesterov = settings.momentum > 0
-    return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=nesterov)
 
 
 def _seed(*parts: int) -> int:
@@ -381,32 +240,6 @@ def _own_random_state(device: torch.device, seed: int) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
-    """Put every module in one mode, and each back in its own afterwards."""
-    modes = {module: module.training for module in model.modules()}
-    model.train(training)
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-
-
-def _device_of(model: nn.Module) -> torch.device:
-    first = next(model.parameters(), None)
-    return torch.device("cpu") if first is None else first.device
-
-
-def _channels_last(x: torch.Tensor) -> torch.Tensor:
-    """The layout in which convolutions are fastest; the values are the same."""
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-def _logits(output: Any) -> torch.Tensor:
-    return output if isinstance(output, torch.Tensor) else output[0]
-
-
 def _snapshot(value: Any) -> Any:
     """A copy on the CPU of every tensor in nested dicts and lists, layouts kept."""
     if isinstance(value, torch.Tensor):
@@ -418,15 +251,6 @@ def _snapshot(value: Any) -> Any:
     return value
 
 
-def _check_outputs(logits: torch.Tensor, data: DataSet) -> None:
-    if logits.ndim != 2 or logits.shape[1] != len(data.classes):
-        raise DataError(
-            f"The network must give one output for each of the {len(data.classes)} classes of "
-            f"'{data.name}', but its output has the shape {tuple(logits.shape)}; load it with "
-            f"num_classes={len(data.classes)} and fine-tune it first."
-        )
-
-
 def _check_finite(loss: float, epoch: int, step: int, rate: float) -> None:
     if not math.isfinite(loss):
         raise TrainingError(
@@ -436,11 +260,19 @@ def _check_finite(loss: float, epoch: int, step: int, rate: float) -> None:
         )
 
 
-def _check_resumable(state: Mapping[str, Any], settings: Settings, data: DataSet) -> None:
+def _check_resumable(
+    state: Mapping[str, Any], settings: Settings, model: nn.Module, data: DataSet
+) -> None:
     missing = {"settings", "data", "epoch", "best", "since", "model", "optimizer"} - set(state)
     if missing:
         raise InvalidValueError(
             f"resume must be the state of an epoch event, but has no {', '.join(sorted(missing))}."
+        )
+    there = {key: value.shape for key, value in model.state_dict().items()}
+    if there != {key: value.shape for key, value in state["model"].items()}:
+        raise InvalidValueError(
+            "A run is resumed with the network it was started with, but this one has other "
+            "weights; build and prune it as then, or start a new run."
         )
     now = asdict(settings) | {"data": data.digest}
     then = dict(state["settings"]) | {"data": state["data"]}

@@ -1,0 +1,25 @@
+"""Measuring a network and fine-tuning it: pure numbers out, events while it runs.
+
+Everything random in a training step is drawn from generators seeded by (seed, epoch, step), so a
+run that was interrupted and resumed ends with the very same weights, and the caller's own random
+state is never touched.
+"""
+
+from __future__ import annotations
+
+from pruneviz.training.evaluation import Evaluation, evaluate
+from pruneviz.training.loop import BatchEvent, EpochEvent, default_device, fine_tune
+from pruneviz.training.settings import OPTIMIZERS, SCHEDULES, Settings, learning_rate
+
+__all__ = [
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "BatchEvent",
+    "EpochEvent",
+    "Evaluation",
+    "Settings",
+    "default_device",
+    "evaluate",
+    "fine_tune",
+    "learning_rate",
+]

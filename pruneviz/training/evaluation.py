@@ -1,0 +1,126 @@
+"""Top-1 accuracy and loss of a network on a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from pruneviz.data import DataSet
+from pruneviz.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from plotly.graph_objects import Figure
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Top-1 accuracy (0..1) and mean cross-entropy of a network on ``count`` images.
+
+    ``per_class`` is the accuracy on the images of each class, nan where there are none;
+    ``predictions`` the predicted class of each image, int64 of shape (count,).
+    """
+
+    accuracy: float
+    loss: float
+    per_class: tuple[float, ...]
+    count: int
+    classes: tuple[str, ...]
+    predictions: np.ndarray[Any, np.dtype[np.int64]] = field(repr=False)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a class: its name and the accuracy on its images."""
+        import pandas as pd
+
+        return pd.DataFrame({"class": self.classes, "accuracy": self.per_class})
+
+    def figure(self) -> Figure:
+        """A bar a class, and the mean."""
+        from pruneviz import figures
+
+        return figures.evaluation(self)
+
+
+def evaluate(
+    model: nn.Module,
+    data: DataSet,
+    *,
+    split: str = "val",
+    batch_size: int = 256,
+    limit: int | None = None,
+) -> Evaluation:
+    """Measure a network on a split, in eval mode; the mode it was in is restored.
+
+    ``accuracy = correct / N``; ``loss`` is the mean cross-entropy. Memory is bounded by one batch
+    of images (B, C, H, W). With ``limit``, only that many images, the classes balanced, always the
+    same ones. Raises `DataError` where the split is absent or empty, or where the images have
+    classes that the network has no output for.
+    """
+    images = data.split(split)
+    if limit is not None:
+        images = images.first(limit)
+    device = device_of(model)
+    loss = 0.0
+    predicted: list[torch.Tensor] = []
+    with _mode(model, training=False), torch.no_grad():
+        for x, y in images.batches(batch_size, device=device):
+            logits = _logits(model(channels_last(x)))
+            check_outputs(logits, data)
+            loss += cross_entropy(logits.float(), y, reduction="sum").item()
+            predicted.append(logits.argmax(1).cpu())
+    predictions = torch.cat(predicted)
+    hit = predictions == images.labels
+    seen = torch.bincount(images.labels, minlength=len(data.classes))
+    right = torch.bincount(images.labels[hit], minlength=len(data.classes))
+    return Evaluation(
+        accuracy=int(hit.sum()) / len(images),
+        loss=loss / len(images),
+        per_class=tuple((right / seen.to(torch.float64)).tolist()),
+        count=len(images),
+        classes=data.classes,
+        predictions=predictions.numpy(),
+    )
+
+
+@contextmanager
+def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
+    """Put every module in one mode, and each back in its own afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the first parameter of a network lies."""
+    first = next(model.parameters(), None)
+    return torch.device("cpu") if first is None else first.device
+
+
+def channels_last(x: torch.Tensor) -> torch.Tensor:
+    """The layout in which convolutions are fastest; the values are the same."""
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _logits(output: Any) -> torch.Tensor:
+    return output if isinstance(output, torch.Tensor) else output[0]
+
+
+def check_outputs(logits: torch.Tensor, data: DataSet) -> None:
+    """Raise `DataError` unless the logits (N, K) have one column for each class of the data."""
+    if logits.ndim != 2 or logits.shape[1] != len(data.classes):
+        raise DataError(
+            f"The network must give one output for each of the {len(data.classes)} classes of "
+            f"'{data.name}', but its output has the shape {tuple(logits.shape)}; load it with "
+            f"num_classes={len(data.classes)} and fine-tune it first."
+        )

@@ -1,0 +1,83 @@
+"""What decides the weights that come out of a fine-tuning run, data and network aside."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from pruneviz.data import AUGMENTATIONS
+from pruneviz.errors import InvalidValueError, UnknownNameError
+
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("cosine", "one-cycle", "constant")
+DEFAULT_LR = {"sgd": 0.02, "adamw": 0.001}
+WARM_UP = 0.3  # share of a one-cycle schedule in which the learning rate rises
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the weights that come out of a fine-tuning run, data and network aside."""
+
+    epochs: int
+    lr: float
+    batch_size: int
+    seed: int
+    optimizer: str
+    schedule: str
+    momentum: float
+    weight_decay: float
+    label_smoothing: float
+    augment: str | None
+    patience: int | None
+    mixed_precision: bool
+
+    def __post_init__(self) -> None:
+        for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in choices:
+                raise UnknownNameError(name, getattr(self, name), choices)
+        if self.augment is not None and self.augment not in AUGMENTATIONS:
+            raise UnknownNameError("augmentation", self.augment, AUGMENTATIONS)
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InvalidValueError(
+                    f"{name} must be at least 1, but got {getattr(self, name)}."
+                )
+        if not 0 < self.lr < math.inf:
+            raise InvalidValueError(f"lr must be a positive number, but got {self.lr}.")
+        for name in ("momentum", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InvalidValueError(
+                    f"{name} must be at least 0 and less than 1, but got {getattr(self, name)}."
+                )
+        if self.patience is not None and self.patience < 1:
+            raise InvalidValueError(
+                f"patience must be at least 1 epoch, but got {self.patience}; use None for no "
+                "early stop."
+            )
+
+
+def learning_rate(settings: Settings, progress: float) -> float:
+    """The learning rate after this share (0..1) of all steps."""
+    if settings.schedule == "constant":
+        return settings.lr
+    if settings.schedule == "one-cycle":
+        if progress < WARM_UP:
+            return settings.lr * (0.04 + 0.96 * progress / WARM_UP)
+        progress = (progress - WARM_UP) / (1 - WARM_UP)
+    return settings.lr * (1 + math.cos(math.pi * progress)) / 2
+
+
+def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+    """SGD or AdamW; biases and the affine values of normalisation layers do not decay."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=settings.lr)
+    nesterov = settings.momentum > 0
+    return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=nesterov)
