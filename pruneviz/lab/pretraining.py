@@ -7,6 +7,7 @@ from typing import Any
 
 from pruneviz.lab.bench import Bench, Experiment, finding
 from pruneviz.strategies import StudyPoint, run_strategy
+from pruneviz.strategies.pretraining import largest_reduction
 from pruneviz.strategies.pretraining_study import STARTS
 
 BUDGET = {
@@ -34,17 +35,16 @@ def run(bench: Bench) -> Experiment:
     runs = [bench.part(f"seed {seed}", one, seed) for seed in bench.seeds]
     found = []
     for start in STARTS:
-        curves = [[p for p in run if p["start"] == start] for run in runs]
-        reached = [largest_reduction(curve) for curve in curves]
+        curves = [[StudyPoint(**p) for p in run if p["start"] == start] for run in runs]
+        reached = [largest_reduction(curve, WITHIN) for curve in curves]
         found.append(
             finding(
                 start,
-                [r["removed"] for r in reached],
-                test_accuracy=[r["test_accuracy"] for r in reached],
-                baseline_test_accuracy=[c[0]["test_accuracy"] for c in curves],
+                [r.removed for r in reached],
+                test_accuracy=[r.test_accuracy for r in reached],
+                baseline_test_accuracy=[c[0].test_accuracy for c in curves],
                 curves=[
-                    [(round(p["removed"], 4), p["accuracy"], p["test_accuracy"]) for p in c]
-                    for c in curves
+                    [(round(p.removed, 4), p.accuracy, p.test_accuracy) for p in c] for c in curves
                 ],
             )
         )
@@ -57,13 +57,3 @@ def run(bench: Bench) -> Experiment:
         )
     ]
     return found, readings, {**options, "pretrained_on": weights}
-
-
-def largest_reduction(curve: list[dict[str, Any]]) -> dict[str, Any]:
-    """The furthest point up to which validation accuracy is within a point of the baseline's."""
-    best = curve[0]
-    for point in curve[1:]:
-        if point["accuracy"] < curve[0]["accuracy"] - WITHIN - 1e-9:
-            break
-        best = point
-    return best

@@ -135,7 +135,7 @@ class Gates(_FloatCalls):
             if gate.grad is None:  # the map is not used
                 continue
             stay = layer.units[self._plan.kept[layer.units]]
-            slopes = gate.grad.flatten(1).to("cpu", torch.float64)
+            slopes = gate.grad.flatten(1).cpu().double()
             terms.index_add_(1, torch.from_numpy(stay), slopes * images)
             np.add.at(size, stay, positions)
         self._sums += terms.abs().sum(0).numpy() / np.maximum(size, 1)

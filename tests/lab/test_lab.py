@@ -16,7 +16,7 @@ from torch import nn
 from pruneviz.channels import ChannelGraph
 from pruneviz.data import DataSet, ImageSet
 from pruneviz.errors import InvalidValueError, UnknownNameError
-from pruneviz.lab import LabResult, claims, evolution, find_claim, main, pretraining, results
+from pruneviz.lab import LabResult, claims, evolution, find_claim, main, results
 from pruneviz.lab.bench import Bench, finding, with_test
 from pruneviz.lab.cli import table
 from pruneviz.lab.evolution import hypervolume
@@ -214,15 +214,6 @@ def test_hypervolume_of_known_fronts() -> None:
     assert area == pytest.approx(0.5 * saved + 0.3 * (extra - saved))
     # A dominated point adds nothing.
     assert hypervolume(graph, [more, part], [0.3, 0.2]) == pytest.approx(0.3 * extra)
-
-
-def test_largest_reduction_stops_at_the_first_fall() -> None:
-    def point(removed: float, accuracy: float) -> dict[str, Any]:
-        return {"removed": removed, "accuracy": accuracy}
-
-    curve = [point(0, 0.9), point(0.2, 0.895), point(0.4, 0.8), point(0.6, 0.9)]
-    assert pretraining.largest_reduction(curve) == curve[1]
-    assert pretraining.largest_reduction(curve[:1]) == curve[0]
 
 
 def test_listing_needs_no_torch() -> None:

@@ -8,8 +8,11 @@ from torch import nn
 from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.data import DataSet
+from pruneviz.errors import InvalidValueError
+from pruneviz.figures.pretraining import pretraining_info
 from pruneviz.plan import Plan
-from pruneviz.strategies import run_strategy
+from pruneviz.strategies import StudyPoint, run_strategy
+from pruneviz.strategies.pretraining import PretrainingStudy
 from pruneviz.training import evaluate
 
 QUICK = {"epochs_before": 2, "epochs": 1, "sparsities": 3, "largest": 0.6}
@@ -47,3 +50,43 @@ def test_the_largest_reduction_within_the_tolerance_comes_out(
         assert last.result is not None
         assert evaluate(last.result.model, data).accuracy == best.accuracy
         assert last.result.plan == Plan.from_json(graph, last.plan)
+
+
+def made(shift: float = 0.0, test: bool = True) -> list[StudyPoint]:
+    curves = {"pretrained": (0.9, 0.895, 0.88, 0.9), "scratch": (0.8, 0.7, 0.6, 0.5)}
+    return [
+        StudyPoint(start, 0.2 * k, 100, 100, a + shift, a + shift - 0.1 if test else None)
+        for start, accuracies in curves.items()
+        for k, a in enumerate(accuracies)
+    ]
+
+
+def test_studies_gather_runs_and_show_both_starts() -> None:
+    study = (
+        PretrainingStudy().add("vgg16", "digits", 0, made()).add("vgg16", "digits", 1, made(0.02))
+    )
+    study = study.add("mobilenet_v2", "digits", 0, made())
+    assert study.add("vgg16", "digits", 1, made(0.02)).to_frame().shape == study.to_frame().shape
+    assert len(study.to_frame()) == 24
+    table = study.reductions().set_index(["network", "start"])
+    # The third point falls by two points, so the fourth does not count.
+    assert table.loc[("vgg16", "pretrained"), "mean"] == pytest.approx(0.2)
+    assert table.loc[("vgg16", "pretrained"), "count"] == 2
+    assert table.loc[("vgg16", "scratch"), "mean"] == 0
+    assert study.reductions(tolerance=0.05)["mean"].tolist() == pytest.approx([0.6, 0, 0.6, 0])
+    info = pretraining_info(study)
+    assert info.split == "test"
+    assert info.panels == ("vgg16 on digits", "mobilenet_v2 on digits")
+    first = info.curves[0]
+    assert first.removed == pytest.approx((0, 0.2, 0.4, 0.6))
+    assert first.accuracy == pytest.approx((0.81, 0.805, 0.79, 0.81))
+    assert first.spread == pytest.approx((0.02 / 2**0.5,) * 4)
+    figure = study.figure()
+    assert [t.name for t in figure.data if t.showlegend] == ["pretrained", "scratch"]
+    assert PretrainingStudy.from_json(study.to_json()) == study
+    assert (
+        pretraining_info(PretrainingStudy().add("a", "b", 0, made(test=False))).split
+        == "validation"
+    )
+    with pytest.raises(InvalidValueError):
+        PretrainingStudy.from_json("{}")

@@ -1,0 +1,111 @@
+"""Pretrained against from scratch: accuracy as parameters go."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from pruneviz.figures import style
+
+if TYPE_CHECKING:
+    from pruneviz.strategies.pretraining import PretrainingStudy
+
+
+@dataclass(frozen=True)
+class StudyCurve:
+    """One start of one network on one data set: means over the seeds, and their spread."""
+
+    panel: str
+    start: str
+    removed: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    spread: tuple[float, ...]
+    """Standard deviations; 0 for a single seed."""
+    seeds: int
+
+
+@dataclass(frozen=True)
+class PretrainingInfo:
+    """The curves, panel by panel."""
+
+    split: str
+    curves: tuple[StudyCurve, ...]
+
+    @property
+    def panels(self) -> tuple[str, ...]:
+        """Their names, each once."""
+        return tuple(dict.fromkeys(c.panel for c in self.curves))
+
+
+def pretraining_info(study: PretrainingStudy) -> PretrainingInfo:
+    """Gather the seeds of each network, data set and start; test accuracy where all have it."""
+    tested = all(p.test_accuracy is not None for run in study.runs for p in run.points)
+    grouped: dict[tuple[str, str], list[list[tuple[float, float]]]] = {}
+    for run in study.runs:
+        for start in dict.fromkeys(p.start for p in run.points):
+            curve = [
+                (p.removed, (p.test_accuracy or 0.0) if tested else p.accuracy)
+                for p in run.points
+                if p.start == start
+            ]
+            grouped.setdefault((f"{run.network} on {run.data}", start), []).append(curve)
+    curves = []
+    for (panel, start), seeds in grouped.items():
+        columns = list(zip(*seeds, strict=False))
+        values = [[accuracy for _, accuracy in column] for column in columns]
+        curves.append(
+            StudyCurve(
+                panel=panel,
+                start=start,
+                removed=tuple(sum(x for x, _ in c) / len(c) for c in columns),
+                accuracy=tuple(sum(v) / len(v) for v in values),
+                spread=tuple(_deviation(v) for v in values),
+                seeds=len(seeds),
+            )
+        )
+    return PretrainingInfo("test" if tested else "validation", tuple(curves))
+
+
+def pretraining_figure(info: PretrainingInfo, *, dark: bool = False, height: int = 400) -> Any:
+    """Draw a panel for each network and data set, a curve for each start."""
+    panels = info.panels
+    figure = make_subplots(cols=max(len(panels), 1), shared_yaxes=True, subplot_titles=panels)
+    figure.update_layout(template=style.template(dark), height=height)
+    looks = {
+        "pretrained": (style.kept_colour(dark), "circle", "solid"),
+        "scratch": (style.dropped_colour(dark), "square", "dash"),
+    }
+    for curve in info.curves:
+        colour, symbol, dash = looks.get(curve.start, (style.GREY, "diamond", "dot"))
+        figure.add_trace(
+            go.Scatter(
+                x=curve.removed,
+                y=curve.accuracy,
+                error_y={"type": "data", "array": curve.spread, "thickness": 1.2},
+                mode="lines+markers",
+                name=curve.start,
+                legendgroup=curve.start,
+                showlegend=curve.panel == panels[0],
+                line={"color": colour, "dash": dash},
+                marker={"symbol": symbol, "size": 9},
+                hovertemplate=f"<b>{curve.start}</b>, {curve.seeds} seeds<br>%{{y:.2%}} with "
+                "%{x:.0%} of the parameters removed<extra></extra>",
+            ),
+            row=1,
+            col=panels.index(curve.panel) + 1,
+        )
+    figure.update_xaxes(title_text="parameters removed", tickformat=".0%")
+    figure.update_yaxes(tickformat=".0%")
+    figure.update_yaxes(title_text=f"accuracy (top-1, {info.split})", col=1)
+    return figure
+
+
+def _deviation(values: list[float]) -> float:
+    if len(values) < 2:
+        return 0.0
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))

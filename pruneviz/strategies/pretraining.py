@@ -1,0 +1,119 @@
+"""The pretraining study over networks, data sets and seeds: one value, one table, one figure.
+
+Each run of the strategy "pretraining_study" is independent of the others, so a queue can work
+through them in any order; what each found is added here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from pruneviz.errors import InvalidValueError
+from pruneviz.strategies.base import StudyPoint
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = "pruneviz-pretraining/1"
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """What one run of the strategy measured."""
+
+    network: str
+    data: str
+    seed: int
+    points: tuple[StudyPoint, ...]
+
+
+@dataclass(frozen=True)
+class PretrainingStudy:
+    """All runs so far."""
+
+    runs: tuple[StudyRun, ...] = ()
+
+    def add(
+        self, network: str, data: str, seed: int, points: Iterable[StudyPoint]
+    ) -> PretrainingStudy:
+        """A study with one more run; one of the same network, data and seed is replaced."""
+        key = (network, data, seed)
+        rest = tuple(r for r in self.runs if (r.network, r.data, r.seed) != key)
+        return PretrainingStudy((*rest, StudyRun(network, data, seed, tuple(points))))
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a point: network, data, seed, start, removed, macs, params, accuracies."""
+        import pandas as pd
+
+        rows = [
+            {"network": run.network, "data": run.data, "seed": run.seed, **asdict(point)}
+            for run in self.runs
+            for point in run.points
+        ]
+        return pd.DataFrame(rows)
+
+    def reductions(self, tolerance: float = 0.01) -> pd.DataFrame:
+        """The largest reduction of the parameters within a tolerance of each run's own baseline.
+
+        One row for each network, data set and start: mean and standard deviation over the seeds of
+        the furthest point up to which validation accuracy never fell by more than `tolerance`.
+        """
+        import pandas as pd
+
+        rows = []
+        for run in self.runs:
+            for start in dict.fromkeys(p.start for p in run.points):
+                curve = [p for p in run.points if p.start == start]
+                best = largest_reduction(curve, tolerance)
+                rows.append(
+                    {
+                        "network": run.network,
+                        "data": run.data,
+                        "start": start,
+                        "removed": best.removed,
+                    }
+                )
+        columns = ["network", "data", "start", "removed"]
+        grouped = pd.DataFrame(rows, columns=columns).groupby(columns[:3], sort=False)["removed"]
+        return grouped.agg(["mean", "std", "count"]).reset_index()
+
+    def figure(self, *, dark: bool = False) -> Any:
+        """Accuracy against the parameters removed, both starts, for each network and data set."""
+        from pruneviz.figures.pretraining import pretraining_figure, pretraining_info
+
+        return pretraining_figure(pretraining_info(self), dark=dark)
+
+    def to_json(self) -> str:
+        """The study as text; `from_json` gives the same again."""
+        return json.dumps({"format": FORMAT, **asdict(self)})
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> PretrainingStudy:
+        """Read a study back. Raises `InvalidValueError` for anything else."""
+        try:
+            found = json.loads(text)
+        except (ValueError, TypeError) as error:
+            raise InvalidValueError(
+                f"A study is JSON text from PretrainingStudy.to_json(), but this is not ({error})."
+            ) from None
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise InvalidValueError(f'A study says "format": "{FORMAT}".')
+        return cls(
+            tuple(
+                StudyRun(**{**run, "points": tuple(StudyPoint(**p) for p in run["points"])})
+                for run in found["runs"]
+            )
+        )
+
+
+def largest_reduction(curve: list[StudyPoint], tolerance: float = 0.01) -> StudyPoint:
+    """The furthest point up to which validation accuracy is within the tolerance of the first's."""
+    best = curve[0]
+    for point in curve[1:]:
+        if point.accuracy < curve[0].accuracy - tolerance - 1e-9:
+            break
+        best = point
+    return best
