@@ -129,15 +129,29 @@ def machine() -> str:
 
 
 def commit() -> str:
-    """The commit of the checkout that ran, if it is one."""
+    """The commit of the checkout that runs, with a + where what decides results was changed."""
+    found = _git("rev-parse", "--short", "HEAD")
+    if not found:
+        return "not in a repository"
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", *DECIDES)
+    return found + ("+" if changed else "")
+
+
+DECIDES = tuple(
+    f"../{part}"
+    for part in ("catalog", "criteria", "replay", "strategies", "trace", "training", "lab")
+) + ("../data.py", "../plan.py", "../cost.py", "../surgery.py", "../sensitivity.py")
+
+
+def _git(*arguments: str) -> str:
     try:
         found = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"],
+            ["git", *arguments],
             cwd=Path(__file__).parent,
             capture_output=True,
             text=True,
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):
-        return "not in a repository"
+        return ""
     return found.stdout.strip()

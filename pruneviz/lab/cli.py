@@ -69,6 +69,7 @@ def run(args: argparse.Namespace) -> LabResult:
     bench = Bench(
         network, data, args.scale, tuple(args.seeds), keep=kept, say=_say, weights=args.weights
     )
+    ran = bench.part("commit", commit)
     begun = time.perf_counter()
     experiment = import_module(f"pruneviz.lab.{claim.module}")
     findings, readings, settings = experiment.run(bench)
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> LabResult:
         readings=tuple(readings),
         settings=settings,
         command=command(args, network),
-        commit=commit(),
+        commit=ran,
         machine=machine(),
         seconds=round(seconds, 1),
     )
