@@ -12,29 +12,9 @@ from pruneviz.criteria.registry import registered
 from pruneviz.criteria.run import balanced
 from tests.core.laws import shake
 from tests.criteria.networks import Depthwise, Residual, Shared, tiny_data
-from tests.criteria.reference import REFERENCE, Maps, Observed
+from tests.criteria.reference import REFERENCE, Maps, Observed, cifar_maps
 
 SHAPE = (3, 16, 16)
-
-
-def cifar_maps(model: nn.Module, name: str) -> Maps:
-    """Where the bundled networks' maps are."""
-    maps: dict[str, list[tuple[str, str]]] = {}
-    if name == "resnet20":
-        maps["conv1"] = [("in", "layer1")]
-        for stage in (1, 2, 3):
-            for block in range(3):
-                path = f"layer{stage}.{block}"
-                maps[f"{path}.conv1"] = [("in", f"{path}.conv2")]
-                maps[f"{path}.conv2"] = [("out", f"{path}.bn2")]
-        return maps | {"linear": [("out", "linear")]}
-    leaves = [(n, m) for n, m in model.named_modules() if not list(m.children())]
-    for (path, module), *after in zip(leaves, leaves[1:], [*leaves[2:], ("", None)], strict=False):
-        if isinstance(module, nn.Conv2d):
-            last = [n for n, m in after if isinstance(m, (nn.BatchNorm2d, nn.ReLU, nn.ReLU6))]
-            maps[path] = [("out", last[-1])]
-    linear = next(n for n, m in leaves if isinstance(m, nn.Linear))
-    return maps | {linear: [("out", linear)]}
 
 
 def observe(model: nn.Module, graph, data, maps: Maps, units=None) -> Observed:
