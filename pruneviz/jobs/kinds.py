@@ -62,7 +62,7 @@ def strategy(context: JobContext) -> None:
     """Prune by a strategy of `pruneviz.strategies`; the option `strategy` is its name.
 
     Other options are `target_macs`, `seed` and the strategy's own. Results as of "fine_tune", and
-    "front" where the strategy looks for one.
+    "front" where the strategy looks for one, "points" where it is a study.
     """
     from pruneviz.strategies import run_strategy
 
@@ -79,6 +79,8 @@ def strategy(context: JobContext) -> None:
     def front(event: StrategyEvent) -> None:
         if event.front:
             context.keep("front", event.front, every=PARTIAL_SECONDS if not event.final else 0)
+        if event.points:
+            context.keep("points", event.points)
 
     with context.watch(subject.model):
         measure(context, "baseline", subject.model, subject.data)

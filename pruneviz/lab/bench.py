@@ -137,10 +137,12 @@ def commit() -> str:
     return found + ("+" if changed else "")
 
 
-DECIDES = tuple(
-    f"../{part}"
-    for part in ("catalog", "criteria", "replay", "strategies", "trace", "training", "lab")
-) + ("../data.py", "../plan.py", "../cost.py", "../surgery.py", "../sensitivity.py")
+DECIDES = (
+    *(f"../{p}" for p in ("catalog", "criteria", "replay", "strategies", "trace", "training")),
+    *(f"../{p}.py" for p in ("data", "plan", "cost", "surgery", "sensitivity")),
+    ".",
+)
+"""What decides results, seen from here."""
 
 
 def _git(*arguments: str) -> str:
