@@ -102,19 +102,34 @@ class Bench:
         return found
 
 
-def with_test(data: DataSet) -> DataSet:
-    """The data set itself, or with half of its validation images kept back to report on."""
+def with_test(data: DataSet, trained: bool = True) -> DataSet:
+    """The data set itself, or with images kept back to report on.
+
+    Where the network was trained on these data, half of the validation images report and half
+    decide; where it was not, all of them report, and a fifth of the training images decides.
+    """
     if data.test is not None:
         return data
-    decide, report = stratified_split(data.val.labels, 0.5)
+    digest = f"{data.digest}-lab"
+    if trained:
+        decide, report = stratified_split(data.val.labels, 0.5)
+        return replace(
+            data, val=data.val.subset(decide), test=data.val.subset(report), digest=digest
+        )
+    train, decide = stratified_split(data.train.labels, 0.2)
     return replace(
-        data, val=data.val.subset(decide), test=data.val.subset(report), digest=f"{data.digest}-lab"
+        data,
+        train=data.train.subset(train),
+        val=data.train.subset(decide),
+        test=data.val,
+        digest=digest,
     )
 
 
-def load_data(name: str, root: str | None) -> DataSet:
+def load_data(name: str, root: str | None, trained: bool = True) -> DataSet:
     """A data set of the catalogue with images to report on."""
-    return with_test(load_dataset(name) if root is None else load_dataset(name, root=root))
+    data = load_dataset(name) if root is None else load_dataset(name, root=root)
+    return with_test(data, trained)
 
 
 def finding(label: str, values: list[float], **detail: Any) -> Finding:

@@ -63,9 +63,10 @@ def run(args: argparse.Namespace) -> LabResult:
     torch.set_num_threads(args.threads)
     network = args.network or claim.networks[0]
     args.out.mkdir(parents=True, exist_ok=True)
-    name = f"{claim.key}-{network}-{args.data}-{args.scale}"
+    named = args.data if args.data != "folder" else Path(args.root or args.data).stem
+    name = f"{claim.key}-{network}-{named}-{args.scale}"
     kept = args.out / f".{name}.parts"
-    data = load_data(args.data, args.root)
+    data = load_data(args.data, args.root, trained=args.weights is None)
     bench = Bench(
         network, data, args.scale, tuple(args.seeds), keep=kept, say=_say, weights=args.weights
     )
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace) -> LabResult:
     result = LabResult(
         claim=claim.key,
         network=network,
-        data=args.data,
+        data=named,
         scale=args.scale,
         seeds=tuple(args.seeds),
         findings=tuple(findings),

@@ -48,12 +48,12 @@ def run(bench: Bench) -> Experiment:
                 ],
             )
         )
-    pretrained, scratch = (f.value for f in found)
+    pretrained, scratch = found
     readings = [
         (
-            f"{pretrained:.0%} of the parameters from pretrained weights against {scratch:.0%} "
-            "from scratch, within 1 point of each one's baseline",
-            pretrained > scratch,
+            f"{pretrained.percent()} of the parameters from pretrained weights against "
+            f"{scratch.percent()} from scratch, within 1 point of each one's baseline",
+            pretrained.value > scratch.value,
         )
     ]
     return found, readings, {**options, "pretrained_on": weights}

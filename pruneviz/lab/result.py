@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,6 +29,16 @@ class Finding:
     """One value a seed."""
     detail: Mapping[str, Any] = field(default_factory=dict)
     """Whatever else was measured: MACs, accuracy by layer, ..."""
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation (n - 1) over the seeds; nan for one."""
+        return statistics.stdev(self.seeds) if len(self.seeds) > 1 else math.nan
+
+    def percent(self) -> str:
+        """The mean as a percentage, with the spread over the seeds where there are several."""
+        spread = f" ± {100 * self.spread:.2f}" if len(self.seeds) > 1 else ""
+        return f"{100 * self.value:.2f}{spread} %"
 
 
 @dataclass(frozen=True)
@@ -66,7 +78,7 @@ class LabResult:
             {
                 "what": [f.label for f in self.findings],
                 "mean": [f.value for f in self.findings],
-                "std": [pd.Series(f.seeds, dtype=float).std() for f in self.findings],
+                "std": [f.spread for f in self.findings],
                 "seeds": [len(f.seeds) for f in self.findings],
             }
         )

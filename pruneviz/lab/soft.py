@@ -38,12 +38,12 @@ def run(bench: Bench) -> Experiment:
         found.append(
             finding(label, [r["test"] for r in runs], macs=[round(r["macs"], 4) for r in runs])
         )
-    soft, _, control = (f.value for f in found)
+    soft, _, control = found
     readings = [
         (
-            f"soft {soft:.2%} against its baseline's {control:.2%}: "
-            f"{100 * (soft - control):+.2f} points",
-            soft >= control - 0.01,
+            f"soft {soft.percent()} against its baseline's {control.percent()}: "
+            f"{100 * (soft.value - control.value):+.2f} points",
+            soft.value >= control.value - 0.01,
         )
     ]
     start = "scratch" if scratch else "trained weights"

@@ -37,7 +37,7 @@ def run(bench: Bench) -> Experiment:
             accuracy >= original["test"] - TOLERANCE,
         ),
         (
-            f"{search.value:.1%} of the parameters removed against {uniform.value:.1%} by uniform "
+            f"{search.percent()} of the parameters removed against {uniform.percent()} by uniform "
             "pruning within the same tolerance",
             search.value > uniform.value,
         ),

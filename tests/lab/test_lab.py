@@ -79,6 +79,10 @@ def test_held_out_images_are_disjoint_and_balanced(data: DataSet) -> None:
     assert len(seen) == 40
     assert split.digest != data.digest
     assert with_test(split) is split
+    fresh = with_test(data, trained=False)
+    assert fresh.test is data.val
+    assert len(fresh.train) + len(fresh.val) == len(data.train)
+    assert len(fresh.val) == 13
 
 
 def test_parts_are_done_once(bench: Bench) -> None:
@@ -135,7 +139,8 @@ def test_every_claim_can_be_run_and_stored(
     assert len(again.to_frame()) == len(findings)
     assert again.figure().data
     # Everything is in the notes: a second time nothing is computed.
-    monkeypatch.setattr(Bench, "model", None)
+    for place in ("bench", "pretraining"):
+        monkeypatch.setattr(f"pruneviz.lab.{place}.run_strategy", None)
     rest = Bench("net", bench.data, "minutes", (0, 1), bench.keep, lambda text: None)
     if claim in ("interleaved", "soft", "widths", "pretraining"):
         assert module.run(rest)[1] == readings
