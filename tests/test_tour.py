@@ -17,6 +17,7 @@ def test_the_tour_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("ipykernel")
     root = str(Path(pruneviz.__file__).parents[1])
     monkeypatch.setenv("PYTHONPATH", root)  # the checkout's package, installed or not
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads that wait for busy cores are slower
     notebook = nbformat.read(TOUR, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "stored without outputs"
     client = nbclient.NotebookClient(
