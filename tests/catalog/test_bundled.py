@@ -19,8 +19,8 @@ from pruneviz.catalog.datasets import load_dataset
 from pruneviz.data import DataSet
 from pruneviz.training import evaluate
 
-FILES = sorted(tuple(path.stem.rsplit("-", 1)) for path in pretrain.BUNDLED.glob("*.safetensors"))
-CIFAR10 = [name for name, weights in FILES if weights == "cifar10"]
+NETWORKS = ("resnet20", "vgg16", "mobilenet_v2")
+FILES = [(name, weights) for name in NETWORKS for weights in pretrain.STAGES]
 
 
 def load(name: str, weights: str) -> nn.Module:
@@ -57,7 +57,18 @@ def test_files_are_small_half_precision_and_as_their_cards_say(name: str, weight
     assert told["parameters"] == sum(p.numel() for p in load(name, weights).parameters())
 
 
-@pytest.mark.parametrize("name", ["resnet20", "vgg16", "mobilenet_v2"])
+def test_the_overview_tells_what_the_cards_tell() -> None:
+    overview = (pretrain.BUNDLED / "README.md").read_text(encoding="utf-8")
+    assert pretrain.COMMAND in overview
+    for name, weights in FILES:
+        told = card(name, weights)
+        accuracy = told["accuracy"]["test" if weights == "cifar10" else "val"]["top1"]
+        row = f"| `{name}` | `{weights}` | {told['parameters']:,} | {accuracy * 100:.2f} % of "
+        assert row in overview
+        assert told["command"] == pretrain.COMMAND
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_digits_weights_reach_their_accuracy(name: str) -> None:
     result = evaluate(load(name, "digits"), load_dataset("digits"))
     promised = card(name, "digits")["accuracy"]["val"]
@@ -67,14 +78,14 @@ def test_digits_weights_reach_their_accuracy(name: str) -> None:
     assert promised["top1"] >= 0.985
 
 
-@pytest.mark.parametrize("name", CIFAR10)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_cifar10_cards_promise_enough(name: str) -> None:
     promised = card(name, "cifar10")["accuracy"]["test"]
     assert promised["images"] == 10_000
     assert promised["top1"] >= 0.82
 
 
-@pytest.mark.parametrize("name", CIFAR10)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_cifar10_weights_reach_their_accuracy_on_a_sample(name: str, sample: DataSet) -> None:
     result = evaluate(load(name, "cifar10"), sample, split="test")
     promised = card(name, "cifar10")["accuracy"]["test"]["top1"]
@@ -88,7 +99,7 @@ def test_cifar10_weights_reach_their_accuracy_on_all_test_images(shared: Path) -
     data = load_dataset("cifar10", root=shared / "data" / "cifar10-jpeg.zip")
     assert (len(data.train), len(data.val)) == (48_000, 2_000)
     assert torch.bincount(data.val.labels).tolist() == [200] * 10
-    for name in CIFAR10:
+    for name in NETWORKS:
         result = evaluate(load(name, "cifar10"), data, split="test")
         assert result.count == 10_000
         promised = card(name, "cifar10")["accuracy"]["test"]["top1"]
