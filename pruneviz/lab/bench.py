@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pruneviz.catalog import load_dataset, load_model
+from pruneviz.catalog import ModelSource, load_dataset
 from pruneviz.channels import ChannelGraph
 from pruneviz.data import DataSet, stratified_split
 from pruneviz.lab.result import Finding
@@ -51,7 +51,11 @@ class Bench:
     def model(self, weights: str | None = None) -> nn.Module:
         """The network, with the weights of the data set unless others are named."""
         chosen = weights or self.weights or self.data.name
-        return load_model(self.network, weights=chosen, num_classes=len(self.data.classes))
+        return ModelSource(self.network, chosen, len(self.data.classes)).load()
+
+    def fresh(self, seed: int) -> nn.Module:
+        """The network with new weights."""
+        return ModelSource(self.network, None, len(self.data.classes), seed).load()
 
     def graph(self, model: nn.Module) -> ChannelGraph:
         """Its channels."""

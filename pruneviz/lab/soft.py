@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
-from pruneviz.catalog import load_model
 from pruneviz.lab.bench import Bench, Experiment, finding
 
 EPOCHS = {"minutes": 6, "hours": 60}
@@ -27,11 +24,7 @@ def run(bench: Bench) -> Experiment:
     for label, (strategy, options, target) in arms.items():
         runs = []
         for seed in bench.seeds:
-            model = None
-            if scratch:
-                with torch.random.fork_rng(devices=[]):
-                    torch.manual_seed(seed)
-                    model = load_model(bench.network, num_classes=len(bench.data.classes))
+            model = bench.fresh(seed) if scratch else None
             runs.append(
                 bench.prune(label, strategy, seed, options, target_macs=target, model=model)
             )
