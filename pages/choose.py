@@ -1,5 +1,5 @@
 """The page Choose."""
 
-from pruneviz.ui import choose
+from pruneviz.ui import choose, shell
 
-choose.show()
+shell.page(__file__, choose.show)

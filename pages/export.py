@@ -1,5 +1,5 @@
 """The page Export."""
 
-from pruneviz.ui import export
+from pruneviz.ui import export, shell
 
-export.show()
+shell.page(__file__, export.show)

@@ -1,5 +1,5 @@
 """The page Prune."""
 
-from pruneviz.ui import prune
+from pruneviz.ui import prune, shell
 
-prune.show()
+shell.page(__file__, prune.show)

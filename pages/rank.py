@@ -1,5 +1,5 @@
 """The page Rank."""
 
-from pruneviz.ui import rank
+from pruneviz.ui import rank, shell
 
-rank.show()
+shell.page(__file__, rank.show)

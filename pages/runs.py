@@ -1,5 +1,5 @@
 """The page Runs."""
 
-from pruneviz.ui import runs
+from pruneviz.ui import runs, shell
 
-runs.show()
+shell.page(__file__, runs.show)

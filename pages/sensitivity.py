@@ -1,5 +1,5 @@
 """The page Sensitivity."""
 
-from pruneviz.ui import sensitivity
+from pruneviz.ui import sensitivity, shell
 
-sensitivity.show()
+shell.page(__file__, sensitivity.show)

@@ -117,13 +117,13 @@ def tradeoff_figure(info: TradeoffInfo, *, dark: bool = False, height: int = 420
             y=base.accuracy, line={"dash": "dash", "color": style.GREY, "width": 1}, opacity=0.7
         )
     figure.update_xaxes(title_text=TITLES[info.axis], rangemode="tozero", exponentformat="SI")
-    low = min((p.accuracy for p in info.points), default=0.0)
-    high = max((p.accuracy for p in info.points), default=1.0)
-    room = max(0.02, 0.08 * (high - low))
+    accuracies = [p.accuracy for p in info.points]
+    low, high = (min(accuracies), max(accuracies)) if len(accuracies) > 1 else (0.0, 1.0)
+    room = max(0.01, 0.08 * (high - low))
     figure.update_yaxes(
         title_text="accuracy (top-1)",
         tickformat=".0%" if high - low > 0.05 else ".1%",
-        range=[max(-0.01, low - room), min(1.02, high + room)],
+        range=[max(-0.02, low - room), min(1.0 + room / 3, high + room)],
     )
     return figure
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -59,10 +60,14 @@ class Bench:
 
 @st.cache_resource(max_entries=6, show_spinner=False)
 def _load(digest: str, _subject: Subject, _progress: Progress | None) -> Bench:
+    import torch
+
     from pruneviz.catalog import ModelSource, describe_model, load_dataset
     from pruneviz.cost import cost
     from pruneviz.trace import trace
 
+    # One core is left to the pages and to the visitor's browser: sliders must answer meanwhile.
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
     data = load_dataset(_subject.data, **dict(_subject.options))
     source = ModelSource(_subject.model, _subject.weights, _subject.num_classes)
     model = source.load(_progress)

@@ -8,7 +8,9 @@ import streamlit as st
 
 STYLE = """
 <style>
-.stMainBlockContainer { padding-top: 2.6rem; padding-bottom: 1rem; max-width: 1500px; }
+.stMainBlockContainer { padding: 2.6rem 2.5rem 1rem 2.5rem; max-width: 1600px; }
+[data-testid="stBottomBlockContainer"] { padding: 0.6rem 2.5rem 0.9rem 2.5rem; max-width: 1600px; }
+[data-stale="true"] { opacity: 1 !important; }
 .st-key-planbar { padding: 0.1rem 0; }
 .pv-bar { display: flex; flex-wrap: wrap; gap: 0.15rem 1.4rem; align-items: baseline;
   font-size: 0.95rem; line-height: 1.35; }
@@ -22,6 +24,7 @@ h3 { font-size: 1.15rem !important; padding: 0.2rem 0 !important; }
 @media (max-width: 640px) {
   .pv-bar { gap: 0.05rem 0.9rem; font-size: 0.85rem; }
   .stMainBlockContainer { padding-left: 0.9rem; padding-right: 0.9rem; }
+  [data-testid="stBottomBlockContainer"] { padding: 0.4rem 0.9rem 0.5rem 0.9rem; }
 }
 </style>
 """

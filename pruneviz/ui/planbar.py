@@ -8,11 +8,12 @@ import streamlit as st
 
 from pruneviz.errors import PruneVizError
 from pruneviz.figures import style
-from pruneviz.ui import bench, state
-from pruneviz.ui.services import background
+from pruneviz.ui import bench, services, state
 
 KEY = "planbar"
 POLL_SECONDS = 0.4
+RUN_SECONDS = 1.5
+WATCHED = "watched_runs"
 
 
 def show() -> None:
@@ -52,12 +53,23 @@ def _bar() -> None:
             args=(state.redo,),
             shortcut="Ctrl+Y",
         )
-        with st.container(width="stretch"):
+        with st.container(width="stretch", gap=None):
             try:
                 waiting = _numbers()
             except PruneVizError as error:
                 st.caption(f"No plan to show: {error}")
                 return
+            _announce()
+            if any(run.active for run in services.jobs().list()):
+                _under_way()
+        if history.can_undo and st.button(
+            "Fine-tune",
+            icon=":material/model_training:",
+            key="to_runs",
+            type="primary",
+            help="Train the pruned network in the background, with the plan as it is now.",
+        ):
+            st.switch_page("pages/runs.py")
     if waiting:
         _tick()
 
@@ -113,5 +125,31 @@ def _part(name: str, value: str, note: str, *, stale: bool = False) -> str:
 @st.fragment(run_every=POLL_SECONDS)
 def _tick() -> None:
     """Look now and then whether the accuracy has been measured; then draw the page with it."""
-    if not background().pending(state.studio().visitor):
+    if not services.background().pending(state.studio().visitor):
         st.rerun()
+
+
+@st.fragment(run_every=RUN_SECONDS)
+def _under_way() -> None:
+    """Say what runs in the background; once a run has ended, draw the page with its result."""
+    active = [run for run in services.jobs().list() if run.active]
+    watched = st.session_state.setdefault(WATCHED, set())
+    if watched - {run.id for run in active}:
+        st.rerun()
+    watched.update(run.id for run in active)
+    parts = [
+        _part(escape(run.name), style.percent(run.progress, 0), escape(run.message or run.status))
+        for run in active[:2]
+    ]
+    more = f"and {len(active) - 2} more" if len(active) > 2 else ""
+    st.html(f'<div class="pv-bar">{"".join(parts)}<span class="pv-note">{more}</span></div>')
+
+
+def _announce() -> None:
+    """Tell of the runs that have ended since the page was drawn last."""
+    watched: set[str] = st.session_state.setdefault(WATCHED, set())
+    for run in services.jobs().list():
+        if run.id in watched and not run.active:
+            watched.discard(run.id)
+            icon = ":material/check_circle:" if run.status == "done" else ":material/info:"
+            st.toast(f"'{run.name}' is {run.status}.", icon=icon, duration="long")

@@ -59,7 +59,7 @@ def pick_criterion(loaded: Bench) -> str:
     now = state.history().decisions.criterion
     found = bench.criteria()
     names = {name: found[name] for name in bench.quick_criteria()}
-    st.session_state.criterion = now
+    state.show_in("criterion", now)
     st.selectbox(
         "Criterion",
         list(names),
@@ -134,7 +134,7 @@ def _slider(loaded: Bench, layer: str) -> None:
     plan, _ = bench.plan_at(loaded, state.history().decisions)
     dropped = len(plan.by_group().get(group.name, ()))
     key = f"rank_ratio_{group.name}"
-    st.session_state[key] = round(100 * dropped / group.width)
+    state.show_ratio_in(key, dropped, group.width)
     tied = f" (tied in {len(group.layers)} layers)" if len(group.layers) > 1 else ""
     st.slider(
         f"Threshold: {dropped} of {group.width} units dropped{tied}",

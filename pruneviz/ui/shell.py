@@ -30,21 +30,43 @@ def run(root: Path) -> None:
     st.set_page_config(page_title="PruneViz", page_icon="✂️", layout="wide")
     st.html(look.STYLE)
     st.logo(str(Path(__file__).with_name("logo.svg")), size="large")
-    page = st.navigation(
+    _drawn().add("navigation")
+    chosen = st.navigation(
         [
             st.Page(root / "pages" / f"{name}.py", title=title, icon=icon, default=name == "choose")
             for name, title, icon in PAGES
         ]
     )
-    frame(page.title, page.run)
+    frame(chosen.title, chosen.run)
 
 
-def frame(title: str, page: Callable[[], object]) -> None:
+def page(script: str, show: Callable[[], object]) -> None:
+    """Show a page; called by each script in `pages/`.
+
+    Streamlit runs such a script by itself, without the frame, for the first visitor of a server if
+    the address names the page: it knows of the navigation only once that has been drawn.
+    """
+    if _navigation_is_known():
+        show()
+    else:
+        run(Path(script).parents[1])
+
+
+@st.cache_resource(show_spinner=False)
+def _drawn() -> set[str]:
+    return set()
+
+
+def _navigation_is_known() -> bool:
+    return "navigation" in _drawn()
+
+
+def frame(title: str, work: Callable[[], object]) -> None:
     """Show a page between its title and the plan's bar, in the state that the address names."""
     guarded(state.open_studio)()
     # The frame is drawn before anything heavy is imported, so that it is there at once.
     st.title(title)
-    guarded(page)()
+    guarded(work)()
     from pruneviz.ui import planbar
 
     guarded(planbar.show)()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pruneviz.figures import style
-from pruneviz.ui import actions, bench, planbar, shell, state, workspace
+from pruneviz.ui import actions, bench, planbar, state, workspace
 from pruneviz.ui.bench import Bench
 
 MULTIPLES = (1, 2, 4, 8, 16, 32)
@@ -23,8 +23,9 @@ def show(loaded: Bench) -> None:
 
 def _all(loaded: Bench) -> None:
     decisions = state.history().decisions
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.session_state.scope = decisions.scope
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    with left:
+        state.show_in("scope", decisions.scope)
         st.segmented_control(
             "Scores compete",
             ["global", "group"],
@@ -35,16 +36,17 @@ def _all(loaded: Bench) -> None:
             "lose more than others. Within each group: every group loses the same share.",
             on_change=_set_scope,
         )
-        st.session_state.multiple = decisions.multiple
+    with right:
+        state.show_in("multiple", decisions.multiple)
         st.selectbox(
-            "Widths in multiples of",
+            "Multiples of",
             MULTIPLES,
             key="multiple",
-            help="Hardware likes widths that are multiples of 8; units are brought back for it.",
+            help="What stays of a group is a multiple of this. Hardware likes widths in multiples "
+            "of 8; the best of the dropped units are brought back for it.",
             on_change=_set_multiple,
-            width=170,
         )
-    st.session_state.ratio_all = round(100 * decisions.ratio)
+    state.show_in("ratio_all", round(100 * decisions.ratio))
     st.slider(
         "All groups: ratio of units dropped",
         0,
@@ -55,13 +57,6 @@ def _all(loaded: Bench) -> None:
         help="Drops the units with the lowest scores. Picks by hand and protected groups stay as "
         "they are; sliders of single groups follow.",
     )
-    if st.button(
-        "Fine-tune this plan",
-        icon=":material/model_training:",
-        type="primary",
-        help="Trains the pruned network in the background, with the plan as it is now.",
-    ):
-        st.switch_page(shell.page_path("runs"))
     with st.container(height=470, border=True, gap="xsmall"):
         for index, group in enumerate(loaded.graph.prunable_groups):
             st.fragment(_row, key=f"row{index}")(loaded, index, group.name)
@@ -74,7 +69,7 @@ def _row(loaded: Bench, index: int, name: str) -> None:
     plan, _ = bench.plan_at(loaded, decisions)
     dropped = int((~plan.kept[group.start : group.start + group.width]).sum())
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.session_state[f"ratio{index}"] = round(100 * dropped / group.width)
+        state.show_ratio_in(f"ratio{index}", dropped, group.width)
         st.slider(
             f"**{style.short(name, 26)}** · {group.width - dropped} of {group.width}"
             f" · {_weight(loaded, name, dropped)}",
@@ -87,7 +82,7 @@ def _row(loaded: Bench, index: int, name: str) -> None:
             disabled=name in decisions.protected,
             help=f"{_layers(group.layers)}. {group.note}",
         )
-        st.session_state[f"lock{index}"] = name in decisions.protected
+        state.show_in(f"lock{index}", name in decisions.protected)
         st.checkbox(
             "protect",
             key=f"lock{index}",
@@ -138,6 +133,8 @@ def _set_multiple() -> None:
 
 
 def _set_group(index: int, name: str) -> None:
+    if state.is_echo(f"ratio{index}"):
+        return
     ratio = st.session_state[f"ratio{index}"] / 100
     actions.take(workspace.set_group_ratio(state.history().decisions, name, ratio))
     _after(f"row{index}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -123,3 +124,45 @@ def go(digest: str) -> None:
 def choose(subject: Subject) -> None:
     """Take up another subject."""
     _put(studio().choose(subject))
+
+
+def show_in(key: str, value: object) -> None:
+    """Have a control show a value that was decided elsewhere (undo, another slider).
+
+    What it shows already is not set again: a value that is set overrules the hand that may have
+    moved the control further meanwhile.
+    """
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
+
+
+def show_ratio_in(key: str, dropped: int, width: int) -> None:
+    """Have a slider in percent show that `dropped` of `width` units go.
+
+    Several positions mean the same number of units; the hand's own is left as it is.
+    """
+    shown = st.session_state.get(key)
+    if shown is None or min(int(shown / 100 * width + 0.5), width - 1) != dropped:
+        st.session_state[key] = round(100 * dropped / width)
+        if shown is not None:
+            _overruled(key)[shown] = time.monotonic()
+
+
+ECHO = 4.0
+"""Seconds in which a value that was overruled may still come back from the browser."""
+
+
+def is_echo(key: str) -> bool:
+    """Whether a control's value is an old one that the browser sent before it heard of the new.
+
+    While one slider is moved quickly the others follow; the browser sends their former values
+    along with the next move, as if a hand had put them there.
+    """
+    when = _overruled(key).get(st.session_state.get(key))
+    return when is not None and time.monotonic() - when < ECHO
+
+
+def _overruled(key: str) -> dict[object, float]:
+    """Values that the control lately had to give up, and when."""
+    values: dict[object, float] = st.session_state.setdefault(f"overruled {key}", {})
+    return values
