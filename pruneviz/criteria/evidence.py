@@ -32,12 +32,13 @@ class Statistics:
     `count` values, their `total`, sum of absolute values (`absolute`), sum of squares (`square`),
     and how many are above zero (`positive`).
 
-    By unit: a unit's feature map is that of all its channels end to end; its `term` on one image
-    is the sum over that map of activation × gradient of the loss, which is the first-order change
-    of the loss when the unit is silenced. Gathered are the terms' sum (`term`), sum of absolute
-    values (`term_absolute`) and of squares (`term_square`) over `images`, and the map's size
-    (`positions`). `weight_term` is the sum of weight × gradient of the mean loss over the weights
-    of the unit's filters.
+    By unit: a unit's feature map is that of all its channels end to end (without a map that only
+    goes into a depthwise convolution of the same units, in whose map it shows); its `term` on one
+    image is the sum over that map of activation × gradient of the loss, which is the first-order
+    change of the loss when the unit is silenced. Gathered are the terms' sum (`term`), sum of
+    absolute values (`term_absolute`) and of squares (`term_square`) over `images`, and the map's
+    size (`positions`). `weight_term` is the sum of weight × gradient of the mean loss over the
+    weights of the unit's filters.
     """
 
     images: int

@@ -15,14 +15,19 @@ from pruneviz.criteria.registry import Criterion
 
 
 def taylor(evidence: Evidence) -> FloatArray:
-    """(num_units,) mean over images of |T| / M, M the size of the unit's feature map."""
-    found = evidence.gathered
-    return found.term_absolute / np.maximum(found.positions, 1) / found.images
+    """(num_units,) |mean over images of T| / M, M the size of the unit's feature map."""
+    return taylor_loss(evidence) / np.maximum(evidence.gathered.positions, 1)
 
 
-def taylor_signed(evidence: Evidence) -> FloatArray:
+def taylor_loss(evidence: Evidence) -> FloatArray:
     """(num_units,) |mean over images of T|."""
     return np.abs(evidence.gathered.term) / evidence.gathered.images
+
+
+def taylor_image(evidence: Evidence) -> FloatArray:
+    """(num_units,) mean over images of |T| / M."""
+    found = evidence.gathered
+    return found.term_absolute / np.maximum(found.positions, 1) / found.images
 
 
 def fisher(evidence: Evidence) -> FloatArray:
@@ -39,23 +44,36 @@ CRITERIA = (
     Criterion(
         name="taylor",
         title="Taylor",
-        help="How much the loss would change without the filter, judged by its slope: mean of "
-        "activation × gradient over positions, absolute value for each image, averaged.",
-        formula="meanₙ | meanₘ a · ∂L/∂a |",
+        help="How much the loss would change without the filter, judged by its slope: activation "
+        "× gradient, averaged over images and positions; each layer is scaled by its l2 norm "
+        "where layers are compared.",
+        formula="| meanₙ meanₘ a · ∂L/∂a |",
         paper="Molchanov et al. 2016, Pruning CNNs for Resource Efficient Inference",
         score=taylor,
+        gathers=frozenset({"term"}),
+        needs_data=True,
+        needs_gradient=True,
+    ),
+    Criterion(
+        name="taylor_image",
+        title="Taylor by image",
+        help="As Taylor, but the absolute value is taken for each image: what one image gains does "
+        "not make up for what another loses.",
+        formula="meanₙ | meanₘ a · ∂L/∂a |",
+        paper="Molchanov et al. 2016, section 2.2: each example separately, then averaged",
+        score=taylor_image,
         gathers=frozenset({"term_absolute"}),
         needs_data=True,
         needs_gradient=True,
     ),
     Criterion(
-        name="taylor_signed",
-        title="Taylor over all images",
-        help="As Taylor, but what one image gains another may lose: the absolute value is taken "
-        "after averaging over all images.",
+        name="taylor_loss",
+        title="Taylor in units of the loss",
+        help="As Taylor, but summed over positions: an estimate of the change of the loss itself, "
+        "by which layers are compared without scaling.",
         formula="| meanₙ Σₘ a · ∂L/∂a |",
-        paper="Molchanov et al. 2016, with the absolute value outside the batch mean",
-        score=taylor_signed,
+        paper="Molchanov et al. 2016, without the division by the map's size",
+        score=taylor_loss,
         gathers=frozenset({"term"}),
         needs_data=True,
         needs_gradient=True,

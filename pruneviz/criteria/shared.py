@@ -114,7 +114,8 @@ class SharedPass:
                     "infinite). Check the weights and norms up to this layer."
                 )
             count[name] = count.get(name, 0) + self.images * self._positions[index]
-            ones = np.full(tap.layer.out_channels, float(self._positions[index]))
+            size = 0 if tap.inner else self._positions[index]
+            ones = np.full(tap.layer.out_channels, float(size))
             positions[name] = positions.get(name, 0) + ones
         weight = {n: self._weight_term(n) for n in self.weights}
         none = np.zeros(self.graph.num_units)

@@ -7,10 +7,11 @@ counts the calls in the same way and hands the results over.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -35,6 +36,9 @@ class Tap:
     """Rows of the first dimension that belong to one image (1: it counts images)."""
     overwritten: bool
     """Whether the network changes the map in place later on."""
+    inner: bool = False
+    """Whether all of the map goes into a depthwise convolution of the same units, and so shows
+    in that convolution's map."""
 
     def by_image(self, map: Tensor) -> Tensor:
         """(N, C, positions): the map with channels second and one dimension of positions."""
@@ -59,14 +63,18 @@ class Taps(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        out = func(*args, **(kwargs or {}))
         if self.busy:
-            return out
+            return func(*args, **(kwargs or {}))
+        out = self.run(func, args, kwargs or {})
         self.calls += 1
         for index in self.wanted.get(self.calls, ()):
             if isinstance(out, Tensor):
                 self.receive(index, out)
         return out
+
+    def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Make the call."""
+        return func(*args, **kwargs)
 
     def hook(self, index: int) -> Callable[[nn.Module, Any, Any], None]:
         """A forward hook that hands over a module's output without being counted itself."""
@@ -82,14 +90,59 @@ class Taps(TorchFunctionMode):
         return receive
 
 
-@contextmanager
-def tapped(model: nn.Module, taps: list[Tap], receive: Receive) -> Iterator[Taps]:
+class Probe(Taps):
+    """Keeps the feature maps of one pass, and notes what reads them and what overwrites them."""
+
+    def __init__(self, wanted: dict[int, list[int]], layers: dict[int, Layer]) -> None:
+        super().__init__(wanted, self._keep)
+        self.layers = layers
+        """Identity of a weight -> its layer."""
+        self.maps: dict[int, tuple[Tensor, int]] = {}
+        """Tap -> its feature map, and the map's version when it was taken."""
+        self.readers: dict[int, list[Layer | None]] = {}
+        """Identity of a map -> the layers that read it; None for any other operation."""
+
+    def _keep(self, index: int, map: Tensor) -> None:
+        self.maps[index] = (map, map._version)
+        self.readers.setdefault(id(map), [])
+
+    def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Make the call and note which maps it reads."""
+        out = func(*args, **kwargs)
+        if isinstance(out, (Tensor, tuple, list)):
+            given = list(_tensors_in((args, kwargs)))
+            layer = next((self.layers[id(t)] for t in given if id(t) in self.layers), None)
+            for tensor in given:
+                if id(tensor) in self.readers:
+                    self.readers[id(tensor)].append(layer)
+        return out
+
+
+def _tensors_in(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _tensors_in(item)
+    elif isinstance(value, dict):
+        yield from _tensors_in(tuple(value.values()))
+
+
+def tapped(model: nn.Module, taps: list[Tap], receive: Receive) -> AbstractContextManager[Taps]:
     """While this lasts, `receive` gets every tap's feature map of a forward pass of `model`."""
+    return _active(model, taps, Taps(_calls(taps), receive))
+
+
+def _calls(taps: list[Tap]) -> dict[int, list[int]]:
     wanted: dict[int, list[int]] = {}
     for index, tap in enumerate(taps):
         if tap.call is not None:
             wanted.setdefault(tap.call, []).append(index)
-    mode = Taps(wanted, receive)
+    return wanted
+
+
+@contextmanager
+def _active(model: nn.Module, taps: list[Tap], mode: Taps) -> Iterator[Taps]:
     handles = [
         model.get_submodule(tap.layer.name).register_forward_hook(mode.hook(index))
         for index, tap in enumerate(taps)
@@ -115,25 +168,16 @@ def find_taps(model: nn.Module, graph: ChannelGraph, images: Tensor) -> list[Tap
     """
     layers = [layer for layer in graph.layers if layer.maps_at]
     first = [Tap(n, call, _dim(n), 1, False) for n in layers for call in n.maps_at]
-    maps = _seen(model, first, images)
-    good: list[Tap] = []
-    astray: dict[str, Layer] = {}
-    for index, tap in enumerate(first):
-        settled = _settle(tap, maps.get(index), len(images))
-        if settled is None:
-            astray[tap.layer.name] = tap.layer
-        else:
-            good.append(settled)
+    found = _settled(model, graph, first, images)
+    astray = {a.layer.name: a.layer for a, b in zip(first, found, strict=True) if b is None}
+    good = [tap for tap in found if tap is not None and tap.layer.name not in astray]
     if not astray:
         return good
-    good = [tap for tap in good if tap.layer.name not in astray]
     modules = dict(model.named_modules())
     second = [Tap(n, None, _dim(n), 1, False) for n in astray.values() if n.name in modules]
-    maps = _seen(model, second, images)
-    for index, tap in enumerate(second):
-        settled = _settle(tap, maps.get(index), len(images))
-        if settled is not None:
-            good.append(settled)
+    for tap in _settled(model, graph, second, images):
+        if tap is not None:
+            good.append(tap)
             astray.pop(tap.layer.name)
     for name in astray:
         raise InvalidValueError(
@@ -147,24 +191,36 @@ def _dim(layer: Layer) -> int:
     return -1 if layer.kind == "linear" else -1 - len(layer.kernel)
 
 
-def _seen(model: nn.Module, taps: list[Tap], images: Tensor) -> dict[int, tuple[Tensor, int]]:
-    """Tap -> its feature map and the map's version when it was taken."""
-    found: dict[int, tuple[Tensor, int]] = {}
-
-    def receive(index: int, map: Tensor) -> None:
-        found[index] = (map, map._version)
-
-    with torch.no_grad(), tapped(model, taps, receive):
+def _settled(
+    model: nn.Module, graph: ChannelGraph, taps: list[Tap], images: Tensor
+) -> list[Tap | None]:
+    """Each tap as it turns out to be in one pass; None if it does not give its layer's map."""
+    named = dict(model.named_parameters(remove_duplicate=False))
+    probe = Probe(_calls(taps), {id(named[n.weight]): n for n in graph.layers if n.weight in named})
+    with torch.no_grad(), _active(model, taps, probe):
         model(images)
-    return found
+    return [_settle(tap, probe, probe.maps.get(i), len(images)) for i, tap in enumerate(taps)]
 
 
-def _settle(tap: Tap, seen: tuple[Tensor, int] | None, images: int) -> Tap | None:
-    """The tap as it turned out to be; None if this is not the layer's feature map."""
+def _settle(tap: Tap, probe: Probe, seen: tuple[Tensor, int] | None, images: int) -> Tap | None:
     if seen is None:
         return None
     map, version = seen
-    fits = map.ndim > -tap.dim and map.shape[tap.dim] == tap.layer.out_channels
-    if not fits or map.shape[0] % images:
+    fits = map.ndim >= -tap.dim and map.shape[tap.dim] == tap.layer.out_channels
+    if not fits or map.ndim < 2 or map.shape[0] % images:
         return None
-    return Tap(tap.layer, tap.call, tap.dim, map.shape[0] // images, map._version != version)
+    readers = probe.readers[id(map)]
+    return replace(
+        tap,
+        folded=map.shape[0] // images,
+        overwritten=map._version != version,
+        inner=bool(readers) and all(_carries_on(tap.layer, reader) for reader in readers),
+    )
+
+
+def _carries_on(layer: Layer, reader: Layer | None) -> bool:
+    """Whether the reader is a depthwise convolution, each filter in the unit of what it reads."""
+    if reader is None or reader.conv_groups != layer.out_channels:
+        return False
+    each = reader.out_channels // layer.out_channels
+    return np.array_equal(np.repeat(layer.units, each), reader.units)

@@ -39,8 +39,9 @@ class UnitTerms:
     """Sums over images of each unit's term, its absolute value and its square.
 
     A unit's term on an image is the sum of what `combine` makes of its channels' maps and
-    gradients. Terms are computed while gradients arrive, so no map is kept longer than autograd
-    itself keeps it.
+    gradients; a map that only goes into a depthwise convolution of the same units is left out,
+    or the same change would be counted twice. Terms are computed while gradients arrive, so no
+    map is kept longer than autograd itself keeps it.
     """
 
     def __init__(
@@ -62,6 +63,8 @@ class UnitTerms:
             InvalidValueError: The map of a layer that can be pruned has no gradient.
         """
         tap = self.taps[index]
+        if tap.inner:
+            return
         if not map.requires_grad:
             if tap.layer.prunable:
                 raise InvalidValueError(

@@ -7,8 +7,8 @@ gives
 
 so the criterion of Molchanov et al. (2016), |1/M sum dC/dz * z| averaged over the images, needs no
 pass of its own, and no map has to be kept. Multiplying by one changes no weight that comes out.
-Channels that are tied are one unit: as in the criterion "taylor", their sums are added before the
-absolute value is taken, and M is the size of all their maps.
+Channels that are tied are one unit: as in the criterion "taylor_image", their sums are added
+before the absolute value is taken, and M is the size of all their maps.
 """
 
 from __future__ import annotations

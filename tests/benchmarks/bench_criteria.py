@@ -31,15 +31,16 @@ from pruneviz.criteria.run import balanced
 from pruneviz.data import DataSet, ImageSet
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.criteria.reference import Maps, cifar_maps, run_with_maps
+from tests.criteria.reference import Maps, cifar_maps, inner_layers, run_with_maps
 
 CRITERIA = [name for name, c in registered().items() if c.needs_data and not c.own_pass]
 BATCH = 64
 
 BY_FILTER = ("mean_activation", "std_activation", "apoz")
 BY_UNIT: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "taylor": lambda terms, sizes: terms.abs().mean(0) / sizes,
-    "taylor_signed": lambda terms, _sizes: terms.mean(0).abs(),
+    "taylor": lambda terms, sizes: terms.mean(0).abs() / sizes,
+    "taylor_image": lambda terms, sizes: terms.abs().mean(0) / sizes,
+    "taylor_loss": lambda terms, _sizes: terms.mean(0).abs(),
     "fisher": lambda terms, _sizes: (terms**2).mean(0) / 2,
 }
 
@@ -51,6 +52,7 @@ class Case:
         self.model = pv.load_model(name, weights="digits")
         self.graph = pv.trace(self.model, (3, 32, 32))
         self.maps = cifar_maps(self.model, name)
+        self.inner = inner_layers(self.model, name)
         train = pv.load_dataset("digits").train
         images = train.subset(torch.from_numpy(balanced(train.labels.numpy(), count, 0)))
         classes = tuple(map(str, range(10)))
@@ -70,15 +72,22 @@ class Case:
 
     def plain(self, name: str) -> np.ndarray:
         """One criterion (num_units,), as one would write it with hooks."""
-        return plain_scores(self.model, self.graph, self.maps, self.data.train, name)
+        return plain_scores(self.model, self.graph, self.maps, self.inner, self.data.train, name)
 
 
 def plain_scores(
-    model: nn.Module, graph: ChannelGraph, maps: Maps, images: ImageSet, name: str
+    model: nn.Module,
+    graph: ChannelGraph,
+    maps: Maps,
+    inner: list[str],
+    images: ImageSet,
+    name: str,
 ) -> np.ndarray:
     """One criterion by hooks: keep every feature map of a mini-batch, read them after it."""
     model = copy.deepcopy(model).eval().requires_grad_(name == "taylor_weight")
     needs_gradient = name in BY_UNIT
+    if needs_gradient:
+        maps = {layer: places for layer, places in maps.items() if layer not in inner}
     scores = torch.zeros(graph.num_units, dtype=torch.float64)
     terms: list[Tensor] = []
     sums: dict[str, Tensor] = {}
@@ -107,7 +116,7 @@ def plain_scores(
                     add_up(sums, layer, name, value)
     if needs_gradient:
         sizes = torch.zeros(graph.num_units, dtype=torch.float64)
-        for layer in graph.layers:
+        for layer in (graph.layer(name) for name in maps):
             own = torch.full((layer.out_channels,), float(layer.positions), dtype=torch.float64)
             sizes.index_add_(0, torch.tensor(layer.units), own)
         return BY_UNIT[name](torch.cat(terms), sizes).numpy()

@@ -85,6 +85,7 @@ class Depthwise(nn.Module):
         "project": [("out", "norm")],
         "fc": [("out", "fc")],
     }
+    INNER = ("expand",)
 
     def __init__(self) -> None:
         super().__init__()

@@ -6,7 +6,8 @@ whose input or output they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -41,6 +42,14 @@ def cifar_maps(model: nn.Module, name: str) -> Maps:
     return maps | {linear: [("out", linear)]}
 
 
+def inner_layers(model: nn.Module, name: str) -> list[str]:
+    """The convolutions right before a depthwise one, in the bundled networks."""
+    if name != "mobilenet_v2":
+        return []
+    convs = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d)]
+    return [a for (a, _), (_, m) in pairwise(convs) if m.groups > 1]
+
+
 def run_with_maps(
     model: nn.Module, maps: Maps, image: Tensor
 ) -> tuple[Tensor, dict[str, list[Tensor]]]:
@@ -73,8 +82,10 @@ class Observed:
         images: Tensor,
         labels: Tensor,
         units: np.ndarray | None = None,
+        inner: Collection[str] = (),
     ) -> None:
         self.model, self.graph, self.images, self.labels = model, graph, images, labels
+        self.inner = inner  # layers whose maps go into a depthwise convolution of the same units
         self.units = np.flatnonzero(graph.prunable) if units is None else units
         self.a: dict[str, list[list[np.ndarray]]] = {name: [] for name in maps}
         self.g: dict[str, list[list[np.ndarray]]] = {name: [] for name in maps}
@@ -103,12 +114,16 @@ class Observed:
             out[unit] = combine([measure(n, c) for n, cs in members.items() for c in cs])
         return out
 
+    def _outer(self, unit: int) -> dict[str, tuple[int, ...]]:
+        members = self.graph.members(int(unit))
+        return {name: of for name, of in members.items() if name not in self.inner}
+
     def terms(self) -> np.ndarray:
         """(images, units) sum of activation × gradient over all maps of all members."""
         out = np.zeros((len(self.images), self.graph.num_units))
         for n in range(len(self.images)):
             for unit in self.units:
-                for name, channels in self.graph.members(int(unit)).items():
+                for name, channels in self._outer(unit).items():
                     for a, g in zip(self.a[name][n], self.g[name][n], strict=True):
                         for channel in channels:
                             out[n, unit] += float((a[channel] * g[channel]).sum())
@@ -119,7 +134,7 @@ class Observed:
         out = np.full(self.graph.num_units, np.nan)
         for unit in self.units:
             out[unit] = 0
-            for name, channels in self.graph.members(int(unit)).items():
+            for name, channels in self._outer(unit).items():
                 out[unit] += sum(a[c].size for a in self.a[name][0] for c in channels)
         return out
 
@@ -145,8 +160,9 @@ REFERENCE: dict[str, Callable[[Observed], np.ndarray]] = {
     "mean_activation": lambda o: o.by_unit(lambda n, c: np.abs(o.values(n, c)).mean()),
     "std_activation": lambda o: o.by_unit(lambda n, c: o.values(n, c).std()),
     "apoz": lambda o: o.by_unit(lambda n, c: (o.values(n, c) > 0).mean()),
-    "taylor": lambda o: np.abs(o.terms()).mean(0) / o.sizes(),
-    "taylor_signed": lambda o: np.abs(o.terms().mean(0)),
+    "taylor": lambda o: np.abs(o.terms().mean(0)) / o.sizes(),
+    "taylor_image": lambda o: np.abs(o.terms()).mean(0) / o.sizes(),
+    "taylor_loss": lambda o: np.abs(o.terms().mean(0)),
     "fisher": lambda o: (o.terms() ** 2).mean(0) / 2,
     "taylor_weight": lambda o: (
         o.by_unit(lambda n, c: (o.weight(n)[0][c] * o.weight(n)[1][c]).sum(), np.sum) ** 2

@@ -98,8 +98,9 @@ def test_activations(two, data, work) -> None:
 def test_gradients(two, data, work) -> None:
     term = work["term"]
     expected = {
-        "taylor": np.abs(term).mean(0),
-        "taylor_signed": np.abs(term.mean(0)),
+        "taylor": np.abs(term.mean(0)),
+        "taylor_image": np.abs(term).mean(0),
+        "taylor_loss": np.abs(term.mean(0)),
         "fisher": (term**2).mean(0) / 2,
         "taylor_weight": work["weight"] ** 2,
     }

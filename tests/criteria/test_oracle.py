@@ -24,7 +24,7 @@ def ranking() -> Ranking:
     model, data = pv.load_model("vgg16", weights="digits"), pv.load_dataset("digits")
     data = replace(data, train=data.train.first(IMAGES))
     graph = pv.trace(model, data.input_shape)
-    names = ["l1", "l2", "mean_activation", "random", "taylor", "taylor_signed"]
+    names = ["l1", "l2", "mean_activation", "random", "taylor", "taylor_loss"]
     found = pv.rank(model, graph, data, names, images=IMAGES)
     rng = np.random.default_rng(0)
     units = rng.permutation(np.flatnonzero(graph.prunable))[:UNITS]
@@ -45,6 +45,6 @@ def test_taylor_tracks_the_oracle(ranking) -> None:
         return spearman(ranking.comparable(name)[known], truth[known])
 
     assert tracks("taylor") > 0.5
-    assert tracks("taylor_signed") > 0.5
+    assert tracks("taylor_loss") > 0.5
     for weaker in ("l1", "l2", "mean_activation", "random"):
         assert tracks("taylor") > tracks(weaker) + 0.1, weaker

@@ -12,15 +12,15 @@ from pruneviz.criteria.registry import registered
 from pruneviz.criteria.run import balanced
 from tests.core.laws import shake
 from tests.criteria.networks import Depthwise, Residual, Shared, tiny_data
-from tests.criteria.reference import REFERENCE, Maps, Observed, cifar_maps
+from tests.criteria.reference import REFERENCE, Maps, Observed, cifar_maps, inner_layers
 
 SHAPE = (3, 16, 16)
 
 
-def observe(model: nn.Module, graph, data, maps: Maps, units=None) -> Observed:
+def observe(model: nn.Module, graph, data, maps: Maps, units=None, inner=()) -> Observed:
     order = torch.from_numpy(balanced(data.train.labels.numpy(), len(data.train), 0))
     images, labels = next(data.train.subset(order).batches(len(order)))
-    return Observed(model, graph, maps, images.double(), labels, units)
+    return Observed(model, graph, maps, images.double(), labels, units, inner)
 
 
 SLOW = [name for name in REFERENCE if registered()[name].own_pass]
@@ -34,7 +34,7 @@ def test_small_networks(build) -> None:
     found = pv.rank(model, graph, data, list(REFERENCE), batch_size=4)
     plain = build(inplace=False).double() if build is Residual else model
     plain.load_state_dict(model.state_dict())
-    seen = observe(plain, graph, data, build.MAPS)
+    seen = observe(plain, graph, data, build.MAPS, inner=getattr(build, "INNER", ()))
     assert any(len(group.layers) > 1 for group in graph.prunable_groups) or build is Shared
     for name, reference in REFERENCE.items():
         expected, scores = reference(seen)[graph.prunable], found.of(name)[graph.prunable]
@@ -55,7 +55,7 @@ def test_bundled_networks(name) -> None:
         if isinstance(module, (nn.ReLU, nn.ReLU6)):
             module.inplace = False
     some = np.random.default_rng(0).permutation(np.flatnonzero(graph.prunable))[:200]
-    seen = observe(model, graph, data, cifar_maps(model, name), some)
+    seen = observe(model, graph, data, cifar_maps(model, name), some, inner_layers(model, name))
     for criterion in fast:
         expected, scores = REFERENCE[criterion](seen)[some], found.of(criterion)[some]
         scale = np.abs(expected).max()
