@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 import pruneviz as pv
-from pruneviz.replay import NotReplayableError, Replay, Score, Tape, score
+from pruneviz.replay import NotReplayableError, Replay, Score, Tape, pack, score
 from pruneviz.replay.columns import prepared, silenced
 from pruneviz.replay.fast import Kept
 from pruneviz.replay.record import record
@@ -383,15 +383,20 @@ class Mixed(nn.Module):
     folded=st.booleans(),
     channels_last=st.booleans(),
     skip=st.booleans(),
+    packed=st.booleans(),
 )
-def test_any_plans_in_any_mode(seed: int, folded: bool, channels_last: bool, skip: bool) -> None:
+def test_any_plans_in_any_mode(
+    seed: int, folded: bool, channels_last: bool, skip: bool, packed: bool
+) -> None:
     torch.manual_seed(seed % 7)
     model = liven(Mixed())
     graph = pv.trace(model, (3, 8, 8))
     rng = np.random.default_rng(seed)
     plans = [random_plan(graph, rng, n) for n in (1, 2, 3, 8)]
     x, y = torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 3])
-    replay = Replay(model, graph, folded=folded, channels_last=channels_last, skip=skip)
+    replay = Replay(
+        model, graph, folded=folded, channels_last=channels_last, skip=skip, packed=packed
+    )
     before = [s.loss for s in replay.scores(x, y, plans)]
     for plan, found in zip(plans, replay.scores(x, y, plans), strict=True):
         agree(found, slow(model, graph, plan, x, y))
@@ -410,6 +415,10 @@ def test_norms_are_folded_away_and_zero_columns_left_out() -> None:
     ]
     assert ops == [3, 0]
     recipe = Replay(model, graph).recipe(x)
+    assert recipe is not None
+    if pack.available():
+        assert {op.label for op in recipe.program.ops} & {"relu", "relu6", "hardswish"} == set()
+    recipe = Replay(model, graph, packed=False).recipe(x)
     assert recipe is not None
     columns = silenced(graph, pv.Plan(graph).drop("stem", range(7)).kept)
     shapes = {

@@ -92,7 +92,9 @@ def prepared(
         for key in (name, *scaled):
             if key not in recipe.used:
                 continue
-            weight = found.get(key, env[key])
+            derived = program.derived.get(key)
+            dense = derived.dense if derived is not None and derived.dense else key
+            weight = found.get(key, env[dense])
             assert isinstance(weight, Tensor)
             at = column.indices.to(weight.device)
             may = skip and column.dim == 1 and key in recipe.skippable

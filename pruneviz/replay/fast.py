@@ -72,7 +72,7 @@ def _norm_parts(op: Op) -> dict[str, Any] | None:
     return parts
 
 
-def _layer_parts(op: Op) -> tuple[Any, Any, tuple[Any, ...], dict[str, Any]] | None:
+def layer_parts(op: Op) -> tuple[Any, Any, tuple[Any, ...], dict[str, Any]] | None:
     """Return weight, bias, the arguments after them, and keywords, of a layer's operation."""
     if op.label not in _LAYERS:
         return None
@@ -87,7 +87,7 @@ def _layer_parts(op: Op) -> tuple[Any, Any, tuple[Any, ...], dict[str, Any]] | N
 def _folded(
     layer: Op, norm: Op, parts: Mapping[str, Any], derived: dict[str, Derived]
 ) -> Op | None:
-    found = _layer_parts(layer)
+    found = layer_parts(layer)
     if found is None:
         return None
     weight, bias, rest, kwargs = found
@@ -145,21 +145,22 @@ class _Folding:
 
 def _skipping(op: Op) -> Op:
     """Let a layer take a weight without its zero columns."""
-    found = _layer_parts(op)
+    found = layer_parts(op)
     if found is None or op.label == "conv1d" or type(op.args[0]) is not Ref:
         return op
     groups = found[2][3] if len(found[2]) > 3 else found[3].get("groups", 1)
     if op.label != "linear" and groups != 1:
         return op
-    return replace(op, call=_Skipping(op.call, op.label == "linear"))
+    return replace(op, call=Skipping(op.call, op.label == "linear"))
 
 
 @dataclass(frozen=True, slots=True)
-class _Skipping:
+class Skipping:
     """A layer that reads only the channels its weight has columns for."""
 
     call: Callable[..., Tensor]
     linear: bool
+    skips: bool = True
 
     def __call__(self, x: Tensor, weight: Tensor | Kept, *args: Any, **kwargs: Any) -> Tensor:
         """Run the layer; `x` is (N, C, ...), or (..., C) for a linear layer."""
@@ -175,7 +176,7 @@ def weights_of(program: Program) -> tuple[frozenset[str], frozenset[str]]:
     strict: set[str] = set()
     for op in program.ops:
         plain = (*op.args, *op.kwargs.values())
-        if isinstance(op.call, _Skipping):
+        if getattr(op.call, "skips", False):
             plain = (op.args[0], *op.args[2:], *op.kwargs.values())
         strict |= named(*plain)
     return frozenset(used), frozenset(used - strict)

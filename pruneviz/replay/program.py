@@ -73,6 +73,7 @@ class Derived:
     sources: tuple[str, ...]
     compute: Callable[..., Tensor]
     scaled: str | None = None  # the source whose zeroed columns are zero here too
+    dense: str | None = None  # the name of the same tensor in an ordinary layout
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from pruneviz.replay.scores import Change, Replay, Score
 
-_CACHE = 2 << 20  # bytes of the largest activation of a mini-batch that still stays in cache
+_CACHE = 6 << 20  # bytes of the largest activation of a mini-batch that stays in cache
+_LEAST, _MOST = 8, 64  # images of a mini-batch on a CPU, unless memory is short
 _MEMORY = 1 << 29  # bytes of activations kept, over all workers
 _ON_DEVICE = 512 << 20
 
@@ -65,8 +66,11 @@ def batch_size_for(replay: Replay, images: Images, workers: int) -> int:
     metas = recipe.program.metas
     largest = max(m.nbytes for m in metas.values()) / len(sample)
     kept = sum(metas[v].nbytes for v in recipe.keep) / len(sample)
-    cached = (_CACHE if replay.device.type == "cpu" else _ON_DEVICE) // largest
-    return int(max(1, min(cached, _MEMORY // (workers * max(kept, 1)), 256)))
+    if replay.device.type == "cpu":
+        size = min(max(int(_CACHE // largest), _LEAST), _MOST)
+    else:
+        size = min(int(_ON_DEVICE // largest), 1024)
+    return int(max(1, min(size, _MEMORY // (workers * max(kept, 1)))))
 
 
 def bounds(count: int, size: int, workers: int) -> list[tuple[int, int]]:

@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 from pruneviz.channels import ChannelGraph
 from pruneviz.errors import DataError
 from pruneviz.plan import Plan
+from pruneviz.replay import pack
 from pruneviz.replay.columns import Columns, consumers, exact, prepared, silenced
 from pruneviz.replay.fast import fold
 from pruneviz.replay.program import NotReplayableError, Program
@@ -84,6 +85,7 @@ class Replay:
         folded: bool = True,
         channels_last: bool = True,
         skip: bool = True,
+        packed: bool = True,
         groups: Iterable[str] | None = None,
     ) -> None:
         self.graph = graph
@@ -94,12 +96,15 @@ class Replay:
         self.model.to(memory_format=self._format)
         chosen = graph.prunable_groups if groups is None else [graph.group(g) for g in groups]
         self._groups = tuple(g for g in chosen if g.maskable)
+        device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
+        self.device = device
+        self._packs = packed and channels_last and device.type == "cpu"
         self._changing = consumers(graph, [g.name for g in self._groups])
         self._recipes: dict[tuple[int, ...], Recipe | None] = {}
+        self._checked: set[tuple[str, ...]] = set()
         self._pruned: dict[bytes, nn.Module] = {}
         self._silenced: dict[bytes, tuple[Columns, ...]] = {}
         self._lock = threading.Lock()
-        self.device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
 
     def scores(
         self,
@@ -153,9 +158,14 @@ class Replay:
             self.reason = str(why)
             return None
         candidates: list[Program] = [fold(program), program] if self._folded else [program]
+        if self._folded and self._packs and pack.available():
+            candidates.insert(0, pack.pack(candidates[0]))
         for candidate in candidates:
             recipe = recipe_of(candidate, self._changing)
-            if self._trusted(recipe, images):
+            shape = tuple(op.label for op in candidate.ops)
+            # Another batch size gives the same operations with other sizes: checked already.
+            if shape in self._checked or self._trusted(recipe, images):
+                self._checked.add(shape)
                 return recipe
         self.reason = "a replay did not give what the model gives"
         return None
@@ -165,7 +175,10 @@ class Replay:
         plan = Plan(self.graph, [u for g in self._groups for u in g.units[: g.width // 2]])
         with torch.no_grad():
             expected = mask(self.model, self.graph, plan)(images)
-            found = self._run(Tape(recipe, images), plan, images)
+            try:
+                found = self._run(Tape(recipe, images), plan, images)
+            except RuntimeError:  # a view, say, that another memory layout does not allow
+                return False
         a, b = logits(found), logits(expected)
         scale = b.abs().max().clamp_min(1e-6)
         return a.shape == b.shape and bool((a - b).abs().max() <= _AGREE * scale)

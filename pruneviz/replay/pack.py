@@ -1,0 +1,168 @@
+"""On a CPU: convolutions whose weights lie as oneDNN wants them, with the activation fused in.
+
+A convolution otherwise rearranges its weight at every call, which for a deep layer on a small
+mini-batch costs up to a third of its time; and the activation is another pass over memory. The
+same kernels compute the same values. Weights that a replay changes are given as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pruneviz.replay.fast import Kept, layer_parts, take
+from pruneviz.replay.program import Derived, Name, Op, Program, Ref, references
+
+_ACTIVATIONS: dict[str, Callable[[Mapping[str, Any]], tuple[str, list[float]] | None]] = {
+    "relu": lambda options: ("relu", []),
+    "relu6": lambda options: ("hardtanh", [0.0, 6.0]),
+    "hardtanh": lambda options: (
+        "hardtanh",
+        [float(options.get("min_val", -1.0)), float(options.get("max_val", 1.0))],
+    ),
+    "silu": lambda options: ("swish", []),
+    "hardswish": lambda options: ("hardswish", []),
+}
+
+
+def available() -> bool:
+    """Whether this build of torch has the kernels."""
+    ops = torch.ops.mkldnn
+    return (
+        torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        and hasattr(ops, "_convolution_pointwise")
+        and hasattr(ops, "_reorder_convolution_weight")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """A convolution with an activation: `activation(conv2d(x, weight, bias))`."""
+
+    activation: str
+    scalars: tuple[float, ...]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+
+    @property
+    def skips(self) -> bool:
+        """Whether the weight may come without its zero columns."""
+        return self.groups == 1
+
+    def __call__(self, x: Tensor, weight: Tensor | Kept, bias: Tensor | None) -> Tensor:
+        """Run the layer on (N, C, H, W)."""
+        if isinstance(weight, Kept):
+            x = take(x, weight.channels, 1)
+            weight = weight.weight
+        result: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x,
+            weight,
+            bias,
+            self.padding,
+            self.stride,
+            self.dilation,
+            self.groups,
+            self.activation,
+            self.scalars,
+            "",
+        )
+        return result
+
+
+def pack(program: Program) -> Program:
+    """Return the program with packed convolutions, activations fused where they follow alone."""
+    readers = program.readers()
+    derived = dict(program.derived)
+    ops: list[Op | None] = list(program.ops)
+    for index, op in enumerate(program.ops):
+        found = _geometry(op, program)
+        if found is None:
+            continue
+        activation: tuple[str, list[float]] = ("none", [])
+        writes, following = op.writes, readers.get(op.writes[0], [])
+        if len(following) == 1 and following[0] < len(program.ops):
+            after = program.ops[following[0]]
+            fused = _activation(after)
+            if fused is not None and after.reads == op.writes:
+                activation, writes = fused, after.writes
+                ops[following[0]] = None
+        call = Fused(activation[0], tuple(activation[1]), *found)
+        ops[index] = _packed(op, call, writes, program, derived)
+    return replace(program, ops=tuple(op for op in ops if op is not None), derived=derived)
+
+
+def _activation(op: Op) -> tuple[str, list[float]] | None:
+    name = op.label.rstrip("_")
+    known = _ACTIVATIONS.get(name)
+    if known is None or len(op.args) != 1 or type(op.args[0]) is not Ref or len(op.writes) != 1:
+        return None
+    return known(op.kwargs)
+
+
+def _pair(value: Any) -> tuple[int, int] | None:
+    if isinstance(value, int):
+        return value, value
+    fits = isinstance(value, (tuple, list)) and 1 <= len(value) <= 2
+    if not fits or not all(isinstance(v, int) for v in value):
+        return None
+    return int(value[0]), int(value[-1])
+
+
+def _geometry(
+    op: Op, program: Program
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], int] | None:
+    """Return stride, padding, dilation, groups of a float convolution over (N, C, H, W)."""
+    found = layer_parts(op)
+    if found is None or op.label != "conv2d" or type(op.args[0]) is not Ref:
+        return None
+    meta = program.metas[op.args[0].value]
+    if meta.dtype != torch.float32 or len(meta.shape) != 4:
+        return None
+    keys = ("stride", "padding", "dilation", "groups")
+    options: dict[str, Any] = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+    options.update(zip(keys, found[2], strict=False))
+    options.update(found[3])
+    stride, padding, dilation = (_pair(options[k]) for k in keys[:3])
+    if stride is None or padding is None or dilation is None or set(options) != set(keys):
+        return None
+    return stride, padding, dilation, int(options["groups"])
+
+
+def _packed(
+    op: Op, call: Fused, writes: tuple[int, ...], program: Program, derived: dict[str, Derived]
+) -> Op:
+    found = layer_parts(op)
+    assert found is not None
+    weight, bias, _, _ = found
+    before = derived.get(weight.name)
+    size = program.metas[op.args[0].value].shape
+    key = f"{weight.name}|{call.stride}{call.padding}{call.dilation}|{size}"
+
+    def arrange(*sources: Tensor) -> Tensor:
+        dense = sources[0] if before is None else before.compute(*sources)
+        result: Tensor = torch.ops.mkldnn._reorder_convolution_weight(
+            dense, call.padding, call.stride, call.dilation, call.groups, size
+        )
+        return result
+
+    sources = (weight.name,) if before is None else before.sources
+    scaled = weight.name if before is None else before.scaled
+    derived[key] = Derived(sources, arrange, scaled=scaled, dense=weight.name)
+    args = (op.args[0], Name(key), bias)
+    return replace(
+        op,
+        call=call,
+        args=args,
+        kwargs={},
+        writes=writes,
+        reads=references(*args),
+        names=op.names,
+        label="conv2d",
+        fresh=True,
+    )
