@@ -128,6 +128,7 @@ def run_strategy(
     for split in ("train", "val"):
         data.split(split)
     from pruneviz.strategies.budget import Target, check
+    from pruneviz.strategies.checkpoint import restore
     from pruneviz.strategies.run import Run
 
     target = strategy.default_target if target_macs is None else target_macs
@@ -136,7 +137,7 @@ def run_strategy(
     check(graph, Target(macs=target))
     run = Run(strategy, model, graph, data, target, seed, chosen)
     if resume is not None:
-        run.restore(resume)
+        restore(run, resume)
     return _events(run)
 
 

@@ -7,8 +7,8 @@ gives
 
 so the criterion of Molchanov et al. (2016), |1/M sum dC/dz * z| averaged over the images, needs no
 pass of its own, and no map has to be kept. Multiplying by one changes no weight that comes out.
-Channels that are tied are one unit: as in the criterion "taylor_image", their sums are added
-before the absolute value is taken, and M is the size of all their maps.
+Channels that are tied are one unit: as in the criteria of these names, their sums are added before
+the absolute value is taken, and M is the size of all their maps.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ from torch.overrides import TorchFunctionMode
 from pruneviz.channels import ChannelGraph, Layer
 from pruneviz.plan import Plan
 from pruneviz.strategies.budget import FloatArray
+
+
+GATHERED = ("taylor_image", "taylor")
+"""The criteria that gates give: the absolute value taken for each image, or of the mean."""
 
 
 class _FloatCalls(TorchFunctionMode):
@@ -99,7 +103,8 @@ class Gates(_FloatCalls):
         self._plan = plan
         self._at = at
         self._open: list[tuple[Layer, Tensor, int]] = []
-        self._sums = np.zeros(graph.num_units)
+        self._absolute = np.zeros(graph.num_units)
+        self._signed = np.zeros(graph.num_units)
         self._images = 0
 
     def __enter__(self) -> Gates:
@@ -138,14 +143,16 @@ class Gates(_FloatCalls):
             slopes = gate.grad.flatten(1).cpu().double()
             terms.index_add_(1, torch.from_numpy(stay), slopes * images)
             np.add.at(size, stay, positions)
-        self._sums += terms.abs().sum(0).numpy() / np.maximum(size, 1)
+        self._absolute += terms.abs().sum(0).numpy() / np.maximum(size, 1)
+        self._signed += terms.sum(0).numpy() / np.maximum(size, 1)
         self._images += images
         self._open = []
 
-    def scores(self) -> FloatArray:
-        """(num_units,) mean per image of each unit's |Taylor|, nan for units that are gone."""
+    def scores(self, criterion: str = "taylor_image") -> FloatArray:
+        """(num_units,) scores by one of `GATHERED`, nan for units that are gone."""
+        found = self._absolute if criterion == "taylor_image" else np.abs(self._signed)
         there = self._plan.kept & self._graph.prunable
-        return np.where(there, self._sums / max(self._images, 1), np.nan)
+        return np.where(there, found / max(self._images, 1), np.nan)
 
 
 def channel_dim(layer: Layer, out: Tensor) -> int:

@@ -8,141 +8,25 @@ are any.
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pruneviz.errors import InvalidValueError
 from pruneviz.strategies import find_strategy, run_strategy
 from pruneviz.strategies.base import StrategyEvent
-from pruneviz.strategies.published import PublishedPoint, published
+from pruneviz.strategies.race_result import Outcome, Race
 
 if TYPE_CHECKING:
-    import pandas as pd
     from torch import nn
 
     from pruneviz.channels import ChannelGraph
     from pruneviz.data import DataSet
 
-FORMAT = "pruneviz-race/1"
+__all__ = ["DEFAULT", "Outcome", "Race", "race"]
+
 DEFAULT = ("taylor", "soft", "one_shot", "iterative", "uniform", "random", "control")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One strategy with one seed, at its end."""
-
-    strategy: str
-    seed: int
-    macs: int
-    params: int
-    accuracy: float
-    """On the split that the race reports, 0..1."""
-    val_accuracy: float
-    passes: float
-    """Passes over the training images that it took."""
-    seconds: float
-    plan: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Race:
-    """What a race has found so far."""
-
-    network: str
-    data: str
-    split: str
-    """The split that accuracies are of: "test", or "val" where there are no test images."""
-    images: int
-    target_macs: float
-    epochs: int
-    seeds: tuple[int, ...]
-    strategies: tuple[str, ...]
-    options: Mapping[str, Mapping[str, Any]]
-    macs: int
-    """The unpruned network's."""
-    params: int
-    baseline: float
-    """Accuracy of the network before anything was done."""
-    outcomes: tuple[Outcome, ...]
-
-    @property
-    def total(self) -> int:
-        """How many runs there are in all."""
-        return len(self.strategies) * len(self.seeds)
-
-    @property
-    def final(self) -> bool:
-        """Whether all have ended."""
-        return len(self.outcomes) == self.total
-
-    @property
-    def published(self) -> tuple[PublishedPoint, ...]:
-        """What papers say of these strategies with this network and these data."""
-        return published(self.network, self.data)
-
-    def of(self, strategy: str) -> tuple[Outcome, ...]:
-        """The outcomes of one strategy, by seed."""
-        return tuple(o for o in self.outcomes if o.strategy == strategy)
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row a strategy: mean and standard deviation over its seeds so far.
-
-        Columns: strategy, runs, accuracy, accuracy_std, macs, macs_std (fractions of the unpruned
-        network's), params, passes, seconds, against_control (accuracy less the control's). The
-        standard deviation is that of a sample (n - 1), nan for a single run.
-        """
-        import pandas as pd
-
-        control = mean([o.accuracy for o in self.of("control")])
-        rows = []
-        for name in self.strategies:
-            found = self.of(name)
-            accuracy = [o.accuracy for o in found]
-            macs = [o.macs / self.macs for o in found]
-            rows.append(
-                {
-                    "strategy": name,
-                    "runs": len(found),
-                    "accuracy": mean(accuracy),
-                    "accuracy_std": deviation(accuracy),
-                    "macs": mean(macs),
-                    "macs_std": deviation(macs),
-                    "params": mean([o.params / self.params for o in found]),
-                    "passes": mean([o.passes for o in found]),
-                    "seconds": mean([o.seconds for o in found]),
-                    "against_control": mean(accuracy) - control,
-                }
-            )
-        return pd.DataFrame(rows)
-
-    def figure(self, *, dark: bool = False) -> Any:
-        """Accuracy against MACs, mean and standard deviation over the seeds."""
-        from pruneviz.figures.race import race_figure, race_info
-
-        return race_figure(race_info(self), dark=dark)
-
-    def to_json(self) -> str:
-        """The race as text; `from_json` gives the same again."""
-        return json.dumps({"format": FORMAT, **asdict(self)})
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Race:
-        """Read a race back. Raises `InvalidValueError` for anything else."""
-        try:
-            found = json.loads(text)
-        except (ValueError, TypeError) as error:
-            raise InvalidValueError(
-                f"A race is JSON text from Race.to_json(), but this is not ({error})."
-            ) from None
-        if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
-            raise InvalidValueError(f'A race says "format": "{FORMAT}"; give one from to_json().')
-        found["outcomes"] = tuple(Outcome(**o) for o in found["outcomes"])
-        found["seeds"], found["strategies"] = tuple(found["seeds"]), tuple(found["strategies"])
-        return cls(**found)
 
 
 def race(
@@ -289,16 +173,3 @@ def _called(model: nn.Module) -> str:
         return describe_model(model).source.name
     except InvalidValueError:
         return type(model).__name__
-
-
-def mean(values: Sequence[float]) -> float:
-    """The mean; nan of nothing."""
-    return sum(values) / len(values) if values else math.nan
-
-
-def deviation(values: Sequence[float]) -> float:
-    """The standard deviation of a sample; nan of fewer than two."""
-    if len(values) < 2:
-        return math.nan
-    middle = mean(values)
-    return math.sqrt(sum((v - middle) ** 2 for v in values) / (len(values) - 1))

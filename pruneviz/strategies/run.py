@@ -9,11 +9,9 @@ by (seed, stage, step), so the weights do not depend on where a run was interrup
 from __future__ import annotations
 
 import copy
-import json
 import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +21,6 @@ from torch import nn
 from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.data import DataSet
-from pruneviz.errors import InvalidValueError
 from pruneviz.plan import Plan
 from pruneviz.strategies.base import (
     FineTuning,
@@ -34,6 +31,7 @@ from pruneviz.strategies.base import (
     StudyPoint,
 )
 from pruneviz.strategies.budget import FloatArray, Target
+from pruneviz.strategies.checkpoint import state_of
 from pruneviz.strategies.tensors import narrow, plain_layout, put, snapshot
 from pruneviz.surgery import mask, prune
 from pruneviz.trace import trace
@@ -75,7 +73,7 @@ class Run:
         self.step = 0
         self.steps: int | None = None
         self.passes = 0.0
-        self._training: dict[str, Any] = {}
+        self.training: dict[str, Any] = {}
         self._measured: Evaluation | None = None
 
     # -- stages ---------------------------------------------------------------------------------
@@ -116,8 +114,8 @@ class Run:
         plain_layout(self.network)
         # What was trained so far is in the network already; the rest waits in the state.
         resume = None
-        if self._training.get("stage") == stage:
-            resume = self._training["inner"] | {"model": self.network.state_dict()}
+        if self.training.get("stage") == stage:
+            resume = self.training["inner"] | {"model": self.network.state_dict()}
         events = fine_tune(
             self.network,
             self.data,
@@ -135,13 +133,13 @@ class Run:
         for event in events:
             assert isinstance(event, EpochEvent)
             self.passes += 1
-            self._training = {
+            self.training = {
                 "stage": stage,
                 "inner": {key: value for key, value in event.state.items() if key != "model"},
             }
             if event.epoch == event.epochs:
                 self.done.append(stage)
-                self._training = {}
+                self.training = {}
             measured: tuple[float, float] | None = (event.accuracy, event.val_loss)
             if each is not None:
                 each(event)
@@ -253,7 +251,7 @@ class Run:
             val_loss=measured[1],
             accuracy=measured[0],
             plan=self.plan.to_json(),
-            state=self.state() if state else None,
+            state=state_of(self) if state else None,
             front=front,
             points=points,
             final=result is not None,
@@ -273,55 +271,3 @@ class Run:
             measured=(found.accuracy, found.loss),
             result=StrategyResult(network, self.plan),
         )
-
-    # -- resuming -------------------------------------------------------------------------------
-
-    def settings(self) -> dict[str, Any]:
-        """What decides the weights that come out, the network aside."""
-        return {
-            "strategy": self.strategy.name,
-            "network": self.graph.digest,
-            "data": self.data.digest,
-            "target_macs": self.target.macs,
-            "seed": self.seed,
-            **asdict(self.options),
-        }
-
-    def state(self) -> dict[str, Any]:
-        """All that a resume needs; `torch.load(weights_only=True)` reads it."""
-        return {
-            "settings": self.settings(),
-            "plan": self.plan.to_json(),
-            "removed": self.removed.to_json(),
-            "model": self.weights(),
-            "training": snapshot(self._training),
-            "memory": snapshot(self.memory),
-            "done": list(self.done),
-            "step": self.step,
-            "steps": self.steps,
-            "passes": self.passes,
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue where `state` was taken.
-
-        Raises:
-            InvalidValueError: It is no state of a strategy, or of a run with other settings.
-        """
-        if not isinstance(state, Mapping) or not {"settings", "removed", "done"} <= set(state):
-            raise InvalidValueError("resume must be the state of an event of run_strategy.")
-        now, then = self.settings(), dict(state["settings"])
-        for name in now:
-            if json.dumps(now[name]) != json.dumps(then.get(name)):
-                raise InvalidValueError(
-                    f"A run is resumed with the settings it was started with: {name} was "
-                    f"{then.get(name)!r}, but got {now[name]!r}; pass the former, or start a new "
-                    "run."
-                )
-        self.load(Plan.from_json(self.graph, state["removed"]), state["model"])
-        self.plan = Plan.from_json(self.graph, state["plan"])
-        self._training = dict(state["training"])
-        self.memory = copy.deepcopy(state["memory"])
-        self.done = list(state["done"])
-        self.step, self.steps = state["step"], state["steps"]
-        self.passes = state["passes"]

@@ -12,6 +12,10 @@ Efficient Transfer Learning* (later *... Inference*), arXiv:1611.06440:
 Theirs are 30 updates of 32 images between removals of one map each, SGD at 1e-4 with momentum 0.9
 and weight decay 1e-4, and lambda = 1e-3: the defaults here.
 
+The absolute value is taken for each image (`criterion="taylor_image"`, the default) or of the mean
+over all of them ("taylor"); both are gathered during the updates. Any other criterion is ranked on
+the network as it stands before each removal.
+
 What differs, and why: channels that are tied (residual streams) go together, their scores added
 before the norm is taken over the group. The network really shrinks after every removal, so that it
 gets faster as it is pruned; the optimiser's momentum is cut along. The fine-tuning at the start is
@@ -32,12 +36,10 @@ from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
 from pruneviz.strategies.budget import FloatArray, Target, by_score, check, reach
-from pruneviz.strategies.gates import Gates, locate, normalised
+from pruneviz.strategies.gates import GATHERED, Gates, locate, normalised
 from pruneviz.strategies.run import Run
 from pruneviz.strategies.tensors import narrow, plain_layout
 from pruneviz.strategies.updates import BatchStream, averages_of, sgd, update
-
-CRITERION = "taylor"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Options(FineTuning):
     """The loop of removals and updates, and the fine-tuning before and after it."""
 
     criterion: str = option(
-        CRITERION, "By what units are compared over all layers.", choices="criteria"
+        "taylor_image", "By what units are compared over all layers.", choices="criteria"
     )
     epochs_before: int = option(1, "Epochs of fine-tuning before the first removal.", minimum=0)
     remove_each: int = option(1, "Units removed at a time.", minimum=1)
@@ -85,7 +87,7 @@ def _alternate(run: Run, options: Options) -> Iterator[StrategyEvent]:
     memory.setdefault("averages", {})
     seed = run.seed_of("prune")
     stream = BatchStream(run.data, options.update_batch, seed, run.device, memory["drawn"])
-    places = locate(run.network, run.graph) if options.criterion == CRITERION else None
+    places = locate(run.network, run.graph) if options.criterion in GATHERED else None
     flops = unit_mflops(run.graph)
     losses, seen = [], 0
     while not run.target.met(run.graph, run.plan):
@@ -94,7 +96,7 @@ def _alternate(run: Run, options: Options) -> Iterator[StrategyEvent]:
         seen += options.updates * options.update_batch
         run.passes += options.updates * options.update_batch / len(run.data.train)
         if gates is not None:
-            scores = normalised(run.graph, gates.scores())
+            scores = normalised(run.graph, gates.scores(options.criterion))
         else:
             scores = run.rank(options.criterion, f"prune {stream.drawn}", comparable=True)
         _remove(run, options, scores - options.flops_lambda * flops)

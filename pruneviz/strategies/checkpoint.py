@@ -1,0 +1,68 @@
+"""A run as a plain dict, and back: what `StrategyEvent.state` holds."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from pruneviz.errors import InvalidValueError
+from pruneviz.plan import Plan
+from pruneviz.strategies.tensors import snapshot
+
+if TYPE_CHECKING:
+    from pruneviz.strategies.run import Run
+
+
+def settings_of(run: Run) -> dict[str, Any]:
+    """What decides the weights that come out, the network's own aside."""
+    return {
+        "strategy": run.strategy.name,
+        "network": run.graph.digest,
+        "data": run.data.digest,
+        "target_macs": run.target.macs,
+        "seed": run.seed,
+        **asdict(run.options),
+    }
+
+
+def state_of(run: Run) -> dict[str, Any]:
+    """All that a resume needs; `torch.load(weights_only=True)` reads it."""
+    return {
+        "settings": settings_of(run),
+        "plan": run.plan.to_json(),
+        "removed": run.removed.to_json(),
+        "model": run.weights(),
+        "training": snapshot(run.training),
+        "memory": snapshot(run.memory),
+        "done": list(run.done),
+        "step": run.step,
+        "steps": run.steps,
+        "passes": run.passes,
+    }
+
+
+def restore(run: Run, state: Mapping[str, Any]) -> None:
+    """Have a run continue where `state` was taken.
+
+    Raises:
+        InvalidValueError: It is no state of a strategy, or of a run with other settings.
+    """
+    if not isinstance(state, Mapping) or not {"settings", "removed", "done"} <= set(state):
+        raise InvalidValueError("resume must be the state of an event of run_strategy.")
+    now, then = settings_of(run), dict(state["settings"])
+    for name in now:
+        if json.dumps(now[name]) != json.dumps(then.get(name)):
+            raise InvalidValueError(
+                f"A run is resumed with the settings it was started with: {name} was "
+                f"{then.get(name)!r}, but got {now[name]!r}; pass the former, or start a new run."
+            )
+    run.load(Plan.from_json(run.graph, state["removed"]), state["model"])
+    run.plan = Plan.from_json(run.graph, state["plan"])
+    run.training = dict(state["training"])
+    run.memory = copy.deepcopy(state["memory"])
+    run.done = list(state["done"])
+    run.step, run.steps = state["step"], state["steps"]
+    run.passes = state["passes"]
