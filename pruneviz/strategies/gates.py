@@ -26,7 +26,6 @@ from pruneviz.channels import ChannelGraph, Layer
 from pruneviz.plan import Plan
 from pruneviz.strategies.budget import FloatArray
 
-
 GATHERED = ("taylor_image", "taylor")
 """The criteria that gates give: the absolute value taken for each image, or of the mean."""
 
