@@ -32,7 +32,8 @@ def show() -> None:
     with right:
         history = state.history()
         loaded = bench.bench(history.subject)
-        _facts(loaded)
+        known = bench.accuracy(loaded, None).value is not None
+        st.fragment(_facts, run_every=None if known else GROW_SECONDS)(loaded, known)
         if loaded.note:
             st.warning(loaded.note, icon=":material/school:")
             if st.button("Fine-tune it first", icon=":material/model_training:"):
@@ -55,8 +56,8 @@ def show() -> None:
         _tabs(loaded, criterion)
 
 
-def _facts(loaded: Bench) -> None:
-    """Show what the unpruned network is worth."""
+def _facts(loaded: Bench, was_known: bool) -> None:
+    """Show what the unpruned network is worth; its accuracy as soon as it is measured."""
     graph, data = loaded.graph, loaded.data
     _, cost = bench.plan_at(loaded, workspace.Decisions())
     base = bench.accuracy(loaded, None)
@@ -89,6 +90,8 @@ def _facts(loaded: Bench) -> None:
             "tied to each other (by residual additions, for example) count as one unit.",
             width=140,
         )
+    if base.value is not None and not was_known:
+        st.rerun()
 
 
 def _story(loaded: Bench, criterion: str) -> None:

@@ -76,7 +76,7 @@ def _tradeoff(loaded: Bench) -> None:
     )
     st.caption(
         "Every plan you visit is a point, the one in hand is ringed; click one to go back to it. "
-        "Accuracies are of the pruned networks themselves, before any fine-tuning."
+        "Accuracies of plans are before any fine-tuning; finished runs have points of their own."
     )
 
 
@@ -92,6 +92,11 @@ def _load_point() -> None:
         state.go(state.history().root.digest)
     elif key.startswith("control:"):
         actions.take(views.control_change(key))
+    elif key.startswith(views.RUN):
+        loaded = bench.bench(state.history().subject)
+        change = views.run_change(loaded, key)
+        if change is not None:
+            actions.take(change)
 
 
 def _network(loaded: Bench) -> None:

@@ -148,7 +148,7 @@ def show_ratio_in(key: str, dropped: int, width: int) -> None:
             _overruled(key)[shown] = time.monotonic()
 
 
-ECHO = 4.0
+ECHO = 8.0
 """Seconds in which a value that was overruled may still come back from the browser."""
 
 

@@ -6,12 +6,13 @@ import pandas as pd
 import streamlit as st
 
 from pruneviz.figures import ClassesInfo, TradeoffPoint, classes_figure, style
-from pruneviz.ui import bench, look, pictures, state, sweep
+from pruneviz.ui import bench, look, pictures, runs_data, state, sweep
 from pruneviz.ui.bench import Bench
 from pruneviz.ui.history import Step
-from pruneviz.ui.workspace import Change, Decisions
+from pruneviz.ui.workspace import Change, Decisions, exactly
 
 FLIPPED = 12
+RUN = "run:"
 
 
 def points(loaded: Bench, *, control: bool = False) -> list[TradeoffPoint]:
@@ -51,6 +52,7 @@ def points(loaded: Bench, *, control: bool = False) -> list[TradeoffPoint]:
                 base.count,
             )
         )
+    found += _fine_tuned(loaded)
     if control:
         grown, complete = sweep.grow(loaded, sweep.CONTROL)
         found += [
@@ -70,6 +72,37 @@ def points(loaded: Bench, *, control: bool = False) -> list[TradeoffPoint]:
         if not complete:
             st.fragment(_wait_for_control, run_every=0.8)(loaded)
     return found
+
+
+def _fine_tuned(loaded: Bench) -> list[TradeoffPoint]:
+    """Return a point for every finished run on this network and data set."""
+    found = []
+    for run in runs_data.finished(loaded):
+        accuracy = runs_data.final_accuracy(run)
+        if accuracy is None or not runs_data.has_plan(run):
+            continue
+        cost = bench.cost_of(loaded, runs_data.plan_of_run(loaded, run))
+        found.append(
+            TradeoffPoint(
+                key=f"{RUN}{run.id}",
+                label=f"{run.name} (fine-tuned)",
+                kind="fine-tuned",
+                macs=cost.macs,
+                params=cost.params,
+                accuracy=accuracy,
+                images=len(loaded.data.val),
+            )
+        )
+    return found
+
+
+def run_change(loaded: Bench, key: str) -> Change | None:
+    """Return the step to the plan behind a fine-tuned point; None if the run is gone."""
+    for run in runs_data.finished(loaded):
+        if key == f"{RUN}{run.id}":
+            units = frozenset(runs_data.plan_of_run(loaded, run).dropped)
+            return exactly(state.history().decisions, units, f"plan of {run.name}")
+    return None
 
 
 def _wait_for_control(loaded: Bench) -> None:

@@ -1,0 +1,70 @@
+"""The studio as a person meets it: the `pruneviz` command, and Chromium."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows"]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Chromium under Playwright; skips, with the reason, where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    found = os.environ.get("PRUNEVIZ_CHROMIUM") or next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
+    if not found:
+        pytest.skip("needs Chromium: no chromium, chromium-browser or google-chrome on the PATH")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """A studio with a home of its own, started by the command."""
+    command = [sys.executable, "-c", "import sys; from pruneviz.cli import main; sys.exit(main())"]
+    server = subprocess.Popen(
+        [*command, "--headless", "--home", str(tmp_path / "home")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+    )
+    assert server.stdout is not None
+    printed = ""
+    for line in server.stdout:
+        printed += line
+        found = re.search(r"PruneViz is at (http://\S+)", line)
+        if found:
+            break
+    else:
+        raise AssertionError(f"the studio did not start: {printed}")
+    yield found.group(1)
+    server.terminate()
+    try:
+        server.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        server.kill()
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Any]:
+    """A fresh visitor."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(90_000)
+    yield context.new_page()
+    context.close()
