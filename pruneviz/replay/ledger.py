@@ -83,6 +83,7 @@ class Ledger:
                 self.keep.append(tensor)
 
     def note(self, t: Tensor, value: int, memory: Memory | None, leaf: Name | None = None) -> Seen:
+        """Remember a live tensor."""
         key = id(t)
         changes = memory.changes if memory else 0
         seen = Seen(value, memory, changes, geometry_of(t), weakref.ref(t), leaf)
