@@ -133,9 +133,14 @@ def _set_multiple() -> None:
 
 
 def _set_group(index: int, name: str) -> None:
-    if state.is_echo(f"ratio{index}"):
-        return
     ratio = st.session_state[f"ratio{index}"] / 100
+    loaded = bench.bench(state.history().subject)
+    group = loaded.graph.group(name)
+    plan, _ = bench.plan_at(loaded, state.history().decisions)
+    dropped = int((~plan.kept[group.start : group.start + group.width]).sum())
+    same = min(int(ratio * group.width + 0.5), group.width - 1) == dropped
+    if same or state.is_echo(f"ratio{index}"):
+        return
     actions.take(workspace.set_group_ratio(state.history().decisions, name, ratio))
     _after(f"row{index}")
 
