@@ -121,26 +121,30 @@ class _Folding:
     eps: float
 
     def _scale(self, given: Mapping[str, Tensor]) -> Tensor:
-        scale = (given["running_var"].double() + self.eps).rsqrt()
-        return scale * given["weight"].double() if "weight" in given else scale
+        scale = (_precise(given["running_var"]) + self.eps).rsqrt()
+        return scale * _precise(given["weight"]) if "weight" in given else scale
 
     def weight(self, *tensors: Tensor) -> Tensor:
         """Return the weight (O, I, ...) of layer and norm together."""
         given = dict(zip(self.keys, tensors, strict=True))
         w = given["w"]
         scale = self._scale(given).view(-1, *([1] * (w.dim() - 1)))
-        return (w.double() * scale).to(w.dtype, memory_format=torch.preserve_format)
+        return (_precise(w) * scale).to(w.dtype, memory_format=torch.preserve_format)
 
     def bias(self, *tensors: Tensor) -> Tensor:
         """Return the bias (O,) of layer and norm together."""
         given = dict(zip((k for k in self.keys if k != "w"), tensors, strict=True))
-        shift = -given["running_mean"].double()
+        shift = -_precise(given["running_mean"])
         if "b" in given:
-            shift = shift + given["b"].double()
+            shift = shift + _precise(given["b"])
         shift = shift * self._scale(given)
         if "bias" in given:
-            shift = shift + given["bias"].double()
+            shift = shift + _precise(given["bias"])
         return shift.to(given["running_var"].dtype)
+
+
+def _precise(t: Tensor) -> Tensor:
+    return t if t.device.type == "mps" else t.double()  # which has no double precision
 
 
 def _skipping(op: Op) -> Op:

@@ -76,9 +76,9 @@ def batch_size_for(replay: Replay, images: Images, workers: int) -> int:
 def bounds(count: int, size: int, workers: int) -> list[tuple[int, int]]:
     """Cut `count` images into mini-batches of about `size`; the first round is a small one.
 
-    So that there is something of everything to show after a sixteenth of the images.
+    So that there is something of everything to show after a twentieth of the images or so.
     """
-    first = max(1, min(size, count // (16 * workers)))
+    first = max(1, min(size, count // (24 * workers)))
     edges = [min(i * first, count) for i in range(workers + 1)]
     rest = count - edges[-1]
     parts = max(1, -(-rest // size))

@@ -54,7 +54,7 @@ def score(output: Any, labels: Tensor) -> Score:
 
     Raises `DataError` where a label has no output.
     """
-    x = logits(output)
+    x, labels = logits(output).cpu(), labels.cpu()
     if x.dim() != 2 or int(labels.max()) >= x.shape[1]:
         raise DataError(
             f"The network must give one output a class, but its output has the shape "
