@@ -1,6 +1,7 @@
 """Criteria: how much each filter matters. A registry of them, and rankings made with them."""
 
-from pruneviz.criteria.ranking import Ranking, spearman
+from pruneviz.criteria.agreement import spearman
+from pruneviz.criteria.ranking import Ranking
 from pruneviz.criteria.registry import Criterion, criteria, find_criterion
 from pruneviz.criteria.run import rank
 

@@ -20,9 +20,7 @@ def mean_absolute(found: Statistics, layer: str) -> FloatArray:
 
 def standard_deviation(found: Statistics, layer: str) -> FloatArray:
     """(C,) standard deviation of a over images and positions."""
-    count = found.count[layer]
-    mean = found.total[layer] / count
-    return np.sqrt(np.maximum(found.square[layer] / count - mean**2, 0.0))
+    return np.asarray(np.sqrt(np.maximum(found.spread[layer], 0.0) / found.count[layer]))
 
 
 def share_above_zero(found: Statistics, layer: str) -> FloatArray:
@@ -61,7 +59,7 @@ CRITERIA = (
         formula="std a",
         paper="Molchanov et al. 2016, section 2.2",
         score=_by_filter(standard_deviation),
-        gathers=frozenset({"total", "square"}),
+        gathers=frozenset({"spread"}),
         needs_data=True,
     ),
     Criterion(

@@ -29,8 +29,8 @@ class Statistics:
     """What one pass over the images gathers.
 
     By layer, for each of its C filters, over all images and positions of its feature maps:
-    `count` values, their `total`, sum of absolute values (`absolute`), sum of squares (`square`),
-    and how many are above zero (`positive`).
+    `count` values, the sum of their absolute values (`absolute`), the sum of the squares of their
+    differences from their mean (`spread`), and how many are above zero (`positive`).
 
     By unit: a unit's feature map is that of all its channels end to end (without a map that only
     goes into a depthwise convolution of the same units, in whose map it shows); its `term` on one
@@ -43,9 +43,8 @@ class Statistics:
 
     images: int
     count: Mapping[str, int] = field(default_factory=dict)
-    total: Mapping[str, FloatArray] = field(default_factory=dict)
     absolute: Mapping[str, FloatArray] = field(default_factory=dict)
-    square: Mapping[str, FloatArray] = field(default_factory=dict)
+    spread: Mapping[str, FloatArray] = field(default_factory=dict)
     positive: Mapping[str, FloatArray] = field(default_factory=dict)
     positions: FloatArray = field(default_factory=lambda: np.zeros(0))
     term: FloatArray = field(default_factory=lambda: np.zeros(0))

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pruneviz.channels import ChannelGraph
+from pruneviz.criteria.agreement import disagreements, spearman
 from pruneviz.criteria.registry import registered
 from pruneviz.errors import InvalidValueError, StorageError, UnknownNameError
 
@@ -127,28 +128,7 @@ class Ranking:
 
     def disagreements(self, a: str, b: str, n: int = 10) -> pd.DataFrame:
         """The n units on which two criteria differ most: their ranks within the group, 0..1."""
-        import pandas as pd
-        from scipy.stats import rankdata
-
-        ranks = {c: np.full(self.graph.num_units, np.nan) for c in (a, b)}
-        for group in self.graph.prunable_groups:
-            for c in (a, b):
-                own = self.of(c)[group.start : group.start + group.width]
-                ranks[c][group.start : group.start + group.width] = (rankdata(own) - 1) / (
-                    group.width - 1
-                )
-        apart = np.where(self.graph.prunable, np.abs(ranks[a] - ranks[b]), -1.0)
-        units = [int(u) for u in np.argsort(-apart, kind="stable")[:n] if apart[u] >= 0]
-        groups = [self.graph.group_of(u) for u in units]
-        return pd.DataFrame(
-            {
-                "unit": units,
-                "group": [g.name for g in groups],
-                "index": [u - g.start for u, g in zip(units, groups, strict=True)],
-                f"rank by {a}": ranks[a][units],
-                f"rank by {b}": ranks[b][units],
-            }
-        )
+        return disagreements(self.graph, {a: self.of(a), b: self.of(b)}, n)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a prunable unit: unit, group, index within the group, its filters, its scores."""
@@ -261,15 +241,3 @@ class Ranking:
         except OSError as error:
             raise StorageError(f"There is no ranking to read at {path}: {error}.") from None
         return cls.from_json(graph, text)
-
-
-def spearman(a: FloatArray, b: FloatArray) -> float:
-    """Spearman's rank correlation; nan where there are fewer than two values or all are equal."""
-    from scipy.stats import rankdata
-
-    if len(a) < 2:
-        return float("nan")
-    x, y = rankdata(a), rankdata(b)
-    x, y = x - x.mean(), y - y.mean()
-    norm = float(np.sqrt((x**2).sum() * (y**2).sum()))
-    return float((x * y).sum() / norm) if norm > 0 else float("nan")

@@ -17,7 +17,7 @@ from pruneviz.criteria.taps import Tap, find_taps, tapped
 from pruneviz.criteria.terms import Scratch, UnitTerms, not_a_number
 from pruneviz.errors import DataError, InvalidValueError
 
-MOMENTS = frozenset({"total", "absolute", "square", "positive"})
+MOMENTS = frozenset({"total", "absolute", "spread", "positive"})
 TERMS = frozenset({"term", "term_absolute", "term_square"})
 
 
@@ -34,8 +34,7 @@ class SharedPass:
         self.model = private_copy(model)
         at = next(self.model.parameters())
         self.device, self.dtype = at.device, at.dtype
-        # The total is always summed: it is cheap, and shows values that are no numbers.
-        self.moments = tuple(sorted((gathers & MOMENTS) | {"total"}))
+        self.moments = gathers & MOMENTS
         self.gathers_terms = bool(gathers & TERMS)
         self.weights: dict[str, nn.Parameter] = {}
         if "weight_term" in gathers:
@@ -75,27 +74,33 @@ class SharedPass:
         tap = self.taps[index]
         value = tap.by_image(map.detach())
         self._positions[index] = value.shape[2]
-        wide = torch.float32 if self.device.type == "mps" else torch.float64
         with torch.no_grad():
-            for name in self.moments:
+            for name, found in self._moments(value):
                 key = (tap.layer.name, name)
-                found = self._moment(name, value).sum(0, dtype=wide)
                 self._sums[key] = self._sums[key] + found if key in self._sums else found
         if self._terms is not None:
             self._terms.watch(index, map, value)
 
-    def _moment(self, name: str, map: Tensor) -> Tensor:
-        """(N, C) a moment of (N, C, P), summed over positions."""
-        if name == "total":
-            return map.sum(2)
-        if name == "square":
-            norm: Tensor = torch.linalg.vector_norm(map, 2, 2)
-            return norm.square()
-        scratch = self._scratch.like(map)
-        if name == "absolute":
-            return torch.abs(map, out=scratch).sum(2)
-        torch.gt(map, 0, out=scratch)  # booleans would be summed far more slowly
-        return scratch.sum(2)
+    def _moments(self, map: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Sums (C,) over images and positions of a map (N, C, P).
+
+        The spread around the mean comes in two parts, that within each image and that between
+        images: taken from the sum of squares, it would drown in rounding errors.
+        """
+        wide = torch.float32 if self.device.type == "mps" else torch.float64
+        total, scratch = map.sum(2), self._scratch.like(map)
+        yield "total", total.sum(0, dtype=wide)
+        if "absolute" in self.moments:
+            yield "absolute", torch.abs(map, out=scratch).sum(2).sum(0, dtype=wide)
+        if "positive" in self.moments:
+            torch.gt(map, 0, out=scratch)  # booleans would be summed far more slowly
+            yield "positive", scratch.sum(2).sum(0, dtype=wide)
+        if "spread" in self.moments:
+            size = map.shape[2]
+            torch.sub(map, (total / size)[:, :, None], out=scratch)
+            norm: Tensor = torch.linalg.vector_norm(scratch, 2, 2)
+            yield "within", norm.to(wide).square().sum(0)
+            yield "between", total.to(wide).square().sum(0) / size
 
     def result(self) -> Statistics:
         """What was gathered so far.
@@ -108,7 +113,8 @@ class SharedPass:
         positions: dict[str, FloatArray] = {}
         for index, tap in enumerate(self.taps):
             name = tap.layer.name
-            if not all(np.isfinite(sums[name, moment]).all() for moment in self.moments):
+            # The total is always summed: it is cheap, and shows values that are no numbers.
+            if not np.isfinite(sums[name, "total"]).all():
                 raise InvalidValueError(
                     f"The feature map of layer '{name}' holds values that are no numbers (NaN or "
                     "infinite). Check the weights and norms up to this layer."
@@ -123,7 +129,13 @@ class SharedPass:
         return Statistics(
             images=self.images,
             count=count,
-            **{moment: {n: sums[n, moment] for n in count} for moment in self.moments},
+            absolute={n: sums[n, "absolute"] for n in count if "absolute" in self.moments},
+            positive={n: sums[n, "positive"] for n in count if "positive" in self.moments},
+            spread={
+                n: sums[n, "within"] + sums[n, "between"] - sums[n, "total"] ** 2 / count[n]
+                for n in count
+                if "spread" in self.moments
+            },
             positions=sum_over_members(self.graph, positions),
             term=term,
             term_absolute=absolute,

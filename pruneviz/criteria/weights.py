@@ -15,6 +15,9 @@ from pruneviz.errors import InvalidValueError
 CHUNK = 1 << 22
 """Weights taken at a time, so that a wide linear layer needs little memory."""
 
+WIDE = 1 << 34
+"""Multiplications between filters from which distances are taken in the weights' own precision."""
+
 Rows = npt.NDArray[np.floating[Any]]
 """(C, K): the weights of each of a layer's C filters."""
 
@@ -30,17 +33,21 @@ def l2_norms(rows: Rows) -> FloatArray:
 
 
 def distances_to_others(rows: Rows) -> FloatArray:
-    """(C, K) -> (C,) sum of the Euclidean distances from each row to all the others."""
-    gram = np.zeros((len(rows), len(rows)))
+    """(C, K) -> (C,) sum of the Euclidean distances from each row to all the others.
+
+    In double precision, but for layers so wide that this would take minutes.
+    """
+    kind = np.float64 if len(rows) * rows.size < WIDE else rows.dtype
+    gram = np.zeros((len(rows), len(rows)), dtype=kind)
     step = max(1, CHUNK // len(rows))
     for start in range(0, rows.shape[1], step):
-        part = rows[:, start : start + step].astype(np.float64)
+        part = rows[:, start : start + step].astype(kind)
         part -= part.mean(axis=0)  # distances stay, and large common values cancel here
         gram += part @ part.T
     square = np.diag(gram)
     apart = square[:, None] + square[None, :] - 2 * gram
     np.fill_diagonal(apart, 0.0)
-    distance: FloatArray = np.sqrt(np.maximum(apart, 0.0)).sum(axis=1)
+    distance: FloatArray = np.sqrt(np.maximum(apart, 0.0)).sum(axis=1, dtype=np.float64)
     return distance
 
 

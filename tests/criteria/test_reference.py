@@ -76,6 +76,18 @@ def test_single_precision_is_close() -> None:
         np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(b).max(), err_msg=name)
 
 
+def test_the_spread_survives_a_large_mean() -> None:
+    """From sums of squares, single precision would lose it altogether."""
+    torch.manual_seed(3)
+    model = shake(Residual())
+    with torch.no_grad():
+        model.bn1.bias += 1000
+    graph, data = pv.trace(model, SHAPE), tiny_data()
+    single = pv.rank(model, graph, data, "std_activation").layer("std_activation", "conv1")
+    double = pv.rank(model.double(), graph, data, "std_activation")
+    np.testing.assert_allclose(single, double.layer("std_activation", "conv1"), rtol=1e-3)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_conductance_is_captums() -> None:
     from captum.attr import LayerConductance
