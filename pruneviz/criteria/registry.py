@@ -24,6 +24,10 @@ FloatArray = npt.NDArray[np.float64]
 FILES = ("weights", "activations", "gradients", "conductance", "oracle", "chance")
 
 
+def _always(_evidence: Evidence) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Criterion:
     """A way to score filters; higher = keep."""
@@ -42,6 +46,8 @@ class Criterion:
     needs_gradient: bool = False
     own_pass: bool = False
     """Whether it runs the network by itself instead of reading the shared pass: slow."""
+    applies: Callable[[Evidence], bool] = _always
+    """Whether the network has what it looks at; where it has not, `score` refuses."""
     same_unit: bool = False
     """Whether its scores are in one unit over all layers (a loss, or its square), so that they
     compare as they are. Measured against the oracle over all units, those do better raw than

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pruneviz.channels import ChannelGraph
 from pruneviz.criteria.evidence import Evidence, Statistics, usual_batch
 from pruneviz.criteria.ranking import Ranking
-from pruneviz.criteria.registry import chosen
+from pruneviz.criteria.registry import chosen, registered
 from pruneviz.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -96,6 +96,12 @@ def rank(
         evidence = Evidence(graph, model, seed, statistics, sample, batch_size, part_of(index))
         scores[criterion.name] = criterion.score(evidence)
     return Ranking(graph, scores, len(sample), time.perf_counter() - start)
+
+
+def applicable(model: nn.Module, graph: ChannelGraph) -> list[str]:
+    """The names of the criteria that have something to look at in this network."""
+    evidence = Evidence(graph, model)
+    return [name for name, c in registered().items() if c.applies(evidence)]
 
 
 def _gather(

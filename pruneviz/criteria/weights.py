@@ -66,14 +66,8 @@ def _by_filter(measure: Callable[[Rows], FloatArray]) -> Callable[[Evidence], Fl
     return score
 
 
-def batch_norm_scales(evidence: Evidence) -> FloatArray:
-    """(num_units,) mean |gamma| of the batch norms on each unit's channels.
-
-    Units without batch norm take the l2 norm of their filters, brought to the mean of the others.
-
-    Raises:
-        InvalidValueError: The network has no batch norm with learned scales at all.
-    """
+def _scales(evidence: Evidence) -> tuple[FloatArray, FloatArray]:
+    """(num_units,) sum of |gamma| over each unit's batch norms, and their number."""
     from torch.nn.modules.batchnorm import _NormBase
 
     graph = evidence.graph
@@ -91,6 +85,24 @@ def batch_norm_scales(evidence: Evidence) -> FloatArray:
                 total, units[real], np.abs(evidence.array(tensor.name))[real].astype(np.float64)
             )
             np.add.at(count, units[real], 1)
+    return total, count
+
+
+def has_batch_norm(evidence: Evidence) -> bool:
+    """Whether any unit that can go has a batch norm with learned scales."""
+    return bool(((_scales(evidence)[1] > 0) & evidence.graph.prunable).any())
+
+
+def batch_norm_scales(evidence: Evidence) -> FloatArray:
+    """(num_units,) mean |gamma| of the batch norms on each unit's channels.
+
+    Units without batch norm take the l2 norm of their filters, brought to the mean of the others.
+
+    Raises:
+        InvalidValueError: The network has no batch norm with learned scales at all.
+    """
+    graph = evidence.graph
+    total, count = _scales(evidence)
     scaled = count > 0
     if not (scaled & graph.prunable).any():
         raise InvalidValueError(
@@ -140,5 +152,6 @@ CRITERIA = (
         formula="|γ|",
         paper="Liu et al. 2017, Network Slimming",
         score=batch_norm_scales,
+        applies=has_batch_norm,
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pruneviz.criteria import criteria, rank
+from pruneviz.criteria import applicable, rank
 from pruneviz.lab.bench import Bench, Experiment, finding
 
 IMAGES = {"minutes": 256, "hours": 2048}
@@ -13,9 +13,9 @@ RIVALS = ("l1", "l2", "mean_activation")
 
 def run(bench: Bench) -> Experiment:
     """Spearman of every criterion against the oracle, over all layers and by layer."""
-    names = [name for name in criteria()["name"] if name != "oracle"]
     model = bench.model()
     graph = bench.graph(model)
+    names = [name for name in applicable(model, graph) if name != "oracle"]
     images = IMAGES[bench.scale]
 
     def one(seed: int) -> dict[str, dict[str, object]]:

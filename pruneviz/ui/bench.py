@@ -144,7 +144,10 @@ def _rank(digest: str, names: tuple[str, ...], _bench: Bench) -> Ranking:
 
 def ranking(of: Bench, criterion: str) -> Ranking:
     """Return scores by a criterion, and by those computed with it; computed once."""
-    names = _family(criterion)
+    from pruneviz.criteria import applicable
+
+    able = applicable(of.model, of.graph)  # batch-norm scales need batch norms
+    names = tuple(name for name in _family(criterion) if name == criterion or name in able)
     if names in _computed().get(of.subject.digest, {}):
         return _rank(of.subject.digest, names, of)
     with st.spinner(f"Ranking {of.graph.num_units:,} units by {criterion} …"):

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import pruneviz as pv
+from pruneviz.criteria import applicable, criteria
 from pruneviz.data import MEAN, STD, DataSet, ImageSet
 
 
@@ -125,6 +126,10 @@ def test_batch_norm_scale() -> None:
     plain = nn.Sequential(
         nn.Conv2d(3, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)
     )
+    assert "bn_scale" in applicable(model, graph)
+    assert set(criteria()["name"]) - set(applicable(plain, pv.trace(plain, (3, 8, 8)))) == {
+        "bn_scale"
+    }
     with pytest.raises(pv.errors.PruneVizError, match=r"no filter of this network has one"):
         pv.rank(plain, pv.trace(plain, (3, 8, 8)), None, "bn_scale")
 
