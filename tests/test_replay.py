@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 import pruneviz as pv
+from pruneviz.errors import PlanError
 from pruneviz.replay import NotReplayableError, Replay, Score, Tape, pack, score
 from pruneviz.replay.columns import prepared, silenced
 from pruneviz.replay.fast import Kept
@@ -446,6 +447,13 @@ def test_a_network_that_cannot_be_replayed_is_run_whole() -> None:
         agree(found, slow(model, graph, plan, x, y))
     assert replay.reason is not None
     assert "values into Python" in replay.reason
+
+
+def test_a_plan_for_another_network_is_refused() -> None:
+    model, other_graph = liven(Mixed()), pv.trace(build("squeezenet1_0"), (3, 64, 64))
+    replay = Replay(model, pv.trace(model, (3, 8, 8)))
+    with pytest.raises(PlanError, match="another network"):
+        replay.scores(torch.randn(2, 3, 8, 8), torch.tensor([0, 1]), [pv.Plan(other_graph)])
 
 
 def test_weights_changed_later_do_not_matter() -> None:

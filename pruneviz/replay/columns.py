@@ -87,11 +87,7 @@ def prepared(
     program = recipe.program
     found: dict[str, Tensor | Kept] = {}
     for column in columns:
-        name = program.aliases[column.name]
-        scaled = [k for k, d in program.derived.items() if d.scaled == name]
-        for key in (name, *scaled):
-            if key not in recipe.used:
-                continue
+        for key in recipe.seen_as[program.aliases[column.name]]:
             derived = program.derived.get(key)
             dense = derived.dense if derived is not None and derived.dense else key
             weight = found.get(key, env[dense])

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from pruneviz.channels import ChannelGraph
 from pruneviz.plan import Plan
-from pruneviz.replay.columns import Columns, exact, prepared
+from pruneviz.replay.columns import Columns, prepared
+from pruneviz.replay.fast import Kept
 from pruneviz.replay.scan import Images, batch_size_for, load, workers_for
 from pruneviz.replay.scores import Replay, Score, score
 from pruneviz.replay.tape import Recipe, Tape
@@ -139,7 +140,8 @@ class Previewer:
         """Score one mini-batch, moving its tape on to the plan where there is one."""
         start, stop = self._batches[index]
         with torch.no_grad():
-            if not exact(self.graph, plan):
+            columns = self._replay.columns(plan)
+            if columns is None:
                 images, labels = self._load(start, stop)
                 return score(self._replay.whole(plan, images), labels)
             if index in self._tapes:
@@ -153,7 +155,7 @@ class Previewer:
             if recipe is None:
                 return score(self._replay.whole(plan, images), labels)
             keep = self._room(recipe, index)
-            weights = prepared(recipe, self._replay.columns(plan), skip=not keep)
+            weights = prepared(recipe, columns, skip=not keep)
             tape = Tape(recipe, images, weights, keep=keep)
             if keep:
                 self._tapes[index] = tape, plan
@@ -171,12 +173,13 @@ class Previewer:
     def _move(self, tape: Tape, before: Plan, plan: Plan) -> Any:
         """Replay what differs between two plans, and keep it."""
         recipe = tape.recipe
-        old, new = (_by_name(self._replay.columns(p)) for p in (before, plan))
+        columns = self._replay.columns(plan) or ()
+        old, new = _by_name(self._replay.columns(before) or ()), _by_name(columns)
         names = {n for n in (*old, *new) if old.get(n) != new.get(n)}
         if not names:
             return tape.output
-        columns = [c for c in self._replay.columns(plan) if c.name in names]
-        weights = {**recipe.originals(names), **prepared(recipe, columns)}
+        weights: dict[str, Tensor | Kept] = {**recipe.originals(names)}
+        weights.update(prepared(recipe, [c for c in columns if c.name in names]))
         return tape.replay(weights, recipe.steps(frozenset(names), True), keep=True)
 
 

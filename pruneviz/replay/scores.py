@@ -15,7 +15,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from pruneviz.channels import ChannelGraph
-from pruneviz.errors import DataError
+from pruneviz.errors import DataError, PlanError
 from pruneviz.plan import Plan
 from pruneviz.replay import pack
 from pruneviz.replay.columns import Columns, consumers, exact, prepared, silenced
@@ -103,7 +103,7 @@ class Replay:
         self._recipes: dict[tuple[int, ...], Recipe | None] = {}
         self._checked: set[tuple[str, ...]] = set()
         self._pruned: dict[bytes, nn.Module] = {}
-        self._silenced: dict[bytes, tuple[Columns, ...]] = {}
+        self._silenced: dict[bytes, list[tuple[Columns, ...] | None]] = {}
         self._lock = threading.Lock()
 
     def scores(
@@ -185,20 +185,17 @@ class Replay:
 
     def whole(self, plan: Plan, images: Tensor) -> Any:
         """Return the plan's output by running all of the masked, or the pruned, network."""
-        if not exact(self.graph, plan):
+        if self.columns(plan) is None:
             return self._smaller(plan)(images)
         return mask(self.model, self.graph, plan)(images)
 
     def _run(self, tape: Tape | None, plan: Change, images: Tensor) -> Any:
         """Return the plan's output on the images of the tape."""
-        if isinstance(plan, Plan):
-            if tape is None or not exact(self.graph, plan):
+        columns = self.columns(plan) if isinstance(plan, Plan) else plan
+        if columns is None or tape is None:
+            if isinstance(plan, Plan):
                 return self.whole(plan, images)
-            columns = self.columns(plan)
-        else:
-            if tape is None:
-                return self._silent(plan, images)
-            columns = plan
+            return self._silent(plan, images)
         steps = tape.recipe.steps(frozenset(c.name for c in columns), False)
         return tape.replay(prepared(tape.recipe, columns, skip=self._skip), steps)
 
@@ -213,15 +210,18 @@ class Replay:
         with self._lock:  # while it runs, the model carries the changed weights
             return functional_call(self.model, changed, (images,))
 
-    def columns(self, plan: Plan) -> tuple[Columns, ...]:
-        """Return the columns that a plan leaves unread."""
+    def columns(self, plan: Plan) -> tuple[Columns, ...] | None:
+        """Return the columns that a plan leaves unread; None where masking is not exact."""
+        if plan.graph is not self.graph and plan.graph.digest != self.graph.digest:
+            raise PlanError("This plan was made for another network; make it from this graph.")
         key = np.packbits(plan.kept).tobytes()
-        found = self._silenced.get(key)
-        if found is None:
+        known = self._silenced.get(key)
+        if known is None:
             if len(self._silenced) >= _PLANS:
                 self._silenced.clear()
-            found = self._silenced[key] = silenced(self.graph, plan.kept)
-        return found
+            known = [silenced(self.graph, plan.kept) if exact(self.graph, plan) else None]
+            self._silenced[key] = known
+        return known[0]
 
     def _smaller(self, plan: Plan) -> nn.Module:
         """Return the pruned network, kept for the next batch while there is room."""

@@ -40,6 +40,8 @@ class Recipe:
     env: dict[str, Tensor] = field(default_factory=dict)
     used: frozenset[str] = frozenset()
     skippable: frozenset[str] = frozenset()
+    seen_as: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Parameter -> the names under which operations use it, where its zero columns stay zero."""
     _full: dict[bool, tuple[Step, ...]] = field(default_factory=dict)
     _parts: dict[tuple[frozenset[str], bool], tuple[Step, ...]] = field(default_factory=dict)
 
@@ -47,6 +49,10 @@ class Recipe:
         program = self.program
         self.keep = boundary(program, self.changing)
         self.used, self.skippable = weights_of(program)
+        derived = program.derived.items()
+        for name in self.changing:
+            scaled = [key for key, d in derived if d.scaled == name]
+            self.seen_as[name] = tuple(k for k in (name, *scaled) if k in self.used)
         self.env = {**program.state, **derive(program, program.state, program.derived)}
 
     def kept(self, keep: bool) -> frozenset[int]:
