@@ -98,27 +98,3 @@ def test_from_the_first_page_to_an_exported_network(
     )
     accuracy = float(again.stdout.split()[-1])
     assert round(100 * accuracy, 1) == after
-
-
-def test_undo_and_redo_and_a_reload(address: str, page: Any) -> None:
-    page.goto(f"{address}/prune")
-    page.get_by_role("heading", name="Prune", exact=True).wait_for()
-    half(page)
-    press(page, "Undo")
-    page.locator(".pv-bar").get_by_text(re.compile(r"^(?!200)\d+ of 400$")).first.wait_for()
-    press(page, "Redo")
-    wait_for_bar(page, "200 of 400")
-    page.reload()
-    wait_for_bar(page, "200 of 400")
-
-
-def test_two_visitors_do_not_disturb_each_other(address: str, page: Any, chromium: Any) -> None:
-    page.goto(f"{address}/prune")
-    page.get_by_role("heading", name="Prune", exact=True).wait_for()
-    half(page)
-    other = chromium.new_context().new_page()
-    other.set_default_timeout(90_000)
-    other.goto(f"{address}/prune")
-    wait_for_bar(other, "0 of 400")
-    wait_for_bar(page, "200 of 400")
-    other.context.close()
