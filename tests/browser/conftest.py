@@ -26,9 +26,12 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Chromium under Playwright; skips, with the reason, where there is none."""
+    """Chromium under Playwright; skips, with the reason, where there is none.
+
+    Not for the whole session: Playwright holds an event loop that other tests would run into.
+    """
     sync_api = pytest.importorskip("playwright.sync_api")
     found = os.environ.get("PRUNEVIZ_CHROMIUM") or next(
         filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

@@ -43,7 +43,7 @@ def go_to(page: Any, name: str) -> None:
 
 def half(page: Any) -> None:
     """Move the slider for all groups to 50 %, as a hand does: quickly, then looking again."""
-    slider = page.get_by_role("slider", name="All groups")
+    slider = page.get_by_role("slider", name="All groups").first
     for _ in range(10):
         if "200 of 400" in bar(page):
             return
@@ -68,7 +68,7 @@ def test_from_the_first_page_to_an_exported_network(
     go_to(page, "Prune")
     half(page)
     wait_for_bar(page, "points")  # the accuracy of the plan, previewed
-    assert "50" in page.get_by_role("slider", name="All groups").get_attribute("aria-valuetext")
+    assert "50" in page.get_by_role("slider", name="All groups").first.get_attribute("aria-valuetext")
     before = bar(page)
     assert "−" in before
 
