@@ -68,7 +68,9 @@ def test_from_the_first_page_to_an_exported_network(
     go_to(page, "Prune")
     half(page)
     wait_for_bar(page, "points")  # the accuracy of the plan, previewed
-    assert "50" in page.get_by_role("slider", name="All groups").first.get_attribute("aria-valuetext")
+    assert "50" in page.get_by_role("slider", name="All groups").first.get_attribute(
+        "aria-valuetext"
+    )
     before = bar(page)
     assert "−" in before
 
