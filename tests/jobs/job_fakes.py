@@ -75,11 +75,15 @@ def dies(context: JobContext) -> None:
 
 @register("train")
 def train(context: JobContext) -> None:
-    """Train a tiny network with momentum and dropout-like noise; resumable after each epoch."""
+    """Train a tiny network with momentum and dropout-like noise; resumable after each epoch.
+
+    With `hold`, the first attempt waits after that epoch until somebody stops it, so that no
+    test depends on being quicker than the run it stops.
+    """
     import torch
     from torch import nn
 
-    options = _options(context, epochs=4, steps=5, pause=0.0)
+    options = _options(context, epochs=4, steps=5, pause=0.0, hold=0)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
@@ -94,6 +98,9 @@ def train(context: JobContext) -> None:
     def events() -> Iterator[Batch | Epoch]:
         for epoch in range(done + 1, options.epochs + 1):
             total = 0.0
+            while context.resume is None and options.hold and epoch > options.hold:
+                time.sleep(0.02)
+                yield Batch(epoch, 0, options.steps, 0.0)
             for step in range(1, options.steps + 1):
                 x = torch.randn(16, 8, generator=generator)
                 y = torch.randint(3, (16,), generator=generator)

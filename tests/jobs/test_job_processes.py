@@ -43,7 +43,7 @@ def _start_app(home: Path, script: str) -> subprocess.Popen:
 @POSIX
 def test_killed_interrupted_resumed_and_the_weights_are_the_same(pooled, spec, until):
     reference = pooled.submit(spec("train", epochs=6))
-    killed = pooled.submit(spec("train", epochs=6, pause=0.05))
+    killed = pooled.submit(spec("train", epochs=6, hold=2))
     after = pooled.submit(spec("count", name="after"))
     run = until(pooled, killed, lambda run: run.checkpoints >= 2, 120)
     worker = run.pid

@@ -143,7 +143,7 @@ def test_pause_holds_the_run_in_memory(threaded, spec, until):
 
 def test_a_paused_run_lets_others_pass_and_goes_on_from_its_checkpoint(threaded, spec, until):
     reference = threaded.submit(spec("train", epochs=6))
-    first = threaded.submit(spec("train", epochs=6, pause=0.03))
+    first = threaded.submit(spec("train", epochs=6, hold=2))
     until(threaded, first, lambda run: run.checkpoints >= 2)
     threaded.pause(first)
     until(threaded, first, lambda run: run.status == "paused")
@@ -207,7 +207,7 @@ def test_a_full_disk_fails_the_run_with_the_remedy_and_it_can_go_on(
 
 def test_a_damaged_checkpoint_falls_back_and_ends_the_same(threaded, spec, until):
     reference = threaded.submit(spec("train", epochs=5))
-    run_id = threaded.submit(spec("train", epochs=5, pause=0.02))
+    run_id = threaded.submit(spec("train", epochs=5, hold=3))
     until(threaded, run_id, lambda run: run.checkpoints >= 3)
     threaded.cancel(run_id)
     until(threaded, run_id, lambda run: not run.active)
