@@ -15,7 +15,7 @@ from pruneviz.figures import (
     overview_info,
     spearman_figure,
 )
-from pruneviz.ui import actions, bench, filters, look, state, workspace
+from pruneviz.ui import actions, bench, filters, look, sliders, state, workspace
 from pruneviz.ui.bench import Bench
 
 LAYER = "layer"
@@ -59,11 +59,10 @@ def pick_criterion(loaded: Bench) -> str:
     now = state.history().decisions.criterion
     found = bench.criteria()
     names = {name: found[name] for name in bench.quick_criteria()}
-    state.show_in("criterion", now)
     st.selectbox(
         "Criterion",
         list(names),
-        key="criterion",
+        key=state.control("criterion", now),
         format_func=lambda n: f"{names[n].title} ({n})",
         help=f"{names[now].help} {names[now].paper}" if now in names else None,
         on_change=_set_criterion,
@@ -73,7 +72,9 @@ def pick_criterion(loaded: Bench) -> str:
 
 
 def _set_criterion() -> None:
-    actions.take(workspace.set_criterion(state.history().decisions, st.session_state.criterion))
+    actions.take(
+        workspace.set_criterion(state.history().decisions, state.control_value("criterion"))
+    )
 
 
 def _into_layer() -> None:
@@ -133,23 +134,23 @@ def _slider(loaded: Bench, layer: str) -> None:
     group = loaded.graph.group(loaded.graph.layer(layer).group)
     plan, _ = bench.plan_at(loaded, state.history().decisions)
     dropped = len(plan.by_group().get(group.name, ()))
-    key = f"rank_ratio_{group.name}"
-    state.show_ratio_in(key, dropped, group.width)
+    name = f"rank_ratio_{group.name}"
+    percent = round(100 * dropped / group.width)
     tied = f" (tied in {len(group.layers)} layers)" if len(group.layers) > 1 else ""
     st.slider(
         f"Threshold: {dropped} of {group.width} units dropped{tied}",
         0,
         100,
-        key=key,
+        key=state.control(name, percent, sliders.means_as_many(group.width)),
         format="%d %%",
         on_change=_set_threshold,
-        args=(group.name, key),
+        args=(group.name, name),
         help="Ratio of the group's units to drop, lowest scores first. At least one stays.",
     )
 
 
-def _set_threshold(group: str, key: str) -> None:
-    ratio = st.session_state[key] / 100
+def _set_threshold(group: str, name: str) -> None:
+    ratio = state.control_value(name) / 100
     actions.take(workspace.set_group_ratio(state.history().decisions, group, ratio))
 
 

@@ -6,6 +6,8 @@ costs, and nothing else, so that the costs follow the hand even in a network of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from pruneviz.figures import style
@@ -25,11 +27,10 @@ def _all(loaded: Bench) -> None:
     decisions = state.history().decisions
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     with left:
-        state.show_in("scope", decisions.scope)
         st.segmented_control(
             "Scores compete",
             ["global", "group"],
-            key="scope",
+            key=state.control("scope", decisions.scope),
             required=True,
             format_func=lambda s: {"global": "over all groups", "group": "within each group"}[s],
             help="Over all groups: the lowest scores of the whole network go, so that some layers "
@@ -37,21 +38,19 @@ def _all(loaded: Bench) -> None:
             on_change=_set_scope,
         )
     with right:
-        state.show_in("multiple", decisions.multiple)
         st.selectbox(
             "Multiples of",
             MULTIPLES,
-            key="multiple",
+            key=state.control("multiple", decisions.multiple),
             help="What stays of a group is a multiple of this. Hardware likes widths in multiples "
             "of 8; the best of the dropped units are brought back for it.",
             on_change=_set_multiple,
         )
-    state.show_in("ratio_all", round(100 * decisions.ratio))
     st.slider(
         "All groups: ratio of units dropped",
         0,
         95,
-        key="ratio_all",
+        key=state.control("ratio_all", round(100 * decisions.ratio)),
         format="%d %%",
         on_change=_set_ratio,
         help="Drops the units with the lowest scores. Picks by hand and protected groups stay as "
@@ -69,26 +68,36 @@ def _row(loaded: Bench, index: int, name: str) -> None:
     plan, _ = bench.plan_at(loaded, decisions)
     dropped = int((~plan.kept[group.start : group.start + group.width]).sum())
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        state.show_ratio_in(f"ratio{index}", dropped, group.width)
         st.slider(
             f"**{style.short(name, 26)}** · {group.width - dropped} of {group.width}"
             f" · {_weight(loaded, name, dropped)}",
             0,
             100,
-            key=f"ratio{index}",
+            key=state.control(
+                f"ratio{index}", round(100 * dropped / group.width), means_as_many(group.width)
+            ),
             format="%d %%",
             on_change=_set_group,
             args=(index, name),
             disabled=name in decisions.protected,
             help=f"{_layers(group.layers)}. {group.note}",
         )
-        state.show_in(f"lock{index}", name in decisions.protected)
         st.checkbox(
             "protect",
-            key=f"lock{index}",
+            key=state.control(f"lock{index}", name in decisions.protected),
             on_change=_protect,
             args=(index, name),
         )
+
+
+def units_of(percent: int, width: int) -> int:
+    """Return how many of `width` units a slider's position drops; one always stays."""
+    return min(int(percent / 100 * width + 0.5), width - 1)
+
+
+def means_as_many(width: int) -> Callable[[int, int], bool]:
+    """Return whether two positions of a slider drop as many units: the hand's own may stay."""
+    return lambda shown, value: units_of(shown, width) == units_of(value, width)
 
 
 def _weight(loaded: Bench, name: str, dropped: int) -> str:
@@ -118,36 +127,37 @@ def _after(*fragments: str) -> None:
 
 
 def _set_ratio() -> None:
-    actions.take(workspace.set_ratio(state.history().decisions, st.session_state.ratio_all / 100))
+    actions.take(
+        workspace.set_ratio(state.history().decisions, state.control_value("ratio_all") / 100)
+    )
     _after(ALL)
 
 
 def _set_scope() -> None:
-    actions.take(workspace.set_scope(state.history().decisions, st.session_state.scope))
+    actions.take(workspace.set_scope(state.history().decisions, state.control_value("scope")))
     _after(ALL)
 
 
 def _set_multiple() -> None:
-    actions.take(workspace.set_multiple(state.history().decisions, st.session_state.multiple))
+    actions.take(workspace.set_multiple(state.history().decisions, state.control_value("multiple")))
     _after(ALL)
 
 
 def _set_group(index: int, name: str) -> None:
-    ratio = st.session_state[f"ratio{index}"] / 100
+    decisions = state.history().decisions
+    ratio = state.control_value(f"ratio{index}") / 100
     loaded = bench.bench(state.history().subject)
     group = loaded.graph.group(name)
-    plan, _ = bench.plan_at(loaded, state.history().decisions)
-    dropped = int((~plan.kept[group.start : group.start + group.width]).sum())
-    same = min(int(ratio * group.width + 0.5), group.width - 1) == dropped
-    if same or state.is_echo(f"ratio{index}"):
-        return
-    actions.take(workspace.set_group_ratio(state.history().decisions, name, ratio))
+    plan, _ = bench.plan_at(loaded, decisions)
+    gone = int((~plan.kept[group.start : group.start + group.width]).sum())
+    if units_of(round(100 * ratio), group.width) != gone:  # else the same plan: no step
+        actions.take(workspace.set_group_ratio(decisions, name, ratio))
     _after(f"row{index}")
 
 
 def _protect(index: int, name: str) -> None:
     decisions = state.history().decisions
-    wanted = st.session_state[f"lock{index}"]
+    wanted = state.control_value(f"lock{index}")
     protected = decisions.protected | {name} if wanted else decisions.protected - {name}
     actions.take(workspace.set_protected(decisions, protected))
     _after(ALL)

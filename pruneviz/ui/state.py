@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
+import operator
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import streamlit as st
 
@@ -126,43 +127,32 @@ def choose(subject: Subject) -> None:
     _put(studio().choose(subject))
 
 
-def show_in(key: str, value: object) -> None:
-    """Have a control show a value that was decided elsewhere (undo, another slider).
+def control(name: str, value: object, same: Callable[[Any, Any], bool] = operator.eq) -> str:
+    """Return the key of a control that is to show a value decided elsewhere (undo, another slider).
 
-    What it shows already is not set again: a value that is set overrules the hand that may have
-    moved the control further meanwhile.
+    While one slider is moved quickly, the browser sends the former values of the others along, as
+    if a hand had put them there. So a control that has to give up its value becomes a new one,
+    with a key of its own: what the browser still says of the old one concerns nobody. One that
+    shows the value already keeps its key, its focus, and the hand on it. `same(shown, value)`
+    tells whether it does.
     """
-    if key not in st.session_state or st.session_state[key] != value:
+    numbers: dict[str, int] = st.session_state.setdefault("control_numbers", {})
+    shown = st.session_state.get(_control_key(name))
+    if name not in numbers:
+        numbers[name] = 0
+    elif shown is None or not same(shown, value):  # also: its page was left, and drawn again
+        numbers[name] += 1
+    key = _control_key(name)
+    if key not in st.session_state:
         st.session_state[key] = value
+    return key
 
 
-def show_ratio_in(key: str, dropped: int, width: int) -> None:
-    """Have a slider in percent show that `dropped` of `width` units go.
-
-    Several positions mean the same number of units; the hand's own is left as it is.
-    """
-    shown = st.session_state.get(key)
-    if shown is None or min(int(shown / 100 * width + 0.5), width - 1) != dropped:
-        st.session_state[key] = round(100 * dropped / width)
-        if shown is not None:
-            _overruled(key)[shown] = time.monotonic()
+def control_value(name: str) -> Any:
+    """Return what the control of that name says now; for its callback."""
+    return st.session_state[_control_key(name)]
 
 
-ECHO = 8.0
-"""Seconds in which a value that was overruled may still come back from the browser."""
-
-
-def is_echo(key: str) -> bool:
-    """Whether a control's value is an old one that the browser sent before it heard of the new.
-
-    While one slider is moved quickly the others follow; the browser sends their former values
-    along with the next move, as if a hand had put them there.
-    """
-    when = _overruled(key).get(st.session_state.get(key))
-    return when is not None and time.monotonic() - when < ECHO
-
-
-def _overruled(key: str) -> dict[object, float]:
-    """Values that the control lately had to give up, and when."""
-    values: dict[object, float] = st.session_state.setdefault(f"overruled {key}", {})
-    return values
+def _control_key(name: str) -> str:
+    number = st.session_state.get("control_numbers", {}).get(name, 0)
+    return f"{name}-{number}" if number else name

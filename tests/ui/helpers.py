@@ -22,7 +22,16 @@ def sound(page: AppTest) -> AppTest:
     return page
 
 
+def find(page: AppTest, key: str, kind: str = "slider") -> Any:
+    """Return the control that goes by that name now (see `state.control`)."""
+    numbers = (
+        page.session_state["control_numbers"] if "control_numbers" in page.session_state else {}
+    )
+    number = numbers.get(key, 0)
+    return getattr(page, kind)(key=f"{key}-{number}" if number else key)
+
+
 def move(page: AppTest, key: str, value: Any, kind: str = "slider") -> AppTest:
     """Move a control; only its fragment is drawn then, so the page is drawn once more."""
-    getattr(page, kind)(key=key).set_value(value).run()
+    find(page, key, kind).set_value(value).run()
     return sound(page.run())

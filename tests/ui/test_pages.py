@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from pruneviz.ui import bench, services, state
 from pruneviz.ui.workspace import Decisions, Subject
 from tests.ui.conftest import Open
-from tests.ui.helpers import move, sound, texts
+from tests.ui.helpers import find, move, sound, texts
 
 PAGES = ("choose", "rank", "sensitivity", "prune", "runs", "export")
 
@@ -62,7 +62,7 @@ def test_global_slider_moves_costs_and_undo_brings_them_back(studio: Open) -> No
     assert "points" in texts(page)
     page.button(key="undo").click().run()
     assert "0 of 400" in texts(page)
-    assert page.slider(key="ratio_all").value == 0
+    assert find(page, "ratio_all").value == 0
     page.button(key="redo").click().run()
     assert "200 of 400" in texts(page)
 
@@ -76,7 +76,7 @@ def test_group_slider_lock_scope_and_multiple(studio: Open) -> None:
     decisions: Decisions = sound(page).session_state["studio"].history.decisions
     assert decisions.scope == "group"
     assert len(decisions.protected) == 1
-    assert page.slider(key="ratio1").disabled
+    assert find(page, "ratio1").disabled
     move(page, "ratio_all", 30)
     move(page, "multiple", 8, "selectbox")
     sound(page)
@@ -147,7 +147,7 @@ def test_a_plan_that_would_break_the_network_is_refused(studio: Open) -> None:
 def test_rank_details_follow_the_layer_and_the_criterion(studio: Open) -> None:
     page = sound(studio("rank"))
     page.selectbox(key="layer").set_value("layer2.1.conv1").run()
-    page.selectbox(key="criterion").set_value("l1").run()
+    find(page, "criterion", "selectbox").set_value("l1").run()
     sound(page)
     assert page.session_state["studio"].history.decisions.criterion == "l1"
     threshold = next(s for s in page.slider if s.label.startswith("Threshold"))
