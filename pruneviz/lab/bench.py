@@ -130,9 +130,12 @@ def with_test(data: DataSet, trained: bool = True) -> DataSet:
     )
 
 
-def load_data(name: str, root: str | None, trained: bool = True) -> DataSet:
-    """A data set of the catalogue with images to report on."""
-    data = load_dataset(name) if root is None else load_dataset(name, root=root)
+def load_data(
+    name: str, root: str | None, trained: bool = True, limit: int | None = None
+) -> DataSet:
+    """A data set of the catalogue with images to report on; at most `limit` of them a class."""
+    given = {"root": root, "limit": limit}
+    data = load_dataset(name, **{key: value for key, value in given.items() if value is not None})
     return with_test(data, trained)
 
 

@@ -45,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--weights", help="by default those trained on the data")
     one.add_argument("--data", default="digits", help="a data set of the catalogue")
     one.add_argument("--root", help="the folder or zip of its images, where it needs one")
+    one.add_argument("--limit", type=int, help="at most so many images a class in each split")
     one.add_argument("--scale", choices=SCALES, default="minutes")
     one.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     one.add_argument("--threads", type=int, default=1)
@@ -63,10 +64,10 @@ def run(args: argparse.Namespace) -> LabResult:
     torch.set_num_threads(args.threads)
     network = args.network or claim.networks[0]
     args.out.mkdir(parents=True, exist_ok=True)
-    named = args.data if args.data != "folder" else Path(args.root or args.data).stem
+    named = Path(args.root).stem if args.root else args.data
     name = f"{claim.key}-{network}-{named}-{args.scale}"
     kept = args.out / f".{name}.parts"
-    data = load_data(args.data, args.root, trained=args.weights is None)
+    data = load_data(args.data, args.root, trained=args.weights is None, limit=args.limit)
     bench = Bench(
         network, data, args.scale, tuple(args.seeds), keep=kept, say=_say, weights=args.weights
     )
@@ -108,9 +109,10 @@ def command(args: argparse.Namespace, network: str) -> str:
     """The command that gives the result again; a path shrinks to its name."""
     root = f" --root {Path(args.root).name}" if args.root else ""
     weights = f" --weights {Path(args.weights).name}" if args.weights else ""
+    limit = f" --limit {args.limit}" if args.limit else ""
     return (
         f"python -m pruneviz.lab run {args.claim} --network {network} --data {args.data}{root}"
-        f"{weights} --scale {args.scale} --seeds {' '.join(map(str, args.seeds))}"
+        f"{limit}{weights} --scale {args.scale} --seeds {' '.join(map(str, args.seeds))}"
     )
 
 

@@ -17,7 +17,7 @@ from pruneviz.strategies.budget import by_ratio
 from pruneviz.strategies.genetic import Judge, Options, first_genes, repaired
 from pruneviz.strategies.run import Run
 
-SIZE = {"minutes": (24, 16), "hours": (64, 60)}
+SIZE = {"minutes": (16, 12), "hours": (64, 60)}
 
 
 def run(bench: Bench) -> Experiment:

@@ -26,6 +26,7 @@ def run(bench: Bench) -> Experiment:
             [1 - r["params"] for r in runs],
             accuracy=[r["test"] for r in runs],
             macs=[round(r["macs"], 4) for r in runs],
+            passes=[r["passes"] for r in runs],
         )
         for label, runs in (("binary search", found_by), ("uniform", uniform_by))
     )
@@ -53,7 +54,7 @@ def _measure(bench: Bench) -> dict[str, float]:
 
 def _uniform(bench: Bench, seed: int, epochs: int, original: dict[str, float]) -> dict[str, float]:
     """The furthest uniform pruning whose validation accuracy holds, and all before it did."""
-    best: dict[str, float] = {"params": 1.0, "macs": 1.0, **original}
+    best: dict[str, float] = {"params": 1.0, "macs": 1.0, "passes": 0.0, **original}
     for removed in REDUCTIONS:
         options = {"epochs": epochs, "criterion": "l2", "target_params": round(1 - removed, 3)}
         run = bench.prune(f"uniform {removed:.0%}", "uniform", seed, options, target_macs=1.0)
