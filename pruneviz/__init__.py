@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pruneviz.channels import ChannelGraph
     from pruneviz.cost import Cost, cost
     from pruneviz.criteria import Ranking, rank
+    from pruneviz.latency import Latency, latency, measure_latency, width_latency
     from pruneviz.plan import Plan, threshold
     from pruneviz.sensitivity import Sensitivity, sensitivity
     from pruneviz.strategies import run_strategy
@@ -48,6 +49,10 @@ _HOME = {
     "sensitivity": "sensitivity",
     "Sensitivity": "sensitivity",
     "run_strategy": "strategies",
+    "latency": "latency",
+    "measure_latency": "latency",
+    "width_latency": "latency",
+    "Latency": "latency",
 }
 
 __all__ = [  # noqa: RUF022 - in the order in which one meets them
@@ -71,6 +76,10 @@ __all__ = [  # noqa: RUF022 - in the order in which one meets them
     "Sensitivity",
     "fine_tune",
     "run_strategy",
+    "latency",
+    "measure_latency",
+    "width_latency",
+    "Latency",
     "errors",
     "__version__",
 ]
@@ -89,7 +98,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps `pruneviz.trace`, `pruneviz.cost` and `pruneviz.sensitivity` the functions.
+    """Keeps `pruneviz.trace`, `pruneviz.cost` and their like the functions.
 
     Importing a submodule binds it on its package; where a public function has the same name, the
     function is bound instead. (`from pruneviz.cost import ...` reaches the module all the same.)

@@ -1,0 +1,25 @@
+"""Measured time of real networks: fewer multiply-adds are not always less time.
+
+MACs say how much arithmetic is left; whether it is done sooner depends on the machine, the batch
+size and the widths. So the networks themselves are run, side by side: each is warmed up, then all
+take turns in short bursts, every other round backwards, so that whatever else the machine does
+falls on all of them. Times are medians, their spread the quartiles. Results load without torch.
+"""
+
+from pruneviz.latency.measure import latency, measure_latency, spaced, width_latency
+from pruneviz.latency.result import BASELINE, PRUNED, Latency, Timing, WidthLatency
+from pruneviz.latency.stored import latency_from, widths_from
+
+__all__ = [
+    "BASELINE",
+    "PRUNED",
+    "Latency",
+    "Timing",
+    "WidthLatency",
+    "latency",
+    "latency_from",
+    "measure_latency",
+    "spaced",
+    "width_latency",
+    "widths_from",
+]

@@ -1,0 +1,188 @@
+"""Networks against the clock: any, those of plans beside the baseline, one group's widths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pruneviz.channels import ChannelGraph
+from pruneviz.cost import cost
+from pruneviz.errors import InvalidValueError
+from pruneviz.latency.result import BASELINE, PRUNED, Latency, Timing, WidthLatency
+from pruneviz.latency.turns import Progress, in_turns
+from pruneviz.plan import Plan
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def measure_latency(
+    models: Mapping[str, nn.Module],
+    input_shape: Sequence[int],
+    *,
+    batch_size: int = 1,
+    repeats: int = 100,
+    seconds: float = 10.0,
+    threads: int | None = None,
+    macs: Mapping[str, int] | None = None,
+    progress: Progress | None = None,
+) -> Latency:
+    """Time forward passes (eval mode, no gradients) of several networks, side by side.
+
+    Args:
+        models: By name; the first is what the others are held against. They are not changed.
+        input_shape: (C, H, W) of one image; the images are noise.
+        batch_size: Images a pass.
+        repeats: Passes of each network that are timed, warm-up aside.
+        seconds: Budget for all together; once it is spent no further round begins, but each
+            network is timed at least three times.
+        threads: Threads of the processor for one operation; None for torch's own setting.
+        macs: Multiply-adds for one image by name, to be shown beside.
+        progress: Called with the passes done and wanted, after each round.
+
+    Raises:
+        InvalidValueError: No network, or a number below one.
+    """
+    import torch
+
+    if not models:
+        raise InvalidValueError("Latency needs at least one network, but got none.")
+    for name, value in (("batch_size", batch_size), ("repeats", repeats), ("threads", threads)):
+        if value is not None and value < 1:
+            raise InvalidValueError(f"{name} must be at least 1, but got {value}.")
+    at = next(iter(models.values()))
+    tensor = next(at.parameters(), torch.empty(0))
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(batch_size, *input_shape, generator=generator)
+    images = noise.to(device=tensor.device, dtype=tensor.dtype)
+    cuda = images.is_cuda
+
+    def passes(model: nn.Module) -> Callable[[], None]:
+        def once() -> None:
+            model(images)
+            if cuda:
+                torch.cuda.synchronize(images.device)
+
+        return once
+
+    ways = {name: passes(model) for name, model in models.items()}
+    with _threads(threads) as used, _eval(models.values()), torch.inference_mode():
+        taken = in_turns(ways, repeats, seconds, progress=progress)
+    known = macs or {}
+    return Latency(
+        tuple(Timing(name, tuple(times), known.get(name)) for name, times in taken.items()),
+        tuple(input_shape),
+        batch_size,
+        used,
+        str(images.device),
+    )
+
+
+def latency(
+    model: nn.Module,
+    graph: ChannelGraph,
+    plan: Plan | Mapping[str, Plan],
+    **options: Any,
+) -> Latency:
+    """Time the networks that plans leave beside the unpruned one (named "baseline").
+
+    Args:
+        model: The unpruned network; it is not changed.
+        graph: Its channels.
+        plan: What goes; the network is called "pruned". Or several plans by name.
+        options: Those of `measure_latency`.
+
+    Raises:
+        InvalidValueError: As `measure_latency`; or a plan called "baseline".
+        PlanError: A plan that belongs to another network.
+    """
+    from pruneviz.surgery import prune
+
+    plans = {PRUNED: plan} if isinstance(plan, Plan) else dict(plan)
+    if BASELINE in plans:
+        raise InvalidValueError("'baseline' names the unpruned network; call the plan otherwise.")
+    models = {BASELINE: model, **{n: prune(model, graph, p) for n, p in plans.items()}}
+    macs = {BASELINE: cost(graph).macs, **{n: cost(graph, p).macs for n, p in plans.items()}}
+    return measure_latency(models, graph.input_shape, macs=macs, **options)
+
+
+def width_latency(
+    model: nn.Module,
+    graph: ChannelGraph,
+    group: str,
+    widths: Sequence[int] | None = None,
+    *,
+    plan: Plan | None = None,
+    **options: Any,
+) -> WidthLatency:
+    """Time the whole network while one group gets narrower, to find where time really drops.
+
+    Which units stay does not matter for the time: the first ones do.
+
+    Args:
+        model: The unpruned network; it is not changed.
+        graph: Its channels.
+        group: Name of the group.
+        widths: Units kept, each in 1..the group's width; None for about a dozen evenly spaced.
+            The whole width is always measured too.
+        plan: What goes of the other groups; None for nothing.
+        options: Those of `measure_latency`.
+
+    Raises:
+        UnknownNameError: There is no such group.
+        PlanError: The group cannot be pruned.
+        InvalidValueError: A width outside its range.
+    """
+    from pruneviz.surgery import prune
+
+    found = graph.group(group)
+    whole = found.width
+    wanted = spaced(whole) if widths is None else tuple(widths)
+    for width in wanted:
+        if not 1 <= width <= whole:
+            raise InvalidValueError(
+                f"Group '{group}' has {whole} units; a width lies between 1 and {whole}, but got "
+                f"{width}."
+            )
+    chosen = tuple(sorted({whole, *wanted}, reverse=True))
+    others = (plan or Plan(graph)).keep_units(found.units)
+    units = list(found.units)
+    plans = {str(w): others.drop_units(units[w:]) for w in chosen}
+    models = {name: prune(model, graph, p) for name, p in plans.items()}
+    macs = {name: cost(graph, p).macs for name, p in plans.items()}
+    result = measure_latency(models, graph.input_shape, macs=macs, **options)
+    return WidthLatency(group, chosen, result)
+
+
+def spaced(width: int, count: int = 12) -> tuple[int, ...]:
+    """Return about `count` widths, evenly spaced from the whole one down, multiples of one step."""
+    step = max(1, -(-width // count))
+    return tuple(sorted({width, *range(step, width + 1, step)}, reverse=True))
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[int]:
+    """Give torch that many threads, and afterwards its own number again."""
+    import torch
+
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _eval(models: Iterable[nn.Module]) -> Iterator[None]:
+    """Put all modules into eval mode, and back into their own afterwards."""
+    modes = {module: module.training for model in models for module in model.modules()}
+    for module in modes:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
