@@ -24,6 +24,9 @@ class Kind:
     uses_torch: bool = True
 
 
+BUILT_IN = ("pruneviz.jobs.kinds", "pruneviz.lab.kinds")
+"""PruneViz's own; the lab stands above this part and is named here, not imported."""
+
 _KINDS: dict[str, Kind] = {}
 
 
@@ -48,7 +51,7 @@ def find_kind(name: str, plugins: Iterable[str] = ()) -> Kind:
         UnknownNameError: there is none of that name.
         InvalidValueError: a plugin that cannot be imported.
     """
-    for module in ("pruneviz.jobs.kinds", *plugins):
+    for module in (*BUILT_IN, *plugins):
         try:
             importlib.import_module(module)
         except ImportError as error:

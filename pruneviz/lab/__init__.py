@@ -1,7 +1,7 @@
 """The lab: what the papers behind PruneViz claim, run here, and compared with what they published.
 
-`claims()` and `results()` are plain data and load without torch; `python -m pruneviz.lab` lists,
-runs and shows them.
+`claims()` and `results()` are plain data and load without torch; `pruneviz lab` lists, runs and
+shows them.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pruneviz.lab.claims import Claim, claims, find_claim
+from pruneviz.lab.request import Request
 from pruneviz.lab.result import Finding, LabResult, results
 
-__all__ = ["Claim", "Finding", "LabResult", "claims", "find_claim", "main", "results"]
+__all__ = ["Claim", "Finding", "LabResult", "Request", "claims", "find_claim", "main", "results"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

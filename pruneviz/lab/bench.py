@@ -6,8 +6,7 @@ import json
 import platform
 import subprocess
 import time
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from pruneviz.catalog import ModelSource, load_dataset
 from pruneviz.channels import ChannelGraph
 from pruneviz.data import DataSet, stratified_split
 from pruneviz.lab.result import Finding
-from pruneviz.strategies import run_strategy
+from pruneviz.strategies import StrategyEvent, run_strategy
 from pruneviz.trace import trace
 from pruneviz.training import evaluate
 
@@ -42,11 +41,21 @@ class Bench:
     say: Say = print
     weights: str | None = None
     """By default those trained on the data."""
+    watch: Callable[[float], None] | None = None
+    """Called often with the fraction that is done; what it raises ends the experiment."""
+    expected: int = 0
+    """How many parts there will be, at most; the experiment says so."""
     _parts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.keep is not None and self.keep.exists():
             self._parts = json.loads(self.keep.read_text(encoding="utf-8"))
+
+    def tick(self, within: float = 0.0) -> None:
+        """Say how much is done, `within` (0..1) of the part at hand included."""
+        if self.watch is not None:
+            done = len(self._parts.keys() - {"commit", "seconds"}) + within
+            self.watch(min(done / max(self.expected, 1), 1.0))
 
     def model(self, weights: str | None = None) -> nn.Module:
         """The network, with the weights of the data set unless others are named."""
@@ -57,12 +66,21 @@ class Bench:
         """The network with new weights."""
         return ModelSource(self.network, None, len(self.data.classes), seed).load()
 
+    def follow(self, events: Iterable[StrategyEvent]) -> StrategyEvent:
+        """The last of a strategy's events; each is a tick."""
+        last = None
+        for last in events:
+            self.tick(last.progress)
+        assert last is not None
+        return last
+
     def graph(self, model: nn.Module) -> ChannelGraph:
         """Its channels."""
         return trace(model, self.data.input_shape)
 
     def part(self, name: str, work: Callable[..., Any], *given: Any) -> Any:
         """What `work(*given)` gives (plain JSON), from the notes if it was done before."""
+        self.tick()
         if name not in self._parts:
             begun = time.perf_counter()
             self._parts[name] = json.loads(json.dumps(work(*given)))
@@ -91,7 +109,7 @@ class Bench:
             events = run_strategy(
                 strategy, start, graph, self.data, seed=seed, target_macs=target_macs, **options
             )
-            last = deque(events, maxlen=1)[0]
+            last = self.follow(events)
             assert last.result is not None
             whole = sum(p.numel() for p in start.parameters())
             return {

@@ -23,6 +23,7 @@ SIZE = {"minutes": (16, 12), "hours": (64, 60)}
 def run(bench: Bench) -> Experiment:
     """Three ways to spend the same number of evaluations on the deciding images."""
     population, generations = SIZE[bench.scale]
+    bench.expected = len(bench.seeds)
     evaluations = population * (generations + 1)
     parts = [
         bench.part(f"seed {seed}", _one, bench, seed, population, generations)
@@ -66,6 +67,7 @@ def _one(bench: Bench, seed: int, population: int, generations: int) -> dict[str
     options = Options(**chosen)
     fronts: dict[str, list[Plan]] = {}
     for event in run_strategy("genetic", model, graph, bench.data, seed=seed, **chosen):
+        bench.tick(event.progress / 3)
         if event.front:
             fronts["evolution"] = [p.plan(graph) for p in event.front]
     # The other two spend as many evaluations with the same judge.
@@ -76,6 +78,7 @@ def _one(bench: Bench, seed: int, population: int, generations: int) -> dict[str
     wide = Options(population=count, first_drop=options.first_drop)
     genes = repaired(graph, first_genes(graph, wide, random), own.rank("l2", "s", comparable=False))
     now = judge.of(genes)
+    bench.tick(2 / 3)
     fronts["random search"] = [judge.plan(now.genes[i]) for i in now.front()]
     order = by_ratio(graph, own.rank("l1", "u", comparable=False))
     lengths = np.unique(np.linspace(0, len(order), count).astype(int))

@@ -21,6 +21,7 @@ def run(bench: Bench) -> Experiment:
     rate is the paper's, 1e-4, throughout.
     """
     epochs = EPOCHS[bench.scale]
+    bench.expected = 3 * len(bench.seeds)
     before = TRANSFER[bench.scale] if bench.weights is not None else 0
     loop = {**budget(epochs, len(bench.data.train)), "epochs_before": before}
     control: dict[str, Any] = {"epochs": before + epochs}

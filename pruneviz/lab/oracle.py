@@ -19,9 +19,18 @@ def run(bench: Bench) -> Experiment:
     graph = bench.graph(model)
     names = [name for name in applicable(model, graph) if name != "oracle"]
     images = IMAGES[bench.scale]
+    bench.expected = len(bench.seeds)
 
     def one(seed: int) -> dict[str, dict[str, object]]:
-        ranking = rank(model, graph, bench.data, ["oracle", *names], images=images, seed=seed)
+        ranking = rank(
+            model,
+            graph,
+            bench.data,
+            ["oracle", *names],
+            images=images,
+            seed=seed,
+            progress=lambda done, total: bench.tick(done / total),
+        )
         return {
             name: {
                 "all": ranking.correlation(name, "oracle"),

@@ -20,6 +20,7 @@ WITHIN = 0.01
 def run(bench: Bench) -> Experiment:
     """Pretrained on CIFAR-10 (on ImageNet, where the data are CIFAR-10 itself), and not at all."""
     options: dict[str, Any] = BUDGET[bench.scale]
+    bench.expected = len(bench.seeds)
     weights = "cifar10" if bench.data.name != "cifar10" else "imagenet"
 
     def one(seed: int) -> list[dict[str, Any]]:
@@ -29,6 +30,7 @@ def run(bench: Bench) -> Experiment:
         for event in run_strategy(
             "pretraining_study", model, graph, bench.data, seed=seed, **options
         ):
+            bench.tick(event.progress)
             points = event.points or points
         return [asdict(p) for p in points]
 

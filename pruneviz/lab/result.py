@@ -65,6 +65,10 @@ class LabResult:
         """Whether every sentence of the claim's test holds."""
         return all(holds for _, holds in self.readings)
 
+    def count_seeds(self) -> str:
+        """In words: "3 seeds"."""
+        return f"{len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}"
+
     @property
     def name(self) -> str:
         """The name of its file, without the ending."""

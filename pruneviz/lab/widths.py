@@ -14,6 +14,7 @@ REDUCTIONS = tuple(k / 20 for k in range(2, 20))
 def run(bench: Bench) -> Experiment:
     """Uniform pruning is taken as far as its validation accuracy holds, in steps of 5 %."""
     epochs, updates = EPOCHS[bench.scale], UPDATES[bench.scale]
+    bench.expected = 1 + len(bench.seeds) * (1 + len(REDUCTIONS))
     original = bench.part("original", _measure, bench)
     found_by, uniform_by = [], []
     for seed in bench.seeds:

@@ -1,0 +1,69 @@
+"""Putting a claim to the test: from a request to a result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from pruneviz.lab.bench import Bench, Say, commit, load_data, machine
+from pruneviz.lab.request import Request
+from pruneviz.lab.result import LabResult
+
+
+def perform(
+    request: Request,
+    *,
+    keep: Path | None = None,
+    say: Say = print,
+    tick: Callable[[float], None] | None = None,
+) -> LabResult:
+    """Run the experiment and return what it found.
+
+    Args:
+        request: What is put to the test.
+        keep: A file for the parts that are done, so that a stopped experiment goes on there.
+        say: Called with a sentence when a part is done.
+        tick: Called often, with the fraction that is done (0..1); what it raises ends the
+            experiment.
+    """
+    data = load_data(
+        request.data, request.root, trained=request.weights is None, limit=request.limit
+    )
+    bench = Bench(
+        request.network,
+        data,
+        request.scale,
+        request.seeds,
+        keep=keep,
+        say=say,
+        weights=request.weights,
+        watch=tick,
+    )
+    ran = bench.part("commit", commit)
+    begun = time.perf_counter()
+    experiment = import_module(f"pruneviz.lab.{request.about.module}")
+    findings, readings, settings = experiment.run(bench)
+    seconds = bench.part("seconds", lambda: time.perf_counter() - begun)
+    settings = {
+        "weights": request.weights or request.data,
+        "train_images": len(data.train),
+        "val_images": len(data.val),
+        "test_images": len(data.split("test")),
+        **settings,
+    }
+    return LabResult(
+        claim=request.claim,
+        network=request.network,
+        data=request.called,
+        scale=request.scale,
+        seeds=request.seeds,
+        findings=tuple(findings),
+        readings=tuple(readings),
+        settings=settings,
+        command=request.command(),
+        commit=ran,
+        machine=machine(),
+        seconds=round(seconds, 1),
+    )
