@@ -1,4 +1,4 @@
-"""The `pruneviz` command: start the studio, or fetch the tour notebook.
+"""The `pruneviz` command: start the studio, fetch the tour notebook, run strategies and claims.
 
 Nothing heavy is imported until it is needed, so that `pruneviz --help` answers at once.
 """
@@ -149,8 +149,25 @@ def show_version(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_strategy(args: argparse.Namespace) -> int:
+    """Prune a network by a strategy, and tell how it goes."""
+    from pruneviz.shell import obey
+
+    return obey(args)
+
+
+def lab(args: argparse.Namespace) -> int:
+    """List the papers' claims, or put one to the test."""
+    from pruneviz.lab.cli import obey
+
+    return obey(args)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
+    from pruneviz import shell
+    from pruneviz.lab import cli as claims_cli
+
     parser = argparse.ArgumentParser(
         prog="pruneviz",
         description="See a CNN's filters, decide which to remove, watch what that costs and gains. "
@@ -169,6 +186,12 @@ def build_parser() -> argparse.ArgumentParser:
     notebook.add_argument("to", nargs="?", default=".", help="folder or file (default: here)")
     notebook.add_argument("--force", action="store_true", help="overwrite")
     notebook.set_defaults(run=tour)
+    strategy = commands.add_parser("run", help="prune a network by a strategy, and watch")
+    shell.add_arguments(strategy)
+    strategy.set_defaults(run=run_strategy)
+    claims = commands.add_parser("lab", help="put the claims of the papers to the test")
+    claims_cli.add_arguments(claims)
+    claims.set_defaults(run=lab)
     commands.add_parser("version", help="print the version").set_defaults(run=show_version)
     return parser
 

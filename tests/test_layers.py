@@ -37,7 +37,8 @@ ALLOWED["export"] = (*ALLOWED["strategies"], "strategies", "explain", "latency")
 ALLOWED["jobs"] = (*ALLOWED["export"], "export")
 ALLOWED["lab"] = (*ALLOWED["jobs"], "jobs")
 ALLOWED["ui"] = (*ALLOWED["lab"], "lab")
-ALLOWED["cli"] = ("jobs", "lab", "strategies", "catalog")
+ALLOWED["shell"] = ("jobs", "strategies", "catalog")
+ALLOWED["cli"] = ("jobs", "lab", "shell")
 # The package's front door names everything, loads nothing.
 FREE = {"__init__", "__main__"}
 
@@ -54,6 +55,8 @@ TORCH_FREE = [
     "pruneviz",
     "pruneviz.errors",
     "pruneviz.cli",
+    "pruneviz.shell",
+    "pruneviz.lab",
     "pruneviz.plan",
     "pruneviz.cost",
     "pruneviz.figures",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pruneviz.channels import ChannelGraph
     from pruneviz.criteria import Ranking
     from pruneviz.jobs.views import RunView
+    from pruneviz.latency import Latency, WidthLatency
     from pruneviz.sensitivity import Sensitivity
 
 
@@ -30,6 +31,28 @@ def sensitivity_of(results: Mapping[str, Any]) -> Sensitivity:
     stored["closed"] = tuple((name, reason) for name, reason in stored["closed"])
     stored["ratios"] = tuple(stored["ratios"])
     return Sensitivity(**stored)
+
+
+def latency_of(results: Mapping[str, Any]) -> Latency:
+    """Return the times among a "latency" run's results; plans are named by their digests.
+
+    Raises:
+        InvalidValueError: there are none (yet).
+    """
+    from pruneviz.latency import latency_from
+
+    return latency_from(_part(results, "latency"))
+
+
+def widths_of(results: Mapping[str, Any]) -> WidthLatency:
+    """Return the times against width among a "width_latency" run's results.
+
+    Raises:
+        InvalidValueError: there are none (yet).
+    """
+    from pruneviz.latency import widths_from
+
+    return widths_from(_part(results, "widths"))
 
 
 def ranking_of(graph: ChannelGraph, folder: Path) -> Ranking:

@@ -150,3 +150,59 @@ def rank_units(context: JobContext) -> None:
     atomic_write(context.folder / RANKING, ranking.to_json().encode())
     about = {"criteria": list(ranking.criteria), "images": ranking.images, "file": RANKING}
     context.keep("ranking", {**about, "network": subject.graph.digest})
+
+
+@register("latency")
+def latency(context: JobContext) -> None:
+    """Time the network that the plan leaves beside the unpruned one.
+
+    Options are those of `pruneviz.measure_latency`, and `plans`: more plans, as JSON. The result
+    "latency" names networks by their plans' digests; `pruneviz.jobs.findings.latency_of` reads it.
+    """
+    from pruneviz.latency import latency as timed
+    from pruneviz.latency import measure_latency
+    from pruneviz.plan import Plan
+
+    own = ("progress", "macs")
+    options = known_options(context, measure_latency, own=own, also=("plans",))
+    texts = options.pop("plans", [])
+    subject = load_subject(context)
+    plans = [Plan.from_json(subject.graph, text) for text in texts]
+    if subject.plan is not None:
+        plans.insert(0, subject.plan)
+    context.report("Timing the networks in turns")
+    found = timed(
+        subject.model,
+        subject.graph,
+        {plan.digest: plan for plan in plans},
+        progress=context.tick,
+        **options,
+    )
+    context.keep("latency", portable(found))
+
+
+@register("width_latency")
+def width_latency(context: JobContext) -> None:
+    """Time the network against the width of one group (option `group`), the rest by the plan.
+
+    Other options are those of `pruneviz.measure_latency`, and `widths`. The result is "widths";
+    `pruneviz.jobs.findings.widths_of` reads it.
+    """
+    from pruneviz.latency import measure_latency
+    from pruneviz.latency import width_latency as timed
+
+    own, also = ("progress", "macs"), ("group", "widths")
+    options = known_options(context, measure_latency, own=own, also=also)
+    group, widths = options.pop("group", ""), options.pop("widths", None)
+    subject = load_subject(context)
+    context.report(f"Timing the widths of {group} in turns")
+    found = timed(
+        subject.model,
+        subject.graph,
+        group,
+        widths,
+        plan=subject.plan,
+        progress=context.tick,
+        **options,
+    )
+    context.keep("widths", portable(found))

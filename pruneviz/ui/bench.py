@@ -144,10 +144,7 @@ def _rank(digest: str, names: tuple[str, ...], _bench: Bench) -> Ranking:
 
 def ranking(of: Bench, criterion: str) -> Ranking:
     """Return scores by a criterion, and by those computed with it; computed once."""
-    from pruneviz.criteria import applicable
-
-    able = applicable(of.model, of.graph)  # batch-norm scales need batch norms
-    names = tuple(name for name in _family(criterion) if name == criterion or name in able)
+    names = tuple(n for n in _family(criterion) if n == criterion or n in _able(of))
     if names in _computed().get(of.subject.digest, {}):
         return _rank(of.subject.digest, names, of)
     with st.spinner(f"Ranking {of.graph.num_units:,} units by {criterion} …"):
@@ -156,15 +153,24 @@ def ranking(of: Bench, criterion: str) -> Ranking:
     return found
 
 
+@lru_cache(maxsize=16)
+def _able(of: Bench) -> frozenset[str]:
+    """Return the criteria that have something to look at: batch-norm scales need batch norms."""
+    from pruneviz.criteria import applicable
+
+    return frozenset(applicable(of.model, of.graph))
+
+
 @st.cache_resource(show_spinner=False)
 def _computed() -> dict[str, dict[tuple[str, ...], None]]:
     """Which families of criteria were computed for which subject."""
     return {}
 
 
-def quick_criteria() -> list[str]:
-    """Return the criteria that take seconds; the others are runs of their own."""
-    return [name for name, c in criteria().items() if not c.own_pass]
+def quick_criteria(of: Bench) -> list[str]:
+    """Return the criteria that take seconds here; the others are runs of their own."""
+    able = _able(of)
+    return [name for name, c in criteria().items() if not c.own_pass and name in able]
 
 
 def computed_scores(of: Bench) -> dict[str, npt.NDArray[np.float64]]:

@@ -58,7 +58,7 @@ def pick_criterion(loaded: Bench) -> str:
     """Let the visitor choose by which criterion filters are ranked; returns the one that holds."""
     now = state.history().decisions.criterion
     found = bench.criteria()
-    names = {name: found[name] for name in bench.quick_criteria()}
+    names = {name: found[name] for name in dict.fromkeys([*bench.quick_criteria(loaded), now])}
     st.selectbox(
         "Criterion",
         list(names),
@@ -175,7 +175,7 @@ def _pick() -> None:
 
 
 def _compare(loaded: Bench, criterion: str) -> None:
-    others = [n for n in bench.quick_criteria() if n != criterion]
+    others = [n for n in bench.quick_criteria(loaded) if n != criterion]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         second = st.selectbox(
             "Compare with",

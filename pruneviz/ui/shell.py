@@ -11,7 +11,7 @@ from typing import ParamSpec
 import streamlit as st
 
 from pruneviz.errors import PruneVizError
-from pruneviz.ui import look, state
+from pruneviz.ui import look, memory, state
 
 P = ParamSpec("P")
 
@@ -71,6 +71,7 @@ def frame(title: str, work: Callable[[], object]) -> None:
 
     guarded(planbar.show)()
     guarded(state.close_studio)()
+    memory.settle()
 
 
 def guarded(work: Callable[P, object]) -> Callable[P, None]:

@@ -1,0 +1,21 @@
+"""Keeps Python's garbage collector from going through the libraries after every move of a slider.
+
+Streamlit collects garbage after each run of a script. With PyTorch, pandas and Plotly imported
+that is half a million objects, none of which ever goes: a third of a second each time on a slow
+machine, in which nothing else answers. So what has come to stay is set aside (`gc.freeze`).
+"""
+
+from __future__ import annotations
+
+import gc
+
+MANY = 50_000
+"""Objects that are worth being set aside: those of a library, not those of a page."""
+
+
+def settle() -> None:
+    """Set aside what lives, if much has come since the last time; garbage is collected first."""
+    if len(gc.get_objects()) < MANY:
+        return
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,193 @@
+"""How soon the studio answers, in a real browser: sliders and pages of a large network.
+
+``python tests/benchmarks/bench_interface.py`` starts a studio of its own, opens ResNet-50 with
+half of every group's units dropped, and measures
+
+- a slider: from the key press that moves it to the changed MACs on screen (a `MutationObserver`
+  in the page; the sliders of the groups in turn, and the one for all groups),
+- a switch of pages: from the click to the new page's own content on screen.
+
+``--during-run`` does so while a fine-tuning run trains in the background. Needs Chromium and
+Playwright; prints median and 95th percentile in milliseconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+STARTED = "import sys; from pruneviz.cli import main; sys.exit(main())"
+
+WATCH = """() => {
+  const text = () => document.querySelector('.pv-bar')?.innerText.match(/MACs\\s*([^\\s]+.[MGk]?)/)?.[0];
+  let before = text(), pressed = null;
+  window.answers = [];
+  window.addEventListener('keydown', () => { pressed = performance.now(); before = text(); }, true);
+  new MutationObserver(() => {
+    const now = text();
+    if (pressed !== null && now && now !== before) {
+      requestAnimationFrame(() => {
+        if (pressed !== null) { window.answers.push(performance.now() - pressed); pressed = null; }
+      });
+    }
+  }).observe(document.body, {subtree: true, childList: true, characterData: true});
+}"""
+
+CONTENT = {
+    "Choose": "Prunable units",
+    "Rank": "Each column is a layer",
+    "Sensitivity": "Each group is pruned alone",
+    "Prune": "All groups: ratio of units dropped",
+    "Runs": "Expected|How",
+    "Export": "Which network|Load it again",
+}
+
+
+def main() -> None:
+    """Measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--network", default="resnet50")
+    parser.add_argument("--moves", type=int, default=40)
+    parser.add_argument("--during-run", action="store_true", help="while a run trains")
+    args = parser.parse_args()
+    from playwright.sync_api import sync_playwright
+
+    found = os.environ.get("PRUNEVIZ_CHROMIUM") or shutil.which("chromium") or "chromium"
+    with tempfile.TemporaryDirectory() as home:
+        server, address = start(home)
+        try:
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(
+                    executable_path=found, args=["--no-sandbox", "--disable-gpu"]
+                )
+                page = browser.new_page(viewport={"width": 1440, "height": 900})
+                page.set_default_timeout(180_000)
+                page.goto(f"{address}/prune?at={half_pruned(home, args.network)}")
+                page.get_by_role("slider", name="All groups").wait_for()
+                page.locator(".pv-bar").get_by_text("points").first.wait_for()
+                if args.during_run:
+                    train(page)
+                page.wait_for_timeout(3000)
+                page.evaluate(WATCH)
+                report("a group's slider", move(page, args.moves))
+                report("the slider for all groups", move(page, args.moves // 2, everything=True))
+                report("a switch of pages", switch(page))
+                browser.close()
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def start(home: str) -> tuple[subprocess.Popen[str], str]:
+    """Start a studio; return it and its address."""
+    server = subprocess.Popen(
+        [sys.executable, "-c", STARTED, "--headless", "--home", home],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)},
+    )
+    assert server.stdout is not None
+    for line in server.stdout:
+        if found := re.search(r"PruneViz is at (http://\S+)", line):
+            return server, found.group(1).rstrip("/")
+    raise SystemExit("the studio did not start")
+
+
+def half_pruned(home: str, network: str) -> str:
+    """Keep a step with half of every group's units dropped; return its name for the address."""
+    from pruneviz.ui.history import History, StepStore
+    from pruneviz.ui.workspace import Decisions, Subject, set_ratio
+
+    subject = Subject(network, None, None, "digits")
+    history = History.begin(subject).push(set_ratio(Decisions(criterion="l1", scope="group"), 0.5))
+    StepStore(Path(home) / "steps").save(history)
+    return history.current
+
+
+def train(page: Any) -> None:
+    """Start a long fine-tuning run of the plan."""
+    page.get_by_role("button", name="Fine-tune").first.click()
+    page.get_by_role("spinbutton").first.fill("200")
+    page.keyboard.press("Tab")
+    page.get_by_role("button", name="Start").first.click()
+    page.get_by_text("running", exact=True).first.wait_for()
+    go_to(page, "Prune")
+
+
+def move(page: Any, count: int, *, everything: bool = False) -> list[float]:
+    """Move sliders one step each, by keyboard; return milliseconds until the MACs changed."""
+    if everything:
+        sliders = [page.get_by_role("slider", name="All groups")]
+    else:
+        found = page.get_by_role("slider", name=re.compile(" of MACs"))
+        sliders = [found.nth(i) for i in range(found.count())]
+    for number in range(count):
+        slider = sliders[number % len(sliders)]
+        slider.scroll_into_view_if_needed()
+        slider.focus()
+        page.wait_for_timeout(250)
+        done = page.evaluate("window.answers.length")
+        for _ in range(5):  # a step of one percent may mean as many units, and change nothing
+            page.keyboard.press("PageUp" if number // len(sliders) % 2 == 0 else "PageDown")
+            end = time.monotonic() + 2
+            while page.evaluate("window.answers.length") == done and time.monotonic() < end:
+                page.wait_for_timeout(20)
+            if page.evaluate("window.answers.length") > done:
+                break
+        page.wait_for_timeout(300)
+    answers: list[float] = json.loads(page.evaluate("JSON.stringify(window.answers)"))
+    page.evaluate("window.answers = []")
+    return answers
+
+
+def go_to(page: Any, name: str) -> float:
+    """Go to a page by the navigation; return milliseconds until its content is there."""
+    link = page.get_by_role("link", name=name, exact=True).first
+    begun = time.perf_counter()
+    link.click()
+    page.get_by_role("heading", name=name, exact=True).wait_for()
+    page.get_by_text(re.compile(CONTENT[name])).first.wait_for()
+    return 1000 * (time.perf_counter() - begun)
+
+
+def switch(page: Any) -> list[float]:
+    """Go through the pages, the first round to warm up."""
+    names = ("Rank", "Sensitivity", "Prune", "Runs", "Export", "Choose")
+    taken = []
+    for number in range(3):
+        for name in names:
+            one = go_to(page, name)
+            if number:
+                taken.append(one)
+            page.wait_for_timeout(800)
+    return taken
+
+
+def report(what: str, taken: Sequence[float]) -> None:
+    """Print median and 95th percentile."""
+    ordered = sorted(taken)
+    if not ordered:
+        print(f"{what}: nothing measured")
+        return
+    high = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+    print(
+        f"{what}: median {statistics.median(ordered):.0f} ms, 95 % {high:.0f} ms ({len(ordered)})"
+    )
+
+
+if __name__ == "__main__":
+    main()
