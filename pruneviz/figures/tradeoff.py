@@ -13,7 +13,11 @@ from pruneviz.figures.stats import pareto, wilson
 Kind = Literal["baseline", "plan", "control", "fine-tuned", "running"]
 Axis = Literal["macs", "params", "latency"]
 
-TITLES = {"macs": "MACs per image", "params": "parameters", "latency": "latency (ms per batch)"}
+TITLES = {
+    "macs": "MACs per image",
+    "params": "parameters",
+    "latency": "measured time (unpruned: 100 %)",
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class TradeoffPoint:
     accuracy: float
     images: int = 0
     latency: float | None = None
+    """Measured time as a fraction of the unpruned network's, both timed side by side."""
     current: bool = False
     series: str = ""
     """Points of one series are joined by a line."""
@@ -117,6 +122,8 @@ def tradeoff_figure(info: TradeoffInfo, *, dark: bool = False, height: int = 420
             y=base.accuracy, line={"dash": "dash", "color": style.GREY, "width": 1}, opacity=0.7
         )
     figure.update_xaxes(title_text=TITLES[info.axis], rangemode="tozero", exponentformat="SI")
+    if info.axis == "latency":
+        figure.update_xaxes(tickformat=".0%")
     accuracies = [p.accuracy for p in info.points]
     low, high = (min(accuracies), max(accuracies)) if len(accuracies) > 1 else (0.0, 1.0)
     room = max(0.01, 0.08 * (high - low))
@@ -158,5 +165,5 @@ def _hover(point: TradeoffPoint) -> str:
         lines[-1] += f" ({style.percent(low)} to {style.percent(high)}, {point.images} images)"
     lines.append(f"{style.si(point.macs, 'MACs')}, {style.si(point.params, 'parameters')}")
     if point.latency is not None:
-        lines.append(f"{point.latency:.3g} ms")
+        lines.append(f"{style.percent(point.latency)} of the unpruned network's time")
     return "<br>".join(lines)

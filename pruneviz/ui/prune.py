@@ -14,12 +14,12 @@ from pruneviz.figures import (
     tradeoff_figure,
     tradeoff_info,
 )
-from pruneviz.ui import actions, bench, look, rank, sliders, state, views
+from pruneviz.ui import actions, bench, latency, look, rank, sliders, state, times, views
 from pruneviz.ui.bench import Bench
 from pruneviz.ui.choose import COSTS
 
-AXES: tuple[Literal["macs", "params"], ...] = ("macs", "params")
-VIEWS = ("Trade-off", "Network", "Costs", "Classes", "History", "Doctor")
+AXES: tuple[Literal["macs", "params", "latency"], ...] = ("macs", "params", "latency")
+VIEWS = ("Trade-off", "Network", "Costs", "Latency", "Classes", "History", "Doctor")
 
 
 def show() -> None:
@@ -44,6 +44,7 @@ def show() -> None:
             "Trade-off": _tradeoff,
             "Network": _network,
             "Costs": _costs,
+            "Latency": latency.show,
             "Classes": views.classes,
             "History": views.history,
             "Doctor": views.doctor,
@@ -58,7 +59,11 @@ def _tradeoff(loaded: Bench) -> None:
             default="macs",
             required=True,
             key="axis",
-            format_func=lambda a: {"macs": "MACs", "params": "parameters"}[a],
+            format_func=lambda a: {
+                "macs": "MACs",
+                "params": "parameters",
+                "latency": "measured time",
+            }[a],
             label_visibility="collapsed",
         )
         control = st.toggle(
@@ -66,7 +71,8 @@ def _tradeoff(loaded: Bench) -> None:
             key="control",
             help="As many units, chosen by chance: what a criterion has to beat.",
         )
-    points = views.points(loaded, control=control)
+    measured = times.relative(loaded) if axis == "latency" else {}
+    points = views.points(loaded, control=control, times=measured)
     look.chart(
         tradeoff_figure(tradeoff_info(points, axis), dark=look.dark()),
         f"tradeoff_{st.session_state.setdefault('clicks', 0)}",
@@ -78,6 +84,8 @@ def _tradeoff(loaded: Bench) -> None:
         "Every plan you visit is a point, the one in hand is ringed; click one to go back to it. "
         "Accuracies of plans are before any fine-tuning; finished runs have points of their own."
     )
+    if axis == "latency":
+        latency.ask_for_missing(loaded)
 
 
 def _load_point() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 import streamlit as st
 
@@ -9,14 +11,21 @@ from pruneviz.figures import ClassesInfo, TradeoffPoint, classes_figure, style
 from pruneviz.ui import bench, look, pictures, runs_data, state, sweep
 from pruneviz.ui.bench import Bench
 from pruneviz.ui.history import Step
+from pruneviz.ui.times import known as known_time
 from pruneviz.ui.workspace import Change, Decisions, exactly
 
 FLIPPED = 12
 RUN = "run:"
 
 
-def points(loaded: Bench, *, control: bool = False) -> list[TradeoffPoint]:
-    """Return a point for every visited plan whose accuracy is known, and for finished runs."""
+def points(
+    loaded: Bench, *, control: bool = False, times: Mapping[str, float] | None = None
+) -> list[TradeoffPoint]:
+    """Return a point for every visited plan whose accuracy is known, and for finished runs.
+
+    `times` are those that were measured, by the plans' digests; see `times.relative`.
+    """
+    times = times or {}
     history = state.history()
     found: list[TradeoffPoint] = []
     seen: set[str] = set()
@@ -35,6 +44,7 @@ def points(loaded: Bench, *, control: bool = False) -> list[TradeoffPoint]:
                 params=cost.params,
                 accuracy=known.accuracy,
                 images=known.count,
+                latency=known_time(times, plan),
                 current=step.digest == history.current,
             )
         )
@@ -50,9 +60,10 @@ def points(loaded: Bench, *, control: bool = False) -> list[TradeoffPoint]:
                 cost.params,
                 base.accuracy,
                 base.count,
+                known_time(times, None),
             )
         )
-    found += _fine_tuned(loaded)
+    found += _fine_tuned(loaded, times)
     if control:
         grown, complete = sweep.grow(loaded, sweep.CONTROL)
         found += [
@@ -74,14 +85,15 @@ def points(loaded: Bench, *, control: bool = False) -> list[TradeoffPoint]:
     return found
 
 
-def _fine_tuned(loaded: Bench) -> list[TradeoffPoint]:
+def _fine_tuned(loaded: Bench, times: Mapping[str, float]) -> list[TradeoffPoint]:
     """Return a point for every finished run on this network and data set."""
     found = []
     for run in runs_data.finished(loaded):
         accuracy = runs_data.final_accuracy(run)
         if accuracy is None or not runs_data.has_plan(run):
             continue
-        cost = bench.cost_of(loaded, runs_data.plan_of_run(loaded, run))
+        plan = runs_data.plan_of_run(loaded, run)
+        cost = bench.cost_of(loaded, plan)
         found.append(
             TradeoffPoint(
                 key=f"{RUN}{run.id}",
@@ -91,6 +103,7 @@ def _fine_tuned(loaded: Bench) -> list[TradeoffPoint]:
                 params=cost.params,
                 accuracy=accuracy,
                 images=len(loaded.data.val),
+                latency=known_time(times, plan),
             )
         )
     return found

@@ -1,0 +1,298 @@
+"""The view Latency of the page Prune: measured time beside MACs, and widths that pay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import streamlit as st
+
+from pruneviz.figures import style
+from pruneviz.figures.latency import latency_figure, latency_info, widths_figure, widths_info
+from pruneviz.latency import BASELINE, Latency, WidthLatency
+from pruneviz.plan import Plan
+from pruneviz.ui import actions, bench, look, services, state, times, workspace
+from pruneviz.ui.bench import Bench
+from pruneviz.ui.times import Setting
+
+POLL_SECONDS = 0.7
+MOST_PLANS = 12
+"""Visited plans that one run measures; the latest come first."""
+
+
+def show(loaded: Bench) -> None:
+    """Show the view."""
+    plan, _ = bench.plan_at(loaded, state.history().decisions)
+    how = _setting(loaded)
+    found = times.measured(loaded, how)
+    _ask(loaded, plan, how, found)
+    wait(loaded)
+    own = found.get(plan.digest if plan.dropped else BASELINE)
+    if own is None:
+        st.info(
+            f"This plan's time is not measured yet ({how.said}). Fewer MACs are not always less "
+            "time: measuring runs it in turns with the unpruned network, for some five seconds.",
+            icon=":material/timer:",
+        )
+    else:
+        _beside(own, plan)
+    _all(loaded, found, plan)
+    st.divider()
+    _widths(loaded, plan, how)
+
+
+def _setting(loaded: Bench) -> Setting:
+    usual = times.latest_setting(loaded) or Setting(1, max(1, times.cores() - 1))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        batches = sorted({*times.BATCHES, usual.batch_size})
+        batch = st.selectbox(
+            "Batch size",
+            batches,
+            index=batches.index(usual.batch_size),
+            key="latency_batch",
+            help="Images in one pass: 1 for answers one by one, more for throughput. What pays at "
+            "one batch size may not at another.",
+            width=130,
+        )
+        threads = st.selectbox(
+            "Threads",
+            range(1, max(times.cores(), usual.threads) + 1),
+            index=usual.threads - 1,
+            key="latency_threads",
+            help="Processor threads that work on one operation.",
+            width=110,
+        )
+    return Setting(int(batch), int(threads))
+
+
+def _ask(loaded: Bench, plan: Plan, how: Setting, found: dict[str, Latency]) -> None:
+    others = [p for p in missing(loaded, found) if p.digest != plan.digest][: MOST_PLANS - 1]
+    busy = times.active(loaded) is not None
+    done = (plan.digest if plan.dropped else BASELINE) in found
+    with st.container(horizontal=True):
+        st.button(
+            "Measure again" if done else "Measure this plan" if plan.dropped else "Measure",
+            key="latency_measure",
+            type="secondary" if done else "primary",
+            icon=":material/timer:",
+            disabled=busy,
+            on_click=_measure,
+            args=(loaded, [plan] if plan.dropped else [], how),
+        )
+        if others:
+            several = [*([plan] if plan.dropped and not done else []), *others]
+            st.button(
+                f"Measure all {len(several)} visited plans"
+                if len(several) > 1
+                else "Measure the other visited plan",
+                key="latency_others",
+                disabled=busy,
+                on_click=_measure,
+                args=(loaded, several, how),
+                help="Plans that were visited and have no time yet, in turns in one run.",
+            )
+
+
+def missing(loaded: Bench, found: dict[str, Latency] | dict[str, float]) -> list[Plan]:
+    """Return the visited plans that have no time, the latest first."""
+    steps = reversed(tuple(state.history().steps.values()))
+    return times.unmeasured((bench.plan_at(loaded, s.decisions)[0] for s in steps), found)
+
+
+def _measure(loaded: Bench, plans: list[Plan], how: Setting) -> None:
+    spec = times.plans_spec(loaded, plans, how, state.studio().visitor)
+    services.jobs().submit(spec)
+
+
+def ask_for_missing(loaded: Bench) -> None:
+    """Under a picture with measured time as its axis: say what is missing, offer to measure it."""
+    how = times.latest_setting(loaded) or Setting(1, max(1, times.cores() - 1))
+    plans = missing(loaded, times.relative(loaded, how))[:MOST_PLANS]
+    wait(loaded)
+    if plans and times.active(loaded) is None:
+        one = len(plans) == 1
+        st.button(
+            f"Measure {'the visited plan' if one else f'{len(plans)} visited plans'} "
+            f"without a time ({how.said})",
+            key="latency_missing",
+            icon=":material/timer:",
+            on_click=_measure,
+            args=(loaded, plans, how),
+        )
+
+
+def wait(loaded: Bench) -> None:
+    """Show how far the measurement is, and draw the page again once it has ended."""
+    run = times.active(loaded)
+    if run is not None:
+        st.fragment(_wait, run_every=POLL_SECONDS)(run.id)
+        return
+    last = [r for kind in (times.LATENCY, times.WIDTHS) for r in times.runs(loaded, kind)]
+    newest = max(last, key=lambda r: r.created, default=None)
+    if newest is not None and newest.error:
+        st.error(newest.error, icon=":material/error:")
+
+
+def _wait(run_id: str) -> None:
+    run = services.jobs().get(run_id)
+    if not run.active:
+        st.rerun()
+    ahead = sum(r.active and r.id != run_id for r in services.jobs().list())
+    waiting = run.status == "queued" and ahead
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(
+            min(1.0, run.progress),
+            "Waits for the run under way: beside it, times would mean little"
+            if waiting
+            else run.message or "Starting",
+        )
+        st.button(
+            "Stop",
+            key="latency_stop",
+            icon=":material/stop:",
+            on_click=_stop,
+            args=(run_id,),
+        )
+
+
+def _stop(run_id: str) -> None:
+    services.jobs().cancel(run_id)
+
+
+def _beside(latency: Latency, plan: Plan) -> None:
+    """The plan in hand beside the unpruned network, from the same run."""
+    names = {BASELINE: "unpruned", plan.digest: "this plan"}
+    shown = [t for t in latency.timings if t.name in names]
+    named = replace(latency, timings=tuple(replace(t, name=names[t.name]) for t in shown))
+    if len(shown) > 1:
+        left, middle, right = st.columns(3)
+        own, base = named.of("this plan"), named.of("unpruned")
+        left.metric("This plan", _ms(own.median), help=_spread(own.low, own.high))
+        middle.metric("Unpruned", _ms(base.median), help=_spread(base.low, base.high))
+        right.metric(
+            "Times as fast",
+            f"{named.speedup('this plan'):.2f}",
+            f"{named.macs_ratio('this plan'):.2f} times fewer MACs",
+            delta_color="off",
+            delta_arrow="off",
+        )
+        remark = named.remark("this plan")
+        if remark:
+            st.warning(remark[0].upper() + remark[1:], icon=":material/hourglass_disabled:")
+    look.chart(
+        latency_figure(latency_info(named), dark=look.dark()),
+        "latency_bars",
+        alt="Measured time of this plan and of the unpruned network",
+    )
+    st.caption(
+        f"Medians of {min(len(t.seconds) for t in shown)} passes in turns, the whiskers are "
+        f"quartiles; batch size {latency.batch_size}, {latency.threads} thread(s), on this "
+        f"machine ({latency.device})."
+    )
+
+
+def _ms(seconds: float) -> str:
+    return f"{1e3 * seconds:.3g}{style.NARROW}ms"
+
+
+def _spread(low: float, high: float) -> str:
+    return f"Half of the passes took {_ms(low)} to {_ms(high)}."
+
+
+def _all(loaded: Bench, found: dict[str, Latency], plan: Plan) -> None:
+    """All visited plans that were measured in this setting."""
+    rows = {}
+    for step in state.history().steps.values():
+        visited, _ = bench.plan_at(loaded, step.decisions)
+        latency = found.get(visited.digest)
+        if latency is not None:
+            own = latency.of(visited.digest)
+            rows[visited.digest] = {
+                "plan": ("▸ " if visited.digest == plan.digest else "") + step.label,
+                "ms": 1e3 * own.median,
+                "unpruned ms": 1e3 * latency.of(BASELINE).median,
+                "times as fast": latency.speedup(own.name),
+                "times fewer MACs": latency.macs_ratio(own.name),
+                "remark": latency.remark(own.name).partition(", but ")[2],
+            }
+    if len(rows) > 1:
+        st.dataframe(
+            pd.DataFrame(list(rows.values())),
+            hide_index=True,
+            column_config={
+                name: st.column_config.NumberColumn(format="%.3g")
+                for name in ("ms", "unpruned ms", "times as fast", "times fewer MACs")
+            },
+        )
+
+
+def _widths(loaded: Bench, plan: Plan, how: Setting) -> None:
+    """Time against the width of one group."""
+    st.markdown("**Widths at which time drops**")
+    groups = [g.name for g in loaded.graph.prunable_groups]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        group = st.selectbox(
+            "Group",
+            groups,
+            key="latency_group",
+            help="The group is narrowed step by step and the whole network timed at each width, "
+            "the other groups as they are in the plan in hand.",
+        )
+        st.button(
+            "Measure widths",
+            key="latency_widths",
+            icon=":material/straighten:",
+            disabled=times.active(loaded) is not None,
+            on_click=_measure_widths,
+            args=(loaded, plan, group, how),
+        )
+    known = times.widths(loaded, group, how)
+    if known is None:
+        st.caption(
+            "Time need not fall with every filter: vector units and caches like some widths. "
+            "This finds the widths worth stopping at, in some twenty seconds."
+        )
+        return
+    run, found = known
+    rest = Plan.from_json(loaded.graph, run.spec.plan) if run.spec.plan else Plan(loaded.graph)
+    _curve(loaded, found, _others(rest, group) == _others(plan, group))
+
+
+def _curve(loaded: Bench, found: WidthLatency, as_in_hand: bool) -> None:
+    look.chart(
+        widths_figure(widths_info(found), dark=look.dark()),
+        "latency_curve",
+        alt="Measured time against the width of the group",
+    )
+    rest = "as in the plan in hand" if as_in_hand else "as in an earlier plan: measure again"
+    st.caption(
+        "A diamond: the time's quartiles lie below those of the diamond before. Between two of "
+        f"them filters are lost for no time. The other groups are {rest}."
+    )
+    narrower = [w for w in found.steps if w < found.widths[0]]
+    if not narrower:
+        st.info(f"On this machine no width of {found.group} makes the network faster.")
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("Keep", width="content")
+        for width in narrower:
+            st.button(
+                f"{width} of {found.widths[0]}",
+                key=f"latency_take_{width}",
+                on_click=_take,
+                args=(found.group, width, found.widths[0]),
+            )
+
+
+def _others(plan: Plan, group: str) -> dict[str, tuple[int, ...]]:
+    return {name: gone for name, gone in plan.by_group().items() if name != group}
+
+
+def _measure_widths(loaded: Bench, plan: Plan, group: str, how: Setting) -> None:
+    spec = times.widths_spec(loaded, plan, group, how, state.studio().visitor)
+    services.jobs().submit(spec)
+
+
+def _take(group: str, width: int, whole: int) -> None:
+    decisions = state.history().decisions
+    actions.take(workspace.set_group_ratio(decisions, group, 1 - width / whole))
