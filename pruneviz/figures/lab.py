@@ -9,6 +9,9 @@ import plotly.graph_objects as go
 
 from pruneviz.figures import style
 
+ROW = 30
+"""Pixels a finding."""
+
 
 @dataclass(frozen=True)
 class LabInfo:
@@ -19,20 +22,34 @@ class LabInfo:
     findings: tuple[tuple[str, float, tuple[float, ...]], ...]
     """(label, mean, one value a seed)."""
     published: tuple[tuple[str, float], ...] = ()
+    percent: bool = False
+    """Whether the values are fractions that are read as percentages."""
+
+
+@dataclass(frozen=True)
+class LayersInfo:
+    """How each criterion agrees with the oracle within each layer."""
+
+    title: str
+    criteria: tuple[str, ...]
+    layers: tuple[str, ...]
+    correlation: tuple[tuple[float | None, ...], ...]
+    """(criteria, layers) -1..1; None where a layer has too few units, or all alike."""
 
 
 def lab_figure(info: LabInfo, *, dark: bool = False, height: int | None = None) -> Any:
     """Draw a row a finding: its mean and its seeds; published figures as vertical lines."""
     rows = len(info.findings)
-    figure = style.new_figure(dark, height or 150 + 34 * rows, hovermode="closest")
+    figure = style.new_figure(dark, height or 130 + ROW * rows, hovermode="closest")
+    shown = ":.2%" if info.percent else ":.3f"
     figure.add_trace(
         go.Scatter(
             x=[value for _, _, values in info.findings for value in values],
             y=[label for label, _, values in info.findings for _ in values],
             mode="markers",
             name="one seed",
-            marker={"color": style.GREY, "size": 7, "symbol": "line-ns-open"},
-            hovertemplate="%{y}: %{x:.4f}<extra>one seed</extra>",
+            marker={"color": style.GREY, "size": 13, "symbol": "line-ns-open"},
+            hovertemplate=f"%{{y}}: %{{x{shown}}}<extra>one seed</extra>",
         )
     )
     figure.add_trace(
@@ -41,17 +58,59 @@ def lab_figure(info: LabInfo, *, dark: bool = False, height: int | None = None) 
             y=[label for label, _, _ in info.findings],
             mode="markers",
             name="mean, measured by us",
-            marker={"color": style.kept_colour(dark), "size": 12},
-            hovertemplate="<b>%{y}</b>: %{x:.4f}<extra>mean</extra>",
+            marker={"color": style.kept_colour(dark), "size": 11},
+            hovertemplate=f"<b>%{{y}}</b>: %{{x{shown}}}<extra>mean</extra>",
         )
     )
     for label, value in info.published:
-        figure.add_vline(
-            x=value,
-            line={"dash": "dash", "color": style.dropped_colour(dark), "width": 1.5},
-            annotation={"text": f"published: {label}", "font": {"size": 10}},
+        figure.add_trace(
+            go.Scatter(
+                x=[value, value],
+                y=[info.findings[0][0], info.findings[-1][0]],
+                mode="lines",
+                name=f"published: {label}",
+                line={"dash": "dash", "color": style.dropped_colour(dark), "width": 1.5},
+                hovertemplate=f"published: {label}, %{{x{shown}}}<extra></extra>",
+            )
         )
-    figure.update_xaxes(title_text=info.measure)
+    figure.update_xaxes(title_text=info.measure, tickformat=".1%" if info.percent else None)
     figure.update_yaxes(autorange="reversed", type="category")
-    figure.update_layout(title={"text": info.title, "y": 0.99}, margin={"t": 64})
+    figure.update_layout(margin={"t": 40, "l": 8}, title={"text": info.title, "y": 0.99})
+    if info.title:
+        figure.update_layout(margin={"t": 64})
+    return figure
+
+
+def layers_figure(info: LayersInfo, *, dark: bool = False, height: int | None = None) -> Any:
+    """Draw a heat map: a row a criterion, a column a layer, from the input to the output."""
+    figure = style.new_figure(dark, height or 150 + 22 * len(info.criteria))
+    figure.add_trace(
+        go.Heatmap(
+            z=info.correlation,
+            x=info.layers,
+            y=info.criteria,
+            zmin=-1,
+            zmax=1,
+            zmid=0,
+            colorscale=[
+                [0.0, style.dropped_colour(dark)],
+                [0.5, "#20242B" if dark else "#FFFFFF"],
+                [1.0, style.kept_colour(dark)],
+            ],
+            colorbar={"title": {"text": "Spearman"}, "thickness": 12},
+            xgap=1,
+            ygap=1,
+            hoverongaps=False,
+            hovertemplate="<b>%{y}</b> in %{x}<br>Spearman with the oracle %{z:.2f}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(
+        type="category",
+        showgrid=False,
+        tickfont={"size": 10},
+        tickvals=list(info.layers),
+        ticktext=[style.short(name, 20) for name in info.layers],
+    )
+    figure.update_yaxes(autorange="reversed", type="category", showgrid=False)
+    figure.update_layout(margin={"l": 8, "t": 40}, title={"text": info.title, "y": 0.99})
     return figure

@@ -29,6 +29,8 @@ class Claim:
     networks: tuple[str, ...]
     module: str
     """Where its experiment is, in `pruneviz.lab`."""
+    percent: bool = True
+    """Whether the values are fractions that are read as percentages."""
 
 
 CLAIMS = (
@@ -46,6 +48,7 @@ CLAIMS = (
         measure="Spearman correlation with the oracle, all layers",
         networks=("vgg16", "resnet20"),
         module="oracle",
+        percent=False,
     ),
     Claim(
         key="interleaved",
@@ -103,6 +106,7 @@ CLAIMS = (
         measure="hypervolume of accuracy × MACs saved, held-out images",
         networks=("vgg16", "resnet20"),
         module="evolution",
+        percent=False,
     ),
     Claim(
         key="pretraining",

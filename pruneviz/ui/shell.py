@@ -22,6 +22,7 @@ PAGES = (
     ("prune", "Prune", ":material/content_cut:"),
     ("runs", "Runs", ":material/model_training:"),
     ("export", "Export", ":material/download:"),
+    ("lab", "Lab", ":material/science:"),
 )
 
 
@@ -35,7 +36,8 @@ def run(root: Path) -> None:
         [
             st.Page(root / "pages" / f"{name}.py", title=title, icon=icon, default=name == "choose")
             for name, title, icon in PAGES
-        ]
+        ],
+        position="top",
     )
     frame(chosen.title, chosen.run)
 

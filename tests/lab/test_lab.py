@@ -180,7 +180,8 @@ def test_results_are_read_shown_and_tabled(
     info = found.figure()
     assert list(info.data[0].x) == [0.5, 0.7]
     assert list(info.data[1].x) == [0.6]
-    assert "published" in info.layout.annotations[0].text
+    assert info.data[2].name == "published: Taylor, VGG-16 on Birds-200"
+    assert list(info.data[2].x) == [0.73, 0.73]
 
 
 def test_what_is_stored_in_the_package_can_be_read() -> None:

@@ -1,0 +1,5 @@
+"""The page Lab."""
+
+from pruneviz.ui import lab, shell
+
+shell.page(__file__, lab.show)

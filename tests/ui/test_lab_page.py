@@ -1,0 +1,155 @@
+"""The page Lab: stored results, experiments and races of the visitor's own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pruneviz.jobs import RunSpec, register
+from pruneviz.jobs.context import JobContext
+from pruneviz.lab import claims, results
+from pruneviz.strategies.race_result import Outcome, Race
+from pruneviz.ui import lab_data, lab_race, services
+from tests.ui.conftest import Open
+from tests.ui.helpers import sound, texts
+
+
+@register("claim done")
+def claim_done(context: JobContext) -> None:
+    """What an experiment leaves, without the experiment."""
+    context.keep("lab", context.options["found"])
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> list[RunSpec]:
+    """Take what is submitted, and do not do it."""
+    from pruneviz.jobs import JobService
+
+    taken: list[RunSpec] = []
+    monkeypatch.setattr(JobService, "submit", lambda self, spec: taken.append(spec) or "x")
+    return taken
+
+
+def choose(page: AppTest, claim: str) -> AppTest:
+    return sound(page.selectbox(key="claim").set_value(claim).run())
+
+
+def test_every_claim_says_what_is_published_and_what_was_measured(studio: Open) -> None:
+    page = sound(studio("lab"))
+    stored = results()
+    assert stored
+    for claim in claims():
+        choose(page, claim.key)
+        said = texts(page)
+        assert claim.published in said
+        assert claim.test in said
+        assert claim.differs in said
+        mine = [r for r in stored if r.claim == claim.key]
+        for result in mine:
+            for text, holds in result.readings:
+                assert f"{'✓' if holds else '✗'} {text}" in said
+            assert result.machine in said
+            assert result.commit in said
+            assert any(result.command == code.value for code in page.code)
+        labels = [tab.label for tab in page.tabs]
+        assert all(f"{r.network} on {r.data}" in labels for r in mine)
+        if not mine:
+            assert "Nothing was measured" in said
+    table = page.dataframe[0].value
+    assert len(table) == len(stored)
+    assert (table["verdict"] == "holds").sum() == sum(r.holds for r in stored)
+
+
+def test_an_experiment_is_queued_as_asked(studio: Open, quick: list[RunSpec]) -> None:
+    page = choose(sound(studio("lab")), "interleaved")
+    page.selectbox(key="lab_network_interleaved").set_value("resnet20")
+    next(b for b in page.button if b.label == "Start").click().run()
+    sound(page)
+    (spec,) = quick
+    assert spec.kind == "claim"
+    assert spec.options == {
+        "claim": "interleaved", "network": "resnet20", "data": "digits", "root": None,
+        "weights": None, "limit": None, "scale": "minutes", "seeds": [0],
+    }  # fmt: skip
+
+
+def test_results_of_ones_own_stand_beside_the_stored(
+    studio: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio("runs")
+    mine = replace(results()[0], commit="mine123")
+    service = services.jobs()
+    monkeypatch.setattr(lab_data, "CLAIM", "claim done")
+    options = {"claim": mine.claim, "found": json.loads(mine.to_json())}
+    run_id = service.store.create(RunSpec("claim done", options=options), submitter="test").id
+    from pruneviz.jobs.worker import run_job
+
+    assert run_job(str(service.home), run_id) == "done"
+    page = choose(sound(studio("lab")), mine.claim)
+    assert f"{mine.network} on {mine.data}, yours" in [tab.label for tab in page.tabs]
+    assert "mine123" in texts(page)
+    assert "you" in page.dataframe[0].value["by"].tolist()
+
+
+def test_a_run_that_failed_says_why_and_can_be_deleted(studio: Open) -> None:
+    studio("runs")
+    service = services.jobs()
+    run = service.store.create(RunSpec("claim", options={"claim": "oracle"}), submitter="test")
+    service.store.fail(run.id, "The lights went out.")
+    page = studio("lab")
+    assert not page.exception
+    assert [e.value for e in page.error] == ["The lights went out."]
+
+
+def race(runs: int) -> Race:
+    outcomes = [
+        Outcome(name, seed, macs, 50, accuracy + seed / 100, 0.9, 2.0, 3.0, "{}")
+        for seed in (0, 1)
+        for name, macs, accuracy in (("taylor", 50, 0.9), ("control", 100, 0.95))
+    ]
+    return Race(
+        "resnet20", "digits", "val", 500, 0.5, 2, (0, 1), ("taylor", "control"), {}, 100, 100,
+        0.94, tuple(outcomes[:runs]),
+    )  # fmt: skip
+
+
+def test_the_table_of_a_race() -> None:
+    frame = lab_race.table(race(4)).set_index("strategy")
+    assert frame.loc["taylor", "accuracy"] == "90.50 ± 0.71 %"
+    assert "5.0" in frame.loc["taylor", "against control"]
+    assert frame.loc["control", "runs"] == "2 of 2"
+    early = lab_race.table(race(1)).set_index("strategy")
+    assert early.loc["control", "accuracy"] == "–"
+    assert early.loc["taylor", "against control"] == "–"
+
+
+def test_a_race_is_queued_and_shown(studio: Open, quick: list[RunSpec]) -> None:
+    page = sound(studio("lab"))
+    assert "No race yet" in texts(page)
+    next(b for b in page.button if b.label == "Start the race").click().run()
+    sound(page)
+    (spec,) = quick
+    assert spec.kind == "race"
+    assert spec.options["strategies"] == list(lab_race.FIRST)
+    assert spec.options["seeds"] == [0, 1]
+    assert spec.model["name"] == "resnet20"
+    service = services.jobs()
+    run = service.store.create(spec, submitter="test")
+    page = sound(studio("lab"))
+    assert "appears when the first strategy has ended" in texts(page)
+    _keep(service, run.id, json.loads(race(3).to_json()))
+    page = sound(studio("lab"))
+    assert any("taylor" in list(d.value.get("strategy", [])) for d in page.dataframe[1:])
+
+
+def _keep(service: Any, run_id: str, payload: Any) -> None:
+    from pruneviz.jobs.claims import claim
+
+    mine = claim(service.store, run_id, threads=1)
+    assert mine is not None
+    mine.keep("race", payload)
+    mine.finish("interrupted")
