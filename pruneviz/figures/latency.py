@@ -96,7 +96,10 @@ def latency_figure(info: LatencyInfo, *, dark: bool = False, height: int | None 
             y=place,
             orientation="h",
             name="measured (median, quartiles)",
-            marker_color=[style.GREY, *[style.kept_colour(dark)] * (len(names) - 1)],
+            marker={
+                "color": style.kept_colour(dark),
+                "opacity": [0.55, *[1.0] * (len(names) - 1)],
+            },
             error_x={
                 "type": "data",
                 "symmetric": False,
@@ -126,6 +129,7 @@ def latency_figure(info: LatencyInfo, *, dark: bool = False, height: int | None 
             )
         )
     figure.update_yaxes(tickvals=place, ticktext=names, autorange="reversed", showgrid=False)
+    figure.update_yaxes(ticklabelstandoff=6)
     figure.update_xaxes(title_text=_axis(info.batch_size, info.threads), rangemode="tozero")
     return figure
 

@@ -10,7 +10,7 @@ from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.errors import InvalidValueError
 from pruneviz.latency.result import BASELINE, PRUNED, Latency, Timing, WidthLatency
-from pruneviz.latency.turns import Progress, in_turns
+from pruneviz.latency.turns import FEWEST, Calls, Progress, in_turns
 from pruneviz.plan import Plan
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def measure_latency(
         models: By name; the first is what the others are held against. They are not changed.
         input_shape: (C, H, W) of one image; the images are noise.
         batch_size: Images a pass.
-        repeats: Passes of each network that are timed, warm-up aside.
+        repeats: Passes of each network that are timed, warm-up aside. Passes that other programs
+            interrupted are left out and made up for, as long as there is time.
         seconds: Budget for all together; once it is spent no further round begins, but each
             network is timed at least three times.
         threads: Threads of the processor for one operation; None for torch's own setting.
@@ -69,14 +70,20 @@ def measure_latency(
     ways = {name: passes(model) for name, model in models.items()}
     with _threads(threads) as used, _eval(models.values()), torch.inference_mode():
         taken = in_turns(ways, repeats, seconds, progress=progress)
-    known = macs or {}
     return Latency(
-        tuple(Timing(name, tuple(times), known.get(name)) for name, times in taken.items()),
+        tuple(_timing(name, calls, (macs or {}).get(name)) for name, calls in taken.items()),
         tuple(input_shape),
         batch_size,
         used,
         str(images.device),
     )
+
+
+def _timing(name: str, calls: Calls, macs: int | None) -> Timing:
+    """Leave the interrupted passes out, unless hardly any other is there."""
+    enough = len(calls.calm) >= min(FEWEST, len(calls))
+    seconds = calls.calm if enough else [*calls.calm, *calls.interrupted]
+    return Timing(name, tuple(seconds), macs, len(calls.interrupted), enough)
 
 
 def latency(

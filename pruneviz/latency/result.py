@@ -18,12 +18,16 @@ BASELINE, PRUNED = "baseline", "pruned"
 
 @dataclass(frozen=True)
 class Timing:
-    """One network's forward passes: `seconds` of each, a batch a pass, in the order measured."""
+    """One network's forward passes: `seconds` of each, a batch a pass."""
 
     name: str
     seconds: tuple[float, ...]
     macs: int | None = None
     """Multiply-adds for one image, where they are known."""
+    interrupted: int = 0
+    """Passes during which other programs had the processor."""
+    left_out: bool = True
+    """Whether `seconds` is without those; not so where hardly a pass ran through."""
 
     @property
     def median(self) -> float:
@@ -82,10 +86,11 @@ class Latency:
         fewer, faster = self.macs_ratio(name), self.speedup(name)
         if not fewer > 1 / 0.95:
             return ""
-        where = f"at batch size {self.batch_size} with {self.threads} thread(s) here"
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        where = f"at batch size {self.batch_size} with {threads} here"
         told = f"{name}: {fewer:.2f} times fewer MACs, but"
         if own.high >= first.low:
-            return f"{told} not measurably faster {where} ({faster:.2f} times)."
+            return f"{told} not measurably faster {where}: the times overlap."
         if faster < fewer / 2:
             return f"{told} only {faster:.2f} times as fast {where}, less than half of that."
         return ""
@@ -94,6 +99,20 @@ class Latency:
     def warning(self) -> str:
         """The remarks on all networks; empty where fewer MACs pay in time."""
         return " ".join(filter(None, (self.remark(t.name) for t in self.timings[1:])))
+
+    @property
+    def disturbance(self) -> str:
+        """A sentence on how other programs disturbed the measurement; empty if hardly."""
+        passes = sum(len(t.seconds) + (t.interrupted if t.left_out else 0) for t in self.timings)
+        gone = sum(t.interrupted for t in self.timings)
+        if not all(t.left_out for t in self.timings):
+            return (
+                f"The machine was busy: other programs interrupted {gone} of {passes} passes. "
+                "Measure again when it is quiet."
+            )
+        if gone > 0.1 * passes:
+            return f"{gone} of {passes} passes were interrupted by other programs and left out."
+        return ""
 
     def to_frame(self) -> pd.DataFrame:
         """One row a network: milliseconds a batch, images a second, speed-up beside MACs."""

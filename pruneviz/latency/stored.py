@@ -10,7 +10,7 @@ from pruneviz.latency.result import Latency, Timing, WidthLatency
 
 def latency_from(stored: Mapping[str, Any]) -> Latency:
     """Return times of networks."""
-    timings = tuple(Timing(t["name"], tuple(t["seconds"]), t["macs"]) for t in stored["timings"])
+    timings = tuple(Timing(**{**t, "seconds": tuple(t["seconds"])}) for t in stored["timings"])
     return Latency(
         timings,
         tuple(stored["input_shape"]),

@@ -1,4 +1,8 @@
-"""Timing calls in turns: warm-up, short bursts, every other round backwards."""
+"""Timing calls in turns: warm-up, short bursts, every other round backwards.
+
+A call during which the operating system gave the processor to another program took longer than it
+would have by itself; the system counts such interruptions, so these calls can be told apart.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 FEWEST = 3
 """Calls of each that are timed, however small the budget."""
@@ -14,45 +19,70 @@ BURST_SECONDS = 0.02
 Progress = Callable[[int, int], None]
 
 
+@dataclass
+class Calls:
+    """What calling one of them took."""
+
+    calm: list[float] = field(default_factory=list)
+    """Seconds of the calls that ran through."""
+    interrupted: list[float] = field(default_factory=list)
+    """Seconds of the calls during which other programs had the processor."""
+
+    def __len__(self) -> int:
+        return len(self.calm) + len(self.interrupted)
+
+
+def interruptions() -> int:
+    """Return how often this process had to give up a processor so far; 0 where nobody counts."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
 def in_turns(
     ways: Mapping[str, Callable[[], None]],
     repeats: int,
     seconds: float,
     *,
     clock: Callable[[], float] = time.perf_counter,
+    count: Callable[[], int] = interruptions,
     progress: Progress | None = None,
-) -> dict[str, list[float]]:
+) -> dict[str, Calls]:
     """Time calls: each warmed up, then in bursts by turns, every other round backwards.
 
     A burst begins with a call that is not timed (it brings the network back into the caches) and
-    lasts about 20 ms. Ends after `repeats` timed calls of each, or with the first round that ends
-    after `seconds`, with at least three calls of each.
+    lasts about 20 ms. Ends once each was called `repeats` times without an interruption, or with
+    the first round that ends after `seconds`, with at least three calls of each.
     """
     start = clock()
-    bursts = {}
-    for name, way in ways.items():
+    bursts = []
+    for way in ways.values():
         way()
         before = clock()
         way()
         each = max(clock() - before, 1e-9)
-        bursts[name] = max(1, min(repeats, int(BURST_SECONDS / each)))
-    size = min(bursts.values())  # as many of each, in every round
-    least = min(repeats, FEWEST)
-    taken: dict[str, list[float]] = {name: [] for name in ways}
-    done, number = 0, 0
+        bursts.append(max(1, min(repeats, int(BURST_SECONDS / each))))
+    size = min(bursts)  # as many of each, in every round
+    taken = {name: Calls() for name in ways}
+    least, done, number = min(repeats, FEWEST), 0, 0
     with _no_collection():
-        while done < repeats and (done < least or clock() - start < seconds):
-            burst = min(size, repeats - done)
+        while done < repeats:
+            if clock() - start >= seconds and min(map(len, taken.values())) >= least:
+                break
             for name in list(ways) if number % 2 == 0 else list(ways)[::-1]:
                 ways[name]()
-                for _ in range(burst):
-                    before = clock()
+                for _ in range(min(size, repeats - done)):
+                    switches, before = count(), clock()
                     ways[name]()
-                    taken[name].append(clock() - before)
-            done, number = done + burst, number + 1
+                    spent = clock() - before
+                    calm = count() == switches
+                    (taken[name].calm if calm else taken[name].interrupted).append(spent)
+            done, number = min(len(t.calm) for t in taken.values()), number + 1
             if progress is not None:
-                share = done / repeats, (clock() - start) / max(seconds, 1e-9)
-                progress(min(repeats, round(max(share) * repeats)), repeats)
+                share = max(done / repeats, (clock() - start) / max(seconds, 1e-9))
+                progress(min(repeats, round(share * repeats)), repeats)
     return taken
 
 

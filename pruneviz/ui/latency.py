@@ -23,19 +23,21 @@ MOST_PLANS = 12
 def show(loaded: Bench) -> None:
     """Show the view."""
     plan, _ = bench.plan_at(loaded, state.history().decisions)
-    how = _setting(loaded)
-    found = times.measured(loaded, how)
-    _ask(loaded, plan, how, found)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        how = _setting(loaded)
+        found = times.measured(loaded, how)
+        _ask(loaded, plan, how, found)
     wait(loaded)
     own = found.get(plan.digest if plan.dropped else BASELINE)
-    if own is None:
+    if own is not None:
+        _beside(own, plan)
+    elif times.active(loaded) is None:
+        whose = "This plan's" if plan.dropped else "The unpruned network's"
         st.info(
-            f"This plan's time is not measured yet ({how.said}). Fewer MACs are not always less "
-            "time: measuring runs it in turns with the unpruned network, for some five seconds.",
+            f"{whose} time is not measured yet ({how.said}). Fewer MACs are not always less "
+            "time: a plan is run in turns with the unpruned network, for some five seconds.",
             icon=":material/timer:",
         )
-    else:
-        _beside(own, plan)
     _all(loaded, found, plan)
     st.divider()
     _widths(loaded, plan, how)
@@ -43,25 +45,24 @@ def show(loaded: Bench) -> None:
 
 def _setting(loaded: Bench) -> Setting:
     usual = times.latest_setting(loaded) or Setting(1, max(1, times.cores() - 1))
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        batches = sorted({*times.BATCHES, usual.batch_size})
-        batch = st.selectbox(
-            "Batch size",
-            batches,
-            index=batches.index(usual.batch_size),
-            key="latency_batch",
-            help="Images in one pass: 1 for answers one by one, more for throughput. What pays at "
-            "one batch size may not at another.",
-            width=130,
-        )
-        threads = st.selectbox(
-            "Threads",
-            range(1, max(times.cores(), usual.threads) + 1),
-            index=usual.threads - 1,
-            key="latency_threads",
-            help="Processor threads that work on one operation.",
-            width=110,
-        )
+    batches = sorted({*times.BATCHES, usual.batch_size})
+    batch = st.selectbox(
+        "Batch size",
+        batches,
+        index=batches.index(usual.batch_size),
+        key="latency_batch",
+        help="Images in one pass: 1 for answers one by one, more for throughput. What pays at "
+        "one batch size may not at another.",
+        width=120,
+    )
+    threads = st.selectbox(
+        "Threads",
+        range(1, max(times.cores(), usual.threads) + 1),
+        index=usual.threads - 1,
+        key="latency_threads",
+        help="Processor threads that work on one operation.",
+        width=110,
+    )
     return Setting(int(batch), int(threads))
 
 
@@ -69,34 +70,39 @@ def _ask(loaded: Bench, plan: Plan, how: Setting, found: dict[str, Latency]) -> 
     others = [p for p in missing(loaded, found) if p.digest != plan.digest][: MOST_PLANS - 1]
     busy = times.active(loaded) is not None
     done = (plan.digest if plan.dropped else BASELINE) in found
-    with st.container(horizontal=True):
+    st.button(
+        "Measure again" if done else "Measure this plan" if plan.dropped else "Measure",
+        key="latency_measure",
+        type="secondary" if done else "primary",
+        icon=":material/timer:",
+        disabled=busy,
+        on_click=_measure_in_hand,
+        args=(loaded, how),
+    )
+    if others:
+        several = [*([plan] if plan.dropped and not done else []), *others]
         st.button(
-            "Measure again" if done else "Measure this plan" if plan.dropped else "Measure",
-            key="latency_measure",
-            type="secondary" if done else "primary",
-            icon=":material/timer:",
+            f"Measure all {len(several)} visited plans"
+            if len(several) > 1
+            else "Measure the other visited plan",
+            key="latency_others",
             disabled=busy,
             on_click=_measure,
-            args=(loaded, [plan] if plan.dropped else [], how),
+            args=(loaded, several, how),
+            help="Measures, in turns in one run, the plans that were visited and have no time yet.",
         )
-        if others:
-            several = [*([plan] if plan.dropped and not done else []), *others]
-            st.button(
-                f"Measure all {len(several)} visited plans"
-                if len(several) > 1
-                else "Measure the other visited plan",
-                key="latency_others",
-                disabled=busy,
-                on_click=_measure,
-                args=(loaded, several, how),
-                help="Plans that were visited and have no time yet, in turns in one run.",
-            )
 
 
 def missing(loaded: Bench, found: dict[str, Latency] | dict[str, float]) -> list[Plan]:
     """Return the visited plans that have no time, the latest first."""
     steps = reversed(tuple(state.history().steps.values()))
     return times.unmeasured((bench.plan_at(loaded, s.decisions)[0] for s in steps), found)
+
+
+def _measure_in_hand(loaded: Bench, how: Setting) -> None:
+    """Measure the plan as it is when the button is pressed; sliders may have moved meanwhile."""
+    plan, _ = bench.plan_at(loaded, state.history().decisions)
+    _measure(loaded, [plan] if plan.dropped else [], how)
 
 
 def _measure(loaded: Bench, plans: list[Plan], how: Setting) -> None:
@@ -186,8 +192,8 @@ def _beside(latency: Latency, plan: Plan) -> None:
     )
     st.caption(
         f"Medians of {min(len(t.seconds) for t in shown)} passes in turns, the whiskers are "
-        f"quartiles; batch size {latency.batch_size}, {latency.threads} thread(s), on this "
-        f"machine ({latency.device})."
+        f"quartiles; {Setting(latency.batch_size, latency.threads).said}, on this machine "
+        f"({latency.device}). {latency.disturbance}"
     )
 
 
@@ -244,7 +250,7 @@ def _widths(loaded: Bench, plan: Plan, how: Setting) -> None:
             icon=":material/straighten:",
             disabled=times.active(loaded) is not None,
             on_click=_measure_widths,
-            args=(loaded, plan, group, how),
+            args=(loaded, group, how),
         )
     known = times.widths(loaded, group, how)
     if known is None:
@@ -264,6 +270,8 @@ def _curve(loaded: Bench, found: WidthLatency, as_in_hand: bool) -> None:
         "latency_curve",
         alt="Measured time against the width of the group",
     )
+    if found.latency.disturbance:
+        st.caption(found.latency.disturbance)
     rest = "as in the plan in hand" if as_in_hand else "as in an earlier plan: measure again"
     st.caption(
         "A diamond: the time's quartiles lie below those of the diamond before. Between two of "
@@ -288,7 +296,8 @@ def _others(plan: Plan, group: str) -> dict[str, tuple[int, ...]]:
     return {name: gone for name, gone in plan.by_group().items() if name != group}
 
 
-def _measure_widths(loaded: Bench, plan: Plan, group: str, how: Setting) -> None:
+def _measure_widths(loaded: Bench, group: str, how: Setting) -> None:
+    plan, _ = bench.plan_at(loaded, state.history().decisions)
     spec = times.widths_spec(loaded, plan, group, how, state.studio().visitor)
     services.jobs().submit(spec)
 

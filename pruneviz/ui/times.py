@@ -69,9 +69,8 @@ def plans_spec(of: Bench, plans: list[Plan], how: Setting, owner: str) -> RunSpe
         "seconds": SECONDS + SECONDS_EACH * len(plans),
         "plans": [plan.to_json() for plan in others],
     }
-    return _spec(
-        of, LATENCY, first, options, f"{of.subject.model}: time of {len(plans)} plans", owner
-    )
+    name = f"{of.subject.model}: time of " + (f"{len(plans)} plans" if len(plans) > 1 else "a plan")
+    return _spec(of, LATENCY, first, options, name, owner)
 
 
 def widths_spec(of: Bench, plan: Plan, group: str, how: Setting, owner: str) -> RunSpec:
