@@ -34,7 +34,7 @@ def test_plans_beside_the_baseline(threaded: JobService, plans: tuple[pv.Plan, p
     assert [t.name for t in found.timings] == ["baseline", own.digest, other.digest]
     assert found.of(own.digest).macs == pv.cost(own.graph, own).macs
     assert (found.batch_size, found.threads) == (2, 1)
-    assert all(len(t.seconds) == 3 and min(t.seconds) > 0 for t in found.timings)
+    assert all(len(t.seconds) >= 3 and min(t.seconds) > 0 for t in found.timings)
 
 
 def test_time_against_width(threaded: JobService, plans: tuple[pv.Plan, pv.Plan]) -> None:
