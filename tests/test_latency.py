@@ -78,25 +78,21 @@ def test_the_budget_ends_it_but_never_below_three() -> None:
 
 
 def test_interrupted_calls_are_told_apart_and_made_up_for() -> None:
-    clock = Clock()
-    way = clock.way("a", 1.0)
-    seen = {5, 7}  # the calls, counted from the first of the warm-up, that are interrupted
+    def measured(hit: set[int], budget: float, seconds: float = 0.03125) -> Calls:
+        clock = Clock()
+        way = clock.way("a", seconds)
 
-    def count() -> int:
-        return sum(len(clock.calls) >= call for call in seen)
+        def count() -> int:
+            return sum(len(clock.calls) >= call for call in hit)
 
-    taken = in_turns({"a": way}, 4, 1000.0, clock=clock, count=count)["a"]
-    # Rounds of two calls, the second one timed: the 4th, 6th, 8th ... call.
-    assert (taken.calm, taken.interrupted) == ([1.0] * 4, [])
-    clock = Clock()
-    seen = {4, 8}
-    taken = in_turns({"a": clock.way("a", 1.0)}, 4, 1000.0, clock=clock, count=count)["a"]
-    assert (len(taken.calm), len(taken.interrupted)) == (4, 2)
-    clock = Clock()  # all of them are: the budget ends it
-    taken = in_turns(
-        {"a": clock.way("a", 1.0)}, 4, 11.0, clock=clock, count=lambda: len(clock.calls)
-    )["a"]
-    assert (len(taken.calm), len(taken.interrupted)) == (0, 5)
+        return in_turns({"a": way}, 4, budget, clock=clock, count=count)["a"]
+
+    # Two calls of warm-up, then rounds of two, the second one timed: the 4th, 6th, 8th ... call.
+    assert measured({5, 7}, 1000.0) == Calls([0.03125] * 4)
+    assert measured({4, 8}, 1000.0) == Calls([0.03125] * 4, [0.03125] * 2)
+    assert measured(set(range(50)), 0.34375) == Calls([], [0.03125] * 5)  # the budget ends it
+    # One in 50 ms does not count.
+    assert measured({4, 8}, 1000.0, seconds=0.0625) == Calls([0.0625] * 4)
 
 
 def test_interrupted_passes_count_only_where_hardly_any_other_is_there() -> None:

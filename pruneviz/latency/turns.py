@@ -16,6 +16,8 @@ FEWEST = 3
 """Calls of each that are timed, however small the budget."""
 BURST_SECONDS = 0.02
 """How long one is called before it is the next one's turn."""
+CALM_SECONDS = 0.05
+"""Of a long call one interruption in so many seconds is nothing: a few milliseconds at most."""
 Progress = Callable[[int, int], None]
 
 
@@ -77,7 +79,7 @@ def in_turns(
                     switches, before = count(), clock()
                     ways[name]()
                     spent = clock() - before
-                    calm = count() == switches
+                    calm = count() - switches <= int(spent / CALM_SECONDS)
                     (taken[name].calm if calm else taken[name].interrupted).append(spent)
             done, number = min(len(t.calm) for t in taken.values()), number + 1
             if progress is not None:

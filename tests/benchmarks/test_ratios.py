@@ -111,3 +111,15 @@ def test_what_if() -> None:
     each = cpu(lambda: [pv.cost(graph, plan) for plan in plans]) / len(plans)
     assert each < 0.002
     assert cpu(lambda: pv.prune(model, graph, plans[0]), 1) / each > 50
+
+
+def test_trace_and_prune_beside_the_peer() -> None:
+    pytest.importorskip("torch_pruning", reason="needs the extra `peers`")
+    import bench_graph
+    import torchvision
+
+    model = torchvision.models.densenet121(weights=None).eval()
+    image = torch.randn(1, *bench_graph.SHAPE)
+    bench_graph.ours(model, 0.5)
+    peer = cpu(lambda: bench_graph.theirs(model, image, 0.5), 1)
+    assert peer / cpu(lambda: bench_graph.ours(model, 0.5)) > 4
