@@ -97,7 +97,7 @@ def curves_figure(
             y=info.baseline - tolerance,
             line={"dash": "dot", "color": style.dropped_colour(dark), "width": 1.5},
             annotation={"text": "allowed drop", "font": {"size": 11}},
-            annotation_position="bottom left",
+            annotation_position="bottom right",
         )
     figure.update_layout(showlegend=len(info.groups) <= 12, legend={"font": {"size": 11}})
     figure.update_xaxes(title_text="ratio of the group's units removed", tickformat=".0%")

@@ -69,7 +69,8 @@ def training_figure(
             annotation_position="bottom right",
         )
     last = max([info.epochs, *(e for run in info.runs for e in run.epochs)], default=1)
-    figure.update_xaxes(title_text="epoch", range=[-0.1, max(1, last) + 0.1], nticks=10)
+    figure.update_xaxes(title_text="epoch", range=[-0.1, max(1, last) + 0.1])
+    figure.update_xaxes(tick0=0, dtick=max(1, -(-int(max(1, last)) // 10)))  # whole epochs
     if what == "accuracy":
         figure.update_yaxes(title_text="validation accuracy (top-1)", tickformat=".0%")
     else:

@@ -13,9 +13,10 @@ import numpy.typing as npt
 import streamlit as st
 
 from pruneviz.errors import PruneVizError
+from pruneviz.ui import runs_data
 from pruneviz.ui.background import Answer
 from pruneviz.ui.planning import plan_of
-from pruneviz.ui.services import background
+from pruneviz.ui.services import background, jobs
 from pruneviz.ui.workspace import Decisions, Subject
 
 if TYPE_CHECKING:
@@ -144,6 +145,9 @@ def _rank(digest: str, names: tuple[str, ...], _bench: Bench) -> Ranking:
 
 def ranking(of: Bench, criterion: str) -> Ranking:
     """Return scores by a criterion, and by those computed with it; computed once."""
+    stored = long_rankings(of).get(criterion) if _takes_long(criterion) else None
+    if stored is not None:
+        return stored
     names = tuple(n for n in _family(criterion) if n == criterion or n in _able(of))
     if names in _computed().get(of.subject.digest, {}):
         return _rank(of.subject.digest, names, of)
@@ -167,10 +171,32 @@ def _computed() -> dict[str, dict[tuple[str, ...], None]]:
     return {}
 
 
-def quick_criteria(of: Bench) -> list[str]:
-    """Return the criteria that take seconds here; the others are runs of their own."""
-    able = _able(of)
-    return [name for name, c in criteria().items() if not c.own_pass and name in able]
+def offered_criteria(of: Bench) -> list[str]:
+    """Return the criteria that take seconds here, and those whose long runs are done."""
+    able, done = _able(of), long_rankings(of)
+    return [n for n, c in criteria().items() if (n in done if c.own_pass else n in able)]
+
+
+def _takes_long(criterion: str) -> bool:
+    """Whether a criterion needs passes of its own: the oracle runs the network for every unit."""
+    found = criteria().get(criterion)
+    return found is not None and found.own_pass
+
+
+def long_rankings(of: Bench) -> dict[str, Ranking]:
+    """Return the rankings that runs in the background have computed, by criterion."""
+    return {
+        name: _stored(run.id, of)
+        for name, run in runs_data.rank_runs(of).items()
+        if run.status == "done"
+    }
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _stored(run: str, _bench: Bench) -> Ranking:
+    from pruneviz.jobs.findings import ranking_of
+
+    return ranking_of(_bench.graph, jobs().files(run))
 
 
 def computed_scores(of: Bench) -> dict[str, npt.NDArray[np.float64]]:
@@ -178,6 +204,8 @@ def computed_scores(of: Bench) -> dict[str, npt.NDArray[np.float64]]:
     found: dict[str, npt.NDArray[np.float64]] = {}
     for names in list(_computed().get(of.subject.digest, {})):
         found |= dict(_rank(of.subject.digest, names, of).scores)
+    for name, ranked in long_rankings(of).items():
+        found[name] = ranked.of(name)
     return {name: found[name] for name in criteria() if name in found}
 
 

@@ -48,14 +48,16 @@ def show() -> None:
             "MACs",
             style.si(cost.macs),
             style.change(cost.macs, cost.baseline_macs),
-            delta_color="inverse",
+            delta_color="off",
+            delta_arrow="off",
             width=160,
         )
         st.metric(
             "Parameters",
             style.si(cost.params),
             style.change(cost.params, cost.baseline_params),
-            delta_color="inverse",
+            delta_color="off",
+            delta_arrow="off",
             width=160,
         )
     if not plan.dropped:

@@ -97,7 +97,7 @@ def _scores(loaded: Bench, layer: str, chosen: int) -> None:
         column_config={"score": st.column_config.NumberColumn(format="%.4g")},
         width="stretch",
     )
-    missing = [n for n in bench.quick_criteria(loaded) if n not in {r["criterion"] for r in rows}]
+    missing = [n for n in bench.offered_criteria(loaded) if n not in {r["criterion"] for r in rows}]
     if missing and st.button("Rank by all criteria", help="A pass over a few images; seconds."):
         for name in missing:
             bench.ranking(loaded, name)

@@ -34,7 +34,7 @@ def show() -> None:
 def _claims() -> None:
     st.caption(
         "PruneViz exists because of these papers. Each one's central claim is put to the test "
-        "here, on images that no decision saw; where it does not hold, that is said."
+        "here; where it does not hold, that is said. Accuracies are of images that no decision saw."
     )
     stored = [Shown(result, ours=True) for result in results()]
     yours = lab_data.finished()
@@ -108,6 +108,7 @@ def _result(shown: Shown) -> None:
     look.chart(result.figure(dark=look.dark(), title=False), f"lab_{key}")
     details = result.details(dark=look.dark())
     if details is not None:
+        st.caption(find_claim(result.claim).details)
         look.chart(details, f"lab_details_{key}")
     with st.expander("Figures, command, seeds and machine"):
         st.dataframe(result.to_frame(), hide_index=True, width="stretch")
@@ -143,7 +144,7 @@ def _start(claim: Claim) -> None:
     request = Request(claim.key, network, seeds=tuple(range(count or SEEDS[0])))
     expected = lab_data.expected(request)
     if expected is not None:
-        st.caption(f"Expected: about {said(expected)}, from the stored result.")
+        st.caption(f"Expected: about {said(expected)} a seed, by the stored result.")
     if started:
         services.jobs().submit(lab_data.spec(request, state.studio().visitor))
         st.toast("The experiment is queued.", icon=":material/play_arrow:")

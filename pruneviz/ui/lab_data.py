@@ -69,10 +69,10 @@ def spec(request: Request, owner: str) -> RunSpec:
 
 
 def expected(request: Request) -> float | None:
-    """Seconds that an experiment is likely to take, by the stored result of the same kind."""
+    """Seconds a seed that an experiment is likely to take, by the stored result of its kind."""
     for result in results():
         if result.name == request.name:
-            return result.seconds * len(request.seeds) / len(result.seeds)
+            return result.seconds / len(result.seeds)
     return None
 
 

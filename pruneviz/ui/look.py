@@ -8,7 +8,7 @@ import streamlit as st
 
 STYLE = """
 <style>
-.stMainBlockContainer { padding: 2.6rem 2.5rem 1rem 2.5rem; max-width: 1600px; }
+.stMainBlockContainer { padding: 4.4rem 2.5rem 1rem 2.5rem; max-width: 1600px; }
 [data-testid="stBottomBlockContainer"] { padding: 0.6rem 2.5rem 0.9rem 2.5rem; max-width: 1600px; }
 [data-stale="true"] { opacity: 1 !important; }
 .st-key-planbar { padding: 0.1rem 0; }
@@ -22,6 +22,9 @@ STYLE = """
 h1 { font-size: 1.6rem !important; padding: 0 0 0.2rem 0 !important; }
 h3 { font-size: 1.15rem !important; padding: 0.2rem 0 !important; }
 @media (max-width: 640px) {
+  .st-key-planbar button p { display: none; }
+  .st-key-planbar button { padding: 0.25rem 0.55rem; min-height: 0; }
+  .pv-bar .pv-note { font-size: 0.75rem; }
   .pv-bar { gap: 0.05rem 0.9rem; font-size: 0.85rem; }
   .stMainBlockContainer { padding-left: 0.9rem; padding-right: 0.9rem; }
   [data-testid="stBottomBlockContainer"] { padding: 0.4rem 0.9rem 0.5rem 0.9rem; }

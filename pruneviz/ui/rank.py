@@ -15,10 +15,22 @@ from pruneviz.figures import (
     overview_info,
     spearman_figure,
 )
-from pruneviz.ui import actions, bench, filters, look, sliders, state, workspace
+from pruneviz.ui import (
+    actions,
+    bench,
+    filters,
+    look,
+    runs_data,
+    services,
+    sliders,
+    state,
+    workspace,
+)
 from pruneviz.ui.bench import Bench
 
 LAYER = "layer"
+ORACLE_IMAGES = 128
+"""Images that the criteria with passes of their own look at."""
 
 
 def show() -> None:
@@ -54,19 +66,25 @@ def show() -> None:
             _layer(loaded, criterion, scores, names)
 
 
-def pick_criterion(loaded: Bench) -> str:
+def pick_criterion(loaded: Bench, *, width: int = 620) -> str:
     """Let the visitor choose by which criterion filters are ranked; returns the one that holds."""
     now = state.history().decisions.criterion
     found = bench.criteria()
-    names = {name: found[name] for name in dict.fromkeys([*bench.quick_criteria(loaded), now])}
+    names = {
+        name: found[name]
+        for name in dict.fromkeys([*bench.offered_criteria(loaded), now])
+        if name in found
+    }
+    control = state.control("criterion", now)
     st.selectbox(
         "Criterion",
         list(names),
-        key=state.control("criterion", now),
+        index=list(names).index(control.start) if control.start in names else None,
+        key=control.key,
         format_func=lambda n: f"{names[n].title} ({n})",
         help=f"{names[now].help} {names[now].paper}" if now in names else None,
         on_change=_set_criterion,
-        width=620,
+        width=width,
     )
     return now
 
@@ -137,11 +155,13 @@ def _slider(loaded: Bench, layer: str) -> None:
     name = f"rank_ratio_{group.name}"
     percent = round(100 * dropped / group.width)
     tied = f" (tied in {len(group.layers)} layers)" if len(group.layers) > 1 else ""
+    control = state.control(name, percent, sliders.means_as_many(group.width))
     st.slider(
         f"Threshold: {dropped} of {group.width} units dropped{tied}",
         0,
         100,
-        key=state.control(name, percent, sliders.means_as_many(group.width)),
+        control.start,
+        key=control.key,
         format="%d %%",
         on_change=_set_threshold,
         args=(group.name, name),
@@ -174,8 +194,31 @@ def _pick() -> None:
     st.session_state.picks = nonce + 1  # a fresh chart: nothing stays selected
 
 
+def _offer_long(loaded: Bench) -> None:
+    """Offer the criteria that run in the background: what they find can be chosen afterwards."""
+    runs = runs_data.rank_runs(loaded)
+    for name, criterion in bench.criteria().items():
+        if not criterion.own_pass or (name in runs and runs[name].status == "done"):
+            continue
+        st.button(
+            f"Compute {criterion.title.lower()}",
+            key=f"compute_{name}",
+            icon=":material/hourglass:",
+            disabled=name in runs,
+            help=f"{criterion.help} {criterion.paper}. Runs in the background, over "
+            f"{ORACLE_IMAGES} images; then it can be chosen like the others.",
+            on_click=_compute,
+            args=(loaded, name),
+        )
+
+
+def _compute(loaded: Bench, criterion: str) -> None:
+    visitor = state.studio().visitor
+    services.jobs().submit(runs_data.rank_spec(loaded, criterion, ORACLE_IMAGES, visitor))
+
+
 def _compare(loaded: Bench, criterion: str) -> None:
-    others = [n for n in bench.quick_criteria(loaded) if n != criterion]
+    others = [n for n in bench.offered_criteria(loaded) if n != criterion]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         second = st.selectbox(
             "Compare with",
@@ -189,6 +232,7 @@ def _compare(loaded: Bench, criterion: str) -> None:
         where = st.selectbox(
             "In", ["all groups", *(g.name for g in loaded.graph.prunable_groups)], width=300
         )
+        _offer_long(loaded)
     scores = {n: bench.ranking(loaded, n).of(n) for n in (criterion, second)}
     comparable = {n: bench.ranking(loaded, n).comparable(n) for n in (criterion, second)}
     group = None if where == "all groups" else where

@@ -73,7 +73,7 @@ def _live(loaded: Bench, was_active: bool) -> None:
         return
     chosen = _compared(runs)
     mine = [run for run in chosen if runs_data.about(loaded, run)]
-    accuracy, loss, picture = st.tabs(["Accuracy", "Loss", "Accuracy and MACs"])
+    accuracy, loss, picture, figures = st.tabs(["Accuracy", "Loss", "Accuracy and MACs", "Table"])
     curves = tuple(runs_data.curve(run) for run in chosen)
     base = bench.known_accuracy(loaded, None)
     planned = max((int(run.spec.options.get("epochs", 3)) for run in chosen), default=1)
@@ -93,6 +93,8 @@ def _live(loaded: Bench, was_active: bool) -> None:
             tradeoff_figure(tradeoff_info([*views.points(loaded), *found]), dark=look.dark()),
             "runs_tradeoff",
         )
+    with figures:
+        _table(chosen)
     for run in runs:
         _card(loaded, run)
 
@@ -193,6 +195,23 @@ def _take_plan(run_id: str) -> None:
     st.rerun()
 
 
+def _table(runs: list[RunView]) -> None:
+    """The runs side by side; Streamlit's own tables sort, search and download."""
+    share = st.column_config.NumberColumn(format="percent")
+    st.dataframe(
+        table(runs),
+        hide_index=True,
+        column_config={
+            "MACs": st.column_config.NumberColumn(format="compact"),
+            "parameters": st.column_config.NumberColumn(format="compact"),
+            "MACs left": share,
+            "accuracy before": share,
+            "accuracy after": share,
+            "time": st.column_config.NumberColumn(format="%.0f s"),
+        },
+    )
+
+
 def table(runs: list[RunView]) -> pd.DataFrame:
     """Return the runs as a table, for comparison and download."""
     rows = []
@@ -204,10 +223,13 @@ def table(runs: list[RunView]) -> pd.DataFrame:
                 "run": run.name,
                 "status": run.status,
                 "MACs": cost.get("macs"),
+                "MACs left": cost["macs"] / cost["baseline_macs"] if cost else None,
                 "parameters": cost.get("params"),
-                "before": (results.get("before") or {}).get("accuracy"),
-                "after": (results.get("after") or {}).get("accuracy"),
-                "seconds": round(run.seconds, 1),
+                "accuracy before": (results.get("before") or {}).get("accuracy"),
+                "accuracy after": (results.get("after") or {}).get("accuracy"),
+                "epochs": run.spec.options.get("epochs"),
+                "seed": run.spec.options.get("seed", 0),
+                "time": run.seconds,
             }
         )
     return pd.DataFrame(rows)

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from pruneviz.sensitivity import Sensitivity
     from pruneviz.ui.bench import Bench
 
-FINE_TUNE, STRATEGY, SENSITIVITY = "fine_tune", "strategy", "sensitivity"
+FINE_TUNE, STRATEGY, SENSITIVITY, RANK = "fine_tune", "strategy", "sensitivity", "rank"
 NETWORKS = (FINE_TUNE, STRATEGY)
 """Kinds of runs that end with a network."""
+WORKING = ("queued", "running", "paused", "cancelling")
 WEIGHTS, PLAN = "weights.safetensors", "plan.json"
 
 
@@ -59,6 +60,29 @@ def scan_spec(
         name=f"{of.subject.model}: sensitivity by {criterion}",
         owner=owner,
     )
+
+
+def rank_spec(of: Bench, criterion: str, images: int, owner: str) -> RunSpec:
+    """Return the specification of a ranking by a criterion that takes long."""
+    return RunSpec(
+        kind=RANK,
+        model=of.source,
+        data=of.data.source,
+        options={"criteria": [criterion], "images": images},
+        name=f"{of.subject.model}: ranking by {criterion}",
+        owner=owner,
+    )
+
+
+def rank_runs(of: Bench) -> dict[str, RunView]:
+    """Return the newest ranking run of the subject by each criterion that takes long."""
+    found: dict[str, RunView] = {}
+    for run in services.jobs().list():
+        if run.kind == RANK and about(of, run) and run.status in ("done", *WORKING):
+            for name in run.spec.options.get("criteria", ()):
+                if name not in found or (run.status == "done" != found[name].status):
+                    found[name] = run
+    return found
 
 
 def scan_of(run: RunView) -> Sensitivity | None:

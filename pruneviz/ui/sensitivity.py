@@ -34,9 +34,10 @@ def show() -> None:
         "Each group is pruned alone, lowest scores first, and the accuracy measured without any "
         "training: a group whose curve stays up can lose much."
     )
-    criterion = rank.pick_criterion(loaded)
-    run = latest(loaded, criterion)
-    _controls(loaded, criterion, run)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        criterion = rank.pick_criterion(loaded, width=300)
+        run = latest(loaded, criterion)
+        _controls(loaded, criterion, run)
     if run is None:
         st.info(
             f"No scan by **{criterion}** yet. Start one: the curves appear at once and get sharper "
@@ -61,34 +62,33 @@ def latest(loaded: Bench, criterion: str) -> RunView | None:
 
 def _controls(loaded: Bench, criterion: str, run: RunView | None) -> None:
     total = len(loaded.data.val)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        ratios = st.multiselect(
-            "Ratios",
-            RATIOS,
-            default=STANDARD,
-            format_func=lambda r: f"{r:.0%}",
-            help="Shares of a group's units that are removed.",
-            width=420,
-        )
-        steps = sorted({min(total, n) for n in (100, 250, 500, 1000, 2000, total)})
-        images = st.selectbox(
-            "Images",
-            steps,
-            index=steps.index(min(steps, key=lambda n: abs(n - loaded.preview_images))),
-            help="Validation images to measure on: more give narrower confidence bands.",
-            width=120,
-        )
-        active = run is not None and run.active
-        st.button(
-            "Scan again" if run is not None else "Scan",
-            type="secondary" if run is not None else "primary",
-            icon=":material/play_arrow:",
-            disabled=active or not ratios,
-            on_click=_start,
-            args=(loaded, criterion, tuple(ratios), images),
-        )
-        if run is not None and active:
-            st.button("Stop", icon=":material/stop:", on_click=_stop, args=(run.id,))
+    ratios = st.multiselect(
+        "Ratios",
+        RATIOS,
+        default=STANDARD,
+        format_func=lambda r: f"{r:.0%}",
+        help="Shares of a group's units that are removed.",
+        width=400,
+    )
+    steps = sorted({min(total, n) for n in (100, 250, 500, 1000, 2000, total)})
+    images = st.selectbox(
+        "Images",
+        steps,
+        index=steps.index(min(steps, key=lambda n: abs(n - loaded.preview_images))),
+        help="Validation images to measure on: more give narrower confidence bands.",
+        width=110,
+    )
+    active = run is not None and run.active
+    st.button(
+        "Scan again" if run is not None else "Scan",
+        type="secondary" if run is not None else "primary",
+        icon=":material/play_arrow:",
+        disabled=active or not ratios,
+        on_click=_start,
+        args=(loaded, criterion, tuple(ratios), images),
+    )
+    if run is not None and active:
+        st.button("Stop", icon=":material/stop:", on_click=_stop, args=(run.id,))
 
 
 def _start(loaded: Bench, criterion: str, ratios: tuple[float, ...], images: int) -> None:
@@ -135,7 +135,7 @@ def look_at(loaded: Bench, found: Sensitivity, *, finished: bool, seconds: float
             format="%.1f",
             help="The largest measured ratio of each group that loses no more than this. Groups "
             "pruned together lose more than each alone.",
-            width=420,
+            width=300,
         )
         allowed = found.allowed(tolerance / 100)
         open_groups = sum(r > 0 for r in allowed.values())
@@ -146,13 +146,15 @@ def look_at(loaded: Bench, found: Sensitivity, *, finished: bool, seconds: float
             on_click=_take_ratios,
             args=(allowed, f"sensitivity: a drop of {tolerance:g} points each"),
         )
-    marked = st.multiselect(
-        "Highlight groups",
-        info.groups,
-        key="highlight",
-        help="Draws them thick, with a 95 % confidence band (Wilson) from the number of images.",
-        placeholder="with their confidence bands",
-    )
+        marked = st.multiselect(
+            "Highlight groups",
+            info.groups,
+            key="highlight",
+            help="Draws them thick, with a 95 % confidence band (Wilson) from the number "
+            "of images.",
+            placeholder="none",
+            width=340,
+        )
     curves, heat, table = st.tabs(["Curves", "Heat map", "Table"])
     with curves:
         look.chart(

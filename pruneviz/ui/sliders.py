@@ -15,6 +15,8 @@ from pruneviz.ui import actions, bench, planbar, state, workspace
 from pruneviz.ui.bench import Bench
 
 MULTIPLES = (1, 2, 4, 8, 16, 32)
+MOST = 95
+"""Percent that the slider for all groups goes up to."""
 ALL = "groups"
 
 
@@ -27,10 +29,12 @@ def _all(loaded: Bench) -> None:
     decisions = state.history().decisions
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     with left:
+        scope = state.control("scope", decisions.scope)
         st.segmented_control(
             "Scores compete",
             ["global", "group"],
-            key=state.control("scope", decisions.scope),
+            default=scope.start,
+            key=scope.key,
             required=True,
             format_func=lambda s: {"global": "over all groups", "group": "within each group"}[s],
             help="Over all groups: the lowest scores of the whole network go, so that some layers "
@@ -38,19 +42,23 @@ def _all(loaded: Bench) -> None:
             on_change=_set_scope,
         )
     with right:
+        multiple = state.control("multiple", decisions.multiple)
         st.selectbox(
             "Multiples of",
             MULTIPLES,
-            key=state.control("multiple", decisions.multiple),
+            index=MULTIPLES.index(multiple.start),
+            key=multiple.key,
             help="What stays of a group is a multiple of this. Hardware likes widths in multiples "
             "of 8; the best of the dropped units are brought back for it.",
             on_change=_set_multiple,
         )
+    everything = state.control("ratio_all", min(MOST, round(100 * decisions.ratio)))
     st.slider(
         "All groups: ratio of units dropped",
         0,
-        95,
-        key=state.control("ratio_all", round(100 * decisions.ratio)),
+        MOST,
+        everything.start,
+        key=everything.key,
         format="%d %%",
         on_change=_set_ratio,
         help="Drops the units with the lowest scores. Picks by hand and protected groups stay as "
@@ -68,23 +76,26 @@ def _row(loaded: Bench, index: int, name: str) -> None:
     plan, _ = bench.plan_at(loaded, decisions)
     dropped = int((~plan.kept[group.start : group.start + group.width]).sum())
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        percent = round(100 * dropped / group.width)
+        ratio = state.control(f"ratio{index}", percent, means_as_many(group.width))
         st.slider(
             f"**{style.short(name, 26)}** · {group.width - dropped} of {group.width}"
             f" · {_weight(loaded, name, dropped)}",
             0,
             100,
-            key=state.control(
-                f"ratio{index}", round(100 * dropped / group.width), means_as_many(group.width)
-            ),
+            ratio.start,
+            key=ratio.key,
             format="%d %%",
             on_change=_set_group,
             args=(index, name),
             disabled=name in decisions.protected,
             help=f"{_layers(group.layers)}. {group.note}",
         )
+        lock = state.control(f"lock{index}", name in decisions.protected)
         st.checkbox(
             "protect",
-            key=state.control(f"lock{index}", name in decisions.protected),
+            lock.start,
+            key=lock.key,
             on_change=_protect,
             args=(index, name),
         )

@@ -16,6 +16,7 @@ from pruneviz.ui.history import History
 from pruneviz.ui.workspace import Change, Subject
 
 ADDRESS = "at"
+CONTROLS = "controls"
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,22 @@ def choose(subject: Subject) -> None:
     _put(studio().choose(subject))
 
 
-def control(name: str, value: object, same: Callable[[Any, Any], bool] = operator.eq) -> str:
-    """Return the key of a control that is to show a value decided elsewhere (undo, another slider).
+@dataclass(frozen=True)
+class Control:
+    """Under which key a control is drawn, and what it shows until a hand moves it."""
+
+    name: str
+    number: int
+    start: Any
+
+    @property
+    def key(self) -> str:
+        """The control's key for Streamlit."""
+        return f"{self.name}-{self.number}" if self.number else self.name
+
+
+def control(name: str, value: Any, same: Callable[[Any, Any], bool] = operator.eq) -> Control:
+    """Return the control that is to show a value decided elsewhere (undo, another slider).
 
     While one slider is moved quickly, the browser sends the former values of the others along, as
     if a hand had put them there. So a control that has to give up its value becomes a new one,
@@ -136,23 +151,16 @@ def control(name: str, value: object, same: Callable[[Any, Any], bool] = operato
     shows the value already keeps its key, its focus, and the hand on it. `same(shown, value)`
     tells whether it does.
     """
-    numbers: dict[str, int] = st.session_state.setdefault("control_numbers", {})
-    shown = st.session_state.get(_control_key(name))
-    if name not in numbers:
-        numbers[name] = 0
-    elif shown is None or not same(shown, value):  # also: its page was left, and drawn again
-        numbers[name] += 1
-    key = _control_key(name)
-    if key not in st.session_state:
-        st.session_state[key] = value
-    return key
+    controls: dict[str, Control] = st.session_state.setdefault(CONTROLS, {})
+    now = controls.get(name)
+    shown = None if now is None else st.session_state.get(now.key)
+    if now is None:
+        controls[name] = Control(name, 0, value)
+    elif shown is None or not same(shown, value):  # also: its page was left, and is drawn again
+        controls[name] = Control(name, now.number + 1, value)
+    return controls[name]
 
 
 def control_value(name: str) -> Any:
     """Return what the control of that name says now; for its callback."""
-    return st.session_state[_control_key(name)]
-
-
-def _control_key(name: str) -> str:
-    number = st.session_state.get("control_numbers", {}).get(name, 0)
-    return f"{name}-{number}" if number else name
+    return st.session_state[st.session_state[CONTROLS][name].key]

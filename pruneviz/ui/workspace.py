@@ -66,7 +66,8 @@ class Subject:
 class Decisions:
     """What has been decided about the subject; the plan is a function of it and of a ranking."""
 
-    criterion: str = "taylor"
+    criterion: str = "fisher"
+    """The studio begins with the one whose first tenths cost the bundled networks least."""
     scope: Scope = "global"
     ratio: float = 0.0
     """The slider for all groups."""

@@ -37,25 +37,25 @@ def press(page: Any, name: str) -> None:
 
 
 def go_to(page: Any, name: str) -> None:
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
+    page.get_by_role("link", name=name, exact=True).first.click()
     page.get_by_role("heading", name=name, exact=True).wait_for()
 
 
-def half(page: Any) -> None:
-    """Move the slider for all groups to 50 %, as a hand does: quickly, then looking again."""
-    slider = page.get_by_role("slider", name="All groups").first
-    for _ in range(10):
-        if "200 of 400" in bar(page):
-            return
-        missing = 50 - int(re.match(r"\d+", slider.get_attribute("aria-valuetext")).group())
-        slider.focus()
-        if not missing:  # moved while the page was redrawn: move it once more
-            page.keyboard.press("ArrowLeft")
-            missing = 1
-        for _ in range(abs(missing)):
-            page.keyboard.press("ArrowRight" if missing > 0 else "ArrowLeft")
-        page.wait_for_timeout(3000)
-    raise AssertionError(f"the costs do not follow the slider: {bar(page)}")
+def drop(page: Any, percent: int) -> None:
+    """Move the slider for all groups by keyboard, as quickly as the keys can be pressed."""
+    slider = page.get_by_role("slider", name="All groups")
+    slider.wait_for()
+    now = int(re.match(r"\d+", slider.get_attribute("aria-valuetext")).group())
+    slider.focus()
+    for _ in range(abs(percent - now)):
+        page.keyboard.press("ArrowRight" if percent > now else "ArrowLeft")
+    wait_for_bar(page, f"{4 * percent} of 400")
+
+
+def open_prune(page: Any, address: str) -> None:
+    page.goto(f"{address}/prune")
+    page.get_by_role("slider", name="All groups").wait_for()
+    wait_for_bar(page, "0 of 400")
 
 
 def test_from_the_first_page_to_an_exported_network(
@@ -66,11 +66,9 @@ def test_from_the_first_page_to_an_exported_network(
     page.get_by_role("button", name="Drop the lowest").wait_for()
 
     go_to(page, "Prune")
-    half(page)
+    drop(page, 50)
     wait_for_bar(page, "points")  # the accuracy of the plan, previewed
-    assert "50" in page.get_by_role("slider", name="All groups").first.get_attribute(
-        "aria-valuetext"
-    )
+    assert "50" in page.get_by_role("slider", name="All groups").get_attribute("aria-valuetext")
     before = bar(page)
     assert "−" in before
 
@@ -100,3 +98,64 @@ def test_from_the_first_page_to_an_exported_network(
     )
     accuracy = float(again.stdout.split()[-1])
     assert round(100 * accuracy, 1) == after
+
+
+def test_undo_redo_reload_branch_and_compare(address: str, page: Any) -> None:
+    open_prune(page, address)
+    drop(page, 30)
+    press(page, "Undo")
+    before = re.compile(r"^(?!120 of)\d+ of 400$")
+    page.locator(".pv-bar").get_by_text(before).first.wait_for()
+    press(page, "Redo")
+    wait_for_bar(page, "120 of 400")
+    wait_for_bar(page, "points")
+    page.reload()  # the address says what is in hand
+    wait_for_bar(page, "120 of 400")
+    assert "30" in page.get_by_role("slider", name="All groups").get_attribute("aria-valuetext")
+
+    page.get_by_role("radio", name="History").click()
+    page.get_by_role("button", name="nothing pruned").click()
+    wait_for_bar(page, "0 of 400")
+    drop(page, 10)  # a branch
+    wait_for_bar(page, "points")
+    page.get_by_role("button", name=re.compile("fisher 30 %")).wait_for()
+    page.get_by_role("button", name=re.compile("fisher 10 %")).wait_for()
+    page.get_by_role("combobox", name="Compare").wait_for()
+    page.get_by_test_id("stDataFrame").first.wait_for()
+
+
+def test_a_click_on_a_filter_drops_it_and_what_is_tied_to_it(address: str, page: Any) -> None:
+    page.goto(f"{address}/rank?layer=layer1.0.conv1")
+    wait_for_bar(page, "0 of 400")
+    page.get_by_text("Click a filter to drop or keep it").wait_for()
+    bars = page.locator(".stPlotlyChart").nth(1).locator(".bars .point path")
+    bars.nth(5).wait_for()
+    bars.nth(5).scroll_into_view_if_needed()
+    bars.nth(5).click(force=True)
+    wait_for_bar(page, "1 of 400")
+    page.get_by_role("button", name="Forget 1 picks by hand").wait_for()
+    press(page, "Undo")
+    wait_for_bar(page, "0 of 400")
+
+
+def test_two_visitors_keep_their_own_plans_and_share_runs(
+    address: str, page: Any, chromium: Any
+) -> None:
+    open_prune(page, address)
+    context = chromium.new_context(viewport={"width": 1024, "height": 768})
+    context.set_default_timeout(90_000)
+    other = context.new_page()
+    open_prune(other, address)
+    drop(page, 20)
+    drop(other, 40)
+    wait_for_bar(page, "80 of 400")
+    wait_for_bar(other, "160 of 400")
+    press(page, "Fine-tune")
+    page.get_by_role("spinbutton").first.fill("1")
+    page.keyboard.press("Tab")
+    press(page, "Start")
+    page.get_by_text("done", exact=True).first.wait_for(timeout=400_000)
+    go_to(other, "Runs")
+    other.get_by_text("done", exact=True).first.wait_for()
+    wait_for_bar(other, "160 of 400")
+    context.close()

@@ -24,11 +24,7 @@ def sound(page: AppTest) -> AppTest:
 
 def find(page: AppTest, key: str, kind: str = "slider") -> Any:
     """Return the control that goes by that name now (see `state.control`)."""
-    numbers = (
-        page.session_state["control_numbers"] if "control_numbers" in page.session_state else {}
-    )
-    number = numbers.get(key, 0)
-    return getattr(page, kind)(key=f"{key}-{number}" if number else key)
+    return getattr(page, kind)(key=page.session_state["controls"][key].key)
 
 
 def move(page: AppTest, key: str, value: Any, kind: str = "slider") -> AppTest:

@@ -31,10 +31,10 @@ def test_steps_are_named_by_what_they_did() -> None:
     h = h.push(w.set_ratio(h.decisions, 0.125))
     assert labels(h) == [
         "nothing pruned",
-        "taylor 40 % over all groups",
+        "fisher 40 % over all groups",
         "dropped filter 3 of conv1",
         "ratio of each group",
-        "taylor 12.5 % of each group",
+        "fisher 12.5 % of each group",
     ]
 
 

@@ -95,7 +95,7 @@ def test_every_view_of_prune(studio: Open, view: str) -> None:
     page.segmented_control(key="view").set_value(view).run()
     page = settle(page)
     if view == "History":
-        assert any("taylor 40 %" in b.label for b in page.button)
+        assert any("fisher 40 %" in b.label for b in page.button)
     if view == "Doctor":
         assert "feeds the network's output" in page.dataframe[0].value["why"].tolist()
     if view == "Classes":
@@ -164,7 +164,7 @@ def test_address_brings_the_plan_back_with_its_history(studio: Open) -> None:
     again = sound(studio("prune", at=address))  # another visitor, or the same after a restart
     assert "120 of 400" in texts(again)
     history = again.session_state["studio"].history
-    assert [s.label for s in history.line()] == ["nothing pruned", "taylor 30 % over all groups"]
+    assert [s.label for s in history.line()] == ["nothing pruned", "fisher 30 % over all groups"]
     assert again.session_state["studio"].visitor != page.session_state["studio"].visitor
 
 
@@ -215,3 +215,21 @@ def test_export_gives_files_that_load_again(studio: Open, tmp_path: Path) -> Non
 
 def test_state_module_begins_with_the_bundled_subject() -> None:
     assert state.begin().history.decisions == Decisions()
+
+
+def test_the_oracle_runs_in_the_background_and_can_then_be_chosen(studio: Open) -> None:
+    page = sound(studio("rank"))
+    page.session_state["rank_tab"] = "Two criteria"
+    sound(page.run())
+    assert not any("oracle" in name for name in find(page, "criterion", "selectbox").options)
+    page.button(key="compute_oracle").click().run()
+    assert page.button(key="compute_oracle").disabled
+    jobs = services.jobs()
+    (run,) = jobs.list()
+    assert jobs.wait(run.id, 300).status == "done"
+    sound(page.run())
+    assert any("oracle" in name for name in find(page, "criterion", "selectbox").options)
+    second = next(box for box in page.selectbox if box.label == "Compare with")
+    second.set_value("oracle").run()
+    sound(page)
+    assert any(m.label.startswith("Spearman over all") for m in page.metric)
