@@ -31,6 +31,8 @@ class Claim:
     """Where its experiment is, in `pruneviz.lab`."""
     percent: bool = True
     """Whether the values are fractions that are read as percentages."""
+    details: str = ""
+    """What the second figure shows, where there is one."""
 
 
 CLAIMS = (
@@ -48,6 +50,7 @@ CLAIMS = (
         measure="Spearman correlation with the oracle, all layers",
         networks=("vgg16", "resnet20"),
         module="oracle",
+        details="Within each layer: Spearman correlation with the oracle, mean over the seeds.",
         percent=False,
     ),
     Claim(
@@ -120,6 +123,7 @@ CLAIMS = (
         measure="largest reduction of the parameters within 1 point",
         networks=("vgg16", "mobilenet_v2"),
         module="pretraining",
+        details="Accuracy as parameters go, after the same budget of fine-tuning at every point.",
     ),
 )
 
