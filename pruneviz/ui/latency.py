@@ -171,17 +171,19 @@ def _beside(latency: Latency, plan: Plan) -> None:
     shown = [t for t in latency.timings if t.name in names]
     named = replace(latency, timings=tuple(replace(t, name=names[t.name]) for t in shown))
     if len(shown) > 1:
-        left, middle, right = st.columns(3)
         own, base = named.of("this plan"), named.of("unpruned")
-        left.metric("This plan", _ms(own.median), help=_spread(own.low, own.high))
-        middle.metric("Unpruned", _ms(base.median), help=_spread(base.low, base.high))
-        right.metric(
-            "Times as fast",
-            f"{named.speedup('this plan'):.2f}",
-            f"{named.macs_ratio('this plan'):.2f} times fewer MACs",
-            delta_color="off",
-            delta_arrow="off",
-        )
+        with st.container(horizontal=True, gap="large"):
+            for label, timing in (("This plan", own), ("Unpruned", base)):
+                said = _spread(timing.low, timing.high)
+                st.metric(label, _ms(timing.median), help=said, width="content")
+            st.metric(
+                "Times as fast",
+                f"{named.speedup('this plan'):.2f}",
+                f"{named.macs_ratio('this plan'):.2f} times fewer MACs",
+                delta_color="off",
+                delta_arrow="off",
+                width="content",
+            )
         remark = named.remark("this plan")
         if remark:
             st.warning(remark[0].upper() + remark[1:], icon=":material/hourglass_disabled:")
