@@ -1,4 +1,4 @@
-"""The view Latency of the page Prune: measured time beside MACs, and widths that pay."""
+"""The view Latency of the page Prune: measured time of plans beside their MACs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from pruneviz.figures import style
-from pruneviz.figures.latency import latency_figure, latency_info, widths_figure, widths_info
-from pruneviz.latency import BASELINE, Latency, WidthLatency
+from pruneviz.figures.latency import latency_figure, latency_info
+from pruneviz.latency import BASELINE, Latency
 from pruneviz.plan import Plan
-from pruneviz.ui import actions, bench, look, services, state, times, workspace
+from pruneviz.ui import bench, look, services, state, times, widths
 from pruneviz.ui.bench import Bench
 from pruneviz.ui.times import Setting
 
@@ -40,7 +40,7 @@ def show(loaded: Bench) -> None:
         )
     _all(loaded, found, plan)
     st.divider()
-    _widths(loaded, plan, how)
+    widths.show(loaded, plan, how)
 
 
 def _setting(loaded: Bench) -> Setting:
@@ -232,78 +232,3 @@ def _all(loaded: Bench, found: dict[str, Latency], plan: Plan) -> None:
                 for name in ("ms", "unpruned ms", "times as fast", "times fewer MACs")
             },
         )
-
-
-def _widths(loaded: Bench, plan: Plan, how: Setting) -> None:
-    """Time against the width of one group."""
-    st.markdown("**Widths at which time drops**")
-    groups = [g.name for g in loaded.graph.prunable_groups]
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        group = st.selectbox(
-            "Group",
-            groups,
-            key="latency_group",
-            help="The group is narrowed step by step and the whole network timed at each width, "
-            "the other groups as they are in the plan in hand.",
-        )
-        st.button(
-            "Measure widths",
-            key="latency_widths",
-            icon=":material/straighten:",
-            disabled=times.active(loaded) is not None,
-            on_click=_measure_widths,
-            args=(loaded, group, how),
-        )
-    known = times.widths(loaded, group, how)
-    if known is None:
-        st.caption(
-            "Time need not fall with every filter: vector units and caches like some widths. "
-            "This finds the widths worth stopping at, in some twenty seconds."
-        )
-        return
-    run, found = known
-    rest = Plan.from_json(loaded.graph, run.spec.plan) if run.spec.plan else Plan(loaded.graph)
-    _curve(loaded, found, _others(rest, group) == _others(plan, group))
-
-
-def _curve(loaded: Bench, found: WidthLatency, as_in_hand: bool) -> None:
-    look.chart(
-        widths_figure(widths_info(found), dark=look.dark()),
-        "latency_curve",
-        alt="Measured time against the width of the group",
-    )
-    if found.latency.disturbance:
-        st.caption(found.latency.disturbance)
-    rest = "as in the plan in hand" if as_in_hand else "as in an earlier plan: measure again"
-    st.caption(
-        "A diamond: the time's quartiles lie below those of the diamond before. Between two of "
-        f"them filters are lost for no time. The other groups are {rest}."
-    )
-    narrower = [w for w in found.steps if w < found.widths[0]]
-    if not narrower:
-        st.info(f"On this machine no width of {found.group} makes the network faster.")
-        return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption("Keep", width="content")
-        for width in narrower:
-            st.button(
-                f"{width} of {found.widths[0]}",
-                key=f"latency_take_{width}",
-                on_click=_take,
-                args=(found.group, width, found.widths[0]),
-            )
-
-
-def _others(plan: Plan, group: str) -> dict[str, tuple[int, ...]]:
-    return {name: gone for name, gone in plan.by_group().items() if name != group}
-
-
-def _measure_widths(loaded: Bench, group: str, how: Setting) -> None:
-    plan, _ = bench.plan_at(loaded, state.history().decisions)
-    spec = times.widths_spec(loaded, plan, group, how, state.studio().visitor)
-    services.jobs().submit(spec)
-
-
-def _take(group: str, width: int, whole: int) -> None:
-    decisions = state.history().decisions
-    actions.take(workspace.set_group_ratio(decisions, group, 1 - width / whole))
