@@ -62,7 +62,8 @@ def race_info(race: Race) -> RaceInfo:
             )
         )
     return RaceInfo(
-        title=f"{race.network} on {race.data}, {race.epochs} epochs, {len(race.seeds)} seeds",
+        title=f"{race.network} on {race.data}, {_count(race.epochs, 'epoch')}, "
+        + _count(len(race.seeds), "seed"),
         split=race.split,
         baseline=race.baseline,
         target=race.target_macs,
@@ -71,6 +72,10 @@ def race_info(race: Race) -> RaceInfo:
             (f"{p.strategy} ({p.paper})", p.macs_ratio, p.accuracy) for p in race.published
         ),
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def race_figure(info: RaceInfo, *, dark: bool = False, height: int = 440) -> Any:
@@ -105,7 +110,7 @@ def race_figure(info: RaceInfo, *, dark: bool = False, height: int = 440) -> Any
                 legendgroup=point.strategy,
                 marker={"color": colour, "size": 12, "symbol": symbol},
                 hovertemplate=f"<b>{point.strategy}</b><br>{100 * point.accuracy:.2f}{spread} %"
-                f"<br>{style.percent(point.macs)} of the MACs, {len(point.runs)} seeds"
+                f"<br>{style.percent(point.macs)} of the MACs, {_count(len(point.runs), 'seed')}"
                 "<extra></extra>",
             )
         )
@@ -125,6 +130,9 @@ def race_figure(info: RaceInfo, *, dark: bool = False, height: int = 440) -> Any
     figure.add_hline(y=info.baseline, line={"dash": "dash", "color": style.GREY, "width": 1})
     figure.add_vline(x=info.target, line={"dash": "dot", "color": style.GREY, "width": 1})
     figure.update_xaxes(title_text="MACs left", tickformat=".0%", range=[0, 1.05])
-    figure.update_yaxes(title_text=f"accuracy (top-1, {info.split})", tickformat=".1%")
+    figure.update_yaxes(
+        title_text=f"accuracy (top-1, {'test' if info.split == 'test' else 'validation'})",
+        tickformat=".3~%",
+    )
     figure.update_layout(title={"text": info.title, "y": 0.99}, margin={"t": 64})
     return figure

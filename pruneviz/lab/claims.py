@@ -77,8 +77,8 @@ CLAIMS = (
         test="With 42 % of the MACs gone, at most 1 point under the network's own baseline "
         "trained with the same budget.",
         differs="The share follows from the MACs target; accuracy is that of the network without "
-        "the zeroed filters; at the scale of minutes digits instead of CIFAR-10, from trained "
-        "weights.",
+        "the zeroed filters, residual streams included; at the scale of minutes digits instead of "
+        "CIFAR-10, from trained weights, for 6 epochs of 41 updates instead of 200 of 391.",
         measure="accuracy (top-1), held-out images",
         networks=("resnet20",),
         module="soft",

@@ -11,16 +11,27 @@ TARGET = 1 - 0.422
 
 
 def run(bench: Bench) -> Experiment:
-    """From trained weights in minutes; from scratch, as published, in hours."""
+    """From trained weights in minutes; from scratch, as published, in hours.
+
+    The paper delivers the network as it is after the last zeroing. That asks for many updates
+    between zeroings, which few images do not give; so the same budget is also spent half on soft
+    pruning and half on fine-tuning after the removal, which the claim is not judged by.
+    """
     epochs = EPOCHS[bench.scale]
-    bench.expected = 3 * len(bench.seeds)
     scratch = bench.scale == "hours"
     lr = 0.1 if scratch else 0.01
+    half = max(1, epochs // 2)
     arms: dict[str, tuple[str, dict[str, Any], float | None]] = {
         "soft": ("soft", {"epochs": epochs, "lr": lr}, TARGET),
+        "soft, then fine-tuned": (
+            "soft",
+            {"epochs": half, "epochs_after": epochs - half, "lr": lr},
+            TARGET,
+        ),
         "uniform": ("uniform", {"epochs": epochs, "lr": lr, "criterion": "l2"}, TARGET),
         "control": ("control", {"epochs": epochs, "lr": lr}, None),
     }
+    bench.expected = len(arms) * len(bench.seeds)
     found = []
     for label, (strategy, options, target) in arms.items():
         runs = []
@@ -32,7 +43,7 @@ def run(bench: Bench) -> Experiment:
         found.append(
             finding(label, [r["test"] for r in runs], macs=[round(r["macs"], 4) for r in runs])
         )
-    soft, _, control = found
+    soft, control = found[0], found[-1]
     readings = [
         (
             f"soft {soft.percent()} against its baseline's {control.percent()}: "
@@ -40,5 +51,10 @@ def run(bench: Bench) -> Experiment:
             soft.value >= control.value - 0.01,
         )
     ]
-    start = "scratch" if scratch else "trained weights"
-    return found, readings, {"epochs": epochs, "lr": lr, "target_macs": TARGET, "start": start}
+    settings = {
+        "epochs": epochs,
+        "lr": lr,
+        "target_macs": TARGET,
+        "start": "scratch" if scratch else "trained weights",
+    }
+    return found, readings, settings

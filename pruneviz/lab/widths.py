@@ -58,7 +58,7 @@ def _uniform(bench: Bench, seed: int, epochs: int, original: dict[str, float]) -
     best: dict[str, float] = {"params": 1.0, "macs": 1.0, "passes": 0.0, **original}
     for removed in REDUCTIONS:
         options = {"epochs": epochs, "criterion": "l2", "target_params": round(1 - removed, 3)}
-        run = bench.prune(f"uniform {removed:.0%}", "uniform", seed, options, target_macs=1.0)
+        run = bench.prune(f"uniform {removed:.0%}", "uniform", seed, options)
         if run["val"] < original["val"] - TOLERANCE:
             break
         best = run

@@ -106,7 +106,8 @@ def run_strategy(
         graph: Its channels, from `trace`.
         data: Its images: `train` trains, `val` decides; `test` is never touched.
         target_macs: The fraction of the MACs that may be left, 0..1; by default 0.5 where the
-            strategy goes by it.
+            strategy goes by it and no option of its own (`target_params`, `min_accuracy`) says
+            where to stop.
         seed: Of everything random; the same seed gives the same network again.
         resume: The `state` of an event of a run with the same settings, network and data: the run
             continues after that event and ends with bit-identical weights.
@@ -131,7 +132,8 @@ def run_strategy(
     from pruneviz.strategies.checkpoint import restore
     from pruneviz.strategies.run import Run
 
-    target = strategy.default_target if target_macs is None else target_macs
+    stops = any(getattr(chosen, name) is not None for name in strategy.other_targets)
+    target = strategy.default_target if target_macs is None and not stops else target_macs
     if not strategy.takes_target:
         target = None
     check(graph, Target(macs=target))

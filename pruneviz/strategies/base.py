@@ -169,6 +169,8 @@ class Strategy:
     """Whether a MACs target means anything to it (an end of the search, a point of the front)."""
     default_target: float | None = 0.5
     """The MACs target (fraction of the unpruned network's) where none is given."""
+    other_targets: tuple[str, ...] = ()
+    """Options that say themselves where to stop: with one of them there is no default target."""
     budget: BudgetFunction = lambda epochs, images: {"epochs": epochs}
     """(epochs, training images) -> options with which it trains for so many passes over them."""
 

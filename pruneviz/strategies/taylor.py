@@ -21,6 +21,10 @@ before the norm is taken over the group. The network really shrinks after every 
 gets faster as it is pruned; the optimiser's momentum is cut along. The fine-tuning at the start is
 one epoch rather than "until convergence", as networks here mostly come trained on their data.
 `iterations` spreads the removals over so many steps of equal shrinkage, for a fixed budget.
+
+The target may be one of MACs, of parameters (`target_params`) or of accuracy (`min_accuracy`, the
+last network that held it is taken); the first that is met ends the loop. Without any, half of the
+MACs.
 """
 
 from __future__ import annotations
@@ -34,12 +38,15 @@ import torch
 
 from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
+from pruneviz.errors import InvalidValueError
+from pruneviz.plan import Plan
 from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
 from pruneviz.strategies.budget import FloatArray, Target, by_score, check, reach
 from pruneviz.strategies.gates import GATHERED, Gates, locate, normalised
 from pruneviz.strategies.run import Run
 from pruneviz.strategies.tensors import narrow, plain_layout
 from pruneviz.strategies.updates import BatchStream, averages_of, sgd, update
+from pruneviz.training import Evaluation
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,10 @@ class Options(FineTuning):
         None, "Fraction of the parameters that may be left.", minimum=0.0, maximum=1.0
     )
     min_accuracy: float | None = option(
-        None, "Stop once validation accuracy falls below this.", minimum=0.0, maximum=1.0
+        None,
+        "Stop before validation accuracy falls below this: the removal that does it is undone.",
+        minimum=0.0,
+        maximum=1.0,
     )
 
 
@@ -73,6 +83,11 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
     """Fine-tune, alternate updates and removals, fine-tune."""
     run.target = replace(run.target, params=options.target_params)
     check(run.graph, run.target)
+    if options.iterations is not None and not _limited(run):
+        raise InvalidValueError(
+            "iterations spreads the way to a target over so many removals, but none is set; give "
+            "target_macs or target_params, or leave iterations out."
+        )
     before = replace(options, epochs=options.epochs_before)
     yield from run.fine_tune("before", options.epochs_before, options=before, share=(0.0, 0.15))
     if "prune" not in run.done:
@@ -90,7 +105,10 @@ def _alternate(run: Run, options: Options) -> Iterator[StrategyEvent]:
     places = locate(run.network, run.graph) if options.criterion in GATHERED else None
     flops = unit_mflops(run.graph)
     losses, seen = [], 0
-    while not run.target.met(run.graph, run.plan):
+    if options.min_accuracy is not None and "held" not in memory:
+        _hold(run, run.evaluate())
+    while not _met(run):
+        left = len(run.plan)
         gates = Gates(run.graph, run.removed, places) if places is not None else None
         losses += _updates(run, options, stream, seed, gates)
         seen += options.updates * options.update_batch
@@ -100,21 +118,28 @@ def _alternate(run: Run, options: Options) -> Iterator[StrategyEvent]:
         else:
             scores = run.rank(options.criterion, f"prune {stream.drawn}", comparable=True)
         _remove(run, options, scores - options.flops_lambda * flops)
-        ended = run.target.met(run.graph, run.plan)
-        if seen < len(run.data.val) and not ended:
+        ended = _met(run) or len(run.plan) == left  # nothing may be removed any more
+        if options.min_accuracy is None and seen < len(run.data.val) and not ended:
             continue  # measuring would cost more than the updates
         found = run.evaluate()
-        ended = ended or (
-            options.min_accuracy is not None and found.accuracy < options.min_accuracy
-        )
+        measured = (found.accuracy, found.loss)
+        message = f"Removed {len(run.plan)} units"
+        if options.min_accuracy is not None and found.accuracy < options.min_accuracy:
+            held = memory["held"]
+            run.load(Plan.from_json(run.graph, held["plan"]), held["weights"])
+            measured = (held["accuracy"], held["loss"])
+            message = f"Too inaccurate without more, {len(run.plan)} units removed"
+            ended = True
+        elif options.min_accuracy is not None:
+            _hold(run, found)
         if ended:
             run.done.append("prune")
             run.memory.clear()
         yield run.event(
             "prune",
-            f"Removed {len(run.plan)} units",
+            message,
             loss=float(np.mean(losses)),
-            measured=(found.accuracy, found.loss),
+            measured=measured,
             progress=_progress(run),
         )
         if ended:
@@ -122,6 +147,25 @@ def _alternate(run: Run, options: Options) -> Iterator[StrategyEvent]:
         losses, seen = [], 0
     run.done.append("prune")
     run.memory.clear()
+
+
+def _limited(run: Run) -> bool:
+    """Whether there is a target of MACs or parameters."""
+    return run.target.macs is not None or run.target.params is not None
+
+
+def _met(run: Run) -> bool:
+    return _limited(run) and run.target.met(run.graph, run.plan)
+
+
+def _hold(run: Run, found: Evaluation) -> None:
+    """Note the network as it stands, to come back to it."""
+    run.memory["held"] = {
+        "plan": run.plan.to_json(),
+        "weights": run.weights(),
+        "accuracy": found.accuracy,
+        "loss": found.loss,
+    }
 
 
 def _updates(
@@ -155,7 +199,7 @@ def _remove(run: Run, options: Options, scores: FloatArray) -> None:
         most = before.drop_units(order[: options.remove_each].tolist())
         after = (
             reach(run.graph, order[: options.remove_each], run.target, before)
-            if run.target.met(run.graph, most)
+            if _limited(run) and run.target.met(run.graph, most)
             else most
         )
     else:
@@ -206,4 +250,5 @@ STRATEGY = Strategy(
     options=Options,
     run=run,
     budget=budget,
+    other_targets=("target_params", "min_accuracy"),
 )

@@ -38,4 +38,5 @@ STRATEGY = Strategy(
     paper="",
     options=Options,
     run=run,
+    other_targets=("target_params",),
 )

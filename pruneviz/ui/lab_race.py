@@ -56,7 +56,8 @@ def _form(loaded: Bench) -> None:
         started = st.form_submit_button(
             "Start the race", type="primary", icon=":material/flag:", width="stretch"
         )
-    st.caption(f"{len(chosen) * count} runs of {epochs} epochs, one after the other.")
+    runs, each = len(chosen) * count, f"{epochs} epoch{'' if epochs == 1 else 's'}"
+    st.caption(f"{runs} run{'' if runs == 1 else 's'} of {each}, one after the other.")
     if not started:
         return
     if not chosen:

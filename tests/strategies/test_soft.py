@@ -12,7 +12,7 @@ from pruneviz.cost import cost
 from pruneviz.data import DataSet
 from pruneviz.plan import Plan
 from pruneviz.strategies import StrategyEvent, run_strategy
-from pruneviz.strategies.soft import asymptotic_share, renew, zero_filters
+from pruneviz.strategies.soft import asymptotic_share, budget, renew, zero_filters
 
 
 def filters_of(
@@ -131,3 +131,14 @@ def test_filters_are_zeroed_only_every_few_epochs(
     assert Plan.from_json(graph, plans[0]) == Plan(graph)
     assert plans[1] == plans[2] != plans[3]
     assert plans[3] != plans[4]
+
+
+def test_half_of_a_race_s_budget_follows_the_removal(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    assert budget(1, 96) == {"epochs": 1, "epochs_after": 0}
+    assert budget(5, 96) == {"epochs": 2, "epochs_after": 3}
+    events = softened(model, graph, data, **budget(4, 96))
+    assert [e.message.split(",")[0] for e in events] == ["Soft pruning"] * 2 + ["Fine-tuning"] * 2
+    assert events[1].plan == events[3].plan
+    assert events[3].passes == 4

@@ -14,6 +14,7 @@ from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.criteria import rank
 from pruneviz.data import DataSet
+from pruneviz.errors import InvalidValueError
 from pruneviz.plan import Plan
 from pruneviz.strategies import find_strategy, run_strategy
 from pruneviz.strategies.gates import GATHERED, Gates, locate, normalised
@@ -21,6 +22,7 @@ from pruneviz.strategies.run import Run
 from pruneviz.strategies.taylor import unit_mflops
 from pruneviz.strategies.updates import BatchStream
 from pruneviz.surgery import prune
+from pruneviz.training import evaluate
 
 
 def slow_terms(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict[str, np.ndarray]:
@@ -216,12 +218,65 @@ def test_iterations_spread_the_removals(
         assert ratio <= 0.5 ** (k / 3)
 
 
-def test_other_stops(model: nn.Module, graph: ChannelGraph, data: DataSet) -> None:
-    quick = {"epochs": 0, "epochs_before": 0, "updates": 4, "update_batch": 16}
-    few = list(
-        run_strategy("taylor", model, graph, data, target_macs=1.0, target_params=0.6, **quick)
+QUICK = {"epochs": 0, "epochs_before": 0, "updates": 4, "update_batch": 16}
+
+
+def test_a_target_of_parameters_alone(model: nn.Module, graph: ChannelGraph, data: DataSet) -> None:
+    few = list(run_strategy("taylor", model, graph, data, target_params=0.7, **QUICK))
+    price = cost(graph, Plan.from_json(graph, few[-1].plan))
+    assert price.params_ratio <= 0.7
+    assert price.macs_ratio > 0.5  # the default target of MACs does not hold then
+    assert few[-2].phase == "prune"
+    assert few[-3].params / cost(graph).params > 0.7
+
+
+def test_accuracy_as_the_target_takes_the_last_network_that_held_it(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    least = evaluate(model, data).accuracy - 0.2
+    events = list(
+        run_strategy("taylor", model, graph, data, min_accuracy=least, remove_each=2, **QUICK)
     )
-    assert cost(graph, Plan.from_json(graph, few[-1].plan)).params_ratio <= 0.6
-    bad = list(run_strategy("taylor", model, graph, data, min_accuracy=1.0, update_lr=0.5, **quick))
-    assert sum(e.phase == "prune" for e in bad) == 1
-    assert bad[-1].final
+    steps = [e for e in events if e.phase == "prune"]
+    assert all(e.accuracy >= least for e in events)
+    assert len(steps) > 2
+    # The last removal was undone: the plan, the weights and the accuracy are those before it.
+    assert steps[-1].plan == steps[-2].plan
+    assert steps[-1].accuracy == steps[-2].accuracy
+    assert steps[-1].message.startswith("Too inaccurate")
+    result = events[-1].result
+    assert result is not None
+    assert evaluate(result.model, data).accuracy == steps[-2].accuracy
+    whole = list(
+        run_strategy("taylor", model, graph, data, min_accuracy=1.0, update_lr=0.5, **QUICK)
+    )
+    assert not Plan.from_json(graph, whole[-1].plan).dropped
+
+
+def test_accuracy_that_never_falls_ends_at_one_unit_a_group(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    last = list(
+        run_strategy("taylor", model, graph, data, min_accuracy=0.0, remove_each=5, **QUICK)
+    )[-1]
+    left = Plan.from_json(graph, last.plan).by_group()
+    assert all(g.width - len(left[g.name]) == 1 for g in graph.prunable_groups)
+
+
+def test_resume_after_a_removal_that_held(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    least = evaluate(model, data).accuracy - 0.2
+    options = {**QUICK, "min_accuracy": least, "remove_each": 2}
+    events = list(run_strategy("taylor", model, graph, data, **options))
+    rest = list(run_strategy("taylor", model, graph, data, resume=events[1].state, **options))
+    assert [e.plan for e in rest] == [e.plan for e in events[2:]]
+    assert events[-1].result is not None
+    assert rest[-1].result is not None
+    ours, theirs = events[-1].result.model.state_dict(), rest[-1].result.model.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_iterations_need_a_target(model: nn.Module, graph: ChannelGraph, data: DataSet) -> None:
+    with pytest.raises(InvalidValueError, match="give target_macs or target_params"):
+        next(run_strategy("taylor", model, graph, data, iterations=3, min_accuracy=0.5, **QUICK))
