@@ -133,7 +133,8 @@ def table(found: Sequence[LabResult]) -> str:
             f"| {claim.title} | {result.network}, {result.data} | {measured} "
             f"({result.count_seeds()}) | {verdict} | `{result.command}`, {result.commit} |"
         )
-    return "\n".join(lines)
+    machines = "; ".join(sorted({result.machine for result in found}))
+    return "\n".join([*lines, "", f"Measured on: {machines or 'nothing yet'}."])
 
 
 def _print(result: LabResult) -> None:

@@ -246,3 +246,9 @@ def test_evaluations_are_spent_alike(bench: Bench, monkeypatch: pytest.MonkeyPat
     assert asked[3] == whole
     assert asked[4] <= whole
     assert json.dumps(settings)
+
+
+def test_the_readme_has_the_stored_results() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = readme.split("<!-- lab -->")[1].split("<!-- /lab -->")[0]
+    assert shown.strip() == table(results()), "put in what `pruneviz lab table` prints"
