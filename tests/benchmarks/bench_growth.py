@@ -112,27 +112,42 @@ def with_size() -> dict[str, list[Row]]:
     return found
 
 
-def memory(name: str, size: int, batch: int) -> dict[str, float]:
-    """Return bytes kept per image, and the peak of a process that scans one mini-batch."""
+def memory(name: str, size: int, images: int) -> dict[str, float]:
+    """Return the bytes kept per image, and the peak of a process that scans as it does by itself.
+
+    Every twelfth group to one ratio: the number of plans does not matter for the memory, the
+    mini-batches and how many of them are worked on side by side do.
+    """
     code = f"""
 import resource, torch, torchvision, warnings
 warnings.simplefilter("ignore")
 import pruneviz as pv
+from pruneviz.data import DataSet, ImageSet
 from pruneviz.replay import Replay
-torch.set_num_threads(1)
+from pruneviz.replay.scan import batch_size_for, workers_for
 model = torchvision.models.{name}(weights=None).eval()
 graph = pv.trace(model, (3, {size}, {size}))
+rank = pv.rank(model, graph, None, criteria=["l1"])
+pixels = torch.randint(0, 256, ({images}, 3, {size}, {size}), dtype=torch.uint8)
+sample = ImageSet(pixels, torch.arange({images}))
+names = tuple(map(str, range(1000)))
+data = DataSet("noise", sample, sample, None, names, (3, {size}, {size}), {{}})
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 before = peak()
-replay = Replay(model, graph)
-x, y = torch.randn({batch}, 3, {size}, {size}), torch.zeros({batch}, dtype=torch.int64)
-plans = [pv.Plan(graph, g.units[: g.width // 2]) for g in graph.prunable_groups[::12]]
-replay.scores(x, y, plans)
-print(replay.tape(x).nbytes / {batch}, peak() - before, sum(p.nbytes for p in model.parameters()))
+groups = [g.name for g in graph.prunable_groups[::12]]
+for scan in pv.sensitivity(model, graph, data, rank, "l1", (0.5,), groups=groups):
+    pass
+assert scan.final
+after, replay = peak(), Replay(model, graph)
+workers = workers_for(replay)
+batch = batch_size_for(replay, sample, workers)
+x = torch.randn(2, 3, {size}, {size})
+weights = sum(p.nbytes for p in model.parameters())
+print(batch, workers, replay.tape(x).nbytes / 2, after - before, after, weights)
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    kept, peak, weights = map(float, out.stdout.split())
-    return {"batch": batch, "kept_per_image": kept, "peak": peak, "weights": weights}
+    names = ("batch", "workers", "kept_per_image", "peak", "whole", "weights")
+    return dict(zip(names, map(float, out.stdout.split()), strict=True))
 
 
 def exponent(rows: list[Row]) -> float:
@@ -160,9 +175,13 @@ def figure(depth: dict[str, list[Row]], size: dict[str, list[Row]]) -> Any:
                 col=column,
             )
     drawn.update_xaxes(type="log", title_text="layers", row=1, col=1, tickvals=list(DEPTHS))
-    drawn.update_xaxes(type="log", title_text="times as many", row=1, col=2)
-    drawn.update_yaxes(type="log", title_text="CPU seconds", exponentformat="power")
-    drawn.update_layout(template="plotly_white", width=1100, height=420)
+    drawn.update_xaxes(
+        type="log", title_text="times as many", tickvals=[1, 2, 4, 8, 16], row=1, col=2
+    )
+    drawn.update_yaxes(type="log", title_text="CPU seconds", dtick=1, exponentformat="power")
+    drawn.update_yaxes(tickvals=[0.1, 0.2, 0.5, 1, 2, 5], dtick=None, row=1, col=2)
+    margin = {"l": 60, "r": 10, "t": 40, "b": 50}
+    drawn.update_layout(template="plotly_white", width=1100, height=400, margin=margin)
     return drawn
 
 
@@ -175,7 +194,7 @@ def shoot(html: Path, png: Path) -> None:
     with sync_playwright() as play:
         found = next((p for p in ("/usr/bin/chromium",) if Path(p).exists()), None)
         browser = play.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1120, "height": 440})
+        page = browser.new_page(viewport={"width": 1120, "height": 420})
         page.goto(html.resolve().as_uri())
         page.wait_for_timeout(1500)
         page.screenshot(path=str(png))
@@ -196,14 +215,15 @@ def main() -> None:
     result: dict[str, Any] = {"depth": depth, "size": size}
     if not args.no_memory:
         result["memory"] = {
-            "resnet50 at 224": memory("resnet50", 224, 4),
-            "densenet201 at 224": memory("densenet201", 224, 4),
+            "resnet50 at 224": memory("resnet50", 224, 32),
+            "densenet201 at 224": memory("densenet201", 224, 32),
         }
         for name, row in result["memory"].items():
             print(
-                f"{name}: {row['kept_per_image'] / 1e6:.0f} MB kept an image; a mini-batch of "
-                f"{row['batch']:.0f} peaks at {row['peak'] / 1e6:.0f} MB over the model "
-                f"({row['weights'] / 1e6:.0f} MB of weights)"
+                f"{name}: {row['kept_per_image'] / 1e6:.0f} MB kept an image; {row['workers']:.0f} "
+                f"mini-batches of {row['batch']:.0f} peak at {row['peak'] / 1e6:.0f} MB over the "
+                f"model ({row['weights'] / 1e6:.0f} MB of weights; the process "
+                f"{row['whole'] / 1e6:.0f} MB)"
             )
     args.out.with_suffix(".json").write_text(json.dumps(result, indent=1))
     html = args.out.with_suffix(".html")
