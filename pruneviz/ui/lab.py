@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
@@ -111,7 +111,12 @@ def _result(shown: Shown) -> None:
         st.caption(find_claim(result.claim).details)
         look.chart(details, f"lab_details_{key}")
     with st.expander("Figures, command, seeds and machine"):
-        st.dataframe(result.to_frame(), hide_index=True, width="stretch")
+        st.dataframe(
+            result.to_frame(),
+            hide_index=True,
+            width="stretch",
+            column_config=_columns(find_claim(result.claim)),
+        )
         st.code(result.command, language="sh", wrap_lines=True)
         seeds = ", ".join(map(str, result.seeds))
         st.caption(
@@ -128,6 +133,18 @@ def _result(shown: Shown) -> None:
             key=f"json_{key}",
             icon=":material/download:",
         )
+
+
+def _columns(claim: Claim) -> dict[str, Any]:
+    """How the table's columns are read."""
+    share = st.column_config.NumberColumn(format="percent")
+    shares = {"macs": "MACs left", "params": "parameters left"}
+    columns: dict[str, Any] = {
+        name: st.column_config.NumberColumn(label, format="percent")
+        for name, label in shares.items()
+    }
+    percent = ("mean", "std", "validation", "accuracy", "test_accuracy", "baseline_test_accuracy")
+    return {**columns, **dict.fromkeys(percent, share)} if claim.percent else columns
 
 
 def _start(claim: Claim) -> None:

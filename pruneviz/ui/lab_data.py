@@ -35,7 +35,8 @@ class Shown:
     def title(self) -> str:
         """How a tab calls it."""
         by = "" if self.ours else ", yours"
-        return f"{self.result.network} on {self.result.data}{by}"
+        mark = "✓" if self.result.holds else "✗"
+        return f"{mark} {self.result.network} on {self.result.data}{by}"
 
 
 def runs(claim: str | None = None) -> list[RunView]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from pruneviz.figures import style
+from pruneviz.figures.race import race_figure, race_info
 from pruneviz.ui import bench, lab_data, look, services, state
 from pruneviz.ui.duration import said
 
@@ -98,12 +100,14 @@ def _race(run: RunView) -> None:
         st.error(run.error, icon=":material/error:")
     race = lab_data.race_of(run)
     if race is not None:
-        look.chart(race.figure(dark=look.dark()), f"race_{run.id}")
+        info = replace(race_info(race), title="")  # the selection says it, and phones are narrow
+        look.chart(race_figure(info, dark=look.dark()), f"race_{run.id}")
         st.dataframe(table(race), hide_index=True, width="stretch")
         images = "test" if race.split == "test" else "validation"
+        each = f"{race.epochs} epoch{'' if race.epochs == 1 else 's'} each"
         st.caption(
-            f"Accuracy on {race.images:,} {images} images; mean ± standard deviation over the "
-            f"seeds; {said(run.seconds)}{' so far' if run.active else ''}."
+            f"{each}. Accuracy on {race.images:,} {images} images; mean ± standard deviation over "
+            f"the seeds; {said(run.seconds)}{' so far' if run.active else ''}."
         )
         st.download_button(
             "JSON",

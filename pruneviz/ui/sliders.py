@@ -27,7 +27,7 @@ def show(loaded: Bench) -> None:
 
 def _all(loaded: Bench) -> None:
     decisions = state.history().decisions
-    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    left, right = st.columns([5, 2], vertical_alignment="bottom")
     with left:
         scope = state.control("scope", decisions.scope)
         st.segmented_control(

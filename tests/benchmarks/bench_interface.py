@@ -31,7 +31,8 @@ ROOT = Path(__file__).resolve().parents[2]
 STARTED = "import sys; from pruneviz.cli import main; sys.exit(main())"
 
 WATCH = """() => {
-  const text = () => document.querySelector('.pv-bar')?.innerText.match(/MACs\\s*([^\\s]+.[MGk]?)/)?.[0];
+  const bar = () => document.querySelector('.pv-bar')?.innerText;
+  const text = () => bar()?.match(/MACs\\s*([^\\s]+.[MGk]?)/)?.[0];
   let before = text(), pressed = null;
   window.answers = [];
   window.addEventListener('keydown', () => { pressed = performance.now(); before = text(); }, true);
@@ -83,7 +84,8 @@ def main() -> None:
                 page.evaluate(WATCH)
                 report("a group's slider", move(page, args.moves))
                 report("the slider for all groups", move(page, args.moves // 2, everything=True))
-                report("a switch of pages", switch(page))
+                for name, taken in switch(page).items():
+                    report(f"to the page {name}", taken)
                 browser.close()
         finally:
             server.terminate()
@@ -164,15 +166,15 @@ def go_to(page: Any, name: str) -> float:
     return 1000 * (time.perf_counter() - begun)
 
 
-def switch(page: Any) -> list[float]:
-    """Go through the pages, the first round to warm up."""
+def switch(page: Any) -> dict[str, list[float]]:
+    """Go through the pages, the first round to warm up; return milliseconds by page."""
     names = ("Rank", "Sensitivity", "Prune", "Runs", "Export", "Choose")
-    taken = []
-    for number in range(3):
+    taken: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(4):
         for name in names:
             one = go_to(page, name)
             if number:
-                taken.append(one)
+                taken[name].append(one)
             page.wait_for_timeout(800)
     return taken
 
@@ -183,10 +185,12 @@ def report(what: str, taken: Sequence[float]) -> None:
     if not ordered:
         print(f"{what}: nothing measured")
         return
+    median = statistics.median(ordered)
+    if len(ordered) < 10:
+        print(f"{what}: median {median:.0f} ms, at most {ordered[-1]:.0f} ms ({len(ordered)})")
+        return
     high = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
-    print(
-        f"{what}: median {statistics.median(ordered):.0f} ms, 95 % {high:.0f} ms ({len(ordered)})"
-    )
+    print(f"{what}: median {median:.0f} ms, 95 % {high:.0f} ms ({len(ordered)})")
 
 
 if __name__ == "__main__":
