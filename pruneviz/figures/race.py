@@ -134,5 +134,7 @@ def race_figure(info: RaceInfo, *, dark: bool = False, height: int = 440) -> Any
         title_text=f"accuracy (top-1, {'test' if info.split == 'test' else 'validation'})",
         tickformat=".3~%",
     )
-    figure.update_layout(title={"text": info.title, "y": 0.99}, margin={"t": 64})
+    figure.update_layout(
+        title={"text": info.title, "y": 0.99}, margin={"t": 64 if info.title else 40}
+    )
     return figure

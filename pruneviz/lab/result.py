@@ -75,17 +75,25 @@ class LabResult:
         return f"{self.claim}-{self.network}-{self.data}-{self.scale}"
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a finding: label, mean, standard deviation over the seeds."""
+        """One row a finding: mean and standard deviation over the seeds, and what goes with them.
+
+        Columns: what, mean, std, seeds, and the mean of each number that was measured beside it a
+        seed (such as macs and params, fractions of the unpruned network's).
+        """
         import pandas as pd
 
-        return pd.DataFrame(
-            {
-                "what": [f.label for f in self.findings],
-                "mean": [f.value for f in self.findings],
-                "std": [f.spread for f in self.findings],
-                "seeds": [len(f.seeds) for f in self.findings],
+        rows = []
+        for found in self.findings:
+            row = {"what": found.label, "mean": found.value, "std": found.spread}
+            beside = {
+                name: statistics.fmean(values)
+                for name, values in found.detail.items()
+                if isinstance(values, list)
+                and len(values) == len(found.seeds)
+                and all(isinstance(v, int | float) for v in values)
             }
-        )
+            rows.append({**row, "seeds": len(found.seeds), **beside})
+        return pd.DataFrame(rows)
 
     def figure(self, *, dark: bool = False, title: bool = True) -> Any:
         """The findings with their spread over seeds, and the published figures."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,10 @@ def test_results_are_read_shown_and_tabled(
     (found,) = results(tmp_path)
     assert found == made()
     assert not found.holds
+    beside = replace(found, findings=(finding("a", [0.5, 0.7], macs=[0.2, 0.4], name="x"),))
+    frame = beside.to_frame()
+    assert frame.columns.tolist() == ["what", "mean", "std", "seeds", "macs"]
+    assert frame["macs"].tolist() == pytest.approx([0.3])
     assert found.findings == (Finding("taylor", 0.6, (0.5, 0.7), {"extra": 1}),)
     assert "**no**" in table([found])
     assert "abc123" in table([found])
@@ -252,3 +257,27 @@ def test_the_readme_has_the_stored_results() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     shown = readme.split("<!-- lab -->")[1].split("<!-- /lab -->")[0]
     assert shown.strip() == table(results()), "put in what `pruneviz lab table` prints"
+
+
+def test_a_second_picture_where_there_is_more_to_see() -> None:
+    oracle = replace(
+        made(),
+        findings=(
+            finding("taylor", [0.5], by_layer={"a": 0.1, "b": 0.2}),
+            finding("l1", [0.4], by_layer={"b": 0.3, "c": 0.4}),
+        ),
+    )
+    heat = oracle.details().data[0]
+    assert list(heat.x) == ["a", "b", "c"]
+    assert [list(row) for row in heat.z] == [[0.1, 0.2, None], [None, 0.3, 0.4]]
+    curves = [[(0.0, 0.9, 0.8), (0.5, 0.7, 0.6)], [(0.0, 0.9, 0.9), (0.5, 0.7, 0.8)]]
+    study = replace(
+        made(),
+        claim="pretraining",
+        findings=(finding("pretrained", [0.5, 0.5], curves=curves),),
+    )
+    line = study.details().data[0]
+    assert list(line.x) == [0.0, 0.5]
+    assert list(line.y) == pytest.approx([0.85, 0.7])
+    assert list(line.error_y.array) == pytest.approx([0.05 * 2**0.5, 0.1 * 2**0.5])
+    assert replace(made(), claim="soft").details() is None
