@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -11,6 +13,7 @@ import torch
 from torch import nn
 
 import pruneviz as pv
+from pruneviz.figures import TradeoffPoint, tradeoff_figure, tradeoff_info
 from pruneviz.figures.latency import latency_info, widths_info
 from pruneviz.latency import (
     Latency,
@@ -178,6 +181,27 @@ def test_infos_put_the_promise_of_the_macs_beside_the_time() -> None:
     assert widths_info(widths).widths == (2, 8)
     assert widths_info(widths).promised == pytest.approx((2.5, 10))
     assert list(widths.figure().data[1].y) == pytest.approx([8, 10])
+
+
+def test_measured_time_is_an_axis_of_the_trade_off() -> None:
+    points = [
+        TradeoffPoint("baseline", "nothing pruned", "baseline", 100, 10, 0.9, latency=1.0),
+        TradeoffPoint("a", "half", "plan", 50, 5, 0.8, latency=0.7),
+        TradeoffPoint("b", "not measured", "plan", 20, 2, 0.7),
+    ]
+    info = tradeoff_info(points, "latency")
+    assert [p.key for p in info.points] == ["baseline", "a"]
+    assert info.front == ("a", "baseline")
+    drawn = tradeoff_figure(info)
+    assert drawn.layout.xaxis.title.text == "measured time (unpruned: 100 %)"
+    told = next(t for t in drawn.data if t.name == "visited plans").customdata[0][1]
+    assert "70.0\N{NARROW NO-BREAK SPACE}% of the unpruned network's time" in told
+
+
+def test_results_load_without_torch() -> None:
+    code = "import sys, pruneviz.latency, pruneviz.figures.latency; print('torch' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert out.stdout.strip() == "False", out.stderr
 
 
 def test_results_come_back_from_json() -> None:

@@ -133,8 +133,7 @@ def wait(loaded: Bench) -> None:
     if run is not None:
         st.fragment(_wait, run_every=POLL_SECONDS)(run.id)
         return
-    last = [r for kind in (times.LATENCY, times.WIDTHS) for r in times.runs(loaded, kind)]
-    newest = max(last, key=lambda r: r.created, default=None)
+    newest = next(iter(times.runs(loaded, times.LATENCY, times.WIDTHS)), None)
     if newest is not None and newest.error:
         st.error(newest.error, icon=":material/error:")
 

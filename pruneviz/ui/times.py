@@ -49,15 +49,14 @@ def setting_of(run: RunView) -> Setting:
     return Setting(int(run.spec.options["batch_size"]), int(run.spec.options["threads"]))
 
 
-def runs(of: Bench, kind: str) -> list[RunView]:
-    """Return the runs of one kind on the subject, newest first."""
-    return [r for r in services.jobs().list() if r.kind == kind and runs_data.about(of, r)]
+def runs(of: Bench, *kinds: str) -> list[RunView]:
+    """Return the runs of these kinds on the subject, newest first."""
+    return [r for r in services.jobs().list() if r.kind in kinds and runs_data.about(of, r)]
 
 
 def active(of: Bench) -> RunView | None:
     """Return the measurement of the subject that is under way or waits, if there is one."""
-    found = [r for kind in (LATENCY, WIDTHS) for r in runs(of, kind) if r.active]
-    return found[0] if found else None
+    return next((run for run in runs(of, LATENCY, WIDTHS) if run.active), None)
 
 
 def plans_spec(of: Bench, plans: list[Plan], how: Setting, owner: str) -> RunSpec:
