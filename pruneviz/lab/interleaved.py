@@ -10,7 +10,7 @@ from pruneviz.lab.bench import Bench, Experiment, finding
 from pruneviz.strategies.taylor import budget
 
 EPOCHS = {"minutes": 6, "hours": 20}
-TRANSFER = {"minutes": 6, "hours": 20}
+TRANSFER = {"minutes": 3, "hours": 20}
 TARGET = 0.5
 
 
