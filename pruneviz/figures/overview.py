@@ -118,8 +118,9 @@ def overview_figure(info: OverviewInfo, *, dark: bool = False, height: int = 460
     figure.add_trace(_doors(info), row=2, col=1)
     _no_entry(figure, info, dark)
     ties = _ties(info, dark)
-    if ties is not None:
-        figure.add_trace(ties, row=3, col=1)
+    # Without a trace Plotly would not draw the axis either, and the layers had no names.
+    unseen = go.Scatter(x=x, y=[0] * count, mode="none", hoverinfo="skip", showlegend=False)
+    figure.add_trace(ties if ties is not None else unseen, row=3, col=1)
     step = max(1, round(count / 32))
     figure.update_layout(
         template=style.template(dark),
