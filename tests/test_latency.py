@@ -114,7 +114,7 @@ def test_progress_follows_what_ends_first() -> None:
     in_turns(
         way, 100, 10.0, clock=clock, count=calm, progress=lambda done, of: seen.append((done, of))
     )
-    assert seen == [(40, 100), (60, 100), (80, 100), (100, 100)]
+    assert seen == [(0, 100), (40, 100), (60, 100), (80, 100), (100, 100)]
 
 
 def times(name: str, *ms: float, macs: int | None = None) -> Timing:

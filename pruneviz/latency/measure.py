@@ -40,7 +40,7 @@ def measure_latency(
             network is timed at least three times.
         threads: Threads of the processor for one operation; None for torch's own setting.
         macs: Multiply-adds for one image by name, to be shown beside.
-        progress: Called with the passes done and wanted, after each round.
+        progress: Called with the passes done and wanted, after each warm-up and each round.
 
     Raises:
         InvalidValueError: No network, or a number below one.

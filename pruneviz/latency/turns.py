@@ -66,6 +66,8 @@ def in_turns(
         way()
         each = max(clock() - before, 1e-9)
         bursts.append(max(1, min(repeats, int(BURST_SECONDS / each))))
+        if progress is not None:
+            progress(0, repeats)
     size = min(bursts)  # as many of each, in every round
     taken = {name: Calls() for name in ways}
     least, done, number = min(repeats, FEWEST), 0, 0

@@ -45,7 +45,7 @@ def show(loaded: Bench) -> None:
 
 def _setting(loaded: Bench) -> Setting:
     usual = times.latest_setting(loaded) or Setting(1, max(1, times.cores() - 1))
-    batches = sorted({*times.BATCHES, usual.batch_size})
+    batches = sorted({*times.batches(loaded), usual.batch_size})
     batch = st.selectbox(
         "Batch size",
         batches,

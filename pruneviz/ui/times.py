@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LATENCY, WIDTHS = "latency", "width_latency"
 BATCHES = (1, 4, 16, 64, 256)
+PASS_MACS = 300e9
+"""Multiply-adds of the largest batch on offer: some ten seconds, and memory that is there."""
 SECONDS = 4.0
 """Budget of a measurement; each further network or width adds to it."""
 SECONDS_EACH = 1.0
@@ -42,6 +44,14 @@ def cores() -> int:
     """Return how many threads can run side by side."""
     known = getattr(os, "sched_getaffinity", None)
     return len(known(0)) if known is not None else os.cpu_count() or 1
+
+
+def batches(of: Bench) -> list[int]:
+    """Return the batch sizes that a pass of this network can be measured with."""
+    from pruneviz.cost import cost
+
+    macs = max(1, cost(of.graph).macs)
+    return [size for size in BATCHES if size == 1 or size * macs <= PASS_MACS]
 
 
 def setting_of(run: RunView) -> Setting:
