@@ -156,7 +156,16 @@ def overview_figure(info: OverviewInfo, *, dark: bool = False, height: int = 460
         figure.add_vrect(
             x0=at - 0.5, x1=at + 0.5, line={"color": style.ink(dark), "width": 2}, row=2, col=1
         )
+        _frame_tied(figure, info, names, at, dark)
     return figure
+
+
+def _frame_tied(figure: Any, info: OverviewInfo, names: list[str], at: int, dark: bool) -> None:
+    """Frame the layers that lose filters together with the selected one, dotted."""
+    places = {name: x for x, name in enumerate(names)}
+    for x in (places[name] for name in info.layers[at].tied if name in places):
+        line = {"color": style.ink(dark), "width": 1.5, "dash": "dot"}
+        figure.add_vrect(x0=x - 0.5, x1=x + 0.5, line=line, row=2, col=1)
 
 
 def _heat(info: OverviewInfo, dark: bool) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 from pruneviz import figures
 from pruneviz.channels import ChannelGraph, Group, Layer
-from pruneviz.figures import style
+from pruneviz.figures import overview, style
 
 
 def small_graph() -> ChannelGraph:
@@ -230,3 +230,14 @@ def test_percent_change_points() -> None:
     assert style.change(110, 100).translate(plain) == "+10 %"
     assert style.points(0.93, 0.95).translate(plain) == "−2.0 points"
     assert style.points(0.95, 0.95).translate(plain) == "±0.0 points"
+
+
+def test_the_overview_frames_the_selected_layer_and_what_is_tied_to_it() -> None:
+    layers = tuple(
+        overview.OverviewLayer(name, "conv2d", 4, 0, 10, "g", tied, None)
+        for name, tied in (("a", ("c",)), ("b", ()), ("c", ("a",)))
+    )
+    heat = np.zeros((overview.BINS, 3))
+    info = overview.OverviewInfo("l1", layers, heat, heat.astype(bool), "a")
+    frames = [s for s in overview.overview_figure(info).layout.shapes if s.line.width]
+    assert [(s.x0, s.line.dash) for s in frames] == [(-0.5, None), (1.5, "dot")]
