@@ -216,3 +216,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 2
     return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

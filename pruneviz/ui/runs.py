@@ -20,6 +20,7 @@ from pruneviz.ui import (
     actions,
     bench,
     look,
+    run_found,
     runs_data,
     services,
     shell,
@@ -89,6 +90,7 @@ def _live(loaded: Bench, was_active: bool) -> None:
             if runs_data.about(loaded, run)
             if (p := runs_data.point(run)) is not None
         ]
+        found += [p for run in mine for p in runs_data.course(run)]
         look.chart(
             tradeoff_figure(tradeoff_info([*views.points(loaded), *found]), dark=look.dark()),
             "runs_tradeoff",
@@ -126,6 +128,7 @@ def _card(loaded: Bench, run: RunView) -> None:
             if run.trace:
                 with st.expander("What happened, in full"):
                     st.code(run.trace)
+        run_found.show(loaded, run, results)
         with st.container(horizontal=True):
             _buttons(run)
             if runs_data.about(loaded, run) and runs_data.has_plan(run):
