@@ -216,8 +216,10 @@ def test_spaced_widths(width: int) -> None:
     chosen = spaced(width)
     assert chosen[0] == width
     assert min(chosen) >= 1
-    assert len(chosen) <= 13
+    assert len(chosen) <= 17
     assert list(chosen) == sorted(set(chosen), reverse=True)
+    assert spaced(100)[:3] == (100, 96, 88)
+    assert len(spaced(width)) >= min(width, 8)
 
 
 class Slow(nn.Module):

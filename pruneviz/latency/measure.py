@@ -131,7 +131,7 @@ def width_latency(
         model: The unpruned network; it is not changed.
         graph: Its channels.
         group: Name of the group.
-        widths: Units kept, each in 1..the group's width; None for about a dozen evenly spaced.
+        widths: Units kept, each in 1..the group's width; None for up to 16, evenly spaced.
             The whole width is always measured too.
         plan: What goes of the other groups; None for nothing.
         options: Those of `measure_latency`.
@@ -162,9 +162,14 @@ def width_latency(
     return WidthLatency(group, chosen, result)
 
 
-def spaced(width: int, count: int = 12) -> tuple[int, ...]:
-    """Return about `count` widths, evenly spaced from the whole one down, multiples of one step."""
-    step = max(1, -(-width // count))
+def spaced(width: int, count: int = 16) -> tuple[int, ...]:
+    """Return the whole width and, below it, about `count` multiples of a power of two.
+
+    Processors compute several channels at once, a power of two of them: the widths to try first.
+    """
+    step = 1
+    while step * count < width:
+        step *= 2
     return tuple(sorted({width, *range(step, width + 1, step)}, reverse=True))
 
 

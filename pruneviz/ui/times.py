@@ -84,10 +84,12 @@ def plans_spec(of: Bench, plans: list[Plan], how: Setting, owner: str) -> RunSpe
 
 def widths_spec(of: Bench, plan: Plan, group: str, how: Setting, owner: str) -> RunSpec:
     """Return the specification of a run that times one group's widths, the rest by the plan."""
+    from pruneviz.latency import spaced
+
     options: dict[str, Any] = {
         "batch_size": how.batch_size,
         "threads": how.threads,
-        "seconds": 2 * SECONDS + SECONDS_EACH * 12,
+        "seconds": 2 * SECONDS + SECONDS_EACH * len(spaced(of.graph.group(group).width)),
         "group": group,
     }
     return _spec(of, WIDTHS, plan, options, f"{of.subject.model}: widths of {group}", owner)
