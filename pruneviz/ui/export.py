@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pruneviz.plan import Plan
 
 PLAIN = "the plan in hand, not fine-tuned"
+EXPORTED = "exported"
+"""Where the page Runs leaves the run that is to be exported."""
 
 
 def show() -> None:
@@ -24,11 +26,13 @@ def show() -> None:
     loaded = bench.bench(history.subject)
     runs = runs_data.finished(loaded)
     names = {PLAIN: PLAIN, **{run.id: f"{run.name} (fine-tuned)" for run in runs}}
+    asked = st.session_state.get(EXPORTED)
+    first = list(names).index(asked) if asked in names else min(1, len(names) - 1)
     chosen = st.selectbox(
         "Which network",
         list(names),
         format_func=lambda k: names[k],
-        index=min(1, len(names) - 1),
+        index=first,
         help="A fine-tuned run with its own plan, or the plan in hand as it is.",
     )
     if chosen == PLAIN:

@@ -31,6 +31,7 @@ from pruneviz.ui import (
 )
 from pruneviz.ui.bench import Bench
 from pruneviz.ui.duration import said
+from pruneviz.ui.export import EXPORTED
 
 if TYPE_CHECKING:
     from pruneviz.jobs import RunView
@@ -139,8 +140,10 @@ def _card(loaded: Bench, run: RunView) -> None:
                     args=(run.id,),
                     icon=":material/content_cut:",
                 )
-            if run.status == "done":
-                st.page_link(shell.page_path("export"), label="Export", icon=":material/download:")
+            mine = run.status == "done" and runs_data.about(loaded, run)
+            if mine and st.button("Export", key=f"export_{run.id}", icon=":material/download:"):
+                st.session_state[EXPORTED] = run.id
+                st.switch_page(shell.page_path("export"))
 
 
 def _facts(run: RunView, results: dict[str, object]) -> str:
