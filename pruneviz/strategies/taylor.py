@@ -230,10 +230,13 @@ def unit_mflops(graph: ChannelGraph) -> FloatArray:
 
 
 def budget(epochs: int, images: int) -> dict[str, Any]:
-    """Half of the passes between removals, ten updates or more each; the other half at the end."""
+    """Half of the passes between removals, the other half at the end.
+
+    Ten updates or more go between two removals, but fewer where that gave less than five removals.
+    """
     between = epochs // 2
     whole = max(1, between * images // 32)
-    iterations = max(1, whole // 10)
+    iterations = max(min(whole, 5), whole // 10)
     return {
         "epochs_before": 0,
         "epochs": epochs - between,

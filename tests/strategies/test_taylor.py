@@ -19,7 +19,7 @@ from pruneviz.plan import Plan
 from pruneviz.strategies import find_strategy, run_strategy
 from pruneviz.strategies.gates import GATHERED, Gates, locate, normalised
 from pruneviz.strategies.run import Run
-from pruneviz.strategies.taylor import unit_mflops
+from pruneviz.strategies.taylor import budget, unit_mflops
 from pruneviz.strategies.updates import BatchStream
 from pruneviz.surgery import prune
 from pruneviz.training import evaluate
@@ -275,6 +275,18 @@ def test_resume_after_a_removal_that_held(
     assert rest[-1].result is not None
     ours, theirs = events[-1].result.model.state_dict(), rest[-1].result.model.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "images", "updates", "iterations"),
+    [(6, 1297, 10, 12), (6, 194, 3, 5), (1, 1000, 1, 1), (2, 64, 1, 2)],
+)
+def test_a_budget_leaves_several_removals(
+    epochs: int, images: int, updates: int, iterations: int
+) -> None:
+    found = budget(epochs, images)
+    assert (found["updates"], found["iterations"]) == (updates, iterations)
+    assert found["epochs"] == epochs - epochs // 2
 
 
 def test_iterations_need_a_target(model: nn.Module, graph: ChannelGraph, data: DataSet) -> None:
