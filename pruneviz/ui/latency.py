@@ -82,7 +82,7 @@ def _ask(loaded: Bench, plan: Plan, how: Setting, found: dict[str, Latency]) -> 
     if others:
         several = [*([plan] if plan.dropped and not done else []), *others]
         st.button(
-            f"Measure all {len(several)} visited plans"
+            f"Measure {len(several)} visited plans"
             if len(several) > 1
             else "Measure the other visited plan",
             key="latency_others",
@@ -199,7 +199,7 @@ def _beside(latency: Latency, plan: Plan) -> None:
 
 
 def _ms(seconds: float) -> str:
-    return f"{1e3 * seconds:.3g}{style.NARROW}ms"
+    return style.si(1e3 * seconds, "ms") if seconds < 1 else style.si(seconds, "s")
 
 
 def _spread(low: float, high: float) -> str:
@@ -209,7 +209,7 @@ def _spread(low: float, high: float) -> str:
 def _all(loaded: Bench, found: dict[str, Latency], plan: Plan) -> None:
     """All visited plans that were measured in this setting."""
     rows = {}
-    for step in state.history().steps.values():
+    for step in reversed(tuple(state.history().steps.values())):
         visited, _ = bench.plan_at(loaded, step.decisions)
         latency = found.get(visited.digest)
         if latency is not None:
