@@ -27,6 +27,10 @@ Experiment = tuple[list[Finding], list[tuple[str, bool]], dict[str, Any]]
 """What an experiment finds: lines, sentences of the claim's test with their verdicts, settings."""
 
 
+ABOUT = {"about", "commit", "seconds"}
+"""What is noted beside the parts."""
+
+
 @dataclass
 class Bench:
     """One experiment under way."""
@@ -43,6 +47,8 @@ class Bench:
     """By default those trained on the data."""
     watch: Callable[[float], None] | None = None
     """Called often with the fraction that is done; what it raises ends the experiment."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """Settings besides those above (plain JSON): parts done with others are not taken up."""
     expected: int = 0
     """How many parts there will be, at most; the experiment says so."""
     _parts: dict[str, Any] = field(default_factory=dict)
@@ -50,11 +56,14 @@ class Bench:
     def __post_init__(self) -> None:
         if self.keep is not None and self.keep.exists():
             self._parts = json.loads(self.keep.read_text(encoding="utf-8"))
+            if self._parts.keys() <= ABOUT or self._parts.get("about") != self.about:
+                self._parts = {}  # nothing was done yet, or with other settings
+        self._parts["about"] = self.about
 
     def tick(self, within: float = 0.0) -> None:
         """Say how much is done, `within` (0..1) of the part at hand included."""
         if self.watch is not None:
-            done = len(self._parts.keys() - {"commit", "seconds"}) + within
+            done = len(self._parts.keys() - ABOUT) + within
             self.watch(min(done / max(self.expected, 1), 1.0))
 
     def model(self, weights: str | None = None) -> nn.Module:

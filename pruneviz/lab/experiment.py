@@ -40,6 +40,7 @@ def perform(
         say=say,
         weights=request.weights,
         watch=tick,
+        about={k: v for k, v in request.to_dict().items() if k != "seeds"},
     )
     ran = bench.part("commit", commit)
     begun = time.perf_counter()

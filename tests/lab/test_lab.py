@@ -97,6 +97,12 @@ def test_parts_are_done_once(bench: Bench) -> None:
     again = Bench("net", bench.data, "minutes", (0,), bench.keep, lambda text: None)
     assert again.part("one", work, 4) == {"value": 3}
     assert calls == [3]
+    # Other settings, other parts; and a commit at which nothing was done says nothing.
+    other = Bench("net", bench.data, "minutes", (0,), bench.keep, about={"limit": 5})
+    assert other.part("one", work, 4) == {"value": 4}
+    bench.keep.write_text(json.dumps({"about": {}, "commit": "old"}))
+    fresh = Bench("net", bench.data, "minutes", (0,), bench.keep, lambda text: None)
+    assert fresh.part("commit", lambda: "new") == "new"
 
 
 QUICK: dict[str, tuple[str, dict[str, Any]]] = {

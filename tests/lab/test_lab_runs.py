@@ -84,13 +84,14 @@ def test_a_claim_stops_and_goes_on_where_it_was(
     run_id = service.submit(RunSpec("claim", options=options))
     assert service.wait(run_id, 120).error == "RuntimeError: the lights went out"
     kept = json.loads((service.files(run_id) / "parts.json").read_text())
-    assert list(kept) == ["commit", "soft, seed 0"]
+    assert list(kept) == ["about", "commit", "soft, seed 0", "soft, then fine-tuned, seed 0"]
     monkeypatch.setattr("pruneviz.lab.bench.run_strategy", _not("soft"))
     service.resume(run_id)
     run = service.wait(run_id, 120)
     assert run.status == "done", run.trace
     found = LabResult.from_json(json.dumps(service.results(run_id)["lab"]))
-    assert {f.label for f in found.findings} == {"soft", "uniform", "control"}
+    labels = ["soft", "soft, then fine-tuned", "uniform", "control"]
+    assert [f.label for f in found.findings] == labels
     assert found.findings[0].seeds == (kept["soft, seed 0"]["test"],)
     assert found.command.startswith("pruneviz lab run soft")
     assert run.progress == 1
