@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import plotly.graph_objects as go
@@ -57,19 +58,19 @@ def lab_figure(info: LabInfo, *, dark: bool = False, height: int | None = None) 
             x=[mean for _, mean, _ in info.findings],
             y=[label for label, _, _ in info.findings],
             mode="markers",
-            name="mean, measured by us",
+            name="mean, measured",
             marker={"color": style.kept_colour(dark), "size": 11},
             hovertemplate=f"<b>%{{y}}</b>: %{{x{shown}}}<extra>mean</extra>",
         )
     )
-    for label, value in info.published:
+    for (label, value), dash in zip(info.published, cycle(("dash", "dot")), strict=False):
         figure.add_trace(
             go.Scatter(
                 x=[value, value],
                 y=[info.findings[0][0], info.findings[-1][0]],
                 mode="lines",
                 name=f"published: {label}",
-                line={"dash": "dash", "color": style.dropped_colour(dark), "width": 1.5},
+                line={"dash": dash, "color": style.dropped_colour(dark), "width": 1.5},
                 hovertemplate=f"published: {label}, %{{x{shown}}}<extra></extra>",
             )
         )

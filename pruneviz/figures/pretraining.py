@@ -99,7 +99,7 @@ def pretraining_figure(info: PretrainingInfo, *, dark: bool = False, height: int
             col=panels.index(curve.panel) + 1,
         )
     figure.update_xaxes(title_text="parameters removed", tickformat=".0%")
-    figure.update_yaxes(tickformat=".0%")
+    figure.update_yaxes(tickformat=".3~%")
     figure.update_yaxes(title_text=f"accuracy (top-1, {info.split})", col=1)
     return figure
 
