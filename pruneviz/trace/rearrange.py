@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from pruneviz.trace.flow import Flow, Size, tidy, varying
+from pruneviz.trace.flow import Flow, Size, core, tidy, varying
 from pruneviz.trace.operations import Call, handles, leave
 
 
@@ -69,8 +70,11 @@ def spread(flow: Flow, call: Call) -> None:
 def reshape(flow: Flow, call: Call) -> None:
     """New sizes: those read off a tensor follow, those written in the code do not."""
     shadow, out = call.shadow, call.out
-    if shadow is None or isinstance(call.arg(1, "dtype"), torch.dtype):
+    if isinstance(call.arg(1, "dtype"), torch.dtype):
         return flow.set_shadow(out, shadow)
+    _sizes_of_others(flow, call)
+    if shadow is None:
+        return flow.set_shadow(out, None)
     new = tidy(shadow.reshape(out.shape))
     dims = varying(new)
     flexible = [d for d in dims if _follows(call, d)]
@@ -92,6 +96,25 @@ def _follows(call: Call, dim: int) -> bool:
         inside = start <= dim < start + len(sizes)
         return not inside or _free(sizes[dim - start])
     return _free(_listed(call)[dim])
+
+
+def _sizes_of_others(flow: Flow, call: Call) -> None:
+    """A size may be read off another tensor: then both must go on having as many channels."""
+    if call.name not in ("view", "reshape"):
+        return
+    own = np.empty(0, np.int64)
+    if call.shadow is not None:
+        ids, first = np.unique(core(call.shadow).numpy().ravel(), return_index=True)
+        own = ids[np.argsort(first)]
+    for size in _listed(call):
+        counted = size.channels if isinstance(size, Size) else own[:0]
+        if not counted.size or np.isin(counted, own).any():
+            continue
+        if counted.size == own.size:
+            flow.tie(counted, own, "is counted to reshape a tensor whose channels stay")
+        else:
+            flow.fix(counted, f"is counted to reshape another tensor by {call.full}")
+            flow.fix(own, f"is reshaped by {call.full} to the size of another tensor")
 
 
 def _listed(call: Call) -> list[Any]:

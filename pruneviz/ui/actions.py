@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 REFUSAL = "refusal"
 
 
-def take(change: Change) -> bool:
-    """Take a step if its plan is one that works; say why it is not otherwise."""
+def take(change: Change, *, slider: str | None = None) -> bool:
+    """Take a step if its plan is one that works; say why it is not otherwise.
+
+    `slider` names the slider that was moved, if one was: see `state.change`.
+    """
     try:
         loaded = bench.bench(state.history().subject)
         bench.plan_at(loaded, change[0])
     except PruneVizError as error:
         st.session_state[REFUSAL] = str(error)
         return False
-    state.change(change)
+    state.change(change, slider=slider)
     return True
 
 

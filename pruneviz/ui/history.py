@@ -105,6 +105,18 @@ class History:
             {**self.forward, self.current: step.digest},
         )
 
+    def amend(self, change: Change) -> History:
+        """Take a step in place of the last one, which a hand only passed through.
+
+        A step from which others were taken stays.
+        """
+        last = self.step
+        if last.parent is None or any(s.parent == last.digest for s in self.steps.values()):
+            return self.push(change)
+        steps = {digest: step for digest, step in self.steps.items() if digest != last.digest}
+        forward = {a: b for a, b in self.forward.items() if b != last.digest}
+        return History(steps, last.parent, forward).push(change)
+
     @property
     def can_undo(self) -> bool:
         """Whether there is a step before this one."""

@@ -171,7 +171,7 @@ def _slider(loaded: Bench, layer: str) -> None:
 
 def _set_threshold(group: str, name: str) -> None:
     ratio = state.control_value(name) / 100
-    actions.take(workspace.set_group_ratio(state.history().decisions, group, ratio))
+    actions.take(workspace.set_group_ratio(state.history().decisions, group, ratio), slider=group)
 
 
 def _forget() -> None:

@@ -138,9 +138,8 @@ def _after(*fragments: str) -> None:
 
 
 def _set_ratio() -> None:
-    actions.take(
-        workspace.set_ratio(state.history().decisions, state.control_value("ratio_all") / 100)
-    )
+    ratio = state.control_value("ratio_all") / 100
+    actions.take(workspace.set_ratio(state.history().decisions, ratio), slider=ALL)
     _after(ALL)
 
 
@@ -162,7 +161,7 @@ def _set_group(index: int, name: str) -> None:
     plan, _ = bench.plan_at(loaded, decisions)
     gone = int((~plan.kept[group.start : group.start + group.width]).sum())
     if units_of(round(100 * ratio), group.width) != gone:  # else the same plan: no step
-        actions.take(workspace.set_group_ratio(decisions, name, ratio))
+        actions.take(workspace.set_group_ratio(decisions, name, ratio), slider=name)
     _after(f"row{index}")
 
 

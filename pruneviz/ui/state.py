@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,8 @@ from pruneviz.ui.workspace import Change, Subject
 
 ADDRESS = "at"
 CONTROLS = "controls"
+PASSING_SECONDS = 1.5
+"""A slider that moves on within this time has only passed through where it was."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +106,16 @@ def _put(value: Studio) -> None:
     st.session_state.studio = value
 
 
-def change(step: Change) -> None:
-    """Take a step."""
-    _put(studio().with_history(history().push(step)))
+def change(step: Change, *, slider: str | None = None) -> None:
+    """Take a step; what a slider only passes through on its way is none."""
+    now = time.monotonic()
+    last, where, when = st.session_state.get("last_move", (None, "", 0.0))
+    passing = slider is not None and (last, where) == (slider, history().current)
+    if passing and now - when < PASSING_SECONDS:
+        _put(studio().with_history(history().amend(step)))
+    else:
+        _put(studio().with_history(history().push(step)))
+    st.session_state.last_move = (slider, history().current, now)
 
 
 def undo() -> None:

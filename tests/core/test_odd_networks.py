@@ -297,7 +297,22 @@ NETWORKS["index_select"] = Written(
     h=head(6),
 )
 
+
+def sized_by_another(s, x):
+    """Windows of attention come back to the size that was read off before it."""
+    y = s.a(x)
+    b, c, h, w = y.shape
+    flat = y.flatten(2).transpose(1, 2)
+    z = (s.v(flat).reshape(b, h * w, 2, 3) * 1.0).transpose(1, 2)
+    return s.h(s.b(z.transpose(1, 2).reshape(b, h * w, c).transpose(1, 2).reshape(b, c, h, w)))
+
+
+NETWORKS["sized_by_another"] = Written(
+    sized_by_another, a=conv(3, 6), v=nn.Linear(6, 6), b=conv(6, 5), h=head(5)
+)
+
 FREE = {
+    "sized_by_another": {"b": 5},
     "crelu": {"a": 6, "b": 5},
     "custombn": {"a": 6},
     "rollspatial": {"a": 6, "b": 6},

@@ -27,6 +27,7 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
 
     shared = (services.home, services.steps, services.jobs, services.background)
     monkeypatch.setenv("PRUNEVIZ_HOME", str(tmp_path))
+    monkeypatch.setattr("pruneviz.ui.state.PASSING_SECONDS", 0.0)
     for cached in shared[:3]:
         cached.clear()
 

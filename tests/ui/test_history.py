@@ -147,3 +147,18 @@ def test_damaged_step_finds_nothing(tmp_path: Path) -> None:
     store.save(h)
     (tmp_path / f"{h.current}.json").write_text("{")
     assert store.load(h.current) is None
+
+
+def test_a_step_that_was_passed_through_gives_way_unless_others_start_there() -> None:
+    start = History.begin(Subject())
+    passed = start.push(w.set_ratio(start.decisions, 0.1))
+    there = passed.amend(w.set_ratio(passed.decisions, 0.2))
+    assert [s.label for s in there.line()] == ["nothing pruned", "fisher 20 % over all groups"]
+    assert len(there.steps) == 2
+    assert there.undo().redo() == there
+    back = there.amend(w.set_ratio(there.decisions, 0.0))
+    assert (back.steps, back.current) == (start.steps, start.current)
+    assert not back.can_redo
+    on = there.push(w.set_ratio(there.decisions, 0.3)).undo()
+    assert len(on.amend(w.set_ratio(on.decisions, 0.4)).steps) == 4
+    assert start.amend(w.set_ratio(start.decisions, 0.4)).can_undo

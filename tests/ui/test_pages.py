@@ -233,3 +233,21 @@ def test_the_oracle_runs_in_the_background_and_can_then_be_chosen(studio: Open) 
     second.set_value("oracle").run()
     sound(page)
     assert any(m.label.startswith("Spearman over all") for m in page.metric)
+
+
+def test_what_a_slider_only_passes_through_is_no_step(
+    studio: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pruneviz.ui.state.PASSING_SECONDS", 600.0)
+    page = sound(studio("prune"))
+    for value in (10, 20, 30):
+        move(page, "ratio_all", value)
+    move(page, "ratio1", 50)
+    line = page.session_state["studio"].history.line()
+    assert [s.label for s in line] == [
+        "nothing pruned",
+        "fisher 30 % over all groups",
+        "layer1.0.conv1 50 %",
+    ]
+    move(page, "ratio_all", 0)
+    assert len(page.session_state["studio"].history.steps) == 4
