@@ -15,6 +15,7 @@ import streamlit as st
 from pruneviz.errors import PruneVizError
 from pruneviz.ui import runs_data
 from pruneviz.ui.background import Answer
+from pruneviz.ui.loading import loading
 from pruneviz.ui.planning import plan_of
 from pruneviz.ui.services import background, jobs
 from pruneviz.ui.workspace import Decisions, Subject
@@ -96,17 +97,15 @@ def bench(subject: Subject) -> Bench:
 
     if subject.digest in _known():  # quick, and fit for callbacks, which cannot draw
         return _load(subject.digest, subject, None)
-    place = st.empty()
     first = "torch" not in modules and find_spec("torch") is not None
     what = "Starting PyTorch and loading" if first else "Loading"
+    with loading(f"{what} {subject.title} …") as place:
 
-    def progress(done: int, total: int, name: str) -> None:
-        share = min(1.0, done / total) if total else 0.0
-        place.progress(share, f"Downloading {name}: {done / 1e6:.1f} of {total / 1e6:.1f} MB")
+        def progress(done: int, total: int, name: str) -> None:
+            share = min(1.0, done / total) if total else 0.0
+            place.progress(share, f"Downloading {name}: {done / 1e6:.1f} of {total / 1e6:.1f} MB")
 
-    with st.spinner(f"{what} {subject.title} …"):
         loaded = _load(subject.digest, subject, progress)
-    place.empty()
     _known().add(subject.digest)
     return loaded
 
@@ -151,7 +150,7 @@ def ranking(of: Bench, criterion: str) -> Ranking:
     names = tuple(n for n in _family(criterion) if n == criterion or n in _able(of))
     if names in _computed().get(of.subject.digest, {}):
         return _rank(of.subject.digest, names, of)
-    with st.spinner(f"Ranking {of.graph.num_units:,} units by {criterion} …"):
+    with loading(f"Ranking {of.graph.num_units:,} units by {criterion} …"):
         found = _rank(of.subject.digest, names, of)
     _computed().setdefault(of.subject.digest, {})[names] = None
     return found

@@ -10,6 +10,7 @@ import streamlit as st
 
 from pruneviz.errors import InvalidValueError, StorageError
 from pruneviz.ui import services, state
+from pruneviz.ui.loading import loading
 from pruneviz.ui.workspace import Subject
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def _catalogue() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def show() -> None:
     """Show the picker; what is picked is taken up by one button."""
-    with st.spinner("Starting PyTorch …"):
+    with loading("Starting PyTorch …"):
         networks, data_sets = _catalogue()
     now = state.history().subject
     st.subheader("Network and data")

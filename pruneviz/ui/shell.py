@@ -11,7 +11,7 @@ from typing import ParamSpec
 import streamlit as st
 
 from pruneviz.errors import PruneVizError
-from pruneviz.ui import look, memory, state
+from pruneviz.ui import loading, look, memory, state
 
 P = ParamSpec("P")
 
@@ -68,6 +68,7 @@ def frame(title: str, work: Callable[[], object]) -> None:
     guarded(state.open_studio)()
     # The frame is drawn before anything heavy is imported, so that it is there at once.
     st.title(title)
+    loading.reserve()
     guarded(work)()
     from pruneviz.ui import planbar
 
