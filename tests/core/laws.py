@@ -23,6 +23,11 @@ def shake(model: nn.Module, seed: int = 0) -> nn.Module:
                 if module.running_mean is not None:
                     module.running_mean.normal_(0, 0.1, generator=rng)
                     module.running_var.uniform_(0.5, 1.5, generator=rng)
+            elif isinstance(module, (nn.modules.conv._ConvNd, nn.Linear)):
+                bias = module.bias  # zeros let deep networks without normalisation fall silent
+                if bias is not None and not bias.any():
+                    bias.normal_(0, 0.1, generator=rng)
+                continue
             elif not isinstance(module, (nn.GroupNorm, nn.LayerNorm, nn.PReLU)):
                 continue
             if getattr(module, "weight", None) is not None:
