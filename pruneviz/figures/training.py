@@ -31,6 +31,8 @@ class TrainingInfo:
     baseline: float | None = None
     epochs: int = 0
     """Epochs that are planned, so that the axis does not jump while a run goes on."""
+    unit: str = "epoch"
+    """What the runs count: epochs, or a strategy's steps."""
 
 
 def training_figure(
@@ -57,7 +59,7 @@ def training_figure(
                     mode="lines+markers",
                     name=run.label + suffix,
                     line={"color": colour, "dash": dash},
-                    hovertemplate=f"<b>{run.label}{suffix}</b><br>epoch %{{x}}"
+                    hovertemplate=f"<b>{run.label}{suffix}</b><br>{info.unit} %{{x}}"
                     f"<br>{what} %{{y:{form}}}<extra></extra>",
                 )
             )
@@ -69,7 +71,7 @@ def training_figure(
             annotation_position="bottom right",
         )
     last = max([info.epochs, *(e for run in info.runs for e in run.epochs)], default=1)
-    figure.update_xaxes(title_text="epoch", range=[-0.1, max(1, last) + 0.1])
+    figure.update_xaxes(title_text=info.unit, range=[-0.1, max(1, last) + 0.1])
     figure.update_xaxes(tick0=0, dtick=max(1, -(-int(max(1, last)) // 10)))  # whole epochs
     if what == "accuracy":
         figure.update_yaxes(title_text="validation accuracy (top-1)", tickformat=".0%")

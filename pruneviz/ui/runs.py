@@ -79,7 +79,7 @@ def _live(loaded: Bench, was_active: bool) -> None:
     curves = tuple(runs_data.curve(run) for run in chosen)
     base = bench.known_accuracy(loaded, None)
     planned = max((int(run.spec.options.get("epochs", 3)) for run in chosen), default=1)
-    info = TrainingInfo(curves, base.accuracy if base and mine else None, planned)
+    info = TrainingInfo(curves, base.accuracy if base and mine else None, planned, _unit(chosen))
     with accuracy:
         look.chart(training_figure(info, dark=look.dark()), "runs_accuracy")
     with loss:
@@ -100,6 +100,12 @@ def _live(loaded: Bench, was_active: bool) -> None:
         _table(chosen)
     for run in runs:
         _card(loaded, run)
+
+
+def _unit(runs: list[RunView]) -> str:
+    """What these runs count: a fine-tuning run its epochs, a strategy its steps."""
+    kinds = {run.kind == runs_data.FINE_TUNE for run in runs}
+    return "epoch" if kinds <= {True} else "step" if kinds == {False} else "epoch or step"
 
 
 def _compared(runs: list[RunView]) -> list[RunView]:
