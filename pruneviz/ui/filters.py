@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
-from pruneviz.ui import bench, pictures
+from pruneviz.ui import actions, bench, pictures, state
 from pruneviz.ui.services import background
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def show(loaded: Bench, layer: str, info: LayerInfo) -> None:
     chosen = st.selectbox(
         "Filter", range(count), key=FILTER, help="Clicking a bar brings its filter here, too."
     )
+    _decide(loaded, layer, int(chosen))
     key = ("filter", loaded.subject.digest, layer, chosen)
     answer = background().ask(key, lambda: look_at(loaded, layer, int(chosen)))
     if answer.error:
@@ -53,6 +54,26 @@ def show(loaded: Bench, layer: str, info: LayerInfo) -> None:
     else:
         _pictures(answer.value)
     _scores(loaded, layer, int(chosen))
+
+
+def _decide(loaded: Bench, layer: str, chosen: int) -> None:
+    """Drop or keep the filter by a button, too: a click on its bar takes a mouse."""
+    plan, _ = bench.plan_at(loaded, state.history().decisions)
+    gone = loaded.graph.unit_of(layer, chosen) in plan.dropped
+    st.button(
+        f"{'Keep' if gone else 'Drop'} filter {chosen}",
+        key="decide",
+        icon=":material/undo:" if gone else ":material/content_cut:",
+        help="Picks by hand stay when sliders move. What is tied to the filter follows.",
+        on_click=_toggle,
+        args=(loaded, layer, chosen),
+    )
+
+
+def _toggle(loaded: Bench, layer: str, chosen: int) -> None:
+    decisions = state.history().decisions
+    plan, _ = bench.plan_at(loaded, decisions)
+    actions.take(actions.toggle(loaded.graph, decisions, plan.dropped, layer, [chosen]))
 
 
 def _wait(key: tuple[str, str, str, int]) -> None:

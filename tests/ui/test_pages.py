@@ -251,3 +251,14 @@ def test_what_a_slider_only_passes_through_is_no_step(
     ]
     move(page, "ratio_all", 0)
     assert len(page.session_state["studio"].history.steps) == 4
+
+
+def test_a_filter_is_dropped_and_kept_without_a_mouse(studio: Open) -> None:
+    page = sound(studio("rank", layer="layer1.0.conv1"))
+    page.selectbox(key="filter").set_value(3).run()
+    page.button(key="decide").click().run()
+    assert "1 of 400" in texts(sound(page))
+    assert page.session_state["studio"].history.step.label == "dropped filter 3 of layer1.0.conv1"
+    assert page.button(key="decide").label == "Keep filter 3"
+    page.button(key="decide").click().run()
+    assert "0 of 400" in texts(sound(page))
