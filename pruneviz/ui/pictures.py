@@ -22,7 +22,7 @@ def enlarged(image: Image, side: int = 128) -> Image:
 
 
 def diverging(values: Floats, limit: float) -> Image:
-    """Colour (H, W) values: red positive, blue negative, white zero."""
+    """Colour (H, W) values: orange positive, blue negative, white zero."""
     share = np.clip(values / limit if limit else values * 0, -1, 1)[..., None]
     red, blue, white = np.array([213, 94, 0]), np.array([0, 114, 178]), np.array([255, 255, 255])
     out = np.where(share >= 0, white + (red - white) * share, white + (blue - white) * -share)
