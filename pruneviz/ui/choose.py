@@ -124,34 +124,49 @@ def _take_up() -> None:
 
 
 def _tabs(loaded: Bench, criterion: str) -> None:
-    network, layers, classes = st.tabs(["The whole network", "Costs by layer", "Accuracy by class"])
-    with network:
-        scores = bench.ranking(loaded, criterion).of(criterion)
-        plan, _ = bench.plan_at(loaded, state.history().decisions)
-        info = overview_info(loaded.graph, scores, plan.kept, criterion=criterion)
-        look.chart(
-            overview_figure(info, dark=look.dark()),
-            "choose_overview",
-            alt="Every layer's filters sorted by score",
-        )
-    with layers:
-        what = st.segmented_control(
-            "Costs",
-            COSTS,
-            default="MACs",
-            required=True,
-            key="choose_costs",
-            label_visibility="collapsed",
-        )
-        cost = bench.plan_at(loaded, workspace.Decisions())[1]
-        before = cost.baseline_layer_macs if what == "MACs" else cost.baseline_layer_params
-        look.chart(
-            costs_figure(CostsInfo(what, cost.layers, before, before), dark=look.dark()),
-            "choose_cost_chart",
-        )
-    with classes:
-        base = bench.accuracy(loaded, None)
-        if base.value is not None:
-            look.chart(evaluation(base.value, dark=look.dark()), "choose_classes")
-        else:
-            st.caption(base.error or "The accuracy is being measured …")
+    """Show one view of the unpruned network; only the one that is open is drawn."""
+    views = {
+        "The whole network": _network,
+        "Costs by layer": _layers,
+        "Accuracy by class": _classes,
+    }
+    tabs = st.tabs(list(views), key="choose_tab", on_change="rerun")
+    shown = next((i for i, tab in enumerate(tabs) if tab.open), 0)
+    with tabs[shown]:
+        list(views.values())[shown](loaded, criterion)
+
+
+def _network(loaded: Bench, criterion: str) -> None:
+    scores = bench.ranking(loaded, criterion).of(criterion)
+    plan, _ = bench.plan_at(loaded, state.history().decisions)
+    info = overview_info(loaded.graph, scores, plan.kept, criterion=criterion)
+    look.chart(
+        overview_figure(info, dark=look.dark()),
+        "choose_overview",
+        alt="Every layer's filters sorted by score",
+    )
+
+
+def _layers(loaded: Bench, _criterion: str) -> None:
+    what = st.segmented_control(
+        "Costs",
+        COSTS,
+        default="MACs",
+        required=True,
+        key="choose_costs",
+        label_visibility="collapsed",
+    )
+    cost = bench.plan_at(loaded, workspace.Decisions())[1]
+    before = cost.baseline_layer_macs if what == "MACs" else cost.baseline_layer_params
+    look.chart(
+        costs_figure(CostsInfo(what, cost.layers, before, before), dark=look.dark()),
+        "choose_cost_chart",
+    )
+
+
+def _classes(loaded: Bench, _criterion: str) -> None:
+    base = bench.accuracy(loaded, None)
+    if base.value is not None:
+        look.chart(evaluation(base.value, dark=look.dark()), "choose_classes")
+    else:
+        st.caption(base.error or "The accuracy is being measured …")

@@ -87,7 +87,8 @@ def _pictures(view: FilterView) -> None:
             "its kernels in colour"
             if view.kernels.ndim == 3 and view.inputs == 3
             else (
-                f"its kernels, one for each of {view.inputs} inputs (orange positive, blue negative)"
+                f"its kernels, one for each of {view.inputs} inputs "
+                "(orange positive, blue negative)"
             )
         )
         st.image(view.kernels, caption=shown, width=200)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +34,12 @@ def show() -> None:
     now = state.history().subject
     st.subheader("Network and data")
     names = list(networks["name"])
+    shown = {str(row["name"]): _network(row) for row in networks.to_dict("records")}
     model = st.selectbox(
         "Network",
         names,
         index=names.index(now.model) if now.model in names else 0,
-        format_func=lambda name: _network(networks, name),
+        format_func=shown.__getitem__,
         help="Bundled networks work offline; others are downloaded with their pretrained weights.",
     )
     row = networks.set_index("name").loc[model]
@@ -57,9 +59,8 @@ def show() -> None:
         st.caption("These weights are downloaded once; that needs a network.")
 
 
-def _network(networks: pd.DataFrame, name: str) -> str:
-    row = networks.set_index("name").loc[name]
-    return f"{name} · {row['parameters'] / 1e6:.3g} M · {row['source']}"
+def _network(row: Mapping[Any, Any]) -> str:
+    return f"{row['name']} · {row['parameters'] / 1e6:.3g} M · {row['source']}"
 
 
 def _weights(row: Any, now: Subject) -> str | None:
