@@ -29,7 +29,8 @@ def bar(page: Any) -> str:
 
 
 def wait_for_bar(page: Any, text: str) -> None:
-    page.locator(".pv-bar").get_by_text(text).first.wait_for()
+    exact = text.endswith("of 400")  # "120 of 400" has "0 of 400" in it
+    page.locator(".pv-bar").get_by_text(text, exact=exact).first.wait_for()
 
 
 def press(page: Any, name: str) -> None:
