@@ -220,10 +220,10 @@ def test_a_damaged_checkpoint_falls_back_and_ends_the_same(threaded, spec, until
 
 
 def test_of_two_apps_on_one_home_one_resumes(tmp_path, threaded, spec, until):
-    run_id = threaded.submit(spec("train", epochs=50, pause=0.01))
+    run_id = threaded.submit(spec("train", epochs=1000, pause=0.01))
     until(threaded, run_id, lambda run: run.checkpoints >= 1)
     threaded.cancel(run_id)
-    until(threaded, run_id, lambda run: not run.active)
+    done = until(threaded, run_id, lambda run: not run.active).checkpoints
     other = JobService(tmp_path, executor=threaded._executor, plugins=("job_fakes",))
     start = threading.Barrier(2)
 
@@ -236,7 +236,7 @@ def test_of_two_apps_on_one_home_one_resumes(tmp_path, threaded, spec, until):
         thread.start()
     for thread in both:
         thread.join()
-    until(threaded, run_id, lambda run: run.checkpoints >= 4)
+    until(threaded, run_id, lambda run: run.checkpoints > done)
     assert threaded.get(run_id).attempts == 2
     threaded.cancel(run_id)
     until(threaded, run_id, lambda run: not run.active)
