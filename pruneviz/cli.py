@@ -109,18 +109,9 @@ def start(args: argparse.Namespace) -> int:
     script = app_path()
     threading.Thread(target=_announce, args=(host, port, home), daemon=True).start()
 
-    from streamlit.web import cli as streamlit_cli
+    from pruneviz.ui.serve import serve
 
-    options = {
-        "server.address": host,
-        "server.port": str(port),
-        "logger.hideWelcomeMessage": "true",
-        "browser.gatherUsageStats": "false",
-    }
-    if args.headless:
-        options["server.headless"] = "true"
-    flags = [part for key, value in options.items() for part in (f"--{key}", value)]
-    streamlit_cli.main(["run", str(script), *flags], standalone_mode=False)
+    serve(script, host, port, headless=args.headless)
     return 0
 
 
