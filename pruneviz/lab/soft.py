@@ -6,31 +6,31 @@ from typing import Any
 
 from pruneviz.lab.bench import Bench, Experiment, finding
 
-EPOCHS = {"minutes": 6, "hours": 60}
+EPOCHS = {"minutes": 6, "hours": 20}
 TARGET = 1 - 0.422
 
 
 def run(bench: Bench) -> Experiment:
-    """From trained weights in minutes; from scratch, as published, in hours.
+    """From trained weights in minutes; from scratch, as published, and in bfloat16 in hours.
 
     The paper delivers the network as it is after the last zeroing. That asks for many updates
-    between zeroings, which few images do not give; so the same budget is also spent half on soft
-    pruning and half on fine-tuning after the removal, which the claim is not judged by.
+    between zeroings, which few images do not give; so in minutes the same budget is also spent
+    half on soft pruning and half on fine-tuning after the removal, and on uniform pruning, which
+    the claim is not judged by.
     """
     epochs = EPOCHS[bench.scale]
     scratch = bench.scale == "hours"
     lr = 0.1 if scratch else 0.01
+    training: dict[str, Any] = {"lr": lr, "mixed_precision": scratch}
     half = max(1, epochs // 2)
     arms: dict[str, tuple[str, dict[str, Any], float | None]] = {
-        "soft": ("soft", {"epochs": epochs, "lr": lr}, TARGET),
-        "soft, then fine-tuned": (
-            "soft",
-            {"epochs": half, "epochs_after": epochs - half, "lr": lr},
-            TARGET,
-        ),
-        "uniform": ("uniform", {"epochs": epochs, "lr": lr, "criterion": "l2"}, TARGET),
-        "control": ("control", {"epochs": epochs, "lr": lr}, None),
+        "soft": ("soft", {"epochs": epochs}, TARGET),
+        "soft, then fine-tuned": ("soft", {"epochs": half, "epochs_after": epochs - half}, TARGET),
+        "uniform": ("uniform", {"epochs": epochs, "criterion": "l2"}, TARGET),
+        "control": ("control", {"epochs": epochs}, None),
     }
+    if scratch:
+        arms = {label: arms[label] for label in ("soft", "control")}
     bench.expected = len(arms) * len(bench.seeds)
     found = []
     for label, (strategy, options, target) in arms.items():
@@ -38,7 +38,9 @@ def run(bench: Bench) -> Experiment:
         for seed in bench.seeds:
             model = bench.fresh(seed) if scratch else None
             runs.append(
-                bench.prune(label, strategy, seed, options, target_macs=target, model=model)
+                bench.prune(
+                    label, strategy, seed, {**options, **training}, target_macs=target, model=model
+                )
             )
         found.append(
             finding(label, [r["test"] for r in runs], macs=[round(r["macs"], 4) for r in runs])
@@ -53,7 +55,7 @@ def run(bench: Bench) -> Experiment:
     ]
     settings = {
         "epochs": epochs,
-        "lr": lr,
+        **training,
         "target_macs": TARGET,
         "start": "scratch" if scratch else "trained weights",
     }
