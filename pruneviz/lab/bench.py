@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import subprocess
 import time
@@ -29,6 +30,9 @@ Experiment = tuple[list[Finding], list[tuple[str, bool]], dict[str, Any]]
 
 ABOUT = {"about", "commit", "seconds"}
 """What is noted beside the parts."""
+
+EPOCH = 1297
+"""Images that an epoch shows at least: those of the bundled digits."""
 
 
 @dataclass
@@ -66,6 +70,18 @@ class Bench:
             done = len(self._parts.keys() - ABOUT) + within
             self.watch(min(done / max(self.expected, 1), 1.0))
 
+    @property
+    def seconds(self) -> float:
+        """How long the parts took, those of before an interruption included."""
+        return float(self._parts.get("seconds", 0.0))
+
+    def epochs(self, count: int) -> int:
+        """Epochs that show at least as many images as `count` epochs of the bundled digits.
+
+        Few images are gone through more often, so that a budget means as many updates.
+        """
+        return max(count, math.ceil(count * EPOCH / len(self.data.train)))
+
     def model(self, weights: str | None = None) -> nn.Module:
         """The network, with the weights of the data set unless others are named."""
         chosen = weights or self.weights or self.data.name
@@ -93,11 +109,13 @@ class Bench:
         if name not in self._parts:
             begun = time.perf_counter()
             self._parts[name] = json.loads(json.dumps(work(*given)))
+            took = time.perf_counter() - begun
+            self._parts["seconds"] = self.seconds + took
             if self.keep is not None:
                 partial = self.keep.with_suffix(".writing")
                 partial.write_text(json.dumps(self._parts), encoding="utf-8")
                 partial.replace(self.keep)
-            self.say(f"{name}: {self._parts[name]} ({time.perf_counter() - begun:.0f} s)"[:300])
+            self.say(f"{name}: {self._parts[name]} ({took:.0f} s)"[:300])
         return self._parts[name]
 
     def prune(
@@ -157,11 +175,8 @@ def with_test(data: DataSet, trained: bool = True) -> DataSet:
     )
 
 
-def load_data(
-    name: str, root: str | None, trained: bool = True, limit: int | None = None
-) -> DataSet:
-    """A data set of the catalogue with images to report on; at most `limit` of them a class."""
-    given = {"root": root, "limit": limit}
+def load_data(name: str, trained: bool = True, **given: Any) -> DataSet:
+    """A data set of the catalogue with images to report on; options that are None are left out."""
     data = load_dataset(name, **{key: value for key, value in given.items() if value is not None})
     return with_test(data, trained)
 

@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--weights", help="by default those trained on the data")
     one.add_argument("--data", default="digits", help="a data set of the catalogue")
     one.add_argument("--root", help="the folder or zip of its images, where it needs one")
+    one.add_argument("--size", type=int, help="side of the images in pixels")
     one.add_argument("--limit", type=int, help="at most so many images a class in each split")
     one.add_argument("--scale", default="minutes", help=f"{' or '.join(SCALES)} (default: minutes)")
     one.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -69,6 +70,7 @@ def run(args: argparse.Namespace) -> LabResult:
         data=args.data,
         root=args.root,
         weights=args.weights,
+        size=args.size,
         limit=args.limit,
         scale=args.scale,
         seeds=tuple(args.seeds),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -29,7 +28,11 @@ def perform(
             experiment.
     """
     data = load_data(
-        request.data, request.root, trained=request.weights is None, limit=request.limit
+        request.data,
+        trained=request.weights is None,
+        root=request.root,
+        size=request.size,
+        limit=request.limit,
     )
     bench = Bench(
         request.network,
@@ -43,10 +46,8 @@ def perform(
         about={k: v for k, v in request.to_dict().items() if k != "seeds"},
     )
     ran = bench.part("commit", commit)
-    begun = time.perf_counter()
     experiment = import_module(f"pruneviz.lab.{request.about.module}")
     findings, readings, settings = experiment.run(bench)
-    seconds = bench.part("seconds", lambda: time.perf_counter() - begun)
     settings = {
         "weights": request.weights or request.data,
         "train_images": len(data.train),
@@ -66,5 +67,5 @@ def perform(
         command=request.command(),
         commit=ran,
         machine=machine(),
-        seconds=round(seconds, 1),
+        seconds=round(bench.seconds, 1),
     )

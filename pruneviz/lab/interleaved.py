@@ -20,9 +20,9 @@ def run(bench: Bench) -> Experiment:
     Weights of other data are transferred first, as in the paper. Without batch norm the learning
     rate is the paper's, 1e-4, throughout.
     """
-    epochs = EPOCHS[bench.scale]
+    epochs = bench.epochs(EPOCHS[bench.scale])
     bench.expected = 3 * len(bench.seeds)
-    before = TRANSFER[bench.scale] if bench.weights is not None else 0
+    before = bench.epochs(TRANSFER[bench.scale]) if bench.weights is not None else 0
     loop = {**budget(epochs, len(bench.data.train)), "epochs_before": before}
     control: dict[str, Any] = {"epochs": before + epochs}
     if not any(isinstance(m, nn.BatchNorm2d) for m in bench.model().modules()):

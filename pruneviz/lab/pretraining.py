@@ -19,7 +19,8 @@ WITHIN = 0.01
 
 def run(bench: Bench) -> Experiment:
     """Pretrained on CIFAR-10 (on ImageNet, where the data are CIFAR-10 itself), and not at all."""
-    options: dict[str, Any] = BUDGET[bench.scale]
+    options: dict[str, Any] = dict(BUDGET[bench.scale])
+    options |= {name: bench.epochs(options[name]) for name in ("epochs_before", "epochs")}
     bench.expected = len(bench.seeds)
     weights = "cifar10" if bench.data.name != "cifar10" else "imagenet"
 

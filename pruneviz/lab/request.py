@@ -28,6 +28,8 @@ class Request:
     """The folder or zip of its images, where it needs one."""
     weights: str | None = None
     """By default those trained on the data; others are transferred first."""
+    size: int | None = None
+    """Side of the images in pixels; by default what the data set has."""
     limit: int | None = None
     """At most so many images a class in each split."""
     scale: str = "minutes"
@@ -66,6 +68,8 @@ class Request:
         parts = [f"pruneviz lab run {self.claim} --network {self.network} --data {self.data}"]
         if self.root:
             parts.append(f"--root {Path(self.root).name}")
+        if self.size:
+            parts.append(f"--size {self.size}")
         if self.limit:
             parts.append(f"--limit {self.limit}")
         if self.weights:

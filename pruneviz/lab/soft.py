@@ -18,7 +18,7 @@ def run(bench: Bench) -> Experiment:
     half on soft pruning and half on fine-tuning after the removal, and on uniform pruning, which
     the claim is not judged by.
     """
-    epochs = EPOCHS[bench.scale]
+    epochs = bench.epochs(EPOCHS[bench.scale])
     scratch = bench.scale == "hours"
     lr = 0.1 if scratch else 0.01
     training: dict[str, Any] = {"lr": lr, "mixed_precision": scratch}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pruneviz.lab.bench import Bench, Experiment, finding
 from pruneviz.training import evaluate
 
-EPOCHS = {"minutes": 3, "hours": 20}
+EPOCHS = {"minutes": 3, "hours": 5}
 UPDATES = {"minutes": 20, "hours": 200}
 TOLERANCE = 0.01
 REDUCTIONS = tuple(k / 20 for k in range(2, 20))
@@ -13,8 +13,8 @@ REDUCTIONS = tuple(k / 20 for k in range(2, 20))
 
 def run(bench: Bench) -> Experiment:
     """Uniform pruning is taken as far as its validation accuracy holds, in steps of 5 %."""
-    epochs, updates = EPOCHS[bench.scale], UPDATES[bench.scale]
-    bench.expected = 1 + len(bench.seeds) * (1 + len(REDUCTIONS))
+    epochs, updates = bench.epochs(EPOCHS[bench.scale]), UPDATES[bench.scale]
+    bench.expected = 1 + len(bench.seeds) * (1 + len(REDUCTIONS).bit_length())
     original = bench.part("original", _measure, bench)
     found_by, uniform_by = [], []
     for seed in bench.seeds:
@@ -54,12 +54,16 @@ def _measure(bench: Bench) -> dict[str, float]:
 
 
 def _uniform(bench: Bench, seed: int, epochs: int, original: dict[str, float]) -> dict[str, float]:
-    """The furthest uniform pruning whose validation accuracy holds, and all before it did."""
+    """The furthest uniform pruning whose validation accuracy holds, found by bisection."""
     best: dict[str, float] = {"params": 1.0, "macs": 1.0, "passes": 0.0, **original}
-    for removed in REDUCTIONS:
+    low, high = 0, len(REDUCTIONS)  # as many reductions hold, at least and at most
+    while low < high:
+        count = (low + high + 1) // 2
+        removed = REDUCTIONS[count - 1]
         options = {"epochs": epochs, "criterion": "l2", "target_params": round(1 - removed, 3)}
         run = bench.prune(f"uniform {removed:.0%}", "uniform", seed, options)
         if run["val"] < original["val"] - TOLERANCE:
-            break
-        best = run
+            high = count - 1
+        else:
+            low, best = count, run
     return best

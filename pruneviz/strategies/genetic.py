@@ -9,9 +9,10 @@ that the whole front of accuracy against MACs comes out instead of one weighting
 gene a *unit*, as tied channels live and die together. Fitness is the accuracy on validation images
 of the network with the other units silenced (no training), and the exact MACs. The first
 population drops random units at shares from 0 to `first_drop`, so that it spans the front from the
-start; a chromosome without any unit of a group gets the group's largest back. In the end the most
-accurate point within the MACs target is pruned and fine-tuned; `event.front` holds all, and
-`FrontPoint.plan(graph)` makes a plan of any.
+start (with `start="magnitude"` every second network lacks the units of smallest l1 norm instead,
+the same share of every group); a chromosome without any unit of a group gets the group's largest
+back. In the end the most accurate point within the MACs target is pruned and fine-tuned;
+`event.front` holds all, and `FrontPoint.plan(graph)` makes a plan of any.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from pruneviz.cost import cost
 from pruneviz.plan import Plan
 from pruneviz.replay import Replay, scan
 from pruneviz.strategies.base import FineTuning, FrontPoint, Strategy, StrategyEvent, option
-from pruneviz.strategies.budget import FloatArray
+from pruneviz.strategies.budget import FloatArray, by_ratio
 from pruneviz.strategies.run import Run
 
 GeneArray = npt.NDArray[np.bool_]
@@ -49,6 +50,12 @@ class Options(FineTuning):
     )
     first_drop: float = option(
         0.6, "Largest share of units dropped in the first population.", minimum=0.0, maximum=1.0
+    )
+    start: str = option(
+        "random",
+        "What the first population lacks: random units, or in every second network the units of "
+        "smallest norm, as uniform pruning removes them.",
+        choices=("random", "magnitude"),
     )
     crossover: float = option(0.9, "Probability of a crossover.", minimum=0.0, maximum=1.0)
     mutations: float = option(4.0, "Genes flipped in a child on average.", minimum=0.0)
@@ -98,6 +105,9 @@ def _evolve(run: Run, options: Options) -> Iterator[StrategyEvent]:
         random = np.random.default_rng(run.seed_of("evolve", number))
         if number == 0:
             genes = first_genes(run.graph, options, random)
+            if options.start == "magnitude":
+                norms = run.rank("l1", "start", comparable=False)
+                genes[1::2] = smallest_gone(run.graph, norms, options)[1::2]
             now = judge.of(repaired(run.graph, genes, size))
         else:
             last = Generation(memory["genes"].numpy().astype(bool), memory["fitness"].numpy())
@@ -175,6 +185,19 @@ def first_genes(graph: ChannelGraph, options: Options, random: np.random.Generat
     shares = np.linspace(0, options.first_drop, options.population)[:, None]
     draws: GeneArray = random.random((options.population, int(graph.prunable.sum()))) >= shares
     return draws
+
+
+def smallest_gone(graph: ChannelGraph, norms: FloatArray, options: Options) -> GeneArray:
+    """Networks that lack the same shares as `first_genes`, each group's smallest units."""
+    order = by_ratio(graph, norms)
+    total = int(graph.prunable.sum())
+    genes = np.ones((options.population, graph.num_units), dtype=bool)
+    for row, share in zip(
+        genes, np.linspace(0, options.first_drop, options.population), strict=True
+    ):
+        row[order[: round(share * total)]] = False
+    found: GeneArray = genes[:, graph.prunable]
+    return found
 
 
 def repaired(graph: ChannelGraph, genes: GeneArray, scores: FloatArray) -> GeneArray:

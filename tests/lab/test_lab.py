@@ -17,7 +17,7 @@ from torch import nn
 from pruneviz.channels import ChannelGraph
 from pruneviz.data import DataSet, ImageSet
 from pruneviz.errors import InvalidValueError, UnknownNameError
-from pruneviz.lab import LabResult, claims, evolution, find_claim, main, results
+from pruneviz.lab import LabResult, claims, evolution, find_claim, main, results, widths
 from pruneviz.lab.bench import Bench, finding, with_test
 from pruneviz.lab.cli import table
 from pruneviz.lab.evolution import hypervolume
@@ -103,6 +103,36 @@ def test_parts_are_done_once(bench: Bench) -> None:
     bench.keep.write_text(json.dumps({"about": {}, "commit": "old"}))
     fresh = Bench("net", bench.data, "minutes", (0,), bench.keep, lambda text: None)
     assert fresh.part("commit", lambda: "new") == "new"
+
+
+def test_few_images_are_gone_through_more_often(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(bench.data.train) == 64
+    assert bench.epochs(3) == 3
+    monkeypatch.setattr("pruneviz.lab.bench.EPOCH", 1297)
+    assert bench.epochs(3) == 61  # 3 * 1297 = 60.8 * 64
+    monkeypatch.setattr("pruneviz.lab.bench.EPOCH", 60)
+    assert bench.epochs(3) == 3
+
+
+@pytest.mark.parametrize("holding", range(5))
+def test_uniform_pruning_goes_as_far_as_accuracy_holds(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, holding: int
+) -> None:
+    monkeypatch.setattr(widths, "REDUCTIONS", (0.2, 0.4, 0.6, 0.8))
+    tried = []
+
+    def prune(name: str, strategy: str, seed: int, options: dict[str, Any]) -> dict[str, float]:
+        gone = round(1 - options["target_params"], 3)
+        tried.append(gone)
+        val = 0.9 if gone <= 0.2 * holding else 0.8
+        return {"val": val, "test": 0.7, "params": 1 - gone}
+
+    monkeypatch.setattr(bench, "prune", prune)
+    best = widths._uniform(bench, 0, 1, {"val": 0.905, "test": 0.9})
+    assert 1 - best["params"] == pytest.approx(0.2 * holding)
+    assert len(tried) <= 3
 
 
 QUICK: dict[str, tuple[str, dict[str, Any]]] = {
@@ -253,9 +283,9 @@ def test_evaluations_are_spent_alike(bench: Bench, monkeypatch: pytest.MonkeyPat
     settings = evolution.run(bench)[2]
     whole = settings["evaluations"]
     assert whole == 12
-    assert asked[:3] == [4, 4, 4]
-    assert asked[3] == whole
-    assert asked[4] <= whole
+    assert asked[:6] == [4] * 6  # two evolutions of three generations
+    assert asked[6] == whole
+    assert asked[7] <= whole
     assert json.dumps(settings)
 
 

@@ -34,13 +34,15 @@ def service(tmp_path: Path) -> Iterator[JobService]:
 
 
 def test_requests_are_checked_and_come_back() -> None:
-    request = Request("oracle", root="/some/where/ants.zip", data="folder", seeds=(1,), limit=5)
+    request = Request(
+        "oracle", root="/some/where/ants.zip", data="folder", seeds=(1,), size=32, limit=5
+    )
     assert request.network == "vgg16"
     assert request.name == "oracle-vgg16-ants-minutes"
     assert Request.from_dict(json.loads(json.dumps(request.to_dict()))) == request
     assert request.command() == (
-        "pruneviz lab run oracle --network vgg16 --data folder --root ants.zip --limit 5 "
-        "--scale minutes --seeds 1"
+        "pruneviz lab run oracle --network vgg16 --data folder --root ants.zip --size 32 "
+        "--limit 5 --scale minutes --seeds 1"
     )
     with pytest.raises(UnknownNameError, match="Choose one of"):
         Request("magic")
@@ -84,7 +86,13 @@ def test_a_claim_stops_and_goes_on_where_it_was(
     run_id = service.submit(RunSpec("claim", options=options))
     assert service.wait(run_id, 120).error == "RuntimeError: the lights went out"
     kept = json.loads((service.files(run_id) / "parts.json").read_text())
-    assert list(kept) == ["about", "commit", "soft, seed 0", "soft, then fine-tuned, seed 0"]
+    assert list(kept) == [
+        "about",
+        "commit",
+        "seconds",
+        "soft, seed 0",
+        "soft, then fine-tuned, seed 0",
+    ]
     monkeypatch.setattr("pruneviz.lab.bench.run_strategy", _not("soft"))
     service.resume(run_id)
     run = service.wait(run_id, 120)
@@ -92,6 +100,7 @@ def test_a_claim_stops_and_goes_on_where_it_was(
     found = LabResult.from_json(json.dumps(service.results(run_id)["lab"]))
     labels = ["soft", "soft, then fine-tuned", "uniform", "control"]
     assert [f.label for f in found.findings] == labels
+    assert found.seconds > kept["seconds"] > 0
     assert found.findings[0].seeds == (kept["soft, seed 0"]["test"],)
     assert found.command.startswith("pruneviz lab run soft")
     assert run.progress == 1

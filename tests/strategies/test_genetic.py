@@ -13,7 +13,14 @@ from pruneviz.cost import cost
 from pruneviz.data import DataSet
 from pruneviz.plan import Plan
 from pruneviz.strategies import StrategyEvent, run_strategy
-from pruneviz.strategies.genetic import Generation, Options, evolve, first_genes, repaired
+from pruneviz.strategies.genetic import (
+    Generation,
+    Options,
+    evolve,
+    first_genes,
+    repaired,
+    smallest_gone,
+)
 from pruneviz.surgery import mask
 from pruneviz.training import evaluate
 
@@ -104,6 +111,21 @@ def test_every_chromosome_is_a_plan(graph: ChannelGraph) -> None:
                 assert plan.kept[own[int(np.argmax(scores[own]))]]
             else:
                 assert (plan.kept[own] == was).all()
+
+
+def test_a_population_of_the_smallest_gone(graph: ChannelGraph) -> None:
+    norms = np.random.default_rng(3).random(graph.num_units)
+    options = Options(population=5, first_drop=0.8, start="magnitude")
+    genes = smallest_gone(graph, norms, options)
+    total = int(graph.prunable.sum())
+    assert [int((~row).sum()) for row in genes] == [round(0.2 * k * total) for k in range(5)]
+    kept = np.ones((5, graph.num_units), dtype=bool)
+    kept[:, graph.prunable] = genes
+    for group in graph.prunable_groups:
+        own = np.asarray(group.units)
+        for row in kept[:, own]:  # whoever stays has a larger norm than whoever goes
+            assert row.any()
+            assert row.all() or norms[own][row].min() > norms[own][~row].max()
 
 
 def test_the_first_population_spans_the_front(graph: ChannelGraph) -> None:
