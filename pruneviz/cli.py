@@ -1,4 +1,5 @@
-"""The `pruneviz` command: start the studio, fetch the tour notebook, run strategies and claims.
+"""The `pruneviz` command: start the studio, fetch the tour notebook, run strategies, races,
+studies and claims.
 
 Nothing heavy is imported until it is needed, so that `pruneviz --help` answers at once.
 """
@@ -142,7 +143,21 @@ def show_version(args: argparse.Namespace) -> int:
 
 def run_strategy(args: argparse.Namespace) -> int:
     """Prune a network by a strategy, and tell how it goes."""
-    from pruneviz.shell import obey
+    from pruneviz.shell.run import obey
+
+    return obey(args)
+
+
+def race(args: argparse.Namespace) -> int:
+    """Run several strategies on the same network, data and budget."""
+    from pruneviz.shell.race import obey
+
+    return obey(args)
+
+
+def study(args: argparse.Namespace) -> int:
+    """Compare pretrained networks with those trained from scratch."""
+    from pruneviz.shell.study import obey
 
     return obey(args)
 
@@ -156,8 +171,10 @@ def lab(args: argparse.Namespace) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    from pruneviz import shell
     from pruneviz.lab import cli as claims_cli
+    from pruneviz.shell import race as race_cli
+    from pruneviz.shell import run as run_cli
+    from pruneviz.shell import study as study_cli
 
     parser = argparse.ArgumentParser(
         prog="pruneviz",
@@ -178,8 +195,14 @@ def build_parser() -> argparse.ArgumentParser:
     notebook.add_argument("--force", action="store_true", help="overwrite")
     notebook.set_defaults(run=tour)
     strategy = commands.add_parser("run", help="prune a network by a strategy, and watch")
-    shell.add_arguments(strategy)
+    run_cli.add_arguments(strategy)
     strategy.set_defaults(run=run_strategy)
+    racing = commands.add_parser("race", help="compare strategies on the same budget and seeds")
+    race_cli.add_arguments(racing)
+    racing.set_defaults(run=race)
+    studying = commands.add_parser("study", help="does pretraining help pruning? many runs, queued")
+    study_cli.add_arguments(studying)
+    studying.set_defaults(run=study)
     claims = commands.add_parser("lab", help="put the claims of the papers to the test")
     claims_cli.add_arguments(claims)
     claims.set_defaults(run=lab)

@@ -37,7 +37,7 @@ ALLOWED["export"] = (*ALLOWED["strategies"], "strategies", "explain", "latency")
 ALLOWED["jobs"] = (*ALLOWED["export"], "export")
 ALLOWED["lab"] = (*ALLOWED["jobs"], "jobs")
 ALLOWED["ui"] = (*ALLOWED["lab"], "lab")
-ALLOWED["shell"] = ("jobs", "strategies", "catalog")
+ALLOWED["shell"] = ("lab", "jobs", "strategies", "catalog")
 ALLOWED["cli"] = ("jobs", "lab", "shell", "ui")  # above them all: it starts the studio
 # The package's front door names everything, loads nothing.
 FREE = {"__init__", "__main__"}
@@ -55,7 +55,9 @@ TORCH_FREE = [
     "pruneviz",
     "pruneviz.errors",
     "pruneviz.cli",
-    "pruneviz.shell",
+    "pruneviz.shell.run",
+    "pruneviz.shell.race",
+    "pruneviz.shell.study",
     "pruneviz.lab",
     "pruneviz.plan",
     "pruneviz.cost",

@@ -14,8 +14,12 @@ import torch
 from pruneviz import cli
 from pruneviz.catalog import load_dataset
 from pruneviz.jobs import JobService
-from pruneviz.shell import value_of
+from pruneviz.jobs.views import RunView
+from pruneviz.shell import study
+from pruneviz.shell.run import value_of
 from pruneviz.strategies import find_strategy
+from pruneviz.strategies.pretraining import PretrainingStudy
+from pruneviz.strategies.race_result import Race
 
 CLI = ("--model", "resnet20", "--weights", "digits")
 
@@ -70,9 +74,76 @@ def test_a_failed_run_is_a_sentence(
     assert "choose a higher target" in capsys.readouterr().err
 
 
+def test_a_race_is_run_and_told(
+    quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "found" / "race.json"
+    asked = ["race", "uniform", "control", *CLI, "--epochs", "1", "--seeds", "0", "1"]
+    assert cli.main([*asked, "--home", str(tmp_path), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    race = Race.from_json(out.read_text())
+    assert race.final
+    assert race.seeds == (0, 1)
+    for row in race.to_frame().to_dict("records"):
+        assert f"{row['accuracy']:.2%} ± {row['accuracy_std']:.2%}" in said
+    assert "on 60 validation images" in said
+
+
+STUDY = ("--set", "epochs_before=1", "--set", "epochs=1", "--set", "sparsities=1")
+
+
+def test_a_study_is_a_queue_that_goes_on(
+    quick: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "study.json"
+    asked = ["study", "--models", "resnet20", *STUDY, "--home", str(tmp_path), "--out", str(out)]
+    real, broken = study.follow, [2]
+
+    def follow(service: JobService, run_id: str) -> RunView | None:
+        broken[0] -= 1
+        return real(service, run_id) if broken[0] else None  # the second run meets Ctrl+C
+
+    monkeypatch.setattr(study, "follow", follow)
+    assert cli.main([*asked, "--seeds", "0", "1"]) == 130
+    assert "goes on from the last checkpoint" in capsys.readouterr().out
+    assert not out.exists()
+    assert cli.main([*asked, "--seeds", "0", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "2 of 2. Study: resnet20 on digits, seed 1" in said
+    assert "(2 seeds)" in said
+    found = PretrainingStudy.from_json(out.read_text())
+    assert sorted((r.network, r.data, r.seed) for r in found.runs) == [
+        ("resnet20", "digits", 0), ("resnet20", "digits", 1),
+    ]  # fmt: skip
+    with JobService(tmp_path) as service:
+        before = {run.id: run.attempts for run in service.list()}
+        assert len(before) == 2
+    # One more seed joins the same study; what is done is not done again.
+    assert cli.main([*asked, "--seeds", "0", "1", "2"]) == 0
+    with JobService(tmp_path) as service:
+        runs = service.list()
+        assert len(runs) == 3
+        assert len({run.parent for run in runs}) == 1
+        assert {run.id: run.attempts for run in runs if run.id in before} == before
+        assert all(run.status == "done" for run in runs)
+
+
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
+        (["race", "magic"], "Unknown strategy of a race 'magic'. Choose one of: taylor"),
+        (["race", "pretraining_study"], "Choose one of: taylor"),
+        (["race", "--target-macs", "0"], "above 0 and at most 1, but got 0"),
+        (["race", "--epochs", "0"], "from 1, but got 0"),
+        (["study", "--seeds", "-1"], "whole numbers from 0"),
+        (["study", "--set", "foo=1"], "Choose one of: epochs"),
+        (["study", "--threads", "0"], "a whole number from 1, but got 0"),
+        (["study", "--data", "nothing.zip"], "Choose one of"),
+        (["study", "--models", "vgg17"], "Choose one of"),
+        (["study", "--models", "resnet20", "--weights", "x.pt"], "x.pt"),
         (["run", "magic"], "Unknown strategy 'magic'. Choose one of: taylor, soft"),
         (["run", "taylor", "--set", "foo=1"], "Choose one of: epochs"),
         (["run", "taylor", "--set", "updates"], "NAME=VALUE, but got 'updates'"),

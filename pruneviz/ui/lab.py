@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from pruneviz.lab import Request, claims, find_claim, results
-from pruneviz.ui import actions, lab_data, lab_race, look, services, shell, state
+from pruneviz.ui import actions, lab_data, lab_race, lab_study, look, services, shell, state
 from pruneviz.ui.duration import said
 from pruneviz.ui.lab_data import Shown
 
@@ -24,11 +24,15 @@ SEEDS = (1, 3, 5)
 def show() -> None:
     """Show the page."""
     actions.show_refusal()
-    claimed, raced = st.tabs(["Claims of the papers", "Race of strategies"])
+    claimed, raced, studied = st.tabs(
+        ["Claims of the papers", "Race of strategies", "Study of pretraining"]
+    )
     with claimed:
         shell.guarded(_claims)()
     with raced:
         shell.guarded(lab_race.show)()
+    with studied:
+        shell.guarded(lab_study.show)()
 
 
 def _claims() -> None:

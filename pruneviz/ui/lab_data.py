@@ -11,10 +11,11 @@ import streamlit as st
 from pruneviz.errors import PruneVizError
 from pruneviz.jobs import RunSpec
 from pruneviz.lab import LabResult, Request, results
+from pruneviz.lab.claims import SCALES
 from pruneviz.ui import actions, services
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pruneviz.jobs import RunView
     from pruneviz.strategies.race_result import Race
@@ -36,7 +37,8 @@ class Shown:
         """How a tab calls it."""
         by = "" if self.ours else ", yours"
         mark = "✓" if self.result.holds else "✗"
-        return f"{mark} {self.result.network} on {self.result.data}{by}"
+        scale = "" if self.result.scale == SCALES[0] else f", {self.result.scale}"
+        return f"{mark} {self.result.network} on {self.result.data}{scale}{by}"
 
 
 def runs(claim: str | None = None) -> list[RunView]:
@@ -102,24 +104,29 @@ def race_spec(of: Bench, options: dict[str, Any], owner: str) -> RunSpec:
     )
 
 
-def buttons(run: RunView) -> None:
-    """What can be done with a run that is not done."""
+def buttons(*runs: RunView) -> None:
+    """What can be done with runs that are not all done: one experiment, or a whole study."""
     service = services.jobs()
+    active = [run for run in runs if run.active]
+    stopped = [run for run in runs if run.resumable]
     with st.container(horizontal=True):
-        if run.active:
-            _button("Cancel", "stop", run, service.cancel)
+        if active:
+            _button("Cancel", "stop", active, service.cancel)
         else:
-            if run.resumable:
-                _button("Resume", "play_arrow", run, service.resume)
-            _button("Delete", "delete", run, service.delete)
+            if stopped:
+                _button("Resume", "play_arrow", stopped, service.resume)
+            _button("Delete", "delete", runs, service.delete)
 
 
-def _button(label: str, icon: str, run: RunView, action: Callable[[str], object]) -> None:
+def _button(
+    label: str, icon: str, runs: Sequence[RunView], action: Callable[[str], object]
+) -> None:
     def act() -> None:
-        try:
-            action(run.id)
-        except PruneVizError as error:
-            st.session_state[actions.REFUSAL] = str(error)
+        for run in runs:
+            try:
+                action(run.id)
+            except PruneVizError as error:
+                st.session_state[actions.REFUSAL] = str(error)
 
-    if st.button(label, key=f"{label}_{run.id}", icon=f":material/{icon}:", on_click=act):
+    if st.button(label, key=f"{label}_{runs[0].id}", icon=f":material/{icon}:", on_click=act):
         st.rerun()

@@ -87,13 +87,14 @@ def take(loaded: Bench, run: RunView, point: FrontPoint, number: int) -> None:
 
 def _study(loaded: Bench, run: RunView, results: dict[str, Any]) -> None:
     from pruneviz.figures.pretraining import pretraining_figure, pretraining_info
+    from pruneviz.lab.study import data_called
     from pruneviz.strategies import StudyPoint
     from pruneviz.strategies.pretraining import PretrainingStudy
 
     points = [StudyPoint(**p) for p in results["points"]]
     study = PretrainingStudy().add(
         str(run.spec.model["name"]),
-        str(run.spec.data["name"]),
+        data_called(run.spec.data),
         int(run.spec.options.get("seed", 0)),
         points,
     )

@@ -75,7 +75,7 @@ def test_an_experiment_is_queued_as_asked(studio: Open, quick: list[RunSpec]) ->
     assert spec.kind == "claim"
     assert spec.options == {
         "claim": "interleaved", "network": "resnet20", "data": "digits", "root": None,
-        "weights": None, "limit": None, "scale": "minutes", "seeds": [0],
+        "weights": None, "size": None, "limit": None, "scale": "minutes", "seeds": [0],
     }  # fmt: skip
 
 
@@ -148,10 +148,54 @@ def test_a_race_is_queued_and_shown(studio: Open, quick: list[RunSpec]) -> None:
     assert any("taylor" in list(d.value.get("strategy", [])) for d in page.dataframe[1:])
 
 
-def _keep(service: Any, run_id: str, payload: Any) -> None:
+def test_a_study_is_a_queue_of_runs_in_one_figure(studio: Open, quick: list[RunSpec]) -> None:
+    page = sound(studio("lab"))
+    assert "No study yet" in texts(page)
+    networks = next(m for m in page.multiselect if m.label == "Pretrained networks")
+    networks.set_value([])
+    next(b for b in page.button if b.label == "Start the study").click().run()
+    assert "at least one network" in " ".join(e.value for e in page.error)
+    networks = next(m for m in page.multiselect if m.label == "Pretrained networks")
+    networks.set_value(["vgg16, cifar10", "mobilenet_v2, cifar10"])
+    next(b for b in page.button if b.label == "Start the study").click().run()
+    sound(page)
+    assert [spec.model["name"] for spec in quick] == ["vgg16", "mobilenet_v2"]
+    assert len({spec.parent for spec in quick}) == 1
+    assert all(spec.options["strategy"] == "pretraining_study" for spec in quick)
+    service = services.jobs()
+    first, second = (service.store.create(spec, submitter="test") for spec in quick)
+    page = sound(studio("lab"))
+    assert "appear when the first network is trained" in texts(page)
+    points = [
+        {
+            "start": start,
+            "removed": gone,
+            "macs": 1,
+            "params": 1,
+            "accuracy": accuracy,
+            "test_accuracy": None,
+        }
+        for start, low in (("pretrained", 0.9), ("scratch", 0.7))
+        for gone, accuracy in ((0.0, 0.9), (0.4, low))
+    ]
+    _keep(service, first.id, points, "points")
+    service.cancel(second.id)
+    page = sound(studio("lab"))
+    shown = next(s for s in page.selectbox if s.label == "Study")
+    assert "vgg16, mobilenet_v2 on digits (0 of 2 runs done)" in shown.options[0]
+    (frame,) = (d.value for d in page.dataframe if "removed" in d.value)
+    assert list(frame["start"]) == ["pretrained", "scratch"]
+    assert list(frame["removed"]) == ["40.0 %", "0.0 %"]
+    assert {b.label for b in page.button} >= {"Resume", "Delete"}
+    next(b for b in page.button if b.label == "Delete").click().run()
+    sound(page)
+    assert not service.list()
+
+
+def _keep(service: Any, run_id: str, payload: Any, name: str = "race") -> None:
     from pruneviz.jobs.claims import claim
 
     mine = claim(service.store, run_id, threads=1)
     assert mine is not None
-    mine.keep("race", payload)
+    mine.keep(name, payload)
     mine.finish("interrupted")

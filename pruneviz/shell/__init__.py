@@ -1,0 +1,1 @@
+"""`pruneviz run`, `race` and `study`: runs with records, started and watched from the shell."""

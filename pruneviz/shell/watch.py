@@ -1,0 +1,89 @@
+"""What the commands share: their options, and telling how a run goes until it has ended."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from pruneviz.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    from pruneviz.jobs.service import JobService
+    from pruneviz.jobs.views import MetricView, RunView
+
+POLL_SECONDS = 0.3
+
+
+def add_subject(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the options that name one network and one data set."""
+    parser.add_argument("--model", default="resnet20", help="a network (default: resnet20)")
+    parser.add_argument("--weights", help="digits, cifar10, imagenet or a file; by default random")
+    parser.add_argument("--data", default="digits", help="a data set (default: digits)")
+    parser.add_argument("--root", help="the folder or zip of its images, where it needs one")
+
+
+def add_service(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the options that say where records are kept and how much computes."""
+    parser.add_argument("--threads", type=int, help="cores to compute with (default: all but one)")
+    # Given before the command or after it: the default there must not undo what was said here.
+    parser.add_argument(
+        "--home", default=argparse.SUPPRESS, help="folder for records, the studio's own by default"
+    )
+
+
+def service_of(args: argparse.Namespace) -> JobService:
+    """The service that the options of `add_service` describe."""
+    from pruneviz.jobs.service import JobService
+
+    if args.threads is not None and args.threads < 1:
+        raise InvalidValueError(f"Threads are a whole number from 1, but got {args.threads}.")
+    return JobService(args.home, threads=args.threads)
+
+
+def follow(service: JobService, run_id: str) -> RunView | None:
+    """Print events as they come, until the run has ended; None where Ctrl+C stopped it."""
+    seen, said = 0, ""
+    try:
+        while True:
+            run = service.get(run_id)
+            rows = service.metrics(run_id, since=seen)
+            for row in rows:
+                if row.level != "batch":
+                    print(line_of(row, run), flush=True)
+                seen = row.id
+            if run.active and run.message and run.message != said:
+                said = run.message
+                if not rows:  # which say the same
+                    print(f"{said} ...", flush=True)
+            if not run.active:
+                return run
+            time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        return None
+
+
+def line_of(row: MetricView, run: RunView) -> str:
+    """One event: what was done, and how the network stands."""
+    parts = [f"{run.progress:4.0%}", f"step {row.step}" if row.step is not None else "     "]
+    phase = row.extra.get("phase")
+    parts += [str(phase)] if phase else []
+    if row.units_left is not None:
+        parts.append(f"{row.units_left} units")
+    if row.macs is not None:
+        parts.append(f"{row.macs / 1e6:.4g} MMACs")
+    if row.loss is not None:
+        parts.append(f"loss {row.loss:.4f}")
+    if row.accuracy is not None:
+        parts.append(f"accuracy {row.accuracy:.2%}")
+    return "  ".join(parts)
+
+
+def unfinished(run: RunView) -> int:
+    """Say how a run ended that is not done; 2 where it failed, 1 otherwise."""
+    if run.status == "failed":
+        print(f"pruneviz: {run.error}", file=sys.stderr)
+        return 2
+    print(f"The run is {run.status}.")
+    return 1
