@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from pruneviz import stored
 from pruneviz.channels import BoolArray, ChannelGraph, Group
 from pruneviz.errors import InvalidValueError, PlanError, UnknownNameError
 
@@ -185,15 +186,7 @@ class Plan:
         Raises:
             PlanError: The text is no plan, or the plan was made for another network.
         """
-        try:
-            data = json.loads(text)
-        except (ValueError, TypeError, RecursionError) as error:
-            raise PlanError(
-                f"A plan is JSON text as written by Plan.to_json(), but this is not JSON ({error})."
-            ) from None
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            got = data.get("format") if isinstance(data, dict) else type(data).__name__
-            raise PlanError(f'A plan says "format": "{FORMAT}", but got {got!r}.')
+        data = stored.read(text, "A plan", FORMAT, dict, PlanError)
         if data.get("network") != graph.digest:
             raise PlanError(
                 f"This plan was made for another network (its structure is {data.get('network')}, "

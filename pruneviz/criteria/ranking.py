@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
+from pruneviz import stored
 from pruneviz.channels import ChannelGraph
 from pruneviz.criteria.agreement import disagreements, spearman
 from pruneviz.criteria.registry import registered
@@ -197,15 +198,7 @@ class Ranking:
         Raises:
             InvalidValueError: The text is no ranking, or one of another network.
         """
-        try:
-            data = json.loads(text)
-        except (ValueError, TypeError, RecursionError) as error:
-            raise InvalidValueError(
-                f"A ranking is JSON text from Ranking.to_json(), but this is not ({error})."
-            ) from None
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            got = data.get("format") if isinstance(data, dict) else type(data).__name__
-            raise InvalidValueError(f'A ranking says "format": "{FORMAT}", but got {got!r}.')
+        data = stored.read(text, "A ranking", FORMAT, dict)
         if data.get("network") != graph.digest:
             raise InvalidValueError(
                 f"This ranking was made for another network (its structure is "

@@ -14,6 +14,8 @@ from pruneviz.figures import style
 if TYPE_CHECKING:
     from pruneviz.strategies.pretraining import PretrainingStudy
 
+MOST_IN_A_ROW = 3
+
 
 @dataclass(frozen=True)
 class StudyCurve:
@@ -71,10 +73,20 @@ def pretraining_info(study: PretrainingStudy) -> PretrainingInfo:
 
 
 def pretraining_figure(info: PretrainingInfo, *, dark: bool = False, height: int = 400) -> Any:
-    """Draw a panel for each network and data set, a curve for each start."""
+    """Draw a panel (three in a row at most) for each network and data set, a curve each start."""
     panels = info.panels
-    figure = make_subplots(cols=max(len(panels), 1), shared_yaxes=True, subplot_titles=panels)
-    figure.update_layout(template=style.template(dark), height=height)
+    rows = max(1, math.ceil(len(panels) / MOST_IN_A_ROW))
+    columns = max(1, math.ceil(len(panels) / rows))
+    figure = make_subplots(
+        rows=rows,
+        cols=columns,
+        shared_yaxes=True,
+        subplot_titles=panels,
+        horizontal_spacing=0.06 / columns,
+        vertical_spacing=0.3 / rows,
+    )
+    figure.update_annotations(font_size=13)
+    figure.update_layout(template=style.template(dark), height=height * rows)
     looks = {
         "pretrained": (style.kept_colour(dark), "circle", "solid"),
         "scratch": (style.dropped_colour(dark), "square", "dash"),
@@ -95,10 +107,11 @@ def pretraining_figure(info: PretrainingInfo, *, dark: bool = False, height: int
                 hovertemplate=f"<b>{curve.start}</b>, {curve.seeds} seeds<br>%{{y:.2%}} with "
                 "%{x:.0%} of the parameters removed<extra></extra>",
             ),
-            row=1,
-            col=panels.index(curve.panel) + 1,
+            row=panels.index(curve.panel) // columns + 1,
+            col=panels.index(curve.panel) % columns + 1,
         )
-    figure.update_xaxes(title_text="parameters removed", tickformat=".0%")
+    figure.update_xaxes(tickformat=".0%")
+    figure.update_xaxes(title_text="parameters removed", row=rows)
     figure.update_yaxes(tickformat=".3~%")
     figure.update_yaxes(title_text=f"accuracy (top-1, {info.split})", col=1)
     return figure

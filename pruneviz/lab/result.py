@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pruneviz.errors import InvalidValueError
+from pruneviz import stored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,20 +135,20 @@ class LabResult:
     @classmethod
     def from_json(cls, text: str | bytes) -> LabResult:
         """Read a result back. Raises `InvalidValueError` for anything else."""
-        try:
-            found = json.loads(text)
-        except (ValueError, TypeError) as error:
-            raise InvalidValueError(
-                f"A result of the lab is JSON from LabResult.to_json(), but this is not ({error})."
-            ) from None
-        if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
-            raise InvalidValueError(f'A result of the lab says "format": "{FORMAT}".')
-        found["findings"] = tuple(
-            Finding(**{**f, "seeds": tuple(f["seeds"])}) for f in found["findings"]
+        return stored.read(text, "A result of the lab", FORMAT, cls._from_values)
+
+    @classmethod
+    def _from_values(cls, found: dict[str, Any]) -> LabResult:
+        return cls(
+            **{
+                **found,
+                "findings": tuple(
+                    Finding(**{**f, "seeds": tuple(f["seeds"])}) for f in found["findings"]
+                ),
+                "readings": tuple((text, bool(holds)) for text, holds in found["readings"]),
+                "seeds": tuple(found["seeds"]),
+            }
         )
-        found["readings"] = tuple((text, bool(holds)) for text, holds in found["readings"])
-        found["seeds"] = tuple(found["seeds"])
-        return cls(**found)
 
 
 def results(folder: Path = STORED) -> tuple[LabResult, ...]:

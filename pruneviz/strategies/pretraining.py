@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pruneviz.errors import InvalidValueError
+from pruneviz import stored
 from pruneviz.strategies.base import StudyPoint
 
 if TYPE_CHECKING:
@@ -93,14 +93,10 @@ class PretrainingStudy:
     @classmethod
     def from_json(cls, text: str | bytes) -> PretrainingStudy:
         """Read a study back. Raises `InvalidValueError` for anything else."""
-        try:
-            found = json.loads(text)
-        except (ValueError, TypeError) as error:
-            raise InvalidValueError(
-                f"A study is JSON text from PretrainingStudy.to_json(), but this is not ({error})."
-            ) from None
-        if not isinstance(found, dict) or found.get("format") != FORMAT:
-            raise InvalidValueError(f'A study says "format": "{FORMAT}".')
+        return stored.read(text, "A study", FORMAT, cls._from_values)
+
+    @classmethod
+    def _from_values(cls, found: dict[str, Any]) -> PretrainingStudy:
         return cls(
             tuple(
                 StudyRun(**{**run, "points": tuple(StudyPoint(**p) for p in run["points"])})

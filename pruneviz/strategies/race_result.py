@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pruneviz.errors import InvalidValueError
+from pruneviz import stored
 from pruneviz.strategies.published import PublishedPoint, published
 
 if TYPE_CHECKING:
@@ -118,17 +118,18 @@ class Race:
     @classmethod
     def from_json(cls, text: str | bytes) -> Race:
         """Read a race back. Raises `InvalidValueError` for anything else."""
-        try:
-            found = json.loads(text)
-        except (ValueError, TypeError) as error:
-            raise InvalidValueError(
-                f"A race is JSON text from Race.to_json(), but this is not ({error})."
-            ) from None
-        if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
-            raise InvalidValueError(f'A race says "format": "{FORMAT}"; give one from to_json().')
-        found["outcomes"] = tuple(Outcome(**o) for o in found["outcomes"])
-        found["seeds"], found["strategies"] = tuple(found["seeds"]), tuple(found["strategies"])
-        return cls(**found)
+        return stored.read(text, "A race", FORMAT, cls._from_values)
+
+    @classmethod
+    def _from_values(cls, found: dict[str, Any]) -> Race:
+        return cls(
+            **{
+                **found,
+                "outcomes": tuple(Outcome(**o) for o in found["outcomes"]),
+                "seeds": tuple(found["seeds"]),
+                "strategies": tuple(found["strategies"]),
+            }
+        )
 
 
 def mean(values: Sequence[float]) -> float:

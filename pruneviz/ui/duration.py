@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 
 def said(seconds: float) -> str:
     """Say a duration: `12 s`, `3 min 20 s`, `2 h 5 min`."""
@@ -13,3 +15,9 @@ def said(seconds: float) -> str:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, rest = divmod(whole // 60, 60)
     return f"{hours} h {rest} min" if rest else f"{hours} h"
+
+
+def when(moment: float) -> str:
+    """A moment (seconds since 1970) on the server's clock: "21 Nov, 08:04"."""
+    found = datetime.fromtimestamp(moment)
+    return f"{found.day} {found:%b, %H:%M}"

@@ -10,7 +10,7 @@ import streamlit as st
 from pruneviz.figures import style
 from pruneviz.figures.race import race_figure, race_info
 from pruneviz.ui import bench, lab_data, look, services, state
-from pruneviz.ui.duration import said
+from pruneviz.ui.duration import said, when
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +88,7 @@ def _live(was_active: bool) -> None:
             icon=":material/flag:",
         )
         return
-    names = {run.id: f"{run.name} ({run.status})" for run in found}
+    names = {run.id: f"{run.name}, {when(run.created)}" for run in found}
     picked = st.selectbox("Race", list(names), format_func=names.__getitem__, key="race_shown")
     _race(next(run for run in found if run.id == picked))
 

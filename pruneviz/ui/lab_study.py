@@ -9,7 +9,7 @@ import streamlit as st
 from pruneviz.figures.pretraining import pretraining_figure, pretraining_info
 from pruneviz.lab.study import Study, data_called, gather, studies, submit
 from pruneviz.ui import bench, lab_data, look, services, state
-from pruneviz.ui.duration import said
+from pruneviz.ui.duration import said, when
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,11 +126,11 @@ def _live(was_active: bool) -> None:
 
 
 def title(runs: tuple[RunView, ...]) -> str:
-    """What a study is called: its networks and data, and how far it is."""
+    """What a study is called: its networks and data, and when it began."""
     networks = dict.fromkeys(str(run.spec.model["name"]) for run in runs)
     data = dict.fromkeys(data_called(run.spec.data) for run in runs)
-    done = sum(run.status == "done" for run in runs)
-    return f"{', '.join(networks)} on {', '.join(data)} ({done} of {len(runs)} runs done)"
+    began = when(min(run.created for run in runs))
+    return f"{', '.join(networks)} on {', '.join(data)}, {began}"
 
 
 def _study(parent: str, runs: tuple[RunView, ...]) -> None:
@@ -138,7 +138,8 @@ def _study(parent: str, runs: tuple[RunView, ...]) -> None:
     if under_way:
         now = next((run for run in under_way if run.status == "running"), under_way[0])
         share = sum(1.0 if run.status == "done" else run.progress for run in runs) / len(runs)
-        what = now.name.removeprefix("Study: ")
+        done = sum(run.status == "done" for run in runs)
+        what = f"{done} of {len(runs)} done. {now.name.removeprefix('Study: ')}"
         st.progress(min(1.0, max(0.0, share)), f"{what}: {now.message or now.status}")
     for run in runs:
         if run.error:

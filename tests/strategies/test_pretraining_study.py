@@ -90,3 +90,15 @@ def test_studies_gather_runs_and_show_both_starts() -> None:
     )
     with pytest.raises(InvalidValueError):
         PretrainingStudy.from_json("{}")
+
+
+@pytest.mark.parametrize(("panels", "rows", "columns"), [(1, 1, 1), (3, 1, 3), (4, 2, 2)])
+def test_panels_stand_in_rows(panels: int, rows: int, columns: int) -> None:
+    study = PretrainingStudy()
+    for number in range(panels):
+        study = study.add(f"net {number}", "digits", 0, made())
+    figure = study.figure()
+    assert len(figure.data) == 2 * panels
+    grid = figure._get_subplot_rows_columns()
+    assert [len(part) for part in grid] == [rows, columns]
+    assert len({t.xaxis for t in figure.data}) == panels
