@@ -7,13 +7,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_replay import Mixed, Sometimes, liven, random_plan
 from torch import nn
 
 import pruneviz as pv
 from pruneviz.data import DataSet, ImageSet
 from pruneviz.errors import UnknownNameError
 from pruneviz.replay import Preview, Previewer, oracle, preview
+from tests.replay.helpers import Mixed, Sometimes, liven, random_plan
 
 
 def images(count: int, seed: int) -> ImageSet:
