@@ -16,7 +16,7 @@ from pruneviz.figures import (
     tradeoff_figure,
     tradeoff_info,
 )
-from pruneviz.ui import bench, look, picker, shell, state, sweep, workspace
+from pruneviz.ui import bench, guard, look, picker, shell, state, sweep, workspace
 from pruneviz.ui.bench import Bench
 
 GROW_SECONDS = 0.5
@@ -33,7 +33,7 @@ def show() -> None:
         history = state.history()
         loaded = bench.bench(history.subject)
         known = bench.accuracy(loaded, None).value is not None
-        st.fragment(_facts, run_every=None if known else GROW_SECONDS)(loaded, known)
+        guard.fragment(run_every=None if known else GROW_SECONDS)(_facts)(loaded, known)
         if loaded.note:
             st.warning(loaded.note, icon=":material/school:")
             if st.button("Fine-tune it first", icon=":material/model_training:"):
@@ -97,7 +97,9 @@ def _facts(loaded: Bench, was_known: bool) -> None:
 def _story(loaded: Bench, criterion: str) -> None:
     """Draw the sweep; while it is measured, it grows by itself."""
     _, complete = sweep.grow(loaded, criterion)
-    st.fragment(_sweep, run_every=None if complete else GROW_SECONDS)(loaded, criterion, complete)
+    guard.fragment(run_every=None if complete else GROW_SECONDS)(_sweep)(
+        loaded, criterion, complete
+    )
 
 
 def _sweep(loaded: Bench, criterion: str, was_complete: bool) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
-from pruneviz.ui import actions, bench, pictures, state
+from pruneviz.ui import actions, bench, guard, pictures, state
 from pruneviz.ui.services import background
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def show(loaded: Bench, layer: str, info: LayerInfo) -> None:
         st.caption(f"No pictures: {answer.error}")
     elif answer.value is None:
         st.caption("Looking at it …")
-        st.fragment(_wait, run_every=0.4)(key)
+        guard.fragment(run_every=0.4)(_wait)(key)
     else:
         _pictures(answer.value)
     _scores(loaded, layer, int(chosen))

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from pruneviz.lab import Request, claims, find_claim, results
-from pruneviz.ui import actions, lab_data, lab_race, lab_study, look, services, shell, state
+from pruneviz.ui import actions, guard, lab_data, lab_race, lab_study, look, services, state
 from pruneviz.ui.duration import said
 from pruneviz.ui.lab_data import Shown
 
@@ -28,11 +28,11 @@ def show() -> None:
         ["Claims of the papers", "Race of strategies", "Study of pretraining"]
     )
     with claimed:
-        shell.guarded(_claims)()
+        guard.guarded(_claims)()
     with raced:
-        shell.guarded(lab_race.show)()
+        guard.guarded(lab_race.show)()
     with studied:
-        shell.guarded(lab_study.show)()
+        guard.guarded(lab_study.show)()
 
 
 def _claims() -> None:
@@ -56,7 +56,7 @@ def _claims() -> None:
         _about(claim)
         _start(claim)
         active = any(run.active for run in lab_data.runs())
-        st.fragment(_under_way, run_every=POLL_SECONDS if active else None)(claim, active)
+        guard.fragment(run_every=POLL_SECONDS if active else None)(_under_way)(claim, active)
     with right:
         found = [shown for shown in (*stored, *yours) if shown.result.claim == key]
         _results(found)

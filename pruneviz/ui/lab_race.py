@@ -9,7 +9,7 @@ import streamlit as st
 
 from pruneviz.figures import style
 from pruneviz.figures.race import race_figure, race_info
-from pruneviz.ui import bench, lab_data, look, services, state
+from pruneviz.ui import bench, guard, lab_data, look, services, state
 from pruneviz.ui.duration import said, when
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def show() -> None:
         _form(loaded)
     with right:
         active = any(run.active for run in lab_data.races())
-        st.fragment(_live, run_every=POLL_SECONDS if active else None)(active)
+        guard.fragment(run_every=POLL_SECONDS if active else None)(_live)(active)
 
 
 def _form(loaded: Bench) -> None:

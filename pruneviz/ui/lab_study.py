@@ -8,7 +8,7 @@ import streamlit as st
 
 from pruneviz.figures.pretraining import pretraining_figure, pretraining_info
 from pruneviz.lab.study import Study, data_called, gather, studies, submit
-from pruneviz.ui import bench, lab_data, look, services, state
+from pruneviz.ui import bench, guard, lab_data, look, services, state
 from pruneviz.ui.duration import said, when
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def show() -> None:
         _form(loaded)
     with right:
         active = any(run.active for runs in _studies().values() for run in runs)
-        st.fragment(_live, run_every=POLL_SECONDS if active else None)(active)
+        guard.fragment(run_every=POLL_SECONDS if active else None)(_live)(active)
 
 
 def _studies() -> dict[str, tuple[RunView, ...]]:

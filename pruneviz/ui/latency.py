@@ -11,7 +11,7 @@ from pruneviz.figures import style
 from pruneviz.figures.latency import latency_figure, latency_info
 from pruneviz.latency import BASELINE, Latency
 from pruneviz.plan import Plan
-from pruneviz.ui import bench, look, services, state, times, widths
+from pruneviz.ui import bench, guard, look, services, state, times, widths
 from pruneviz.ui.bench import Bench
 from pruneviz.ui.times import Setting
 
@@ -131,7 +131,7 @@ def wait(loaded: Bench) -> None:
     """Show how far the measurement is, and draw the page again once it has ended."""
     run = times.active(loaded)
     if run is not None:
-        st.fragment(_wait, run_every=POLL_SECONDS)(run.id)
+        guard.fragment(run_every=POLL_SECONDS)(_wait)(run.id)
         return
     newest = next(iter(times.runs(loaded, times.LATENCY, times.WIDTHS)), None)
     if newest is not None and newest.error:

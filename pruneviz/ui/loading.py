@@ -3,6 +3,9 @@
 Streamlit matches what a run draws with what the last run drew by position. A spinner that is there
 in one run and not in the next would shift all that follows, and for a moment the page would show
 everything twice; so its place is always there.
+
+A part of the page that is drawn anew by itself may not write to that place, and has none of its
+own: there Streamlit's own sign that something runs must do.
 """
 
 from __future__ import annotations
@@ -16,18 +19,32 @@ import streamlit as st
 PLACE = "loading_place"
 
 
-def reserve() -> None:
-    """Keep the place; called once a run, before the page is drawn."""
+class Silent:
+    """A container that shows nothing."""
+
+    def progress(self, *_: object) -> None:
+        """Do not show how far it is."""
+
+
+@contextmanager
+def reserved() -> Iterator[None]:
+    """Keep the place while a whole page is drawn."""
     st.session_state[PLACE] = st.empty()
+    try:
+        yield
+    finally:
+        st.session_state.pop(PLACE, None)
 
 
 @contextmanager
 def loading(text: str) -> Iterator[Any]:
-    """Show a spinner with a text; yields a container for more, such as a progress bar."""
+    """Show a spinner with a text in the place, while there is one.
+
+    Yields a container for more, such as a progress bar.
+    """
     place = st.session_state.get(PLACE)
     if place is None:
-        with st.spinner(text):
-            yield st.empty()
+        yield Silent()
         return
     with place.container():
         more = st.empty()

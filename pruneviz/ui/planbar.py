@@ -8,7 +8,7 @@ import streamlit as st
 
 from pruneviz.errors import PruneVizError
 from pruneviz.figures import style
-from pruneviz.ui import bench, services, state
+from pruneviz.ui import bench, guard, services, state
 
 KEY = "planbar"
 POLL_SECONDS = 0.4
@@ -29,7 +29,7 @@ def rerun_app(action: object) -> None:
     st.rerun()
 
 
-@st.fragment(key=KEY)
+@guard.fragment(key=KEY)
 def _bar() -> None:
     history = state.history()
     with st.container(key=KEY, horizontal=True, vertical_alignment="center", gap="small"):
@@ -122,14 +122,14 @@ def _part(name: str, value: str, note: str, *, stale: bool = False) -> str:
     )
 
 
-@st.fragment(run_every=POLL_SECONDS)
+@guard.fragment(run_every=POLL_SECONDS)
 def _tick() -> None:
     """Look now and then whether the accuracy has been measured; then draw the page with it."""
     if not services.background().pending(state.studio().visitor):
         st.rerun()
 
 
-@st.fragment(run_every=RUN_SECONDS)
+@guard.fragment(run_every=RUN_SECONDS)
 def _under_way() -> None:
     """Say what runs in the background; once a run has ended, draw the page with its result."""
     active = [run for run in services.jobs().list() if run.active]

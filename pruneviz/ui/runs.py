@@ -19,6 +19,7 @@ from pruneviz.figures import (
 from pruneviz.ui import (
     actions,
     bench,
+    guard,
     look,
     run_found,
     runs_data,
@@ -55,10 +56,10 @@ def show() -> None:
     loaded = bench.bench(state.history().subject)
     left, right = st.columns([1, 2], gap="large")
     with left:
-        shell.guarded(start.show)(loaded)
+        guard.guarded(start.show)(loaded)
     with right:
         active = any(run.active for run in services.jobs().list())
-        st.fragment(_live, run_every=POLL_SECONDS if active else None)(loaded, active)
+        guard.fragment(run_every=POLL_SECONDS if active else None)(_live)(loaded, active)
 
 
 def _live(loaded: Bench, was_active: bool) -> None:

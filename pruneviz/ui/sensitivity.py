@@ -13,7 +13,18 @@ from pruneviz.figures import (
     curves_figure,
     sensitivity_heat_figure,
 )
-from pruneviz.ui import actions, bench, look, rank, runs_data, services, shell, state, workspace
+from pruneviz.ui import (
+    actions,
+    bench,
+    guard,
+    look,
+    rank,
+    runs_data,
+    services,
+    shell,
+    state,
+    workspace,
+)
 from pruneviz.ui.bench import Bench
 from pruneviz.ui.duration import said
 
@@ -45,7 +56,9 @@ def show() -> None:
             icon=":material/show_chart:",
         )
         return
-    st.fragment(_scan, run_every=POLL_SECONDS if run.active else None)(loaded, run.id, run.active)
+    guard.fragment(run_every=POLL_SECONDS if run.active else None)(_scan)(
+        loaded, run.id, run.active
+    )
 
 
 def latest(loaded: Bench, criterion: str) -> RunView | None:

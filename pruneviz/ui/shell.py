@@ -1,19 +1,14 @@
-"""The frame around every page: navigation, the plan's bar, errors as sentences."""
+"""The frame around every page: navigation, and the plan's bar."""
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import ParamSpec
 
 import streamlit as st
 
-from pruneviz.errors import PruneVizError
 from pruneviz.ui import loading, look, memory, state
-
-P = ParamSpec("P")
+from pruneviz.ui.guard import guarded
 
 PAGES = (
     ("choose", "Choose", ":material/category:"),
@@ -68,34 +63,13 @@ def frame(title: str, work: Callable[[], object]) -> None:
     guarded(state.open_studio)()
     # The frame is drawn before anything heavy is imported, so that it is there at once.
     st.title(title)
-    loading.reserve()
-    guarded(work)()
-    from pruneviz.ui import planbar
+    with loading.reserved():
+        guarded(work)()
+        from pruneviz.ui import planbar
 
-    guarded(planbar.show)()
+        guarded(planbar.show)()
     guarded(state.close_studio)()
     memory.settle()
-
-
-def guarded(work: Callable[P, object]) -> Callable[P, None]:
-    """Have what goes wrong shown as a sentence where the work would have been shown."""
-
-    @wraps(work)
-    def show(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            work(*args, **kwargs)
-        except PruneVizError as error:
-            st.error(str(error), icon=":material/error:")
-        except Exception as error:
-            st.error(
-                f"Something went wrong in PruneViz itself ({type(error).__name__}: {error}). Your "
-                "plan is kept; go on with another page, or undo the last step.",
-                icon=":material/bug_report:",
-            )
-            with st.expander("For a bug report"):
-                st.code("".join(traceback.format_exception(error)))
-
-    return show
 
 
 def page_path(name: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from pruneviz.figures import style
-from pruneviz.ui import actions, bench, planbar, state, workspace
+from pruneviz.ui import actions, bench, guard, planbar, state, workspace
 from pruneviz.ui.bench import Bench
 
 MULTIPLES = (1, 2, 4, 8, 16, 32)
@@ -22,7 +22,7 @@ ALL = "groups"
 
 def show(loaded: Bench) -> None:
     """Show all sliders and what goes with them."""
-    st.fragment(_all, key=ALL)(loaded)
+    guard.fragment(key=ALL)(_all)(loaded)
 
 
 def _all(loaded: Bench) -> None:
@@ -66,7 +66,7 @@ def _all(loaded: Bench) -> None:
     )
     with st.container(height=470, border=True, gap="xsmall"):
         for index, group in enumerate(loaded.graph.prunable_groups):
-            st.fragment(_row, key=f"row{index}")(loaded, index, group.name)
+            guard.fragment(key=f"row{index}")(_row)(loaded, index, group.name)
 
 
 def _row(loaded: Bench, index: int, name: str) -> None:

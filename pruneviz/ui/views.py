@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from pruneviz.figures import ClassesInfo, TradeoffPoint, classes_figure, style
-from pruneviz.ui import bench, look, pictures, runs_data, state, sweep
+from pruneviz.ui import bench, guard, look, pictures, runs_data, state, sweep
 from pruneviz.ui.bench import Bench
 from pruneviz.ui.history import Step
 from pruneviz.ui.times import known as known_time
@@ -81,7 +81,7 @@ def points(
             if p.kind != "baseline"
         ]
         if not complete:
-            st.fragment(_wait_for_control, run_every=0.8)(loaded)
+            guard.fragment(run_every=0.8)(_wait_for_control)(loaded)
     return found
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pruneviz.ui import bench, services, state
+from pruneviz.ui import bench, loading, services, state
 from pruneviz.ui.workspace import Decisions, Subject
 from tests.ui.conftest import Open
 from tests.ui.helpers import find, move, sound, texts
@@ -65,6 +65,35 @@ def test_global_slider_moves_costs_and_undo_brings_them_back(studio: Open) -> No
     assert find(page, "ratio_all").value == 0
     page.button(key="redo").click().run()
     assert "200 of 400" in texts(page)
+
+
+def test_what_takes_long_may_first_be_asked_for_by_a_part_of_the_page(studio: Open) -> None:
+    # The place for it is the whole page's, and there only while that is drawn: a part of the page
+    # that wrote to it later would be refused.
+    page = sound(studio("prune"))
+    assert loading.PLACE not in page.session_state
+    with loading.loading("A moment") as place:
+        place.progress(0.5, "half")
+
+
+def test_what_goes_wrong_in_a_part_is_a_sentence_there() -> None:
+    def script() -> None:
+        import streamlit as st
+
+        from pruneviz.errors import DataError
+        from pruneviz.ui import guard
+
+        @guard.fragment(key="part")
+        def part(kind: str) -> None:
+            if st.button(kind):
+                raise DataError("No image.") if kind == "known" else ZeroDivisionError("by zero")
+
+        part("known")
+
+    page = AppTest.from_function(script).run()
+    page.button[0].click().run()
+    assert not page.exception
+    assert page.error[0].value == "No image."
 
 
 def test_group_slider_lock_scope_and_multiple(studio: Open) -> None:
