@@ -100,13 +100,13 @@ class Run:
         *,
         options: FineTuning | None = None,
         share: tuple[float, float] | None = None,
-        each: Callable[[EpochEvent], None] | None = None,
+        each: Callable[[EpochEvent], tuple[float, float] | None] | None = None,
     ) -> Iterator[StrategyEvent]:
         """Train the network as it stands; an event an epoch.
 
         `each`, if given, is called after every epoch, before the event: it may change the
-        network's weights and `plan`. `share` tells from where to where it brings the progress,
-        where the number of events is not known.
+        network's weights and `plan`, and return the accuracy and loss of what it left. `share`
+        tells from where to where it brings the progress, where the number of events is not known.
         """
         if stage in self.done or epochs == 0:
             return
@@ -142,8 +142,7 @@ class Run:
                 self.training = {}
             measured: tuple[float, float] | None = (event.accuracy, event.val_loss)
             if each is not None:
-                each(event)
-                measured = None
+                measured = each(event)
             yield self.event(
                 "fine-tune",
                 f"{message}, epoch {event.epoch} of {event.epochs}",

@@ -12,9 +12,13 @@ least to the loss instead of those with the smallest norm. `from_scratch` trains
 
 What differs, and why: the share follows from the MACs target. Filters are zeroed as in the paper
 (weights and bias of the layer, not the norm after it: a norm at zero would let no gradient back);
-but the accuracy of an event is that of the network *without* them, which is what is delivered, as
-a zeroed filter may still pass on its norm's offset. Tied channels go together. The learning rate
-is the papers' (0.1 from scratch, 0.01 from a trained network), on a cosine instead of steps.
+but the accuracy of an event is that of the network *without* them, which is what is delivered. A
+zeroed filter still passes on its norm's offset, which the norms behind it have got used to; so
+their statistics are measured anew on training images (`recalibrate`), which learns nothing. The
+papers leave residual streams as wide as they are, since a stream's channel goes only where all
+layers that add to it lose it; so do we, and narrow such layers (`streams`) only where the target
+cannot be met without. The learning rate is the papers' (0.1 from scratch, 0.01 from a trained
+network), on a cosine instead of steps.
 
 The papers' epochs are 391 updates long, and there are 200 of them: time to get over each zeroing,
 and to get used to the last. With a few dozen updates an epoch the network does neither, and what
@@ -32,12 +36,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from pruneviz.channels import ChannelGraph
+from pruneviz.channels import ChannelGraph, Group
 from pruneviz.plan import Plan
 from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
-from pruneviz.strategies.budget import by_ratio, lowest, reach
+from pruneviz.strategies.budget import Target, by_ratio, lowest, reach
 from pruneviz.strategies.run import Run
-from pruneviz.training import EpochEvent
+from pruneviz.surgery import prune
+from pruneviz.training import EpochEvent, evaluate, recalibrate
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,14 @@ class Options(FineTuning):
     asymptotic: bool = option(False, "Let the share of zeroed filters grow over the epochs.")
     from_scratch: bool = option(False, "Start from new weights instead of the network's.")
     every: int = option(1, "Epochs between two zeroings.", minimum=1)
+    streams: bool = option(
+        False,
+        "Narrow layers whose channels are added to others' (residual streams), too. The papers do "
+        "not; it is done anyway where the target cannot be met without.",
+    )
+    recalibrate: bool = option(
+        True, "Measure the batch norms' statistics anew when filters are removed."
+    )
     epochs_after: int = option(
         0,
         "Epochs of fine-tuning after the removal. The paper needs none, but trains for 200 epochs "
@@ -65,13 +78,12 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
     if options.from_scratch and run.once("start"):
         renew(run.network, run.seed_of("start"))
     graph = run.graph
-    order = by_ratio(graph, np.zeros(graph.num_units))
-    goal = {name: len(u) for name, u in reach(graph, order, run.target).by_group().items()}
+    goal = goal_of(graph, run.target, options.streams)
 
-    def soften(event: EpochEvent) -> None:
+    def soften(event: EpochEvent) -> tuple[float, float] | None:
         last = event.epoch == event.epochs
         if event.epoch % options.every and not last:
-            return
+            return None
         share = 1.0
         if options.asymptotic and not last:
             share = asymptotic_share(event.epoch, event.epochs)
@@ -79,14 +91,39 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
         scores = run.rank(options.criterion, f"soft {event.epoch}", comparable=False)
         run.plan = lowest(graph, scores, counts)
         zero_filters(run.network, graph, run.plan)
+        if not options.recalibrate:
+            return None
+        small = prune(run.network, graph, run.plan)
+        recalibrate(small, run.data, seed=run.seed_of("recalibrate"))
+        found = evaluate(small, run.data)
+        return found.accuracy, found.loss
 
     lr = options.lr if options.lr is not None else (0.1 if options.from_scratch else 0.01)
     use = replace(options, lr=lr)
     yield from run.fine_tune("soft", options.epochs, "Soft pruning", options=use, each=soften)
     if len(run.removed) < len(run.plan):
         run.shrink(run.plan)
+        if options.recalibrate:
+            recalibrate(run.network, run.data, seed=run.seed_of("recalibrate"))
     after = replace(options, epochs=options.epochs_after)
     yield from run.fine_tune("final", options.epochs_after, options=after)
+
+
+def goal_of(graph: ChannelGraph, target: Target, streams: bool) -> dict[str, int]:
+    """How many units each group is to lose, all at the same ratio, so that the target is met.
+
+    Groups that several layers produce stay whole unless `streams` is set, or they are needed.
+    """
+    own = {group.name: 1.0 for group in graph.prunable_groups if len(_producers(graph, group)) < 2}
+    order = by_ratio(graph, np.zeros(graph.num_units), own)
+    if streams or not target.met(graph, Plan(graph, order.tolist())):
+        order = by_ratio(graph, np.zeros(graph.num_units))
+    return {name: len(units) for name, units in reach(graph, order, target).by_group().items()}
+
+
+def _producers(graph: ChannelGraph, group: Group) -> list[str]:
+    """The group's layers that make its channels; depthwise convolutions only pass them on."""
+    return [name for name in group.layers if graph.layer(name).conv_groups == 1]
 
 
 def asymptotic_share(epoch: int, epochs: int) -> float:

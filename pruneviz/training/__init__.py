@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pruneviz.training.evaluation import Evaluation, evaluate
 from pruneviz.training.loop import BatchEvent, EpochEvent, default_device, fine_tune
+from pruneviz.training.recalibration import recalibrate
 from pruneviz.training.settings import OPTIMIZERS, SCHEDULES, Settings, learning_rate
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "evaluate",
     "fine_tune",
     "learning_rate",
+    "recalibrate",
 ]

@@ -12,7 +12,10 @@ from pruneviz.cost import cost
 from pruneviz.data import DataSet
 from pruneviz.plan import Plan
 from pruneviz.strategies import StrategyEvent, run_strategy
-from pruneviz.strategies.soft import asymptotic_share, budget, renew, zero_filters
+from pruneviz.strategies.budget import Target
+from pruneviz.strategies.soft import asymptotic_share, budget, goal_of, renew, zero_filters
+from pruneviz.surgery import prune
+from pruneviz.training import evaluate, recalibrate
 
 
 def filters_of(
@@ -98,11 +101,44 @@ def test_asymptotic_ratios_grow(model: nn.Module, graph: ChannelGraph, data: Dat
     assert events[-1].macs / cost(graph).macs <= 0.1
 
 
+def test_streams_keep_their_width_unless_they_must_not(graph: ChannelGraph) -> None:
+    (stream,) = (g.name for g in graph.prunable_groups if len(g.layers) == 2)
+    inner = goal_of(graph, Target(macs=0.8), streams=False)
+    assert inner
+    assert stream not in inner
+    assert goal_of(graph, Target(macs=0.8), streams=True)[stream] > 0
+    assert goal_of(graph, Target(macs=0.1), streams=False)[stream] > 0
+
+
+def test_statistics_are_measured_anew_without_the_zeroed_filters(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    *_, soft, last = run_strategy("soft", model, graph, data, epochs=2, target_macs=0.6)
+    assert last.result is not None
+    # The last event says what the network that comes out does.
+    assert evaluate(last.result.model, data).accuracy == last.accuracy == soft.accuracy
+    assert soft.state is not None
+    trained = nn.Module.state_dict(model)
+    model.load_state_dict(soft.state["model"])
+    by_hand = prune(model, graph, last.result.plan)
+    model.load_state_dict(trained)
+    for weight, own in zip(by_hand.parameters(), last.result.model.parameters(), strict=True):
+        assert torch.equal(weight, own)
+    recalibrate(by_hand, data, seed=3)
+    for mine, own in zip(by_hand.buffers(), last.result.model.buffers(), strict=True):
+        assert torch.allclose(mine.float(), own.float(), rtol=0.2, atol=0.1)
+    *_, plain = run_strategy(
+        "soft", model, graph, data, epochs=2, target_macs=0.6, recalibrate=False
+    )
+    assert plain.result is not None
+    assert not torch.equal(plain.result.model.norm2.running_mean, by_hand.norm2.running_mean)
+
+
 def test_taylor_variant_chooses_otherwise(
     model: nn.Module, graph: ChannelGraph, data: DataSet
 ) -> None:
     plans = {
-        name: softened(model, graph, data, epochs=1, criterion=name, target_macs=0.7)[-1].plan
+        name: softened(model, graph, data, epochs=1, criterion=name, streams=True)[-1].plan
         for name in ("l2", "taylor")
     }
     assert plans["l2"] != plans["taylor"]
