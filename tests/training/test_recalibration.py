@@ -38,9 +38,9 @@ def test_statistics_are_those_of_the_training_images(digits: DataSet) -> None:
     ((x, _),) = data.train.batches(320)
     mean = model.norm.running_mean
     assert mean is not None
-    assert torch.allclose(mean, x.mean((0, 2, 3)), atol=1e-5)
+    assert torch.allclose(mean, x.mean((0, 2, 3)), atol=1e-3)
     each = torch.stack([b.var((0, 2, 3)) for b, _ in data.train.batches(64, shuffle_seed=0)])
-    assert torch.allclose(model.norm.running_var, each.mean(0), atol=1e-5)
+    assert torch.allclose(model.norm.running_var, each.mean(0), atol=1e-3)
     model.eval()
     assert abs(model.norm(x).mean().item()) < 1e-4
     assert abs(model(x).mean().item()) < 1e-4  # dropout was off, or the last norm would be off
