@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pruneviz.strategies import run_strategy
     from pruneviz.surgery import mask, prune
     from pruneviz.trace import trace
-    from pruneviz.training import Evaluation, evaluate, fine_tune
+    from pruneviz.training import Evaluation, evaluate, fine_tune, recalibrate
 
 __version__ = "0.1.0"
 
@@ -46,6 +46,7 @@ _HOME = {
     "evaluate": "training",
     "Evaluation": "training",
     "fine_tune": "training",
+    "recalibrate": "training",
     "sensitivity": "sensitivity",
     "Sensitivity": "sensitivity",
     "run_strategy": "strategies",
@@ -74,6 +75,7 @@ __all__ = [  # noqa: RUF022 - in the order in which one meets them
     "Evaluation",
     "sensitivity",
     "Sensitivity",
+    "recalibrate",
     "fine_tune",
     "run_strategy",
     "latency",
