@@ -71,6 +71,8 @@ def address(tmp_path: Path) -> Iterator[str]:
         server.wait(timeout=30)
     except subprocess.TimeoutExpired:
         server.kill()
+    said = server.stdout.read()
+    assert "Traceback" not in said, said
 
 
 @pytest.fixture
@@ -78,5 +80,8 @@ def page(chromium: Any) -> Iterator[Any]:
     """A fresh visitor."""
     context = chromium.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
     context.set_default_timeout(90_000)
-    yield context.new_page()
+    opened = context.new_page()
+    yield opened
+    for sentence in ("Something went wrong", "encountered an error"):
+        assert not opened.get_by_text(sentence).count(), sentence
     context.close()
