@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,11 +13,12 @@ import pytest
 import torch
 
 from pruneviz import cli
-from pruneviz.catalog import load_dataset
+from pruneviz.catalog import ModelSource, load_dataset
 from pruneviz.jobs import JobService
 from pruneviz.jobs.views import RunView
 from pruneviz.shell import study
 from pruneviz.shell.run import value_of
+from pruneviz.shell.watch import model_of
 from pruneviz.strategies import find_strategy
 from pruneviz.strategies.pretraining import PretrainingStudy
 from pruneviz.strategies.race_result import Race
@@ -168,6 +170,30 @@ def test_mistakes_are_one_sentence(
     assert len(said) == 1
     assert said[0].startswith("pruneviz: ")
     assert sentence in said[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "data", "weights", "sentence"),
+    [
+        ("resnet20", None, "digits", "digits", "Weights: digits."),
+        ("resnet20", None, "folder", None, "Weights: random; --weights takes digits, cifar10"),
+        ("resnet50", None, "digits", None, "Weights: random; --weights takes imagenet"),
+        ("nothing", None, "digits", None, "Weights: random."),
+        ("resnet20", "random", "digits", None, ""),
+        ("resnet20", "cifar10", "digits", "cifar10", ""),
+    ],
+)
+def test_weights_are_those_of_the_data_unless_others_are_named(
+    model: str,
+    given: str | None,
+    data: str,
+    weights: str | None,
+    sentence: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = model_of(Namespace(model=model, weights=given, data=data))
+    assert found == ModelSource(model, weights)
+    assert capsys.readouterr().out.strip().startswith(sentence)
 
 
 def test_values_are_read_by_kind() -> None:

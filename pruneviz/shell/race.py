@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pruneviz.errors import InvalidValueError, StorageError, UnknownNameError
-from pruneviz.shell.watch import add_service, add_subject, follow, service_of, unfinished
+from pruneviz.shell.watch import add_service, add_subject, follow, model_of, service_of, unfinished
 
 if TYPE_CHECKING:
     from pruneviz.strategies.race_result import Race
@@ -54,7 +54,7 @@ def obey(args: argparse.Namespace) -> int:
         )
     if args.epochs < 1:
         raise InvalidValueError(f"Epochs are a whole number from 1, but got {args.epochs}.")
-    from pruneviz.catalog import ModelSource, load_dataset
+    from pruneviz.catalog import load_dataset
     from pruneviz.jobs.views import RunSpec
     from pruneviz.strategies.race import DEFAULT
 
@@ -62,7 +62,7 @@ def obey(args: argparse.Namespace) -> int:
     names = list(dict.fromkeys(args.strategies)) or list(DEFAULT)
     spec = RunSpec(
         kind=KIND,
-        model=ModelSource(args.model, args.weights).to_dict(),
+        model=model_of(args).to_dict(),
         data=data.source,
         options={
             "strategies": names,

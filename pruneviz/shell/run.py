@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pruneviz.errors import InvalidValueError, UnknownNameError
-from pruneviz.shell.watch import add_service, add_subject, follow, service_of, unfinished
+from pruneviz.shell.watch import add_service, add_subject, follow, model_of, service_of, unfinished
 
 if TYPE_CHECKING:
     from pruneviz.jobs.service import JobService
@@ -53,14 +53,14 @@ def obey(args: argparse.Namespace) -> int:
     if args.options:
         describe(strategy)
         return 0
-    from pruneviz.catalog import ModelSource, load_dataset
+    from pruneviz.catalog import load_dataset
     from pruneviz.jobs.views import RunSpec
 
     options = options_of(strategy, args)
     data = load_dataset(args.data, **({"root": args.root} if args.root else {}))
     spec = RunSpec(
         kind="strategy",
-        model=ModelSource(args.model, args.weights).to_dict(),
+        model=model_of(args).to_dict(),
         data=data.source,
         options={"strategy": strategy.name, **options},
         name=args.name or f"{args.model}: {strategy.title}",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pruneviz.errors import InvalidValueError
 
 if TYPE_CHECKING:
+    from pruneviz.catalog import ModelSource
     from pruneviz.jobs.service import JobService
     from pruneviz.jobs.views import MetricView, RunView
 
@@ -19,9 +20,26 @@ POLL_SECONDS = 0.3
 def add_subject(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options that name one network and one data set."""
     parser.add_argument("--model", default="resnet20", help="a network (default: resnet20)")
-    parser.add_argument("--weights", help="digits, cifar10, imagenet or a file; by default random")
+    parser.add_argument(
+        "--weights",
+        help="digits, cifar10, imagenet, a file or random; by default those trained on the data, "
+        "and random ones where there are none",
+    )
     parser.add_argument("--data", default="digits", help="a data set (default: digits)")
     parser.add_argument("--root", help="the folder or zip of its images, where it needs one")
+
+
+def model_of(args: argparse.Namespace) -> ModelSource:
+    """The source of the network that the options of `add_subject` name."""
+    from pruneviz.catalog import ModelSource, models
+
+    weights = args.weights
+    if weights is None:
+        known = models().set_index("name")["weights"].get(args.model, "").split(", ")
+        weights = args.data if args.data in known else None
+        others = f"; --weights takes {', '.join(filter(None, known))}" if any(known) else ""
+        print(f"Weights: {weights}." if weights else f"Weights: random{others}.")
+    return ModelSource(args.model, None if weights == "random" else weights)
 
 
 def add_service(parser: argparse.ArgumentParser) -> None:
