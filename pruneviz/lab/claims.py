@@ -120,7 +120,8 @@ CLAIMS = (
         published="Up to 80 % of the parameters of pretrained networks can go.",
         figures=(("removed, pretrained", 0.80),),
         test="The largest reduction of the parameters within 1 point of the baseline is larger "
-        "from pretrained weights than from scratch.",
+        "from pretrained weights than from scratch, whether the baseline is each one's own or the "
+        "better one's.",
         differs="Whole filters instead of weights; small images; few seeds.",
         measure="largest reduction of the parameters within 1 point",
         networks=("vgg16", "mobilenet_v2"),

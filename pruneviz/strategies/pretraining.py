@@ -68,6 +68,7 @@ class PretrainingStudy:
             for start in dict.fromkeys(p.start for p in run.points):
                 curve = [p for p in run.points if p.start == start]
                 best = largest_reduction(curve, tolerance)
+                assert best is not None  # the first point is within any tolerance of itself
                 rows.append(
                     {
                         "network": run.network,
@@ -105,11 +106,17 @@ class PretrainingStudy:
         )
 
 
-def largest_reduction(curve: list[StudyPoint], tolerance: float = 0.01) -> StudyPoint:
-    """The furthest point up to which validation accuracy is within the tolerance of the first's."""
-    best = curve[0]
-    for point in curve[1:]:
-        if point.accuracy < curve[0].accuracy - tolerance - 1e-9:
+def largest_reduction(
+    curve: list[StudyPoint], tolerance: float = 0.01, of: float | None = None
+) -> StudyPoint | None:
+    """The furthest point up to which validation accuracy never fell below `of` - `tolerance`.
+
+    `of` is the first point's own accuracy unless given; None where not even the first one holds.
+    """
+    goal = (curve[0].accuracy if of is None else of) - tolerance - 1e-9
+    best = None
+    for point in curve:
+        if point.accuracy < goal:
             break
         best = point
     return best

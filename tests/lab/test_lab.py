@@ -17,7 +17,16 @@ from torch import nn
 from pruneviz.channels import ChannelGraph
 from pruneviz.data import DataSet, ImageSet
 from pruneviz.errors import InvalidValueError, UnknownNameError
-from pruneviz.lab import LabResult, claims, evolution, find_claim, main, results, widths
+from pruneviz.lab import (
+    LabResult,
+    claims,
+    evolution,
+    find_claim,
+    main,
+    pretraining,
+    results,
+    widths,
+)
 from pruneviz.lab.bench import Bench, finding, with_test
 from pruneviz.lab.cli import table
 from pruneviz.lab.evolution import hypervolume
@@ -133,6 +142,27 @@ def test_uniform_pruning_goes_as_far_as_accuracy_holds(
     best = widths._uniform(bench, 0, 1, {"val": 0.905, "test": 0.9})
     assert 1 - best["params"] == pytest.approx(0.2 * holding)
     assert len(tried) <= 3
+
+
+def test_both_readings_of_the_baseline() -> None:
+    def run(shift: float) -> list[dict[str, Any]]:
+        # From scratch nothing was learned, and nothing can be lost.
+        curves = {"pretrained": (0.9, 0.895, 0.885), "scratch": (0.5, 0.5, 0.5)}
+        return [
+            {
+                "start": start, "removed": 0.3 * k, "macs": 1, "params": 1,
+                "accuracy": accuracy + shift, "test_accuracy": accuracy,
+            }
+            for start, accuracies in curves.items()
+            for k, accuracy in enumerate(accuracies)
+        ]  # fmt: skip
+
+    found, readings = pretraining.judge([run(0.0), run(0.05)])
+    assert found[0].seeds == pytest.approx((0.3, 0.3))
+    assert found[1].seeds == pytest.approx((0.6, 0.6))
+    assert found[0].detail["within_better"] == pytest.approx([0.3, 0.3])
+    assert found[1].detail["within_better"] == [0.0, 0.0]
+    assert [holds for _, holds in readings] == [False, True]
 
 
 QUICK: dict[str, tuple[str, dict[str, Any]]] = {

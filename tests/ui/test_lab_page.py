@@ -58,7 +58,8 @@ def test_every_claim_says_what_is_published_and_what_was_measured(studio: Open) 
         labels = [tab.label for tab in page.tabs]
         for result in mine:
             mark = "✓" if result.holds else "✗"
-            assert f"{mark} {result.network} on {result.data}" in labels
+            scale = ", hours" if result.scale == "hours" else ""
+            assert f"{mark} {result.network} on {result.data}{scale}" in labels
         if not mine:
             assert "Nothing was measured" in said
     table = page.dataframe[0].value
