@@ -8,14 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pruneviz.errors import InvalidValueError, StorageError, UnknownNameError
-from pruneviz.shell.watch import add_service, add_subject, follow, model_of, service_of, unfinished
+from pruneviz.shell.watch import (
+    STOPPED,
+    add_service,
+    add_subject,
+    follow,
+    model_of,
+    service_of,
+    unfinished,
+)
 
 if TYPE_CHECKING:
     from pruneviz.strategies.race_result import Race
 
 KIND = "race"
-STOPPED = 130
-"""The exit status after Ctrl+C."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

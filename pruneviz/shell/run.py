@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pruneviz.errors import InvalidValueError, UnknownNameError
-from pruneviz.shell.watch import add_service, add_subject, follow, model_of, service_of, unfinished
+from pruneviz.shell.watch import (
+    STOPPED,
+    add_service,
+    add_subject,
+    follow,
+    model_of,
+    service_of,
+    unfinished,
+)
 
 if TYPE_CHECKING:
     from pruneviz.jobs.service import JobService
@@ -71,7 +79,7 @@ def obey(args: argparse.Namespace) -> int:
         run = follow(service, run_id)
         if run is None:
             print("\nStopped. The studio's page Runs resumes it from its last checkpoint.")
-            return 130
+            return STOPPED
         return report(service, run)
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruneviz.errors import InvalidValueError
-from pruneviz.shell.race import STOPPED, write
+from pruneviz.shell.race import write
 from pruneviz.shell.run import add_set, describe, values_of
-from pruneviz.shell.watch import add_service, follow, service_of, unfinished
+from pruneviz.shell.watch import STOPPED, add_service, follow, service_of, unfinished
 
 if TYPE_CHECKING:
     from pruneviz.strategies.pretraining import PretrainingStudy

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pruneviz.jobs.views import MetricView, RunView
 
 POLL_SECONDS = 0.3
+STOPPED = 130
+"""The exit status after Ctrl+C."""
 
 
 def add_subject(parser: argparse.ArgumentParser) -> None:
