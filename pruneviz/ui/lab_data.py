@@ -12,7 +12,7 @@ from pruneviz.errors import PruneVizError
 from pruneviz.jobs import RunSpec
 from pruneviz.lab import LabResult, Request, results
 from pruneviz.lab.claims import SCALES
-from pruneviz.ui import actions, services
+from pruneviz.ui import actions, bench, guard, services, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pruneviz.ui.bench import Bench
 
 CLAIM, RACE = "claim", "race"
+POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,16 @@ def race_spec(of: Bench, options: dict[str, Any], owner: str) -> RunSpec:
         name=f"Race: {of.subject.title}, {len(options['strategies'])} strategies",
         owner=owner,
     )
+
+
+def beside(form: Callable[[Bench], object], live: Callable[[bool], object], active: bool) -> None:
+    """A form on the left; on the right what it started, drawn anew while that is active."""
+    loaded = bench.bench(state.history().subject)
+    left, right = st.columns([1, 2], gap="large")
+    with left:
+        form(loaded)
+    with right:
+        guard.fragment(run_every=POLL_SECONDS if active else None)(live)(active)
 
 
 def buttons(*runs: RunView) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from pruneviz.figures import style
 from pruneviz.figures.race import race_figure, race_info
-from pruneviz.ui import bench, guard, lab_data, look, services, state
+from pruneviz.ui import lab_data, look, services, state
 from pruneviz.ui.duration import said, when
 
 if TYPE_CHECKING:
@@ -19,19 +19,13 @@ if TYPE_CHECKING:
     from pruneviz.strategies.race_result import Race
     from pruneviz.ui.bench import Bench
 
-POLL_SECONDS = 1.0
 FIRST = ("taylor", "soft", "uniform", "random", "control")
 
 
 def show() -> None:
     """The form, and the race that is looked at."""
-    loaded = bench.bench(state.history().subject)
-    left, right = st.columns([1, 2], gap="large")
-    with left:
-        _form(loaded)
-    with right:
-        active = any(run.active for run in lab_data.races())
-        guard.fragment(run_every=POLL_SECONDS if active else None)(_live)(active)
+    active = any(run.active for run in lab_data.races())
+    lab_data.beside(_form, _live, active)
 
 
 def _form(loaded: Bench) -> None:

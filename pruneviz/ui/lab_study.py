@@ -8,7 +8,7 @@ import streamlit as st
 
 from pruneviz.figures.pretraining import pretraining_figure, pretraining_info
 from pruneviz.lab.study import Study, data_called, gather, studies, submit
-from pruneviz.ui import bench, guard, lab_data, look, services, state
+from pruneviz.ui import lab_data, look, services, state
 from pruneviz.ui.duration import said, when
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pruneviz.strategies.pretraining import PretrainingStudy
     from pruneviz.ui.bench import Bench
 
-POLL_SECONDS = 1.0
 BUNDLED = ("vgg16", "mobilenet_v2", "resnet20")
 PRETRAINED = "cifar10"
 HEIGHT = 360
@@ -26,13 +25,8 @@ HEIGHT = 360
 
 def show() -> None:
     """The form, and the study that is looked at."""
-    loaded = bench.bench(state.history().subject)
-    left, right = st.columns([1, 2], gap="large")
-    with left:
-        _form(loaded)
-    with right:
-        active = any(run.active for runs in _studies().values() for run in runs)
-        guard.fragment(run_every=POLL_SECONDS if active else None)(_live)(active)
+    active = any(run.active for runs in _studies().values() for run in runs)
+    lab_data.beside(_form, _live, active)
 
 
 def _studies() -> dict[str, tuple[RunView, ...]]:
