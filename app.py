@@ -2,6 +2,6 @@
 
 from pathlib import Path
 
-from pruneviz.ui import shell
+from pruneviz.ui.frame import navigation
 
-shell.run(Path(__file__).parent)
+navigation.run(Path(__file__).parent)

@@ -1,5 +1,6 @@
 """The page Choose."""
 
-from pruneviz.ui import choose, shell
+from pruneviz.ui.choose import page as choose
+from pruneviz.ui.frame import navigation
 
-shell.page(__file__, choose.show)
+navigation.page(__file__, choose.show)

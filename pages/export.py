@@ -1,5 +1,6 @@
 """The page Export."""
 
-from pruneviz.ui import export, shell
+from pruneviz.ui.export import page as export
+from pruneviz.ui.frame import navigation
 
-shell.page(__file__, export.show)
+navigation.page(__file__, export.show)

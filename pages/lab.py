@@ -1,5 +1,6 @@
 """The page Lab."""
 
-from pruneviz.ui import lab, shell
+from pruneviz.ui.frame import navigation
+from pruneviz.ui.lab import page as lab
 
-shell.page(__file__, lab.show)
+navigation.page(__file__, lab.show)

@@ -1,5 +1,6 @@
 """The page Prune."""
 
-from pruneviz.ui import prune, shell
+from pruneviz.ui.frame import navigation
+from pruneviz.ui.prune import page as prune
 
-shell.page(__file__, prune.show)
+navigation.page(__file__, prune.show)

@@ -1,5 +1,6 @@
 """The page Rank."""
 
-from pruneviz.ui import rank, shell
+from pruneviz.ui.frame import navigation
+from pruneviz.ui.rank import page as rank
 
-shell.page(__file__, rank.show)
+navigation.page(__file__, rank.show)

@@ -1,5 +1,6 @@
 """The page Runs."""
 
-from pruneviz.ui import runs, shell
+from pruneviz.ui.frame import navigation
+from pruneviz.ui.runs import page as runs
 
-shell.page(__file__, runs.show)
+navigation.page(__file__, runs.show)

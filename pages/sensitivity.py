@@ -1,5 +1,6 @@
 """The page Sensitivity."""
 
-from pruneviz.ui import sensitivity, shell
+from pruneviz.ui.frame import navigation
+from pruneviz.ui.sensitivity import page as sensitivity
 
-shell.page(__file__, sensitivity.show)
+navigation.page(__file__, sensitivity.show)

@@ -36,10 +36,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 }
 ALLOWED["export"] = (*ALLOWED["strategies"], "strategies", "explain", "latency")
 ALLOWED["jobs"] = (*ALLOWED["export"], "export")
-ALLOWED["lab"] = (*ALLOWED["jobs"], "jobs")
-ALLOWED["ui"] = (*ALLOWED["lab"], "lab")
-ALLOWED["shell"] = ("lab", "jobs", "strategies", "catalog")
-ALLOWED["cli"] = ("jobs", "lab", "shell", "ui")  # above them all: it starts the studio
+ALLOWED["studies"] = (*ALLOWED["jobs"], "jobs")
+ALLOWED["session"] = (*ALLOWED["studies"], "studies")
+ALLOWED["ui"] = (*ALLOWED["session"], "session")
+ALLOWED["commands"] = (*ALLOWED["ui"], "ui")  # above them all: it starts the studio
 # The package's front door names everything, loads nothing.
 FREE = {"__init__", "__main__"}
 
@@ -55,15 +55,15 @@ OWNERS = {
 TORCH_FREE = [
     "pruneviz",
     "pruneviz.errors",
-    "pruneviz.cli",
-    "pruneviz.shell.run",
-    "pruneviz.shell.race",
-    "pruneviz.shell.study",
-    "pruneviz.lab",
+    "pruneviz.commands.main",
+    "pruneviz.commands.run",
+    "pruneviz.commands.race",
+    "pruneviz.commands.study",
+    "pruneviz.studies.papers",
     "pruneviz.plan",
     "pruneviz.cost",
     "pruneviz.figures",
-    "pruneviz.ui.workspace",
+    "pruneviz.session.decisions",
 ]
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from pruneviz import stored
 from pruneviz.errors import InvalidValueError, PlanError
-from pruneviz.lab import LabResult, results
-from pruneviz.strategies.pretraining import PretrainingStudy
-from pruneviz.strategies.race_result import Race
+from pruneviz.studies.papers import LabResult, results
+from pruneviz.studies.pretraining_grid import PretrainingStudy
+from pruneviz.studies.race_result import Race
 
 READERS: dict[str, Callable[[str], Any]] = {
     "pruneviz-race/1": Race.from_json,

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 from pruneviz.catalog.datasets import datasets, load_dataset
-from pruneviz.catalog.models import (
-    LoadedModel,
-    ModelSource,
-    describe_model,
-    load_model,
-    models,
-)
+from pruneviz.catalog.models import LoadedModel, ModelSource, describe_model, load_model, models
 
 __all__ = [
     "LoadedModel",

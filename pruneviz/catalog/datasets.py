@@ -132,12 +132,7 @@ def load_dataset(name: str, **options: Any) -> DataSet:
                 f"{len(data.classes)}; load it as 'folder'."
             )
         return data
-    from pruneviz.catalog.torchvision_data import (
-        Options,
-        load_arrays,
-        load_caltech,
-        load_flowers,
-    )
+    from pruneviz.catalog.torchvision_data import Options, load_arrays, load_caltech, load_flowers
 
     size = options.pop("size", None) or entry.input_size
     where = downloads() if root is None else Path(root).expanduser().absolute()

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from pruneviz.figures import style
 
 if TYPE_CHECKING:
-    from pruneviz.strategies.race_result import Race
+    from pruneviz.studies.race_result import Race
 
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "hexagon", "pentagon")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pruneviz.jobs.checkpoints import Checkpoints
-from pruneviz.jobs.claims import LOST, Claim
-from pruneviz.jobs.pulse import TICK, Pulse
+from pruneviz.jobs.heartbeat import TICK, Pulse
+from pruneviz.jobs.leases import LOST, Claim
 from pruneviz.jobs.views import RunSpec, RunView, plain
 
 if TYPE_CHECKING:

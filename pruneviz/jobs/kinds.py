@@ -101,7 +101,7 @@ def sensitivity(context: JobContext) -> None:
     """Scan the sensitivity of every group; the option `criterion` orders its units.
 
     Other options are those of `pruneviz.sensitivity`. The result "sensitivity" grows meanwhile;
-    `pruneviz.jobs.findings.sensitivity_of` reads it.
+    `pruneviz.jobs.results.sensitivity_of` reads it.
     """
     from pruneviz.criteria import rank
     from pruneviz.sensitivity import sensitivity as scan
@@ -129,7 +129,7 @@ def rank_units(context: JobContext) -> None:
     """Rank all units by the criteria in the option `criteria`, the slow oracle among them.
 
     Other options are those of `pruneviz.rank`. The file holds the scores;
-    `pruneviz.jobs.findings.ranking_of` reads it.
+    `pruneviz.jobs.results.ranking_of` reads it.
     """
     from pruneviz.criteria import rank
 
@@ -157,7 +157,7 @@ def latency(context: JobContext) -> None:
     """Time the network that the plan leaves beside the unpruned one.
 
     Options are those of `pruneviz.measure_latency`, and `plans`: more plans, as JSON. The result
-    "latency" names networks by their plans' digests; `pruneviz.jobs.findings.latency_of` reads it.
+    "latency" names networks by their plans' digests; `pruneviz.jobs.results.latency_of` reads it.
     """
     from pruneviz.latency import latency as timed
     from pruneviz.latency import measure_latency
@@ -186,7 +186,7 @@ def width_latency(context: JobContext) -> None:
     """Time the network against the width of one group (option `group`), the rest by the plan.
 
     Other options are those of `pruneviz.measure_latency`, and `widths`. The result is "widths";
-    `pruneviz.jobs.findings.widths_of` reads it.
+    `pruneviz.jobs.results.widths_of` reads it.
     """
     from pruneviz.latency import measure_latency
     from pruneviz.latency import width_latency as timed

@@ -1,6 +1,6 @@
 """The records of background runs, as the app and a notebook see them: read, ask for, tidy up.
 
-Workers write through `pruneviz.jobs.claims`. Every change of status is one conditional UPDATE, so
+Workers write through `pruneviz.jobs.leases`. Every change of status is one conditional UPDATE, so
 any number of processes may share one home.
 """
 

@@ -24,7 +24,7 @@ class Kind:
     uses_torch: bool = True
 
 
-BUILT_IN = ("pruneviz.jobs.kinds", "pruneviz.lab.kinds")
+BUILT_IN = ("pruneviz.jobs.kinds", "pruneviz.studies.papers.kinds")
 """PruneViz's own; the lab stands above this part and is named here, not imported."""
 
 _KINDS: dict[str, Kind] = {}

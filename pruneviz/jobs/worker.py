@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 from pruneviz.errors import PruneVizError, StorageError
 from pruneviz.jobs.checkpoints import Checkpoints
-from pruneviz.jobs.claims import LOST, Claim, claim
 from pruneviz.jobs.context import Interruption, JobContext
-from pruneviz.jobs.pulse import Pulse
+from pruneviz.jobs.heartbeat import Pulse
+from pruneviz.jobs.leases import LOST, Claim, claim
 from pruneviz.jobs.records import RunStore
 from pruneviz.jobs.registry import Kind, find_kind
 

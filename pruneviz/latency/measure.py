@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.errors import InvalidValueError
+from pruneviz.latency.alternation import FEWEST, Calls, Progress, in_turns
 from pruneviz.latency.result import BASELINE, PRUNED, Latency, Timing, WidthLatency
-from pruneviz.latency.turns import FEWEST, Calls, Progress, in_turns
 from pruneviz.plan import Plan
 
 if TYPE_CHECKING:

@@ -14,16 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pruneviz.replay.program import (
-    Meta,
-    Name,
-    Nest,
-    NotReplayableError,
-    Op,
-    Ref,
-    named,
-    references,
-)
+from pruneviz.replay.program import Meta, Name, Nest, NotReplayableError, Op, Ref, named, references
 
 Geometry = tuple[tuple[int, ...], tuple[int, ...], int]
 

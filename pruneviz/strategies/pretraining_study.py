@@ -6,7 +6,7 @@ ones, is trained on the task with the same budget, pruned to a series of sparsit
 with the same budget again, and the accuracies are compared at equal reduction of the parameters.
 
 Here, for one network, data set and seed (a queue runs as many as are wanted, and
-`pruneviz.strategies.pretraining.PretrainingStudy` gathers them in one figure): both are trained
+`pruneviz.studies.pretraining_grid.PretrainingStudy` gathers them in one figure): both are trained
 for `epochs_before`; from each trained network, and for each of `sparsities` reductions evenly
 spaced up to `largest`, the units with the lowest scores go until so many of the parameters are
 gone, and `epochs` of fine-tuning follow. The network that comes out is the pretrained one with the

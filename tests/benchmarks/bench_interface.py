@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-STARTED = "import sys; from pruneviz.cli import main; sys.exit(main())"
+STARTED = "import sys; from pruneviz.commands.main import main; sys.exit(main())"
 
 WATCH = """() => {
   const bar = () => document.querySelector('.pv-bar')?.innerText;
@@ -113,8 +113,8 @@ def start(home: str) -> tuple[subprocess.Popen[str], str]:
 
 def half_pruned(home: str, network: str) -> str:
     """Keep a step with half of every group's units dropped; return its name for the address."""
-    from pruneviz.ui.history import History, StepStore
-    from pruneviz.ui.workspace import Decisions, Subject, set_ratio
+    from pruneviz.session.decisions import Decisions, Subject, set_ratio
+    from pruneviz.session.history import History, StepStore
 
     subject = Subject(network, None, None, "digits")
     history = History.begin(subject).push(set_ratio(Decisions(criterion="l1", scope="group"), 0.5))

@@ -47,7 +47,11 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
     """A studio with a home of its own, started by the command."""
-    command = [sys.executable, "-c", "import sys; from pruneviz.cli import main; sys.exit(main())"]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from pruneviz.commands.main import main; sys.exit(main())",
+    ]
     server = subprocess.Popen(
         [*command, "--headless", "--home", str(tmp_path / "home")],
         cwd=ROOT,

@@ -14,13 +14,7 @@ from torchvision import models as zoo
 
 from pruneviz.catalog import torchvision_models
 from pruneviz.catalog.heads import classifier_names, count_classes, replace_classifier
-from pruneviz.catalog.models import (
-    LoadedModel,
-    ModelSource,
-    describe_model,
-    load_model,
-    models,
-)
+from pruneviz.catalog.models import LoadedModel, ModelSource, describe_model, load_model, models
 from pruneviz.catalog.registry import architectures, find_architecture
 from pruneviz.errors import InvalidValueError, UnknownNameError, WeightsError
 

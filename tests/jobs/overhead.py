@@ -20,7 +20,7 @@ from pruneviz.catalog import ModelSource
 from pruneviz.catalog.digits import load_digits
 from pruneviz.jobs import RunSpec, RunStore, register
 from pruneviz.jobs.context import JobContext
-from pruneviz.jobs.pulse import Pulse
+from pruneviz.jobs.heartbeat import Pulse
 from pruneviz.jobs.worker import run_job
 from pruneviz.training import fine_tune
 

@@ -66,5 +66,5 @@ def test_nothing_is_left_behind(tmp_path):
 
 
 def test_records_are_read_without_torch():
-    code = "import sys, pruneviz.jobs.findings, pruneviz.jobs; sys.exit('torch' in sys.modules)"
+    code = "import sys, pruneviz.jobs.results, pruneviz.jobs; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 import pruneviz as pv
 from pruneviz.catalog import ModelSource
 from pruneviz.jobs import JobService, RunSpec
-from pruneviz.jobs.findings import network_of, ranking_of, sensitivity_of
+from pruneviz.jobs.results import network_of, ranking_of, sensitivity_of
 from pruneviz.trace import trace
 
 OPTIONS = {"epochs": 3, "batch_size": 16, "seed": 1}

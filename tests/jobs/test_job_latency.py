@@ -7,7 +7,7 @@ import pytest
 import pruneviz as pv
 from pruneviz.catalog import ModelSource
 from pruneviz.jobs import JobService, RunSpec
-from pruneviz.jobs.findings import latency_of, widths_of
+from pruneviz.jobs.results import latency_of, widths_of
 
 MODEL, DATA = ModelSource("resnet20", "digits").to_dict(), {"name": "digits", "options": {}}
 SHORT = {"repeats": 3, "seconds": 0.5, "threads": 1}

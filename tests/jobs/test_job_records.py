@@ -12,7 +12,7 @@ import pytest
 
 from pruneviz import errors
 from pruneviz.jobs import RunSpec, RunStore, metrics_frame
-from pruneviz.jobs.claims import LOST, claim
+from pruneviz.jobs.leases import LOST, claim
 from pruneviz.jobs.views import ACTIVE, RESUMABLE
 
 ROW = {"level": "batch", "time": 0.0, "extra": {}}
@@ -211,7 +211,7 @@ def test_deleting_takes_everything_and_the_worker_notices(store, spec):
 
 def test_dead_workers_are_marked_and_living_ones_are_not(store, spec):
     code = (
-        "import sys; from pruneviz.jobs import RunStore; from pruneviz.jobs.claims import claim\n"
+        "import sys; from pruneviz.jobs import RunStore; from pruneviz.jobs.leases import claim\n"
         "store = RunStore(sys.argv[1])\n"
         "for run in store.queue(): claim(store, run.id)"
     )
@@ -261,7 +261,7 @@ def test_the_queue_of_an_app_that_is_gone_is_adopted(store, spec):
 WRITER = """
 import sys
 from pruneviz.jobs import RunSpec, RunStore
-from pruneviz.jobs.claims import claim
+from pruneviz.jobs.leases import claim
 store = RunStore(sys.argv[1])
 for _ in range(3):
     mine = claim(store, store.create(RunSpec("count", owner=sys.argv[2])).id)

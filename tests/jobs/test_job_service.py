@@ -13,9 +13,9 @@ from job_fakes import Step
 
 from pruneviz import errors
 from pruneviz.jobs import JobService, RunSpec, checkpoints, context, register
-from pruneviz.jobs.claims import claim
 from pruneviz.jobs.context import Interruption, JobContext
-from pruneviz.jobs.pulse import Pulse
+from pruneviz.jobs.heartbeat import Pulse
+from pruneviz.jobs.leases import claim
 
 
 def test_a_run_leaves_its_history_and_its_result(threaded, spec):

@@ -17,13 +17,7 @@ from pruneviz.cost import cost
 from pruneviz.data import DataSet
 from pruneviz.errors import DataError, InvalidValueError, UnknownNameError
 from pruneviz.plan import Plan
-from pruneviz.strategies import (
-    NAMES,
-    StrategyEvent,
-    find_strategy,
-    run_strategy,
-    strategies,
-)
+from pruneviz.strategies import NAMES, StrategyEvent, find_strategy, run_strategy, strategies
 from pruneviz.surgery import prune
 from pruneviz.training import evaluate
 

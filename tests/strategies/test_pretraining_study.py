@@ -12,7 +12,7 @@ from pruneviz.errors import InvalidValueError
 from pruneviz.figures.pretraining import pretraining_info
 from pruneviz.plan import Plan
 from pruneviz.strategies import StudyPoint, run_strategy
-from pruneviz.strategies.pretraining import PretrainingStudy
+from pruneviz.studies.pretraining_grid import PretrainingStudy
 from pruneviz.training import evaluate
 
 QUICK = {"epochs_before": 2, "epochs": 1, "sparsities": 3, "largest": 0.6}

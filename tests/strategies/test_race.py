@@ -13,8 +13,8 @@ from pruneviz.cost import cost
 from pruneviz.data import DataSet
 from pruneviz.errors import InvalidValueError, UnknownNameError
 from pruneviz.figures.race import race_figure, race_info
-from pruneviz.strategies.race import Outcome, Race, race
-from pruneviz.strategies.race_result import deviation
+from pruneviz.studies.race import Outcome, Race, race
+from pruneviz.studies.race_result import deviation
 from pruneviz.training import evaluate
 
 FIELD = ("taylor", "uniform", "random", "control")

@@ -9,9 +9,7 @@ import torch
 
 from pruneviz.catalog.digits import load_digits
 from pruneviz.data import DataSet
-from pruneviz.training import (
-    loop,
-)
+from pruneviz.training import loop
 
 found_device = loop.default_device
 

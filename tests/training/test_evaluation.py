@@ -11,9 +11,7 @@ import torch
 
 from pruneviz.data import DataSet
 from pruneviz.errors import DataError
-from pruneviz.training import (
-    evaluate,
-)
+from pruneviz.training import evaluate
 from tests.training.helpers import CLASSES, Fixed, coded, data_of, net
 
 

@@ -15,11 +15,7 @@ from pruneviz.catalog.resnet import resnet20
 from pruneviz.catalog.vgg import vgg16
 from pruneviz.data import DataSet
 from pruneviz.errors import InvalidValueError
-from pruneviz.training import (
-    EpochEvent,
-    evaluate,
-    fine_tune,
-)
+from pruneviz.training import EpochEvent, evaluate, fine_tune
 from tests.training.helpers import net, same_weights
 
 

@@ -10,9 +10,7 @@ import torch
 
 from pruneviz.data import DataSet
 from pruneviz.errors import InvalidValueError, TrainingError, UnknownNameError
-from pruneviz.training import (
-    fine_tune,
-)
+from pruneviz.training import fine_tune
 from tests.training.conftest import found_device
 from tests.training.helpers import net
 

@@ -15,19 +15,19 @@ TIMEOUT = 120
 def _page(name: str) -> None:
     from importlib import import_module
 
-    from pruneviz.ui import shell
+    from pruneviz.ui.frame import navigation
 
-    shell.frame(name.title(), import_module(f"pruneviz.ui.{name}").show)
+    navigation.frame(name.title(), import_module(f"pruneviz.ui.{name}.page").show)
 
 
 @pytest.fixture
 def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     """Return a function that opens a page, on request with the state of another."""
-    from pruneviz.ui import services
+    from pruneviz.ui.frame import services
 
     shared = (services.home, services.steps, services.jobs, services.background)
     monkeypatch.setenv("PRUNEVIZ_HOME", str(tmp_path))
-    monkeypatch.setattr("pruneviz.ui.state.PASSING_SECONDS", 0.0)
+    monkeypatch.setattr("pruneviz.ui.frame.state.PASSING_SECONDS", 0.0)
     for cached in shared[:3]:
         cached.clear()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pruneviz.ui import bench, runs_data, services
-from pruneviz.ui.workspace import Subject
+from pruneviz.session.decisions import Subject
+from pruneviz.ui.frame import services, workbench
+from pruneviz.ui.runs import records as runs_data
 from tests.ui.conftest import Open
 from tests.ui.helpers import move, sound, texts
 
@@ -30,7 +31,7 @@ def test_a_run_is_started_in_two_clicks_and_shown_when_done(studio: Open) -> Non
 
 
 def test_a_run_that_failed_says_why_and_the_page_goes_on(studio: Open) -> None:
-    loaded = bench.bench(Subject())
+    loaded = workbench.bench(Subject())
     spec = runs_data.spec(loaded, None, {"epochs": 1, "lr": -1.0}, "impossible", "nobody")
     failed = services.jobs().submit(spec)
     assert services.jobs().wait(failed, 300).status == "failed"

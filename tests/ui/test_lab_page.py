@@ -11,9 +11,11 @@ from streamlit.testing.v1 import AppTest
 
 from pruneviz.jobs import RunSpec, register
 from pruneviz.jobs.context import JobContext
-from pruneviz.lab import claims, results
-from pruneviz.strategies.race_result import Outcome, Race
-from pruneviz.ui import lab_data, lab_race, services
+from pruneviz.studies.papers import claims, results
+from pruneviz.studies.race_result import Outcome, Race
+from pruneviz.ui.frame import services
+from pruneviz.ui.lab import race as lab_race
+from pruneviz.ui.lab import records as lab_data
 from tests.ui.conftest import Open
 from tests.ui.helpers import sound, texts
 
@@ -194,7 +196,7 @@ def test_a_study_is_a_queue_of_runs_in_one_figure(studio: Open, quick: list[RunS
 
 
 def _keep(service: Any, run_id: str, payload: Any, name: str = "race") -> None:
-    from pruneviz.jobs.claims import claim
+    from pruneviz.jobs.leases import claim
 
     mine = claim(service.store, run_id, threads=1)
     assert mine is not None

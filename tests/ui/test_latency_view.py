@@ -7,8 +7,9 @@ from streamlit.testing.v1 import AppTest
 
 import pruneviz as pv
 from pruneviz.latency import Latency, Timing
-from pruneviz.ui import bench, services, state, times
-from pruneviz.ui.times import Setting
+from pruneviz.ui.frame import services, state, workbench
+from pruneviz.ui.prune import timings
+from pruneviz.ui.prune.timings import Setting
 from tests.ui.conftest import Open
 from tests.ui.helpers import move, sound, texts
 
@@ -23,8 +24,8 @@ def done(page: AppTest) -> AppTest:
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(times, "SECONDS", 0.2)
-    monkeypatch.setattr(times, "SECONDS_EACH", 0.05)
+    monkeypatch.setattr(timings, "SECONDS", 0.2)
+    monkeypatch.setattr(timings, "SECONDS_EACH", 0.05)
 
 
 def test_a_plan_is_measured_beside_the_unpruned_network(studio: Open) -> None:
@@ -37,9 +38,9 @@ def test_a_plan_is_measured_beside_the_unpruned_network(studio: Open) -> None:
     labels = {m.label: m.value for m in page.metric}
     assert {"This plan", "Unpruned", "Times as fast"} <= set(labels)
     history = page.session_state["studio"].history
-    loaded = bench.bench(history.subject)
-    plan, cost = bench.plan_at(loaded, history.decisions)
-    relative = times.relative(loaded)
+    loaded = workbench.bench(history.subject)
+    plan, cost = workbench.plan_at(loaded, history.decisions)
+    relative = timings.relative(loaded)
     assert set(relative) == {"baseline", plan.digest}
     assert relative["baseline"] == 1
     assert float(labels["Times as fast"]) == pytest.approx(1 / relative[plan.digest], abs=0.006)
@@ -61,8 +62,8 @@ def test_time_against_width_and_a_width_taken_up(studio: Open) -> None:
     page.button(key="latency_widths").click().run()
     page = done(page)
     history = page.session_state["studio"].history
-    loaded = bench.bench(history.subject)
-    known = times.widths(loaded, group, Setting(1, max(1, times.cores() - 1)))
+    loaded = workbench.bench(history.subject)
+    known = timings.widths(loaded, group, Setting(1, max(1, timings.cores() - 1)))
     assert known is not None
     assert known[1].widths[0] == loaded.graph.group(group).width
     assert "as in the plan in hand" in texts(page) or "no width" in texts(page)
@@ -72,7 +73,7 @@ def test_time_against_width_and_a_width_taken_up(studio: Open) -> None:
         kept = int(offered[0].key.rsplit("_", 1)[1])
         offered[0].click().run()
         decisions = sound(page).session_state["studio"].history.decisions
-        plan, _ = bench.plan_at(loaded, decisions)
+        plan, _ = workbench.plan_at(loaded, decisions)
         assert loaded.graph.group(group).width - len(plan.by_group()[group]) == kept
 
 
@@ -82,28 +83,28 @@ def test_fewer_macs_that_are_not_faster_are_told(
     page = sound(studio("prune", view="Latency"))
     move(page, "ratio_all", 50)
     history = page.session_state["studio"].history
-    loaded = bench.bench(history.subject)
-    plan, cost = bench.plan_at(loaded, history.decisions)
+    loaded = workbench.bench(history.subject)
+    plan, cost = workbench.plan_at(loaded, history.decisions)
     same = (0.009, 0.01, 0.011)
-    timings = (
+    measurements = (
         Timing("baseline", same, cost.baseline_macs),
         Timing(plan.digest, same, cost.macs),
     )
-    measured = Latency(timings, (3, 32, 32), 1, 1)
-    monkeypatch.setattr(times, "measured", lambda *_: {t.name: measured for t in timings})
+    measured = Latency(measurements, (3, 32, 32), 1, 1)
+    monkeypatch.setattr(timings, "measured", lambda *_: {t.name: measured for t in measurements})
     sound(page.run())
     assert "not measurably faster at batch size 1" in texts(page)
 
 
 def test_times_of_one_setting_only_are_put_side_by_side(studio: Open) -> None:
     studio("prune")
-    loaded = bench.bench(state.begin().subject)
+    loaded = workbench.bench(state.begin().subject)
     plans = [pv.Plan(loaded.graph).drop("conv1", [i]) for i in (0, 1)]
     for plan, how in zip(plans, (Setting(1, 1), Setting(4, 1)), strict=True):
-        spec = times.plans_spec(loaded, [plan], how, "me")
+        spec = timings.plans_spec(loaded, [plan], how, "me")
         assert services.jobs().wait(services.jobs().submit(spec), 120).status == "done"
-    assert set(times.measured(loaded, Setting(1, 1))) == {"baseline", plans[0].digest}
-    assert set(times.relative(loaded)) == {"baseline", plans[1].digest}  # the newest setting
-    assert times.known(times.relative(loaded), None) == 1
-    assert times.known(times.relative(loaded), plans[0]) is None
-    assert times.unmeasured([*plans, plans[0]], times.relative(loaded)) == [plans[0]]
+    assert set(timings.measured(loaded, Setting(1, 1))) == {"baseline", plans[0].digest}
+    assert set(timings.relative(loaded)) == {"baseline", plans[1].digest}  # the newest setting
+    assert timings.known(timings.relative(loaded), None) == 1
+    assert timings.known(timings.relative(loaded), plans[0]) is None
+    assert timings.unmeasured([*plans, plans[0]], timings.relative(loaded)) == [plans[0]]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pruneviz.ui import bench, loading, services, state
-from pruneviz.ui.workspace import Decisions, Subject
+from pruneviz.session.decisions import Decisions, Subject
+from pruneviz.ui.frame import loading, services, state, workbench
 from tests.ui.conftest import Open
 from tests.ui.helpers import find, move, sound, texts
 
@@ -18,11 +18,11 @@ PAGES = ("choose", "rank", "sensitivity", "prune", "runs", "export")
 def settle(page: AppTest) -> AppTest:
     """Wait until the accuracies that the page asked for are there, and draw it with them."""
     history = page.session_state["studio"].history
-    loaded = bench.bench(history.subject)
-    plan, _ = bench.plan_at(loaded, history.decisions)
+    loaded = workbench.bench(history.subject)
+    plan, _ = workbench.plan_at(loaded, history.decisions)
     for wanted in (None, plan):
-        bench.accuracy(loaded, wanted)
-        services.background().wait(bench.accuracy_key(loaded, wanted))
+        workbench.accuracy(loaded, wanted)
+        services.background().wait(workbench.accuracy_key(loaded, wanted))
     return sound(page.run())
 
 
@@ -81,9 +81,9 @@ def test_what_goes_wrong_in_a_part_is_a_sentence_there() -> None:
         import streamlit as st
 
         from pruneviz.errors import DataError
-        from pruneviz.ui import guard
+        from pruneviz.ui.frame import error_boundary
 
-        @guard.fragment(key="part")
+        @error_boundary.fragment(key="part")
         def part(kind: str) -> None:
             if st.button(kind):
                 raise DataError("No image.") if kind == "known" else ZeroDivisionError("by zero")
@@ -109,8 +109,8 @@ def test_group_slider_lock_scope_and_multiple(studio: Open) -> None:
     move(page, "ratio_all", 30)
     move(page, "multiple", 8, "selectbox")
     sound(page)
-    loaded = bench.bench(Subject())
-    plan, _ = bench.plan_at(loaded, page.session_state["studio"].history.decisions)
+    loaded = workbench.bench(Subject())
+    plan, _ = workbench.plan_at(loaded, page.session_state["studio"].history.decisions)
     for group in loaded.graph.prunable_groups:
         left = group.width - len(plan.by_group().get(group.name, ()))
         assert left % 8 == 0
@@ -148,7 +148,7 @@ def test_history_goes_back_and_branches(studio: Open) -> None:
 
 def test_a_plan_that_would_break_the_network_is_refused(studio: Open) -> None:
     page = sound(studio("rank"))
-    loaded = bench.bench(Subject())
+    loaded = workbench.bench(Subject())
     group = loaded.graph.prunable_groups[1]
     decisions = Decisions(dropped=frozenset(group.units[:-1]))
     page.session_state["studio"] = page.session_state["studio"].with_history(
@@ -157,13 +157,14 @@ def test_a_plan_that_would_break_the_network_is_refused(studio: Open) -> None:
     page.run()
 
     def drop_last() -> None:
-        from pruneviz.ui import actions, bench, state, workspace
-        from pruneviz.ui.workspace import Subject
+        from pruneviz.session import decisions
+        from pruneviz.session.decisions import Subject
+        from pruneviz.ui.frame import actions, state, workbench
 
-        group = bench.bench(Subject()).graph.prunable_groups[1]
+        group = workbench.bench(Subject()).graph.prunable_groups[1]
         now = state.history().decisions
         last = frozenset([group.units[-1]])
-        actions.take(workspace.drop_by_hand(now, last, "the last one"))
+        actions.take(decisions.drop_by_hand(now, last, "the last one"))
         actions.show_refusal()
 
     script = AppTest.from_function(drop_last, default_timeout=60)
@@ -235,11 +236,11 @@ def test_export_gives_files_that_load_again(studio: Open, tmp_path: Path) -> Non
     from pruneviz.export import load_bundle
     from pruneviz.training import evaluate
 
-    loaded = bench.bench(Subject())
-    plan, _ = bench.plan_at(loaded, page.session_state["studio"].history.decisions)
+    loaded = workbench.bench(Subject())
+    plan, _ = workbench.plan_at(loaded, page.session_state["studio"].history.decisions)
     network = load_bundle(tmp_path / "x.zip")
     same = evaluate(network, loaded.data, limit=loaded.preview_images)
-    assert same.accuracy == bench.measure(loaded, plan).accuracy
+    assert same.accuracy == workbench.measure(loaded, plan).accuracy
 
 
 def test_state_module_begins_with_the_bundled_subject() -> None:
@@ -267,7 +268,7 @@ def test_the_oracle_runs_in_the_background_and_can_then_be_chosen(studio: Open) 
 def test_what_a_slider_only_passes_through_is_no_step(
     studio: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pruneviz.ui.state.PASSING_SECONDS", 600.0)
+    monkeypatch.setattr("pruneviz.ui.frame.state.PASSING_SECONDS", 600.0)
     page = sound(studio("prune"))
     for value in (10, 20, 30):
         move(page, "ratio_all", value)

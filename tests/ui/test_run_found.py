@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from pruneviz.cost import cost
-from pruneviz.jobs.claims import claim
+from pruneviz.jobs.leases import claim
 from pruneviz.plan import Plan
-from pruneviz.ui import bench, run_found, runs_data, services
-from pruneviz.ui.workspace import Subject
+from pruneviz.session.decisions import Subject
+from pruneviz.ui.frame import services, workbench
+from pruneviz.ui.runs import records as runs_data
+from pruneviz.ui.runs import run_results
 from tests.ui.conftest import Open
 from tests.ui.helpers import sound, texts
 
 
 def stopped(options: dict[str, Any], found: dict[str, Any]) -> str:
     """A strategy's run on the subject in hand that found these things."""
-    loaded = bench.bench(Subject())
+    loaded = workbench.bench(Subject())
     spec = runs_data.strategy_spec(loaded, "genetic", options, "mine", "me")
     service = services.jobs()
     run_id = service.store.create(spec, submitter="test").id
@@ -29,7 +31,7 @@ def stopped(options: dict[str, Any], found: dict[str, Any]) -> str:
 
 def test_a_network_of_the_front_becomes_the_plan(studio: Open) -> None:
     studio("runs")
-    graph = bench.bench(Subject()).graph
+    graph = workbench.bench(Subject()).graph
     plan = Plan(graph).drop("layer1.0.conv1", [0, 2]).drop("layer2.0.conv1", [5])
     front = [
         {"dropped": {n: list(u) for n, u in plan.by_group().items()}, "accuracy": 0.9,
@@ -58,7 +60,7 @@ def test_points_of_a_front_keep_their_order(studio: Open) -> None:
             {"dropped": {}, "macs": 9, "accuracy": 0.9},
         ]
     }
-    points = run_found.points_of(run_found.front_of(results))
+    points = run_results.points_of(run_results.front_of(results))
     assert [(p.key, p.macs, p.accuracy) for p in points] == [
         ("front:0", 5.0, 0.5),
         ("front:1", 9.0, 0.9),

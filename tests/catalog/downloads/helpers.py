@@ -7,9 +7,7 @@ import io
 
 import torch
 
-from pruneviz.catalog import (
-    load_model,
-)
+from pruneviz.catalog import load_model
 
 
 def saved_resnet20(folder, name=None) -> str:

@@ -18,11 +18,7 @@ import torch
 from PIL import Image
 from torchvision import datasets as zoo
 
-from pruneviz.catalog import (
-    datasets,
-    load_dataset,
-    torchvision_data,
-)
+from pruneviz.catalog import datasets, load_dataset, torchvision_data
 from pruneviz.errors import DataError
 
 

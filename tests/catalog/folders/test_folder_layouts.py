@@ -6,9 +6,7 @@ import pytest
 import torch
 
 from pruneviz.catalog import load_dataset
-from pruneviz.errors import (
-    DataError,
-)
+from pruneviz.errors import DataError
 from tests.catalog.folders.helpers import THREE, files, load, png, write, zipped
 
 

@@ -1,0 +1,1 @@
+"""The `pruneviz` command and its verbs."""

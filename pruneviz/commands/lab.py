@@ -1,0 +1,150 @@
+"""`pruneviz lab`: list the claims, put one to the test, show what was measured."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pruneviz.errors import InvalidValueError, PruneVizError, StorageError
+from pruneviz.studies.papers.claims import SCALES, claims, find_claim
+from pruneviz.studies.papers.request import Request
+from pruneviz.studies.papers.result import STORED, LabResult, results
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse and obey; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="pruneviz lab", description=__doc__)
+    add_arguments(parser)
+    args = parser.parse_args(None if arguments is None else list(arguments))
+    try:
+        return obey(args)
+    except PruneVizError as error:
+        print(f"pruneviz lab: {error}", file=sys.stderr)
+        return 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the lab's commands and options."""
+    actions = parser.add_subparsers(dest="action", title="commands", metavar="")
+    listed = actions.add_parser("list", help="the claims, and what was measured of each")
+    tabled = actions.add_parser("table", help="the results as a table for a README")
+    for shown in (listed, tabled):
+        shown.add_argument(
+            "--folder", type=Path, default=STORED, help="where results are (default: our own)"
+        )
+    one = actions.add_parser("run", help="put a claim to the test")
+    names = ", ".join(claim.key for claim in claims())
+    one.add_argument("claim", metavar="CLAIM", help=f"one of: {names}")
+    one.add_argument("--network", default="", help="by default the claim's first")
+    one.add_argument("--weights", help="by default those trained on the data")
+    one.add_argument("--data", default="digits", help="a data set of the catalogue")
+    one.add_argument("--root", help="the folder or zip of its images, where it needs one")
+    one.add_argument("--size", type=int, help="side of the images in pixels")
+    one.add_argument("--limit", type=int, help="at most so many images a class in each split")
+    one.add_argument("--scale", default="minutes", help=f"{' or '.join(SCALES)} (default: minutes)")
+    one.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    one.add_argument("--threads", type=int, default=1, help="cores to compute with (default: 1)")
+    one.add_argument("--out", type=Path, default=Path.cwd(), help="folder for the result")
+    parser.set_defaults(action="list", folder=STORED)
+
+
+def obey(args: argparse.Namespace) -> int:
+    """Do what the arguments say; returns the exit status."""
+    if args.action == "run":
+        run(args)
+    elif args.action == "table":
+        print(table(results(args.folder)))
+    else:
+        show(results(args.folder))
+    return 0
+
+
+def run(args: argparse.Namespace) -> LabResult:
+    """Run an experiment and write its result; a stopped one goes on where it was."""
+    request = Request(
+        claim=args.claim,
+        network=args.network,
+        data=args.data,
+        root=args.root,
+        weights=args.weights,
+        size=args.size,
+        limit=args.limit,
+        scale=args.scale,
+        seeds=tuple(args.seeds),
+    )
+    if args.threads < 1:
+        raise InvalidValueError(f"Threads are a whole number from 1, but got {args.threads}.")
+    import torch
+
+    from pruneviz.studies.papers.experiment import perform
+
+    torch.set_num_threads(args.threads)
+    kept = args.out / f".{request.name}.parts"
+    path = args.out / f"{request.name}.json"
+    with _writing(args.out):
+        args.out.mkdir(parents=True, exist_ok=True)
+        (args.out / f".{request.name}.writable").touch()
+        (args.out / f".{request.name}.writable").unlink()
+    result = perform(request, keep=kept, say=_say)
+    with _writing(args.out):
+        path.write_text(result.to_json() + "\n", encoding="utf-8")
+    kept.unlink(missing_ok=True)
+    print(f"Wrote {path}")
+    _print(result)
+    return result
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"The result cannot be written to '{folder}' ({error.strerror}); name a writable "
+            "folder with --out."
+        ) from error
+
+
+def show(stored: Sequence[LabResult]) -> None:
+    """Print every claim, and the results of it."""
+    for claim in claims():
+        print(f"{claim.key}: {claim.title}. {claim.paper}")
+        print(f"  published: {claim.published}")
+        print(f"  test here: {claim.test}")
+        for result in stored:
+            if result.claim == claim.key:
+                _print(result)
+        print()
+
+
+def table(found: Sequence[LabResult]) -> str:
+    """The results as a Markdown table."""
+    lines = [
+        "| claim | network, data | measured | holds | command, commit |",
+        "|---|---|---|---|---|",
+    ]
+    order = [claim.key for claim in claims()]
+    for result in sorted(found, key=lambda r: order.index(r.claim)):
+        claim = find_claim(result.claim)
+        measured = "; ".join(text for text, _ in result.readings)
+        verdict = "yes" if result.holds else "**no**"
+        lines.append(
+            f"| {claim.title} | {result.network}, {result.data} | {measured} "
+            f"({result.count_seeds()}) | {verdict} | `{result.command}`, {result.commit} |"
+        )
+    machines = "; ".join(sorted({result.machine for result in found}))
+    return "\n".join([*lines, "", f"Measured on: {machines or 'nothing yet'}."])
+
+
+def _print(result: LabResult) -> None:
+    about = f"{result.network} on {result.data}, {result.scale}, {result.count_seeds()}"
+    print(f"  {about}, {result.commit}:")
+    for text, holds in result.readings:
+        print(f"    {'holds' if holds else 'DOES NOT HOLD'}: {text}")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

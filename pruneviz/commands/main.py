@@ -1,0 +1,236 @@
+"""The `pruneviz` command: start the studio, fetch the tour notebook, run strategies, races,
+studies and claims.
+
+Nothing heavy is imported until it is needed, so that `pruneviz --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import shutil
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from pruneviz.errors import InvalidValueError, PruneVizError, StorageError
+
+FIRST_PORT = 8501
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def app_path() -> Path:
+    """Return the studio's script: the wheel's own copy, or the checkout's."""
+    for candidate in (_PACKAGE / "_app" / "app.py", _PACKAGE.parent / "app.py"):
+        if candidate.is_file():
+            return candidate
+    raise StorageError(
+        f"The studio's app.py is missing beside {_PACKAGE}; install PruneViz again with pip."
+    )
+
+
+def port_is_free(host: str, port: int) -> bool:
+    """Tell whether a server could listen there; InvalidValueError if `host` is not this machine."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror:
+        found = []
+    bound = 0
+    for family, kind, proto, _, address in found:  # localhost may be 127.0.0.1 and ::1
+        try:
+            with socket.socket(family, kind, proto) as probe:
+                if os.name == "posix":  # a port in TIME_WAIT can be listened on again
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+                bound += 1
+        except PermissionError:
+            raise InvalidValueError(
+                f"This user may not listen on port {port}; choose one from 1024 to 65535."
+            ) from None
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+    if not bound:
+        raise InvalidValueError(
+            f"The host must be a name or address of this machine, but got '{host}'; "
+            "use 'localhost', or '0.0.0.0' to be reachable from others."
+        )
+    return True
+
+
+def choose_port(host: str, wanted: int | None) -> int:
+    """Return the port to listen on: the wanted one, or the first free one from 8501 on."""
+    if wanted is not None:
+        if not 1 <= wanted <= 65535:
+            raise InvalidValueError(f"A port must be between 1 and 65535, but got {wanted}.")
+        if not port_is_free(host, wanted):
+            raise InvalidValueError(
+                f"Port {wanted} on {host} is taken by another program; "
+                "choose another with --port, or leave --port out to get a free one."
+            )
+        return wanted
+    for port in range(FIRST_PORT, FIRST_PORT + 100):
+        if port_is_free(host, port):
+            return port
+    raise InvalidValueError(
+        f"All ports from {FIRST_PORT} to {FIRST_PORT + 99} on {host} are taken; choose another "
+        "with --port."
+    )
+
+
+def _announce(host: str, port: int, home: Path) -> None:
+    """Print the address as soon as the server answers there."""
+    reach = "localhost" if host in ("0.0.0.0", "::", "") else host
+    for _ in range(600):
+        try:
+            with socket.create_connection((reach, port), timeout=1):
+                break
+        except OSError:
+            time.sleep(0.1)
+    shown = f"[{reach}]" if ":" in reach else reach
+    print(f"PruneViz is at http://{shown}:{port}", flush=True)
+    print(f"Records and results are kept in {home}. Stop with Ctrl+C.", flush=True)
+
+
+def start(args: argparse.Namespace) -> int:
+    """Start the studio and serve it until interrupted."""
+    from pruneviz.jobs.home import resolve_home
+
+    host: str = args.host
+    home = resolve_home(args.home)
+    os.environ["PRUNEVIZ_HOME"] = str(home)
+    port = choose_port(host, args.port)
+    if args.port is None and port != FIRST_PORT:
+        print(f"Port {FIRST_PORT} is taken; using {port}.", flush=True)
+    script = app_path()
+    threading.Thread(target=_announce, args=(host, port, home), daemon=True).start()
+
+    from pruneviz.ui.frame.server import serve
+
+    serve(script, host, port, headless=args.headless)
+    return 0
+
+
+def tour(args: argparse.Namespace) -> int:
+    """Copy the tour notebook to where the user stands."""
+    source = _PACKAGE / "tour.ipynb"
+    target = Path(args.to)
+    if target.is_dir():
+        target = target / "pruneviz-tour.ipynb"
+    if target.exists() and not args.force:
+        raise StorageError(f"{target} exists already; add --force to overwrite it.")
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise StorageError(
+            f"The tour cannot be written to {target} ({error.strerror}); name a writable folder "
+            "after `pruneviz tour`."
+        ) from error
+    print(f"Wrote {target}. Open it with: jupyter lab {target}")
+    return 0
+
+
+def show_version(args: argparse.Namespace) -> int:
+    """Print the version."""
+    print(f"pruneviz {version('pruneviz')}")
+    return 0
+
+
+def run_strategy(args: argparse.Namespace) -> int:
+    """Prune a network by a strategy, and tell how it goes."""
+    from pruneviz.commands.run import obey
+
+    return obey(args)
+
+
+def race(args: argparse.Namespace) -> int:
+    """Run several strategies on the same network, data and budget."""
+    from pruneviz.commands.race import obey
+
+    return obey(args)
+
+
+def study(args: argparse.Namespace) -> int:
+    """Compare pretrained networks with those trained from scratch."""
+    from pruneviz.commands.study import obey
+
+    return obey(args)
+
+
+def lab(args: argparse.Namespace) -> int:
+    """List the papers' claims, or put one to the test."""
+    from pruneviz.commands.lab import obey
+
+    return obey(args)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    from pruneviz.commands import lab as claims_cli
+    from pruneviz.commands import race as race_cli
+    from pruneviz.commands import run as run_cli
+    from pruneviz.commands import study as study_cli
+
+    parser = argparse.ArgumentParser(
+        prog="pruneviz",
+        description="See a CNN's filters, decide which to remove, watch what that costs and gains. "
+        "Without a command: start the studio in the browser.",
+    )
+    parser.add_argument("--port", type=int, help="port to listen on (default: 8501 or next free)")
+    parser.add_argument("--host", default="localhost", help="address to bind (default: localhost)")
+    parser.add_argument(
+        "--home",
+        help="folder for records and results (default: $PRUNEVIZ_HOME or the user's data folder)",
+    )
+    parser.add_argument("--headless", action="store_true", help="do not open a browser")
+    parser.set_defaults(run=start)
+    commands = parser.add_subparsers(title="commands", metavar="")
+    notebook = commands.add_parser("tour", help="copy the tour notebook here")
+    notebook.add_argument("to", nargs="?", default=".", help="folder or file (default: here)")
+    notebook.add_argument("--force", action="store_true", help="overwrite")
+    notebook.set_defaults(run=tour)
+    strategy = commands.add_parser("run", help="prune a network by a strategy, and watch")
+    run_cli.add_arguments(strategy)
+    strategy.set_defaults(run=run_strategy)
+    racing = commands.add_parser("race", help="compare strategies on the same budget and seeds")
+    race_cli.add_arguments(racing)
+    racing.set_defaults(run=race)
+    studying = commands.add_parser("study", help="does pretraining help pruning? many runs, queued")
+    study_cli.add_arguments(studying)
+    studying.set_defaults(run=study)
+    claims = commands.add_parser("lab", help="put the claims of the papers to the test")
+    claims_cli.add_arguments(claims)
+    claims.set_defaults(run=lab)
+    commands.add_parser("version", help="print the version").set_defaults(run=show_version)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; a user's mistake is one sentence on stderr and exit code 2."""
+    args = build_parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+    except PruneVizError as error:
+        print(f"pruneviz: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(
+            f"pruneviz: The disk is full ({error.filename or args.home}); free some space or "
+            "choose another folder with --home.",
+            file=sys.stderr,
+        )
+        return 2
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

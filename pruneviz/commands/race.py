@@ -1,0 +1,126 @@
+"""`pruneviz race`: strategies on the same network, data, budget and seeds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pruneviz.commands.watch import (
+    STOPPED,
+    add_service,
+    add_subject,
+    follow,
+    model_of,
+    service_of,
+    unfinished,
+)
+from pruneviz.errors import InvalidValueError, StorageError, UnknownNameError
+
+if TYPE_CHECKING:
+    from pruneviz.studies.race_result import Race
+
+KIND = "race"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the command's options."""
+    from pruneviz.strategies import NAMES
+
+    parser.add_argument(
+        "strategies",
+        metavar="STRATEGY",
+        nargs="*",
+        help=f"some of: {', '.join(NAMES[:-1])} (default: all that reach a MACs target, control)",
+    )
+    add_subject(parser)
+    parser.add_argument(
+        "--target-macs", type=float, default=0.5, help="fraction of the MACs left (default: 0.5)"
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=6, help="passes that each strategy spends (default: 6)"
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--out", type=Path, help="file for the race as JSON")
+    add_service(parser)
+
+
+def obey(args: argparse.Namespace) -> int:
+    """Submit the race and tell how it goes until it has ended; returns the exit status."""
+    from pruneviz.strategies import NAMES
+
+    for name in args.strategies:  # before torch is loaded, which takes seconds
+        if name not in NAMES[:-1]:
+            raise UnknownNameError("strategy of a race", name, NAMES[:-1])
+    if not 0 < args.target_macs <= 1:
+        raise InvalidValueError(
+            "--target-macs is the fraction of the MACs that may be left, above 0 and at most 1, "
+            f"but got {args.target_macs:g}."
+        )
+    if args.epochs < 1:
+        raise InvalidValueError(f"Epochs are a whole number from 1, but got {args.epochs}.")
+    from pruneviz.catalog import load_dataset
+    from pruneviz.jobs.views import RunSpec
+    from pruneviz.studies.race import DEFAULT
+
+    data = load_dataset(args.data, **({"root": args.root} if args.root else {}))
+    names = list(dict.fromkeys(args.strategies)) or list(DEFAULT)
+    spec = RunSpec(
+        kind=KIND,
+        model=model_of(args).to_dict(),
+        data=data.source,
+        options={
+            "strategies": names,
+            "target_macs": args.target_macs,
+            "epochs": args.epochs,
+            "seeds": args.seeds,
+        },
+        name=f"Race: {args.model} on {args.data}, {len(names)} strategies",
+    )
+    with service_of(args) as service:
+        run_id = service.submit(spec)
+        print(f"'{spec.name}', kept in {service.home} and shown on the studio's page Lab.")
+        run = follow(service, run_id)
+        if run is None:
+            print("\nStopped. The studio's page Lab resumes it after the last strategy that ended.")
+            return STOPPED
+        from pruneviz.studies.race_result import Race
+
+        found = service.results(run_id).get("race")
+        if found is not None:
+            race = Race.from_json(json.dumps(found))
+            print(table(race))
+            if args.out is not None:
+                write(args.out, race.to_json())
+        return 0 if run.status == "done" else unfinished(run)
+
+
+def table(race: Race) -> str:
+    """Mean and standard deviation over the seeds, a line a strategy."""
+    lines = [f"{'strategy':<16}{'accuracy':>18}{'MACs left':>11}{'passes':>8}{'seeds':>7}"]
+    for row in race.to_frame().to_dict("records"):
+        if not row["runs"]:
+            continue
+        spread = f" ± {row['accuracy_std']:.2%}" if row["runs"] > 1 else ""
+        accuracy = f"{row['accuracy']:.2%}{spread}"
+        lines.append(
+            f"{row['strategy']:<16}{accuracy:>18}{row['macs']:>11.1%}{row['passes']:>8.1f}"
+            f"{row['runs']:>7}"
+        )
+    images = "test" if race.split == "test" else "validation"
+    lines.append(f"Before: {race.baseline:.2%}. Accuracy on {race.images:,} {images} images.")
+    return "\n".join(lines)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a result; `StorageError` where that is not possible."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"The result cannot be written to '{path}' ({error.strerror}); name a writable file "
+            "with --out."
+        ) from error
+    print(f"Wrote {path}")

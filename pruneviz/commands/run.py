@@ -1,0 +1,158 @@
+"""`pruneviz run`: a strategy as a run with records, watched from the shell."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pruneviz.commands.watch import (
+    STOPPED,
+    add_service,
+    add_subject,
+    follow,
+    model_of,
+    service_of,
+    unfinished,
+)
+from pruneviz.errors import InvalidValueError, UnknownNameError
+
+if TYPE_CHECKING:
+    from pruneviz.jobs.service import JobService
+    from pruneviz.jobs.views import RunView
+    from pruneviz.strategies import OptionInfo, Strategy
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the command's options."""
+    from pruneviz.strategies import NAMES
+
+    parser.add_argument("strategy", metavar="STRATEGY", help=f"one of: {', '.join(NAMES)}")
+    add_subject(parser)
+    parser.add_argument("--target-macs", type=float, help="fraction of the MACs that may be left")
+    parser.add_argument("--epochs", type=int, help="epochs of fine-tuning at the end")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed, the same network")
+    add_set(parser)
+    parser.add_argument("--options", action="store_true", help="list the strategy's options")
+    parser.add_argument("--name", default="", help="what the run is called")
+    add_service(parser)
+
+
+def add_set(parser: argparse.ArgumentParser) -> None:
+    """Give a parser `--set`."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the strategy; may be given several times (--options lists them)",
+    )
+
+
+def obey(args: argparse.Namespace) -> int:
+    """Submit the run and tell how it goes until it has ended; returns the exit status."""
+    from pruneviz.strategies import NAMES
+
+    if args.strategy not in NAMES:  # before torch is loaded, which takes seconds
+        raise UnknownNameError("strategy", args.strategy, NAMES)
+    from pruneviz.strategies import find_strategy
+
+    strategy = find_strategy(args.strategy)
+    if args.options:
+        describe(strategy)
+        return 0
+    from pruneviz.catalog import load_dataset
+    from pruneviz.jobs.views import RunSpec
+
+    options = options_of(strategy, args)
+    data = load_dataset(args.data, **({"root": args.root} if args.root else {}))
+    spec = RunSpec(
+        kind="strategy",
+        model=model_of(args).to_dict(),
+        data=data.source,
+        options={"strategy": strategy.name, **options},
+        name=args.name or f"{args.model}: {strategy.title}",
+    )
+    with service_of(args) as service:
+        run_id = service.submit(spec)
+        print(f"Run '{spec.name}', kept in {service.home} and shown on the studio's page Runs.")
+        run = follow(service, run_id)
+        if run is None:
+            print("\nStopped. The studio's page Runs resumes it from its last checkpoint.")
+            return STOPPED
+        return report(service, run)
+
+
+def options_of(strategy: Strategy, args: argparse.Namespace) -> dict[str, Any]:
+    """What the run is to be given, checked as the strategy does it."""
+    own = values_of(strategy, args.set)
+    if args.epochs is not None:
+        own["epochs"] = args.epochs
+    strategy.make_options(own)
+    if args.target_macs is not None:
+        if not 0 < args.target_macs <= 1:
+            raise InvalidValueError(
+                "--target-macs is the fraction of the MACs that may be left, above 0 and at most "
+                f"1, but got {args.target_macs:g}."
+            )
+        if not strategy.takes_target:
+            raise InvalidValueError(
+                f"Strategy '{strategy.name}' goes by no MACs target; leave --target-macs out."
+            )
+        own["target_macs"] = args.target_macs
+    return {**own, "seed": args.seed}
+
+
+def values_of(strategy: Strategy, pairs: Sequence[str]) -> dict[str, Any]:
+    """The options that `--set NAME=VALUE` gave."""
+    known = {info.name: info for info in strategy.fields}
+    own: dict[str, Any] = {}
+    for pair in pairs:
+        name, sign, text = pair.partition("=")
+        if not sign:
+            raise InvalidValueError(f"--set takes NAME=VALUE, but got '{pair}'.")
+        if name not in known:
+            raise UnknownNameError(f"option of strategy '{strategy.name}'", name, known)
+        own[name] = value_of(known[name], text)
+    return own
+
+
+def value_of(info: OptionInfo, text: str) -> Any:
+    """An option's value as it was typed."""
+    if info.optional and text.lower() in ("", "none"):
+        return None
+    if info.kind == "str":
+        return text
+    if info.kind == "bool":
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if text.lower() in words:
+            return words[text.lower()]
+        raise InvalidValueError(f"Option '{info.name}' is true or false, but got '{text}'.")
+    try:
+        return int(text) if info.kind == "int" else float(text)
+    except ValueError:
+        kind = "a whole number" if info.kind == "int" else "a number"
+        raise InvalidValueError(f"Option '{info.name}' is {kind}, but got '{text}'.") from None
+
+
+def describe(strategy: Strategy) -> None:
+    """Print what a strategy does, and its options with their defaults."""
+    print(f"{strategy.name}: {strategy.help}" + (f" {strategy.paper}" if strategy.paper else ""))
+    for info in strategy.fields:
+        choices = f" One of: {', '.join(info.choices)}." if info.choices else ""
+        print(f"  {info.name}={info.default}  {info.help}{choices}")
+
+
+def report(service: JobService, run: RunView) -> int:
+    """Say how the run ended; 0 where it is done, 2 where it failed, 1 otherwise."""
+    if run.status != "done":
+        return unfinished(run)
+    found = service.results(run.id)
+    cost, before, after = found["cost"], found["baseline"], found["after"]
+    print(
+        f"Done in {run.seconds:.0f} s: top-1 {before['accuracy']:.2%} -> {after['accuracy']:.2%} "
+        f"on {after['count']} validation images, {cost['macs'] / cost['baseline_macs']:.1%} of the "
+        f"MACs and {cost['params'] / cost['baseline_params']:.1%} of the parameters left."
+    )
+    print(f"Weights and plan: {service.files(run.id)}")
+    return 0

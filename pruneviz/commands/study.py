@@ -1,0 +1,105 @@
+"""`pruneviz study`: pretrained networks against those from scratch, a queue of runs.
+
+The same command again goes on where it was stopped, and with more seeds adds their runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pruneviz.commands.race import write
+from pruneviz.commands.run import add_set, describe, values_of
+from pruneviz.commands.watch import STOPPED, add_service, follow, service_of, unfinished
+from pruneviz.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    from pruneviz.studies.pretraining_grid import PretrainingStudy
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the command's options."""
+    parser.add_argument("--models", nargs="+", default=["vgg16", "mobilenet_v2"], metavar="NAME")
+    parser.add_argument(
+        "--weights", default="cifar10", help="the pretrained weights (default: cifar10)"
+    )
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        default=["digits"],
+        metavar="NAME",
+        help="data sets of the catalogue, or folders or zips of images (default: digits)",
+    )
+    parser.add_argument("--size", type=int, help="side of the images in pixels")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    add_set(parser)
+    parser.add_argument("--options", action="store_true", help="list the strategy's options")
+    parser.add_argument("--out", type=Path, help="file for the study as JSON")
+    add_service(parser)
+
+
+def obey(args: argparse.Namespace) -> int:
+    """Queue the runs that are missing and tell how they go; returns the exit status."""
+    from pruneviz.strategies import find_strategy
+    from pruneviz.studies.papers.study import STRATEGY, Study, gather, submit
+
+    strategy = find_strategy(STRATEGY)
+    if args.options:
+        describe(strategy)
+        return 0
+    options = values_of(strategy, args.set)
+    strategy.make_options(options)
+    if args.threads is not None and args.threads < 1:
+        raise InvalidValueError(f"Threads are a whole number from 1, but got {args.threads}.")
+    from pruneviz.catalog import ModelSource
+
+    models = tuple(ModelSource(name, args.weights) for name in args.models)
+    for model in models:
+        model.load()  # what cannot be loaded is said once, before anything is queued
+    study = Study(
+        models=tuple(model.to_dict() for model in models),
+        data=tuple(source_of(name, args.size) for name in args.data),
+        seeds=tuple(args.seeds),
+        options=options,
+    )
+    status = 0
+    with service_of(args) as service:
+        service.recover()
+        ids = submit(service, study)
+        print(f"{len(ids)} runs, kept in {service.home} and shown on the studio's page Lab.")
+        for number, run_id in enumerate(ids, 1):
+            print(f"\n{number} of {len(ids)}. {service.get(run_id).name}")
+            run = follow(service, run_id)
+            if run is None:
+                print("\nStopped. The same command goes on from the last checkpoint.")
+                return STOPPED
+            if run.status != "done":
+                status = max(status, unfinished(run))
+        found = gather(service, service.list(parent=study.id))
+    print(table(found))
+    if args.out is not None:
+        write(args.out, found.to_json())
+    return status
+
+
+def source_of(name: str, size: int | None) -> dict[str, Any]:
+    """The source of a data set of the catalogue, or of a folder or zip of images."""
+    from pruneviz.catalog import datasets, load_dataset
+
+    given: dict[str, Any] = {} if size is None else {"size": size}
+    if name not in set(datasets()["name"]) and Path(name).exists():
+        return dict(load_dataset("folder", root=name, **given).source)
+    return dict(load_dataset(name, **given).source)
+
+
+def table(study: PretrainingStudy) -> str:
+    """The largest reductions within 1 point, a line for each network, data set and start."""
+    lines = [f"{'network, data':<32}{'start':<12}{'parameters removed within 1 point':>36}"]
+    for row in study.reductions().to_dict("records"):
+        spread = f" ± {row['std']:.1%}" if row["count"] > 1 else ""
+        count = f"({row['count']} seed{'s' if row['count'] > 1 else ''})"
+        removed = f"{row['mean']:.1%}{spread}"
+        subject = f"{row['network']}, {row['data']}"
+        lines.append(f"{subject:<32}{row['start']:<12}{f'{removed} {count}':>36}")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""What a person chose and decided, and the plan that follows; no screen."""

@@ -1,0 +1,1 @@
+"""Studies made of many runs: the race of strategies, the pretraining study, the papers' claims."""

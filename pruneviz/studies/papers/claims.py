@@ -1,0 +1,144 @@
+"""The papers' central claims, what they published, and how they are put to the test here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pruneviz.errors import UnknownNameError
+
+SCALES = ("minutes", "hours")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim of a paper."""
+
+    key: str
+    title: str
+    paper: str
+    published: str
+    """What the paper reports, in words and figures."""
+    figures: tuple[tuple[str, float], ...]
+    """The published figures that a result is drawn beside: label and value."""
+    test: str
+    """What must come out here for the claim to hold."""
+    differs: str
+    """What is different from the paper."""
+    measure: str
+    """What the values are: the label of the figure's axis."""
+    networks: tuple[str, ...]
+    module: str
+    """Where its experiment is, in `pruneviz.studies.papers`."""
+    percent: bool = True
+    """Whether the values are fractions that are read as percentages."""
+    details: str = ""
+    """What the second figure shows, where there is one."""
+
+
+CLAIMS = (
+    Claim(
+        key="oracle",
+        title="Taylor tracks the oracle",
+        paper="Molchanov et al. 2016, arXiv:1611.06440",
+        published="Spearman's correlation with the oracle over all layers, VGG-16 on Birds-200: "
+        "Taylor 0.73; weight norm and activations clearly lower (early draft of the paper).",
+        figures=(("Taylor, VGG-16 on Birds-200", 0.73),),
+        test="Over all layers, Taylor correlates better with the oracle than the weight norms and "
+        "the mean activation do.",
+        differs="Small images and networks; the oracle is the change of the mean loss over a "
+        "sample of training images when a unit (tied channels together) is silenced.",
+        measure="Spearman correlation with the oracle, all layers",
+        networks=("vgg16", "resnet20"),
+        module="oracle",
+        details="Within each layer: Spearman correlation with the oracle, mean over the seeds.",
+        percent=False,
+    ),
+    Claim(
+        key="interleaved",
+        title="Interleaved Taylor pruning keeps the accuracy",
+        paper="Molchanov et al. 2016, arXiv:1611.06440",
+        published="Large cuts in FLOPs with small losses of accuracy after transfer.",
+        figures=(),
+        test="With half of the MACs gone: within 1 point of the unpruned network fine-tuned with "
+        "the same budget, and ahead of the same loop with randomly chosen units.",
+        differs="Small images and networks, trained on the data before; a budget of a few hundred "
+        "updates; several units go at a time.",
+        measure="accuracy (top-1), held-out images",
+        networks=("vgg16", "resnet20"),
+        module="interleaved",
+    ),
+    Claim(
+        key="soft",
+        title="Soft filter pruning on ResNet-20",
+        paper="He et al. 2018 (IJCAI), arXiv:1808.06866",
+        published="ResNet-20 on CIFAR-10: 92.20 % to 90.83 % with 42.2 % of the FLOPs gone, from "
+        "scratch.",
+        figures=(("unpruned, CIFAR-10", 0.9220), ("soft, CIFAR-10", 0.9083)),
+        test="With 42 % of the MACs gone, at most 1 point under the network's own baseline "
+        "trained with the same budget.",
+        differs="The share follows from the MACs target; accuracy is that of the network without "
+        "the zeroed filters, its batch norms' statistics measured anew; the filters that go are "
+        "those inside the blocks, as removing the streams' would narrow all layers of a stage. In "
+        "minutes: digits instead of CIFAR-10, from trained weights, 6 epochs of 41 updates instead "
+        "of 200 of 391. In hours: from scratch, 20 epochs of 375.",
+        measure="accuracy (top-1), held-out images",
+        networks=("resnet20",),
+        module="soft",
+    ),
+    Claim(
+        key="widths",
+        title="Binary search finds the widths by itself",
+        paper="Zhang, Qin & Chan 2017 (ICONIP)",
+        published="Higher compression at the accuracy of the original (abstract).",
+        figures=(),
+        test="Accuracy no further below the original's than the tolerance, and more parameters "
+        "removed than by uniform magnitude pruning that keeps the same accuracy.",
+        differs="Network, data and everything that the abstract leaves open.",
+        measure="parameters removed at the accuracy of the original",
+        networks=("vgg16",),
+        module="binary_search",
+    ),
+    Claim(
+        key="evolution",
+        title="Evolution keeps accuracy at far fewer FLOPs",
+        paper="Reinhold & Roisenberg 2019 (ICAISC)",
+        published="A significant reduction of FLOPs.",
+        figures=(),
+        test="The hypervolume of the evolved front is above those of random search and of uniform "
+        "L1 pruning with the same number of evaluations.",
+        differs="NSGA-II over units, fitness without training; fronts are measured again on "
+        "images that the search did not see.",
+        measure="hypervolume of accuracy × MACs saved, held-out images",
+        networks=("vgg16", "resnet20"),
+        module="evolution",
+        percent=False,
+    ),
+    Claim(
+        key="pretraining",
+        title="Pretrained networks prune better",
+        paper="Hubens et al. 2020",
+        published="Up to 80 % of the parameters of pretrained networks can go.",
+        figures=(("removed, pretrained", 0.80),),
+        test="The largest reduction of the parameters within 1 point of the baseline is larger "
+        "from pretrained weights than from scratch, whether the baseline is each one's own or the "
+        "better one's.",
+        differs="Whole filters instead of weights; small images; few seeds.",
+        measure="largest reduction of the parameters within 1 point",
+        networks=("vgg16", "mobilenet_v2"),
+        module="pretraining",
+        details="Accuracy as parameters go, after the same budget of fine-tuning at every point.",
+    ),
+)
+
+
+def claims() -> tuple[Claim, ...]:
+    """All claims."""
+    return CLAIMS
+
+
+def find_claim(key: str) -> Claim:
+    """The claim of that name; `UnknownNameError` lists the choices."""
+    for claim in CLAIMS:
+        if claim.key == key:
+            return claim
+    raise UnknownNameError("claim", key, [claim.key for claim in CLAIMS])

@@ -1,0 +1,71 @@
+"""Putting a claim to the test: from a request to a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from pruneviz.studies.papers.request import Request
+from pruneviz.studies.papers.result import LabResult
+from pruneviz.studies.papers.setting import Bench, Say, commit, load_data, machine
+
+
+def perform(
+    request: Request,
+    *,
+    keep: Path | None = None,
+    say: Say = print,
+    tick: Callable[[float], None] | None = None,
+) -> LabResult:
+    """Run the experiment and return what it found.
+
+    Args:
+        request: What is put to the test.
+        keep: A file for the parts that are done, so that a stopped experiment goes on there.
+        say: Called with a sentence when a part is done.
+        tick: Called often, with the fraction that is done (0..1); what it raises ends the
+            experiment.
+    """
+    data = load_data(
+        request.data,
+        trained=request.weights is None,
+        root=request.root,
+        size=request.size,
+        limit=request.limit,
+    )
+    bench = Bench(
+        request.network,
+        data,
+        request.scale,
+        request.seeds,
+        keep=keep,
+        say=say,
+        weights=request.weights,
+        watch=tick,
+        about={k: v for k, v in request.to_dict().items() if k != "seeds"},
+    )
+    ran = bench.part("commit", commit)
+    experiment = import_module(f"pruneviz.studies.papers.{request.about.module}")
+    findings, readings, settings = experiment.run(bench)
+    settings = {
+        "weights": request.weights or request.data,
+        "train_images": len(data.train),
+        "val_images": len(data.val),
+        "test_images": len(data.split("test")),
+        **settings,
+    }
+    return LabResult(
+        claim=request.claim,
+        network=request.network,
+        data=request.called,
+        scale=request.scale,
+        seeds=request.seeds,
+        findings=tuple(findings),
+        readings=tuple(readings),
+        settings=settings,
+        command=request.command(),
+        commit=ran,
+        machine=machine(),
+        seconds=round(bench.seconds, 1),
+    )

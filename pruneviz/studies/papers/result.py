@@ -1,0 +1,159 @@
+"""What a run of the lab found, as small JSON that the package carries along. No torch here."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pruneviz import stored
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = "pruneviz-lab/1"
+STORED = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of a result: a mean over the seeds, and what it is of."""
+
+    label: str
+    value: float
+    seeds: tuple[float, ...]
+    """One value a seed."""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever else was measured: MACs, accuracy by layer, ..."""
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation (n - 1) over the seeds; nan for one."""
+        return statistics.stdev(self.seeds) if len(self.seeds) > 1 else math.nan
+
+    def percent(self) -> str:
+        """The mean as a percentage, with the spread over the seeds where there are several."""
+        spread = f" ± {100 * self.spread:.2f}" if len(self.seeds) > 1 else ""
+        return f"{100 * self.value:.2f}{spread} %"
+
+
+@dataclass(frozen=True)
+class LabResult:
+    """One claim, measured with one network on one data set."""
+
+    claim: str
+    network: str
+    data: str
+    scale: str
+    seeds: tuple[int, ...]
+    findings: tuple[Finding, ...]
+    readings: tuple[tuple[str, bool], ...]
+    """Sentences of the claim's test with the figures in them, and whether each holds."""
+    settings: Mapping[str, Any]
+    """Budget, images and whatever else decided the figures."""
+    command: str
+    commit: str
+    machine: str
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether every sentence of the claim's test holds."""
+        return all(holds for _, holds in self.readings)
+
+    def count_seeds(self) -> str:
+        """In words: "3 seeds"."""
+        return f"{len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}"
+
+    @property
+    def name(self) -> str:
+        """The name of its file, without the ending."""
+        return f"{self.claim}-{self.network}-{self.data}-{self.scale}"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a finding: mean and standard deviation over the seeds, and what goes with them.
+
+        Columns: what, mean, std, seeds, and the mean of each number that was measured beside it a
+        seed (such as macs and params, fractions of the unpruned network's).
+        """
+        import pandas as pd
+
+        rows = []
+        for found in self.findings:
+            row = {"what": found.label, "mean": found.value, "std": found.spread}
+            beside = {
+                name: statistics.fmean(values)
+                for name, values in found.detail.items()
+                if isinstance(values, list)
+                and len(values) == len(found.seeds)
+                and all(isinstance(v, int | float) for v in values)
+            }
+            rows.append({**row, "seeds": len(found.seeds), **beside})
+        return pd.DataFrame(rows)
+
+    def figure(self, *, dark: bool = False, title: bool = True) -> Any:
+        """The findings with their spread over seeds, and the published figures."""
+        from pruneviz.figures.lab import LabInfo, lab_figure
+        from pruneviz.studies.papers.claims import find_claim
+
+        claim = find_claim(self.claim)
+        info = LabInfo(
+            title=f"{self.network} on {self.data}" if title else "",
+            measure=claim.measure,
+            findings=tuple((f.label, f.value, f.seeds) for f in self.findings),
+            published=claim.figures,
+            percent=claim.percent,
+        )
+        return lab_figure(info, dark=dark)
+
+    def details(self, *, dark: bool = False) -> Any | None:
+        """A second picture of what lies behind the means; None where there is nothing more.
+
+        For the oracle: the agreement within each layer. For the pretraining study: accuracy
+        against the parameters removed.
+        """
+        from pruneviz.studies.papers.details import layers_of, study_of
+
+        if self.claim == "oracle":
+            from pruneviz.figures.lab import layers_figure
+
+            return layers_figure(layers_of(self), dark=dark)
+        if self.claim == "pretraining":
+            from pruneviz.figures.pretraining import pretraining_figure
+
+            return pretraining_figure(study_of(self), dark=dark)
+        return None
+
+    def to_json(self) -> str:
+        """The result as text."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> LabResult:
+        """Read a result back. Raises `InvalidValueError` for anything else."""
+        return stored.read(text, "A result of the lab", FORMAT, cls._from_values)
+
+    @classmethod
+    def _from_values(cls, found: dict[str, Any]) -> LabResult:
+        return cls(
+            **{
+                **found,
+                "findings": tuple(
+                    Finding(**{**f, "seeds": tuple(f["seeds"])}) for f in found["findings"]
+                ),
+                "readings": tuple((text, bool(holds)) for text, holds in found["readings"]),
+                "seeds": tuple(found["seeds"]),
+            }
+        )
+
+
+def results(folder: Path = STORED) -> tuple[LabResult, ...]:
+    """What was measured by us: the results that the package carries, by name."""
+    return tuple(
+        LabResult.from_json(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("*.json"))
+    )

@@ -1,0 +1,176 @@
+"""The page Choose: a network and data, what they are worth, and what pruning would do."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import streamlit as st
+
+from pruneviz.figures import (
+    CostsInfo,
+    costs_figure,
+    evaluation,
+    overview_figure,
+    overview_info,
+    style,
+    tradeoff_figure,
+    tradeoff_info,
+)
+from pruneviz.session.decisions import Decisions, set_ratio
+from pruneviz.ui.choose import picker, sweep
+from pruneviz.ui.frame import error_boundary, navigation, state, theme, workbench
+from pruneviz.ui.frame.workbench import Bench
+
+GROW_SECONDS = 0.5
+COSTS: tuple[Literal["MACs", "parameters"], ...] = ("MACs", "parameters")
+FIRST_RATIO = 0.3
+
+
+def show() -> None:
+    """Show the page."""
+    left, right = st.columns([1, 3], gap="large")
+    with left:
+        picker.show()
+    with right:
+        history = state.history()
+        loaded = workbench.bench(history.subject)
+        known = workbench.accuracy(loaded, None).value is not None
+        error_boundary.fragment(run_every=None if known else GROW_SECONDS)(_facts)(loaded, known)
+        if loaded.note:
+            st.warning(loaded.note, icon=":material/school:")
+            if st.button("Fine-tune it first", icon=":material/model_training:"):
+                st.switch_page(navigation.page_path("runs"))
+        criterion = history.decisions.criterion
+        st.subheader("What if the least important filters went?")
+        st.caption(
+            f"The units with the lowest **{criterion}** scores are removed, a tenth of the network "
+            "at a time, without any training in between; the grey line removes as many at random. "
+            "Click a point to take that plan up."
+        )
+        _story(loaded, criterion)
+        if st.button(
+            f"Drop the lowest {FIRST_RATIO:.0%} and look closer",
+            type="primary",
+            icon=":material/content_cut:",
+        ):
+            state.change(set_ratio(history.decisions, FIRST_RATIO))
+            st.switch_page(navigation.page_path("prune"))
+        _tabs(loaded, criterion)
+
+
+def _facts(loaded: Bench, was_known: bool) -> None:
+    """Show what the unpruned network is worth; its accuracy as soon as it is measured."""
+    graph, data = loaded.graph, loaded.data
+    _, cost = workbench.plan_at(loaded, Decisions())
+    base = workbench.accuracy(loaded, None)
+    units = sum(group.width for group in graph.prunable_groups)
+    with st.container(horizontal=True, gap="small"):
+        if base.value is not None:
+            value = style.percent(base.value.accuracy)
+        else:
+            value = "…"
+        st.metric(
+            "Accuracy (top-1)",
+            value,
+            help=base.error
+            or f"On {loaded.preview_images} validation images of {data.name}, "
+            f"{len(data.classes)} classes.",
+            width=150,
+        )
+        st.metric(
+            "MACs per image",
+            style.si(cost.macs),
+            width=130,
+            help="Multiply-adds of all convolution and linear layers for one image.",
+        )
+        st.metric("Parameters", style.si(cost.params), width=120)
+        st.metric("Layers", len(graph.layers), width=90)
+        st.metric(
+            "Prunable units",
+            f"{units:,}",
+            help=f"Filters that can go, in {len(graph.prunable_groups)} groups; filters that are "
+            "tied to each other (by residual additions, for example) count as one unit.",
+            width=140,
+        )
+    if base.value is not None and not was_known:
+        st.rerun()
+
+
+def _story(loaded: Bench, criterion: str) -> None:
+    """Draw the sweep; while it is measured, it grows by itself."""
+    _, complete = sweep.grow(loaded, criterion)
+    error_boundary.fragment(run_every=None if complete else GROW_SECONDS)(_sweep)(
+        loaded, criterion, complete
+    )
+
+
+def _sweep(loaded: Bench, criterion: str, was_complete: bool) -> None:
+    points, complete = sweep.grow(loaded, criterion)
+    figure = tradeoff_figure(tradeoff_info(points), dark=theme.dark(), height=330)
+    cost = workbench.plan_at(loaded, Decisions())[1]
+    figure.update_xaxes(range=[0, cost.macs * 1.04])
+    figure.update_yaxes(range=[0, 1.03])
+    theme.chart(
+        figure, "sweep", on_select=_take_up, selection_mode="points", alt="Accuracy against MACs"
+    )
+    if complete and not was_complete:
+        st.rerun()
+
+
+def _take_up() -> None:
+    points = st.session_state.sweep.selection.points
+    if points and points[0].get("customdata"):
+        key = points[0]["customdata"][0]
+        if key != "baseline":
+            wanted = sweep.decisions_of(key)
+            state.change((wanted, sweep.SweepStep(wanted).label))
+            st.rerun()
+
+
+def _tabs(loaded: Bench, criterion: str) -> None:
+    """Show one view of the unpruned network; only the one that is open is drawn."""
+    views = {
+        "The whole network": _network,
+        "Costs by layer": _layers,
+        "Accuracy by class": _classes,
+    }
+    tabs = st.tabs(list(views), key="choose_tab", on_change="rerun")
+    shown = next((i for i, tab in enumerate(tabs) if tab.open), 0)
+    with tabs[shown]:
+        list(views.values())[shown](loaded, criterion)
+
+
+def _network(loaded: Bench, criterion: str) -> None:
+    scores = workbench.ranking(loaded, criterion).of(criterion)
+    plan, _ = workbench.plan_at(loaded, state.history().decisions)
+    info = overview_info(loaded.graph, scores, plan.kept, criterion=criterion)
+    theme.chart(
+        overview_figure(info, dark=theme.dark()),
+        "choose_overview",
+        alt="Every layer's filters sorted by score",
+    )
+
+
+def _layers(loaded: Bench, _criterion: str) -> None:
+    what = st.segmented_control(
+        "Costs",
+        COSTS,
+        default="MACs",
+        required=True,
+        key="choose_costs",
+        label_visibility="collapsed",
+    )
+    cost = workbench.plan_at(loaded, Decisions())[1]
+    before = cost.baseline_layer_macs if what == "MACs" else cost.baseline_layer_params
+    theme.chart(
+        costs_figure(CostsInfo(what, cost.layers, before, before), dark=theme.dark()),
+        "choose_cost_chart",
+    )
+
+
+def _classes(loaded: Bench, _criterion: str) -> None:
+    base = workbench.accuracy(loaded, None)
+    if base.value is not None:
+        theme.chart(evaluation(base.value, dark=theme.dark()), "choose_classes")
+    else:
+        st.caption(base.error or "The accuracy is being measured …")

@@ -1,0 +1,137 @@
+"""Picking a network, weights and a data set: from the catalogue, or one's own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pruneviz.errors import InvalidValueError, StorageError
+from pruneviz.session.decisions import Subject
+from pruneviz.ui.frame import services, state
+from pruneviz.ui.frame.loading import loading
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RANDOM, OWN_WEIGHTS, OWN_IMAGES = "random", "my own file …", "my own images …"
+
+
+@st.cache_data(show_spinner=False)
+def _catalogue() -> tuple[pd.DataFrame, pd.DataFrame]:
+    from pruneviz.catalog import datasets, models
+
+    return models(), datasets()
+
+
+def show() -> None:
+    """Show the picker; what is picked is taken up by one button."""
+    with loading("Starting PyTorch …"):
+        networks, data_sets = _catalogue()
+    now = state.history().subject
+    st.subheader("Network and data")
+    names = list(networks["name"])
+    shown = {str(row["name"]): _network(row) for row in networks.to_dict("records")}
+    model = st.selectbox(
+        "Network",
+        names,
+        index=names.index(now.model) if now.model in names else 0,
+        format_func=shown.__getitem__,
+        help="Bundled networks work offline; others are downloaded with their pretrained weights.",
+    )
+    row = networks.set_index("name").loc[model]
+    weights = _weights(row, now)
+    data, options = _data(data_sets, now)
+    wanted = Subject(model, weights, None, data, options) if data else None
+    st.button(
+        "Take this up",
+        type="primary" if wanted is not None and wanted != now else "secondary",
+        disabled=wanted is None or wanted == now,
+        on_click=state.choose,
+        args=(wanted,),
+        width="stretch",
+    )
+    offline = [w for w in str(row["offline"]).split(", ") if w]
+    if weights is not None and "/" not in weights and weights not in offline:
+        st.caption("These weights are downloaded once; that needs a network.")
+
+
+def _network(row: Mapping[Any, Any]) -> str:
+    return f"{row['name']} · {row['parameters'] / 1e6:.3g} M · {row['source']}"
+
+
+def _weights(row: Any, now: Subject) -> str | None:
+    """Pick the weights by name, or give a file."""
+    named = [w for w in str(row["weights"]).split(", ") if w]
+    own = now.weights if now.model == row.name and now.weights not in (*named, None) else None
+    choices = [*named, *([own] if own else []), RANDOM, OWN_WEIGHTS]
+    preferred = now.weights if now.weights in choices else choices[0]
+    picked = st.selectbox(
+        "Weights",
+        choices,
+        index=choices.index(preferred),
+        format_func=lambda w: Path(w).name if w == own and own else w,
+        help="What the weights were trained on. Weights of your own: .safetensors, .pt or .pth, "
+        "for the chosen network.",
+    )
+    if picked == RANDOM:
+        return None
+    if picked == OWN_WEIGHTS:
+        file = st.file_uploader(
+            "Weights file", type=["safetensors", "pt", "pth"], help="Is never unpickled as code."
+        )
+        return str(keep(file.name, file.getvalue())) if file is not None else None
+    return str(picked)
+
+
+def _data(data_sets: pd.DataFrame, now: Subject) -> tuple[str | None, tuple[tuple[str, Any], ...]]:
+    """Pick a data set by name, or give an image folder."""
+    names = [str(n) for n in data_sets["name"] if n != "folder"]
+    mine = now.data == "folder"
+    choices = [*names, OWN_IMAGES]
+    start = OWN_IMAGES if mine else now.data
+    picked = st.selectbox(
+        "Data",
+        choices,
+        index=choices.index(start) if start in choices else 0,
+        help="Validation images decide what is shown here; test images are never looked at.",
+    )
+    if picked != OWN_IMAGES:
+        return picked, now.options if picked == now.data else ()
+    root = st.text_input(
+        "Folder or zip on this machine",
+        value=str(dict(now.options).get("root", "")) if mine else "",
+        placeholder="/path/to/images",
+        help="One folder a class, or train/ and val/ (or test/) with one folder a class each.",
+    )
+    file = st.file_uploader("… or upload a zip", type=["zip"])
+    if file is not None:
+        root = str(keep(file.name, file.getvalue()))
+    if not root:
+        return None, ()
+    others = {k: v for k, v in now.options if mine and k != "root"}
+    return "folder", tuple(sorted({**others, "root": root}.items()))
+
+
+def keep(name: str, content: bytes) -> Path:
+    """Keep an uploaded file in the home folder, named by its content, and return where it is."""
+    if not content:
+        raise InvalidValueError(f"The file '{name}' is empty; upload one that is not.")
+    folder = services.home() / "uploads" / hashlib.sha256(content).hexdigest()[:16]
+    path = folder / Path(name).name
+    if path.exists():
+        return path
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(path.name + ".part")
+        draft.write_bytes(content)
+        draft.replace(path)
+    except OSError as error:
+        raise StorageError(
+            f"'{name}' ({len(content) / 2**20:.1f} MiB) cannot be kept in {folder} "
+            f"({error.strerror}); free some space or start PruneViz with another --home."
+        ) from error
+    return path

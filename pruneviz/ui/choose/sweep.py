@@ -1,0 +1,86 @@
+"""One criterion against chance: accuracy as more and more of the lowest units go, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pruneviz.figures import TradeoffPoint
+from pruneviz.session.decisions import Decisions
+from pruneviz.ui.frame import workbench
+from pruneviz.ui.frame.workbench import Bench
+
+RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+CONTROL = "random"
+
+
+@dataclass(frozen=True)
+class SweepStep:
+    """One ratio of one criterion; the decisions lead to its plan."""
+
+    decisions: Decisions
+
+    @property
+    def key(self) -> str:
+        """Names the step for whoever clicks its point."""
+        return f"{self.decisions.criterion}:{self.decisions.ratio}"
+
+    @property
+    def label(self) -> str:
+        """What the point is called."""
+        return f"{self.decisions.criterion} {self.decisions.ratio:.0%} over all groups"
+
+
+def steps(criterion: str) -> Iterator[SweepStep]:
+    """Yield the ratios in the order in which they are measured: both lines grow side by side."""
+    for ratio in RATIOS:
+        for name in dict.fromkeys((criterion, CONTROL)):
+            yield SweepStep(Decisions(criterion=name, ratio=ratio))
+
+
+def decisions_of(key: str) -> Decisions:
+    """Return the decisions behind a point's key."""
+    criterion, ratio = key.rsplit(":", 1)
+    return Decisions(criterion=criterion, ratio=float(ratio))
+
+
+def grow(of: Bench, criterion: str) -> tuple[list[TradeoffPoint], bool]:
+    """Return the points measured so far, and whether that is all; ask for the next one.
+
+    Only one is asked for at a time, so that a visitor's own plan never waits behind the sweep.
+    """
+    base = workbench.accuracy(of, None)
+    if base.value is None:
+        return [], base.error is not None
+    points = [
+        TradeoffPoint(
+            key="baseline",
+            label="nothing pruned",
+            kind="baseline",
+            macs=workbench.plan_at(of, Decisions())[1].macs,
+            params=workbench.plan_at(of, Decisions())[1].params,
+            accuracy=base.value.accuracy,
+            images=base.value.count,
+        )
+    ]
+    for step in steps(criterion):
+        plan, cost = workbench.plan_at(of, step.decisions)
+        answer = workbench.accuracy(of, plan)
+        if not answer.ready:
+            return points, False
+        if answer.value is None:
+            continue
+        control = step.decisions.criterion == CONTROL and criterion != CONTROL
+        points.append(
+            TradeoffPoint(
+                key=step.key,
+                label=step.label,
+                kind="control" if control else "plan",
+                macs=cost.macs,
+                params=cost.params,
+                accuracy=answer.value.accuracy,
+                images=answer.value.count,
+                series=step.decisions.criterion,
+            )
+        )
+    return points, True

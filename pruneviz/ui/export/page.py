@@ -1,0 +1,145 @@
+"""The page Export: the pruned network, its plan, and the lines that load them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pruneviz.errors import PruneVizError
+from pruneviz.figures import style
+from pruneviz.ui.frame import services, state, workbench
+from pruneviz.ui.frame.workbench import Bench
+from pruneviz.ui.runs import records as runs_data
+
+if TYPE_CHECKING:
+    from pruneviz.export import Bundle
+    from pruneviz.plan import Plan
+
+PLAIN = "the plan in hand, not fine-tuned"
+EXPORTED = "exported"
+"""Where the page Runs leaves the run that is to be exported."""
+
+
+def show() -> None:
+    """Show the page."""
+    history = state.history()
+    loaded = workbench.bench(history.subject)
+    runs = runs_data.finished(loaded)
+    names = {PLAIN: PLAIN, **{run.id: f"{run.name} (fine-tuned)" for run in runs}}
+    asked = st.session_state.get(EXPORTED)
+    first = list(names).index(asked) if asked in names else min(1, len(names) - 1)
+    chosen = st.selectbox(
+        "Which network",
+        list(names),
+        format_func=lambda k: names[k],
+        index=first,
+        help="A fine-tuned run with its own plan, or the plan in hand as it is.",
+    )
+    if chosen == PLAIN:
+        plan, _ = workbench.plan_at(loaded, history.decisions)
+        known = workbench.known_accuracy(loaded, plan)
+        accuracy = known.accuracy if known is not None else None
+    else:
+        run = next(r for r in runs if r.id == chosen)
+        plan = runs_data.plan_of_run(loaded, run)
+        accuracy = runs_data.final_accuracy(run)
+    cost = workbench.cost_of(loaded, plan)
+    with st.container(horizontal=True):
+        st.metric(
+            "Accuracy (top-1)", style.percent(accuracy) if accuracy is not None else "…", width=160
+        )
+        st.metric(
+            "MACs",
+            style.si(cost.macs),
+            style.change(cost.macs, cost.baseline_macs),
+            delta_color="off",
+            delta_arrow="off",
+            width=160,
+        )
+        st.metric(
+            "Parameters",
+            style.si(cost.params),
+            style.change(cost.params, cost.baseline_params),
+            delta_color="off",
+            delta_arrow="off",
+            width=160,
+        )
+    if not plan.dropped:
+        st.info("Nothing is pruned yet: what you download is the network as it came.")
+    found = _bundle(loaded, chosen, plan, accuracy)
+    stem = f"{loaded.subject.model.replace('/', '-')}-{plan.digest[:6]}"
+    with st.container(horizontal=True):
+        st.download_button(
+            "Everything (zip)",
+            found.zip(),
+            f"{stem}.zip",
+            "application/zip",
+            type="primary",
+            icon=":material/folder_zip:",
+            on_click="ignore",
+        )
+        st.download_button(
+            "Weights (safetensors)",
+            found.weights,
+            f"{stem}.safetensors",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        st.download_button(
+            "Plan (JSON)",
+            found.plan,
+            f"{stem}.plan.json",
+            "application/json",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+    st.markdown("**Load it again**, anywhere PruneViz is installed:")
+    st.code(found.snippet, language="python")
+    st.divider()
+    _read_plan(loaded)
+
+
+def _bundle(loaded: Bench, chosen: str, plan: Plan, accuracy: float | None) -> Bundle:
+    key = (loaded.subject.digest, chosen, plan.digest)
+    kept: dict[str, Any] = st.session_state.setdefault("bundle", {})
+    if kept.get("key") != key:
+        from pruneviz.export import bundle
+        from pruneviz.surgery import prune
+
+        network = prune(loaded.model, loaded.graph, plan)
+        if chosen != PLAIN:
+            from safetensors.torch import load_file
+
+            weights = services.jobs().files(chosen) / runs_data.WEIGHTS
+            network.load_state_dict(load_file(weights))
+        cost = workbench.cost_of(loaded, plan)
+        facts = {"accuracy": accuracy, "macs": cost.macs, "params": cost.params}
+        kept = {
+            "key": key,
+            "bundle": bundle(
+                network, plan, model=loaded.source, data=loaded.data.source, facts=facts
+            ),
+        }
+        st.session_state.bundle = kept
+    found: Bundle = kept["bundle"]
+    return found
+
+
+def _read_plan(loaded: Bench) -> None:
+    """Take up a plan that was written before."""
+    from pruneviz.plan import Plan
+    from pruneviz.session.decisions import exactly
+    from pruneviz.ui.frame import actions
+
+    file = st.file_uploader("Take up a plan (JSON)", type=["json"], key="plan_file")
+    if file is None or not st.button("Take it up", icon=":material/upload:"):
+        return
+    try:
+        plan = Plan.from_json(loaded.graph, file.getvalue())
+    except PruneVizError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    label = f"plan from {file.name}"
+    actions.take(exactly(state.history().decisions, frozenset(plan.dropped), label))
+    st.rerun()

@@ -1,0 +1,66 @@
+"""What a visitor does to the plan: refused with a sentence where it would break the network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pruneviz.errors import PruneVizError
+from pruneviz.session.decisions import drop_by_hand, keep_by_hand
+from pruneviz.ui.frame import state, workbench
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pruneviz.channels import ChannelGraph
+    from pruneviz.session.decisions import Change, Decisions
+    from pruneviz.ui.frame.workbench import Bench
+
+REFUSAL = "refusal"
+
+
+def take(change: Change, *, slider: str | None = None) -> bool:
+    """Take a step if its plan is one that works; say why it is not otherwise.
+
+    `slider` names the slider that was moved, if one was: see `state.change`.
+    """
+    try:
+        loaded = workbench.bench(state.history().subject)
+        workbench.plan_at(loaded, change[0])
+    except PruneVizError as error:
+        st.session_state[REFUSAL] = str(error)
+        return False
+    state.change(change, slider=slider)
+    return True
+
+
+def show_refusal() -> None:
+    """Say once why the last step was not taken."""
+    said = st.session_state.pop(REFUSAL, None)
+    if said:
+        st.toast(said, icon=":material/block:", duration="long")
+
+
+def toggle(
+    graph: ChannelGraph, d: Decisions, gone: Iterable[int], layer: str, filters: list[int]
+) -> Change:
+    """Drop the chosen filters by hand; if all of them are dropped already, keep them."""
+    units = frozenset(graph.unit_of(layer, f) for f in filters)
+    if units <= frozenset(gone):
+        return keep_by_hand(d, units, f"kept {name(layer, filters)}")
+    return drop_by_hand(d, units, f"dropped {name(layer, filters)}")
+
+
+def name(layer: str, filters: list[int]) -> str:
+    """Name filters of a layer: `filter 3 of conv1`, `4 filters of conv1`."""
+    if len(filters) == 1:
+        return f"filter {filters[0]} of {layer}"
+    return f"{len(filters)} filters of {layer}"
+
+
+def tied_to(of: Bench, layer: str) -> tuple[str, ...]:
+    """Return the other layers that lose filters together with this one's."""
+    found = of.graph.layer(layer)
+    names = [n for g in found.groups for n in of.graph.group(g).layers if n != layer]
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,155 @@
+"""The bar at the foot of every page: what the plan in hand costs and gains, undo and redo."""
+
+from __future__ import annotations
+
+from html import escape
+
+import streamlit as st
+
+from pruneviz.errors import PruneVizError
+from pruneviz.figures import style
+from pruneviz.ui.frame import error_boundary, services, state, workbench
+
+KEY = "planbar"
+POLL_SECONDS = 0.4
+RUN_SECONDS = 1.5
+WATCHED = "watched_runs"
+
+
+def show() -> None:
+    """Show the bar; it stays in sight while the page scrolls."""
+    with st.bottom:
+        _bar()
+
+
+def rerun_app(action: object) -> None:
+    """Do something in a callback, then draw the whole page anew."""
+    assert callable(action)
+    action()
+    st.rerun()
+
+
+@error_boundary.fragment(key=KEY)
+def _bar() -> None:
+    history = state.history()
+    with st.container(key=KEY, horizontal=True, vertical_alignment="center", gap="small"):
+        st.button(
+            "Undo",
+            icon=":material/undo:",
+            key="undo",
+            disabled=not history.can_undo,
+            help=f"Take back: {history.step.label}" if history.can_undo else "Nothing to undo",
+            on_click=rerun_app,
+            args=(state.undo,),
+            shortcut="Ctrl+Z",
+        )
+        st.button(
+            "Redo",
+            icon=":material/redo:",
+            key="redo",
+            disabled=not history.can_redo,
+            help="Do again what was taken back",
+            on_click=rerun_app,
+            args=(state.redo,),
+            shortcut="Ctrl+Y",
+        )
+        with st.container(width="stretch", gap=None):
+            try:
+                waiting = _numbers()
+            except PruneVizError as error:
+                st.caption(f"No plan to show: {error}")
+                return
+            _announce()
+            if any(run.active for run in services.jobs().list()):
+                _under_way()
+        if history.can_undo and st.button(
+            "Fine-tune",
+            icon=":material/model_training:",
+            key="to_runs",
+            type="primary",
+            help="Train the pruned network in the background, with the plan as it is now.",
+        ):
+            st.switch_page("pages/runs.py")
+    if waiting:
+        _tick()
+
+
+def _numbers() -> bool:
+    """Show the numbers; tell whether one of them is still being measured."""
+    history = state.history()
+    loaded = workbench.bench(history.subject)
+    plan, cost = workbench.plan_at(loaded, history.decisions)
+    visitor = state.studio().visitor
+    base = workbench.accuracy(loaded, None)
+    now = workbench.accuracy(loaded, plan, owner=visitor)
+    parts = [
+        _cost("MACs", cost.macs, cost.baseline_macs),
+        _cost("Parameters", cost.params, cost.baseline_params),
+    ]
+    name = f"Top-1 on {loaded.preview_images} images"
+    if now.error:
+        parts.append(_part(name, "not measured", escape(now.error)))
+    elif now.value is not None:
+        st.session_state.shown_accuracy = (history.subject, now.value.accuracy)
+        note = ""
+        if plan.dropped and base.value is not None:
+            note = style.points(now.value.accuracy, base.value.accuracy)
+        parts.append(_part(name, style.percent(now.value.accuracy), note))
+    else:
+        subject, last = st.session_state.get("shown_accuracy", (None, None))
+        if subject == history.subject and last is not None:
+            old = style.percent(last)
+            parts.append(_part(name, old, "of the plan before; measuring …", stale=True))
+        else:
+            parts.append(_part(name, "…", "measuring"))
+    units = len(plan)
+    total = sum(group.width for group in loaded.graph.prunable_groups)
+    parts.insert(0, _part("Units dropped", f"{units:,} of {total:,}", ""))
+    st.html(f'<div class="pv-bar" role="status">{"".join(parts)}</div>')
+    return not now.ready
+
+
+def _cost(name: str, after: int, before: int) -> str:
+    note = style.change(after, before) if after != before else ""
+    return _part(name, style.si(after), f"{note} of {style.si(before)}" if note else "")
+
+
+def _part(name: str, value: str, note: str, *, stale: bool = False) -> str:
+    state_class = ' class="pv-stale"' if stale else ""
+    return (
+        f'<span{state_class}><span class="pv-name">{escape(name)}</span><b>{value}</b> '
+        f'<span class="pv-note">{note}</span></span>'
+    )
+
+
+@error_boundary.fragment(run_every=POLL_SECONDS)
+def _tick() -> None:
+    """Look now and then whether the accuracy has been measured; then draw the page with it."""
+    if not services.background().pending(state.studio().visitor):
+        st.rerun()
+
+
+@error_boundary.fragment(run_every=RUN_SECONDS)
+def _under_way() -> None:
+    """Say what runs in the background; once a run has ended, draw the page with its result."""
+    active = [run for run in services.jobs().list() if run.active]
+    watched = st.session_state.setdefault(WATCHED, set())
+    if watched - {run.id for run in active}:
+        st.rerun()
+    watched.update(run.id for run in active)
+    parts = [
+        _part(escape(run.name), style.percent(run.progress, 0), escape(run.message or run.status))
+        for run in active[:2]
+    ]
+    more = f"and {len(active) - 2} more" if len(active) > 2 else ""
+    st.html(f'<div class="pv-bar">{"".join(parts)}<span class="pv-note">{more}</span></div>')
+
+
+def _announce() -> None:
+    """Tell of the runs that have ended since the page was drawn last."""
+    watched: set[str] = st.session_state.setdefault(WATCHED, set())
+    for run in services.jobs().list():
+        if run.id in watched and not run.active:
+            watched.discard(run.id)
+            icon = ":material/check_circle:" if run.status == "done" else ":material/info:"
+            st.toast(f"'{run.name}' is {run.status}.", icon=icon, duration="long")

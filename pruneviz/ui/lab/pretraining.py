@@ -1,0 +1,182 @@
+"""The study on the page Lab: pretrained networks against those from scratch, a queue of runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pruneviz.figures.pretraining import pretraining_figure, pretraining_info
+from pruneviz.studies.papers.study import Study, data_called, gather, studies, submit
+from pruneviz.ui.frame import services, state, theme
+from pruneviz.ui.lab import records as lab_data
+from pruneviz.ui.widgets.duration import said, when
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pruneviz.jobs import RunView
+    from pruneviz.studies.pretraining_grid import PretrainingStudy
+    from pruneviz.ui.frame.workbench import Bench
+
+BUNDLED = ("vgg16", "mobilenet_v2", "resnet20")
+PRETRAINED = "cifar10"
+HEIGHT = 360
+
+
+def show() -> None:
+    """The form, and the study that is looked at."""
+    active = any(run.active for runs in _studies().values() for run in runs)
+    lab_data.beside(_form, _live, active)
+
+
+def _studies() -> dict[str, tuple[RunView, ...]]:
+    return studies(services.jobs())
+
+
+def models_for(loaded: Bench) -> dict[str, dict[str, Any]]:
+    """The networks to choose from, by what they are called: bundled ones, and the one in hand."""
+    found: dict[str, dict[str, Any]] = {
+        f"{name}, {PRETRAINED}": {"name": name, "weights": PRETRAINED} for name in BUNDLED
+    }
+    own = dict(loaded.source)
+    if own.get("weights") not in (None, PRETRAINED, loaded.data.name):
+        found[f"{own['name']}, {own['weights']}"] = own
+    return found
+
+
+def data_for(loaded: Bench) -> dict[str, dict[str, Any]]:
+    """The data sets to choose from: digits, and what is in hand."""
+    own = dict(loaded.data.source)
+    return {"digits": {"name": "digits", "options": {}}} | {data_called(own): own}
+
+
+def _form(loaded: Bench) -> None:
+    models, data = models_for(loaded), data_for(loaded)
+    with st.form("study", border=True):
+        st.markdown("**Does pretraining help pruning?** The same budget for both starts")
+        chosen = st.multiselect(
+            "Pretrained networks",
+            list(models),
+            default=list(models)[:1],
+            help="Each is fine-tuned from these weights, and trained from new ones.",
+        )
+        on = st.multiselect(
+            "Data",
+            list(data),
+            default=list(data)[-1:],
+            help="Digits, and the data set chosen on the page Choose.",
+        )
+        count = int(st.number_input("Seeds", 1, 20, 1, help="Every pair runs once for each."))
+        one, two = st.columns(2)
+        before = one.number_input("Epochs before", 1, 1000, 8, help="Training before any pruning.")
+        after = two.number_input("Epochs after", 0, 1000, 3, help="Fine-tuning of every point.")
+        points = one.number_input("Reductions", 1, 20, 4, help="Points along the curve.")
+        largest = two.number_input(
+            "Largest, %", 5, 95, 80, help="Share of the parameters removed at the last point."
+        )
+        started = st.form_submit_button(
+            "Start the study", type="primary", icon=":material/science:", width="stretch"
+        )
+    runs = len(chosen) * len(on) * count
+    passes = 2 * (int(before) + int(points) * int(after))
+    st.caption(f"{runs} run{'' if runs == 1 else 's'} of {passes} epochs, one after the other.")
+    if not started:
+        return
+    if not runs:
+        st.error("A study needs at least one network and one data set.", icon=":material/error:")
+        return
+    study = Study(
+        models=tuple(models[name] for name in chosen),
+        data=tuple(data[name] for name in on),
+        seeds=tuple(range(count)),
+        options={
+            "epochs_before": int(before),
+            "epochs": int(after),
+            "sparsities": int(points),
+            "largest": int(largest) / 100,
+        },
+    )
+    submit(services.jobs(), study, state.studio().visitor)
+    st.toast("The study is queued.", icon=":material/science:")
+    st.rerun()
+
+
+def _live(was_active: bool) -> None:
+    """The study that was picked; redrawn every second while one is under way."""
+    found = _studies()
+    if was_active and not any(run.active for runs in found.values() for run in runs):
+        st.rerun()
+    if not found:
+        st.info(
+            "No study yet. How many parameters can go before accuracy falls, from pretrained "
+            "weights and from new ones? Start one on the left.",
+            icon=":material/science:",
+        )
+        return
+    picked = st.selectbox(
+        "Study", list(found), format_func=lambda parent: title(found[parent]), key="study_shown"
+    )
+    _study(picked, found[picked])
+
+
+def title(runs: tuple[RunView, ...]) -> str:
+    """What a study is called: its networks and data, and when it began."""
+    networks = dict.fromkeys(str(run.spec.model["name"]) for run in runs)
+    data = dict.fromkeys(data_called(run.spec.data) for run in runs)
+    began = when(min(run.created for run in runs))
+    return f"{', '.join(networks)} on {', '.join(data)}, {began}"
+
+
+def _study(parent: str, runs: tuple[RunView, ...]) -> None:
+    under_way = [run for run in runs if run.active]
+    if under_way:
+        now = next((run for run in under_way if run.status == "running"), under_way[0])
+        share = sum(1.0 if run.status == "done" else run.progress for run in runs) / len(runs)
+        done = sum(run.status == "done" for run in runs)
+        what = f"{done} of {len(runs)} done. {now.name.removeprefix('Study: ')}"
+        st.progress(min(1.0, max(0.0, share)), f"{what}: {now.message or now.status}")
+    for run in runs:
+        if run.error:
+            st.error(f"{run.name}: {run.error}", icon=":material/error:")
+    found = gather(services.jobs(), runs)
+    if found.runs:
+        info = pretraining_info(found)
+        theme.chart(pretraining_figure(info, dark=theme.dark(), height=HEIGHT), f"study_{parent}")
+        st.dataframe(table(found), hide_index=True, width="stretch")
+        seconds = sum(run.seconds for run in runs)
+        st.caption(
+            "Removed: the largest reduction of the parameters up to which validation accuracy "
+            "never fell more than 1 point below each start's own; mean ± standard deviation over "
+            f"the seeds. {said(seconds)}{' so far' if under_way else ''}."
+        )
+        st.download_button(
+            "JSON",
+            found.to_json(),
+            "study.json",
+            "application/json",
+            key=f"study_json_{parent}",
+            icon=":material/download:",
+        )
+    elif under_way:
+        st.caption("The curves appear when the first network is trained.")
+    lab_data.buttons(*runs)
+
+
+def table(study: PretrainingStudy) -> pd.DataFrame:
+    """The reductions as they are read."""
+    import pandas as pd
+
+    rows = []
+    for row in study.reductions().to_dict("records"):
+        spread = f" ± {100 * row['std']:.1f}" if row["count"] > 1 else ""
+        rows.append(
+            {
+                "network": row["network"],
+                "data": row["data"],
+                "start": row["start"],
+                "removed": f"{100 * row['mean']:.1f}{spread} %",
+                "seeds": row["count"],
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,143 @@
+"""Runs of the lab in the terms of its page: experiments, races, and what they found."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pruneviz.errors import PruneVizError
+from pruneviz.jobs import RunSpec
+from pruneviz.studies.papers import LabResult, Request, results
+from pruneviz.studies.papers.claims import SCALES
+from pruneviz.ui.frame import actions, error_boundary, services, state, workbench
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pruneviz.jobs import RunView
+    from pruneviz.studies.race_result import Race
+    from pruneviz.ui.frame.workbench import Bench
+
+CLAIM, RACE = "claim", "race"
+POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A result, and whose it is."""
+
+    result: LabResult
+    ours: bool
+    key: str = "stored"
+
+    @property
+    def title(self) -> str:
+        """How a tab calls it."""
+        by = "" if self.ours else ", yours"
+        mark = "✓" if self.result.holds else "✗"
+        scale = "" if self.result.scale == SCALES[0] else f", {self.result.scale}"
+        return f"{mark} {self.result.network} on {self.result.data}{scale}{by}"
+
+
+def runs(claim: str | None = None) -> list[RunView]:
+    """The experiments of this home, of one claim or all, newest first."""
+    return [
+        run
+        for run in services.jobs().list()
+        if run.kind == CLAIM and (claim is None or run.spec.options.get("claim") == claim)
+    ]
+
+
+def finished() -> list[Shown]:
+    """What the experiments of this home found, newest first."""
+    found = []
+    for run in runs():
+        stored = services.jobs().results(run.id).get("lab") if run.status == "done" else None
+        if stored:
+            result = LabResult.from_json(json.dumps(stored))
+            found.append(Shown(result, ours=False, key=run.id))
+    return found
+
+
+def spec(request: Request, owner: str) -> RunSpec:
+    """The specification of an experiment."""
+    return RunSpec(
+        kind=CLAIM,
+        options=request.to_dict(),
+        name=f"{request.about.title}: {request.network} on {request.called}",
+        owner=owner,
+    )
+
+
+def expected(request: Request) -> float | None:
+    """Seconds a seed that an experiment is likely to take, by the stored result of its kind."""
+    for result in results():
+        if result.name == request.name:
+            return result.seconds / len(result.seeds)
+    return None
+
+
+def races() -> list[RunView]:
+    """The races of this home, newest first."""
+    return [run for run in services.jobs().list() if run.kind == RACE]
+
+
+def race_of(run: RunView) -> Race | None:
+    """What a race has found so far; None before its first strategy has ended."""
+    from pruneviz.studies.race_result import Race
+
+    stored = services.jobs().results(run.id).get("race")
+    return Race.from_json(json.dumps(stored)) if stored else None
+
+
+def race_spec(of: Bench, options: dict[str, Any], owner: str) -> RunSpec:
+    """The specification of a race on the subject in hand."""
+    return RunSpec(
+        kind=RACE,
+        model=of.source,
+        data=of.data.source,
+        options=options,
+        name=f"Race: {of.subject.title}, {len(options['strategies'])} strategies",
+        owner=owner,
+    )
+
+
+def beside(form: Callable[[Bench], object], live: Callable[[bool], object], active: bool) -> None:
+    """A form on the left; on the right what it started, drawn anew while that is active."""
+    loaded = workbench.bench(state.history().subject)
+    left, right = st.columns([1, 2], gap="large")
+    with left:
+        form(loaded)
+    with right:
+        error_boundary.fragment(run_every=POLL_SECONDS if active else None)(live)(active)
+
+
+def buttons(*runs: RunView) -> None:
+    """What can be done with runs that are not all done: one experiment, or a whole study."""
+    service = services.jobs()
+    active = [run for run in runs if run.active]
+    stopped = [run for run in runs if run.resumable]
+    with st.container(horizontal=True):
+        if active:
+            _button("Cancel", "stop", active, service.cancel)
+        else:
+            if stopped:
+                _button("Resume", "play_arrow", stopped, service.resume)
+            _button("Delete", "delete", runs, service.delete)
+
+
+def _button(
+    label: str, icon: str, runs: Sequence[RunView], action: Callable[[str], object]
+) -> None:
+    def act() -> None:
+        for run in runs:
+            try:
+                action(run.id)
+            except PruneVizError as error:
+                st.session_state[actions.REFUSAL] = str(error)
+
+    if st.button(label, key=f"{label}_{runs[0].id}", icon=f":material/{icon}:", on_click=act):
+        st.rerun()

@@ -1,0 +1,144 @@
+"""The page Prune: sliders, picks, and what every visited plan is worth."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import streamlit as st
+
+from pruneviz.figures import (
+    CostsInfo,
+    costs_figure,
+    overview_figure,
+    overview_info,
+    tradeoff_figure,
+    tradeoff_info,
+)
+from pruneviz.ui.choose.page import COSTS
+from pruneviz.ui.frame import actions, state, theme, workbench
+from pruneviz.ui.frame.workbench import Bench
+from pruneviz.ui.prune import latency, sliders, timings, views
+from pruneviz.ui.rank import page as rank
+
+AXES: tuple[Literal["macs", "params", "latency"], ...] = ("macs", "params", "latency")
+VIEWS = ("Trade-off", "Network", "Costs", "Latency", "Classes", "History", "Doctor")
+
+
+def show() -> None:
+    """Show the page."""
+    actions.show_refusal()
+    loaded = workbench.bench(state.history().subject)
+    left, right = st.columns([5, 6], gap="large")
+    with left:
+        rank.pick_criterion(loaded)
+        sliders.show(loaded)
+    with right:
+        view = st.segmented_control(
+            "View",
+            VIEWS,
+            default=VIEWS[0],
+            required=True,
+            key="view",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+        {
+            "Trade-off": _tradeoff,
+            "Network": _network,
+            "Costs": _costs,
+            "Latency": latency.show,
+            "Classes": views.classes,
+            "History": views.history,
+            "Doctor": views.doctor,
+        }[view or VIEWS[0]](loaded)
+
+
+def _tradeoff(loaded: Bench) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        axis = st.segmented_control(
+            "Cost",
+            AXES,
+            default="macs",
+            required=True,
+            key="axis",
+            format_func=lambda a: {
+                "macs": "MACs",
+                "params": "parameters",
+                "latency": "measured time",
+            }[a],
+            label_visibility="collapsed",
+        )
+        control = st.toggle(
+            "Random control",
+            key="control",
+            help="As many units, chosen by chance: what a criterion has to beat.",
+        )
+    measured = timings.relative(loaded) if axis == "latency" else {}
+    points = views.points(loaded, control=control, times=measured)
+    theme.chart(
+        tradeoff_figure(tradeoff_info(points, axis), dark=theme.dark()),
+        f"tradeoff_{st.session_state.setdefault('clicks', 0)}",
+        on_select=_load_point,
+        selection_mode="points",
+        alt="Accuracy against cost of every visited plan",
+    )
+    st.caption(
+        "Every plan you visit is a point, the one in hand is ringed; click one to go back to it. "
+        "Accuracies of plans are before any fine-tuning; finished runs have points of their own."
+    )
+    if axis == "latency":
+        latency.ask_for_missing(loaded)
+
+
+def _load_point() -> None:
+    chosen = st.session_state[f"tradeoff_{st.session_state.clicks}"].selection.points
+    st.session_state.clicks += 1  # a fresh chart: nothing stays selected
+    if not chosen or not chosen[0].get("customdata"):
+        return
+    key = str(chosen[0]["customdata"][0])
+    if key in state.history().steps:
+        state.go(key)
+    elif key == "baseline":
+        state.go(state.history().root.digest)
+    elif key.startswith("control:"):
+        actions.take(views.control_change(key))
+    elif key.startswith(views.RUN):
+        loaded = workbench.bench(state.history().subject)
+        change = views.run_change(loaded, key)
+        if change is not None:
+            actions.take(change)
+
+
+def _network(loaded: Bench) -> None:
+    decisions = state.history().decisions
+    scores = workbench.ranking(loaded, decisions.criterion).of(decisions.criterion)
+    plan, _ = workbench.plan_at(loaded, decisions)
+    info = overview_info(loaded.graph, scores, plan.kept, criterion=decisions.criterion)
+    theme.chart(
+        overview_figure(info, dark=theme.dark(), height=520),
+        "prune_overview",
+        alt="Every layer's filters, the dropped ones marked",
+    )
+
+
+def _costs(loaded: Bench) -> None:
+    _, cost = workbench.plan_at(loaded, state.history().decisions)
+    what = st.segmented_control(
+        "Costs",
+        COSTS,
+        default="MACs",
+        required=True,
+        key="prune_costs",
+        label_visibility="collapsed",
+    )
+    before, after = (
+        (cost.baseline_layer_macs, cost.layer_macs)
+        if what == "MACs"
+        else (cost.baseline_layer_params, cost.layer_params)
+    )
+    theme.chart(
+        costs_figure(CostsInfo(what, cost.layers, before, after), dark=theme.dark()),
+        "prune_cost_chart",
+    )
+    frame = cost.to_frame()
+    st.dataframe(frame, hide_index=True, height=260)

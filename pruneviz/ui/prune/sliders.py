@@ -1,0 +1,180 @@
+"""The sliders of the page Prune: one for all, one a group.
+
+Each group's slider is a fragment of its own: moving it redraws the slider and the bar with the
+costs, and nothing else, so that the costs follow the hand even in a network of a hundred groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from pruneviz.figures import style
+from pruneviz.session.decisions import (
+    set_group_ratio,
+    set_multiple,
+    set_protected,
+    set_ratio,
+    set_scope,
+)
+from pruneviz.ui.frame import actions, error_boundary, plan_bar, state, workbench
+from pruneviz.ui.frame.workbench import Bench
+
+MULTIPLES = (1, 2, 4, 8, 16, 32)
+MOST = 95
+"""Percent that the slider for all groups goes up to."""
+ALL = "groups"
+
+
+def show(loaded: Bench) -> None:
+    """Show all sliders and what goes with them."""
+    error_boundary.fragment(key=ALL)(_all)(loaded)
+
+
+def _all(loaded: Bench) -> None:
+    decisions = state.history().decisions
+    left, right = st.columns([5, 2], vertical_alignment="bottom")
+    with left:
+        scope = state.control("scope", decisions.scope)
+        st.segmented_control(
+            "Scores compete",
+            ["global", "group"],
+            default=scope.start,
+            key=scope.key,
+            required=True,
+            format_func=lambda s: {"global": "over all groups", "group": "within each group"}[s],
+            help="Over all groups: the lowest scores of the whole network go, so that some layers "
+            "lose more than others. Within each group: every group loses the same share.",
+            on_change=_set_scope,
+        )
+    with right:
+        multiple = state.control("multiple", decisions.multiple)
+        st.selectbox(
+            "Multiples of",
+            MULTIPLES,
+            index=MULTIPLES.index(multiple.start),
+            key=multiple.key,
+            help="What stays of a group is a multiple of this. Hardware likes widths in multiples "
+            "of 8; the best of the dropped units are brought back for it.",
+            on_change=_set_multiple,
+        )
+    everything = state.control("ratio_all", min(MOST, round(100 * decisions.ratio)))
+    st.slider(
+        "All groups: ratio of units dropped",
+        0,
+        MOST,
+        everything.start,
+        key=everything.key,
+        format="%d %%",
+        on_change=_set_ratio,
+        help="Drops the units with the lowest scores. Picks by hand and protected groups stay as "
+        "they are; sliders of single groups follow.",
+    )
+    with st.container(height=470, border=True, gap="xsmall"):
+        for index, group in enumerate(loaded.graph.prunable_groups):
+            error_boundary.fragment(key=f"row{index}")(_row)(loaded, index, group.name)
+
+
+def _row(loaded: Bench, index: int, name: str) -> None:
+    """One group: its slider, its lock, and what it weighs."""
+    decisions = state.history().decisions
+    group = loaded.graph.group(name)
+    plan, _ = workbench.plan_at(loaded, decisions)
+    dropped = int((~plan.kept[group.start : group.start + group.width]).sum())
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        percent = round(100 * dropped / group.width)
+        ratio = state.control(f"ratio{index}", percent, means_as_many(group.width))
+        st.slider(
+            f"**{style.short(name, 26)}** · {group.width - dropped} of {group.width}"
+            f" · {_weight(loaded, name, dropped)}",
+            0,
+            100,
+            ratio.start,
+            key=ratio.key,
+            format="%d %%",
+            on_change=_set_group,
+            args=(index, name),
+            disabled=name in decisions.protected,
+            help=f"{_layers(group.layers)}. {group.note}",
+        )
+        lock = state.control(f"lock{index}", name in decisions.protected)
+        st.checkbox(
+            "protect",
+            lock.start,
+            key=lock.key,
+            on_change=_protect,
+            args=(index, name),
+        )
+
+
+def units_of(percent: int, width: int) -> int:
+    """Return how many of `width` units a slider's position drops; one always stays."""
+    return min(int(percent / 100 * width + 0.5), width - 1)
+
+
+def means_as_many(width: int) -> Callable[[int, int], bool]:
+    """Return whether two positions of a slider drop as many units: the hand's own may stay."""
+    return lambda shown, value: units_of(shown, width) == units_of(value, width)
+
+
+def _weight(loaded: Bench, name: str, dropped: int) -> str:
+    """The share of MACs that runs through the group, and what dropping saves."""
+    decisions = state.history().decisions
+    plan, cost = workbench.plan_at(loaded, decisions)
+    group = loaded.graph.group(name)
+    layers = set(group.layers)
+    own = sum(m for n, m in zip(cost.layers, cost.layer_macs, strict=True) if n in layers)
+    share = style.percent(own / max(1, cost.macs))
+    if not dropped:
+        return f"{share} of MACs"
+    whole = workbench.cost_of(loaded, plan.keep_units(group.units)).macs
+    return f"{share} of MACs · saves {style.percent((whole - cost.macs) / cost.baseline_macs)}"
+
+
+def _layers(layers: tuple[str, ...]) -> str:
+    shown = ", ".join(layers[:3])
+    return shown if len(layers) <= 3 else f"{shown} and {len(layers) - 3} more layers"
+
+
+def _after(*fragments: str) -> None:
+    """Redraw the costs and these fragments, and leave the rest of the page alone."""
+    if actions.REFUSAL in st.session_state:
+        st.rerun()
+    st.rerun([plan_bar.KEY, *fragments])
+
+
+def _set_ratio() -> None:
+    ratio = state.control_value("ratio_all") / 100
+    actions.take(set_ratio(state.history().decisions, ratio), slider=ALL)
+    _after(ALL)
+
+
+def _set_scope() -> None:
+    actions.take(set_scope(state.history().decisions, state.control_value("scope")))
+    _after(ALL)
+
+
+def _set_multiple() -> None:
+    actions.take(set_multiple(state.history().decisions, state.control_value("multiple")))
+    _after(ALL)
+
+
+def _set_group(index: int, name: str) -> None:
+    decisions = state.history().decisions
+    ratio = state.control_value(f"ratio{index}") / 100
+    loaded = workbench.bench(state.history().subject)
+    group = loaded.graph.group(name)
+    plan, _ = workbench.plan_at(loaded, decisions)
+    gone = int((~plan.kept[group.start : group.start + group.width]).sum())
+    if units_of(round(100 * ratio), group.width) != gone:  # else the same plan: no step
+        actions.take(set_group_ratio(decisions, name, ratio), slider=name)
+    _after(f"row{index}")
+
+
+def _protect(index: int, name: str) -> None:
+    decisions = state.history().decisions
+    wanted = state.control_value(f"lock{index}")
+    protected = decisions.protected | {name} if wanted else decisions.protected - {name}
+    actions.take(set_protected(decisions, protected))
+    _after(ALL)

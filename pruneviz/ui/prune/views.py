@@ -1,0 +1,268 @@
+"""What the page Prune shows beside the sliders: points, classes, history, the doctor's table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+import streamlit as st
+
+from pruneviz.figures import ClassesInfo, TradeoffPoint, classes_figure, style
+from pruneviz.session.decisions import Change, Decisions, exactly
+from pruneviz.session.history import Step
+from pruneviz.ui.choose import sweep
+from pruneviz.ui.frame import error_boundary, state, theme, workbench
+from pruneviz.ui.frame.workbench import Bench
+from pruneviz.ui.prune.timings import known as known_time
+from pruneviz.ui.runs import records as runs_data
+from pruneviz.ui.widgets import pictures
+
+FLIPPED = 12
+RUN = "run:"
+
+
+def points(
+    loaded: Bench, *, control: bool = False, times: Mapping[str, float] | None = None
+) -> list[TradeoffPoint]:
+    """Return a point for every visited plan whose accuracy is known, and for finished runs.
+
+    `times` are those that were measured, by the plans' digests; see `times.relative`.
+    """
+    times = times or {}
+    history = state.history()
+    found: list[TradeoffPoint] = []
+    seen: set[str] = set()
+    for step in (history.step, *reversed(tuple(history.steps.values()))):
+        plan, cost = workbench.plan_at(loaded, step.decisions)
+        known = workbench.known_accuracy(loaded, plan)
+        if known is None or plan.digest in seen:
+            continue
+        seen.add(plan.digest)
+        found.append(
+            TradeoffPoint(
+                key=step.digest,
+                label=step.label,
+                kind="plan" if plan.dropped else "baseline",
+                macs=cost.macs,
+                params=cost.params,
+                accuracy=known.accuracy,
+                images=known.count,
+                latency=known_time(times, plan),
+                current=step.digest == history.current,
+            )
+        )
+    base = workbench.known_accuracy(loaded, None)
+    if base is not None and not any(p.kind == "baseline" for p in found):
+        _, cost = workbench.plan_at(loaded, Decisions())
+        found.append(
+            TradeoffPoint(
+                "baseline",
+                "nothing pruned",
+                "baseline",
+                cost.macs,
+                cost.params,
+                base.accuracy,
+                base.count,
+                known_time(times, None),
+            )
+        )
+    found += _fine_tuned(loaded, times)
+    if control:
+        grown, complete = sweep.grow(loaded, sweep.CONTROL)
+        found += [
+            TradeoffPoint(
+                f"control:{p.key}",
+                p.label,
+                "control",
+                p.macs,
+                p.params,
+                p.accuracy,
+                p.images,
+                series="random",
+            )
+            for p in grown
+            if p.kind != "baseline"
+        ]
+        if not complete:
+            error_boundary.fragment(run_every=0.8)(_wait_for_control)(loaded)
+    return found
+
+
+def _fine_tuned(loaded: Bench, times: Mapping[str, float]) -> list[TradeoffPoint]:
+    """Return a point for every finished run on this network and data set."""
+    found = []
+    for run in runs_data.finished(loaded):
+        accuracy = runs_data.final_accuracy(run)
+        if accuracy is None or not runs_data.has_plan(run):
+            continue
+        plan = runs_data.plan_of_run(loaded, run)
+        cost = workbench.cost_of(loaded, plan)
+        found.append(
+            TradeoffPoint(
+                key=f"{RUN}{run.id}",
+                label=f"{run.name} (fine-tuned)",
+                kind="fine-tuned",
+                macs=cost.macs,
+                params=cost.params,
+                accuracy=accuracy,
+                images=len(loaded.data.val),
+                latency=known_time(times, plan),
+            )
+        )
+    return found
+
+
+def run_change(loaded: Bench, key: str) -> Change | None:
+    """Return the step to the plan behind a fine-tuned point; None if the run is gone."""
+    for run in runs_data.finished(loaded):
+        if key == f"{RUN}{run.id}":
+            units = frozenset(runs_data.plan_of_run(loaded, run).dropped)
+            return exactly(state.history().decisions, units, f"plan of {run.name}")
+    return None
+
+
+def _wait_for_control(loaded: Bench) -> None:
+    grown, complete = sweep.grow(loaded, sweep.CONTROL)
+    st.caption(f"Measuring the random control: {max(0, len(grown) - 1)} of {len(sweep.RATIOS)} …")
+    if complete:
+        st.rerun()
+
+
+def control_change(key: str) -> Change:
+    """Return the step to the plan behind a point of the control."""
+    wanted = sweep.decisions_of(key.removeprefix("control:"))
+    return wanted, sweep.SweepStep(wanted).label
+
+
+def classes(loaded: Bench) -> None:
+    """Show which classes pay, and the images whose answer changed."""
+    plan, _ = workbench.plan_at(loaded, state.history().decisions)
+    before, after = workbench.known_accuracy(loaded, None), workbench.known_accuracy(loaded, plan)
+    if before is None or after is None:
+        st.caption("The accuracy is being measured …")
+        return
+    names = before.classes
+    labels = loaded.data.val.first(loaded.preview_images).labels.numpy()
+    counts = tuple(int((labels == i).sum()) for i in range(len(names)))
+    if len(names) > 40:
+        worst = sorted(range(len(names)), key=lambda i: after.per_class[i] - before.per_class[i])
+        shown = worst[:40]
+        st.caption("The 40 classes that lose most.")
+    else:
+        shown = list(range(len(names)))
+    info = ClassesInfo(
+        tuple(names[i] for i in shown),
+        tuple(before.per_class[i] for i in shown),
+        tuple(after.per_class[i] for i in shown),
+        tuple(counts[i] for i in shown),
+    )
+    theme.chart(classes_figure(info, dark=theme.dark()), "classes")
+    _flipped(loaded, labels, before.predictions, after.predictions)
+
+
+def _flipped(loaded: Bench, labels: object, before: object, after: object) -> None:
+    import numpy as np
+
+    truth, old, new = np.asarray(labels), np.asarray(before), np.asarray(after)
+    lost = np.flatnonzero((old == truth) & (new != truth))
+    won = np.flatnonzero((old != truth) & (new == truth))
+    if not len(lost) and not len(won):
+        st.caption("No image changed sides.")
+        return
+    st.markdown(f"**{len(lost)} images are lost, {len(won)} won** by this plan")
+    images = loaded.data.val.first(loaded.preview_images).images
+    chosen = [*lost[:FLIPPED].tolist(), *won[: max(0, FLIPPED - len(lost))].tolist()]
+    names = loaded.data.classes
+    st.image(
+        [pictures.enlarged(images[i].permute(1, 2, 0).numpy(), 64) for i in chosen],
+        caption=[f"{names[truth[i]]} → {names[new[i]]}" for i in chosen],
+        width=84,
+    )
+
+
+def history(loaded: Bench) -> None:
+    """Show the steps as a tree; each can be gone back to, and two can be compared."""
+    history = state.history()
+    rows = list(history.tree())
+    with st.container(height=300, border=True, gap=None):
+        for depth, step in rows:
+            here = step.digest == history.current
+            branch = "\u2003" * depth + ("↳ " if depth else "")
+            st.button(
+                f"{branch}{step.label}{_worth(loaded, step)}",
+                key=f"step_{step.digest}",
+                type="primary" if here else "tertiary",
+                icon=":material/location_on:" if here else ":material/circle:",
+                on_click=state.go,
+                args=(step.digest,),
+            )
+    if len(rows) < 2:
+        st.caption("Every step you take is kept here, with its branches.")
+        return
+    names = {s.digest: f"{i + 1}. {s.label}" for i, (_, s) in enumerate(rows)}
+    with st.container(horizontal=True):
+        first = st.selectbox("Compare", list(names), format_func=names.__getitem__, key="compare_a")
+        second = st.selectbox(
+            "with",
+            list(names),
+            index=len(names) - 1,
+            format_func=names.__getitem__,
+            key="compare_b",
+        )
+    st.dataframe(_comparison(loaded, [history.steps[d] for d in (first, second)]))
+
+
+def _worth(loaded: Bench, step: Step) -> str:
+    plan, cost = workbench.plan_at(loaded, step.decisions)
+    known = workbench.known_accuracy(loaded, plan)
+    text = f" — {style.si(cost.macs, 'MACs')}"
+    return text + (f", {style.percent(known.accuracy)}" if known is not None else "")
+
+
+def _comparison(loaded: Bench, steps: list[Step]) -> pd.DataFrame:
+    columns = {}
+    for number, step in zip("AB", steps, strict=True):
+        plan, cost = workbench.plan_at(loaded, step.decisions)
+        known = workbench.known_accuracy(loaded, plan)
+        values = {
+            "units dropped": f"{len(plan):,}",
+            "MACs": f"{style.si(cost.macs)} ({style.change(cost.macs, cost.baseline_macs)})",
+            "parameters": f"{style.si(cost.params)} "
+            f"({style.change(cost.params, cost.baseline_params)})",
+            "accuracy": style.percent(known.accuracy) if known else "not measured",
+        }
+        if known is not None and len(known.classes) <= 20:
+            values |= {
+                f"accuracy of {c}": style.percent(a)
+                for c, a in zip(known.classes, known.per_class, strict=True)
+            }
+        columns[f"{number}: {step.label}"] = values
+    return pd.DataFrame(columns)
+
+
+def doctor(loaded: Bench) -> None:
+    """Show of every layer whether it can be pruned, and why not."""
+    graph = loaded.graph
+    _, cost = workbench.plan_at(loaded, state.history().decisions)
+    frame = pd.DataFrame(
+        {
+            "layer": [x.name for x in graph.layers],
+            "prunable": [x.prunable for x in graph.layers],
+            "why": [
+                x.reason
+                or (graph.group(x.group).note if len(graph.group(x.group).layers) > 1 else "")
+                for x in graph.layers
+            ],
+            "filters": [x.out_channels for x in graph.layers],
+            "left": list(cost.filters),
+            "group": [x.group for x in graph.layers],
+            "kind": [x.kind for x in graph.layers],
+            "MACs": list(cost.layer_macs),
+        }
+    )
+    closed = int((~frame["prunable"]).sum())
+    st.caption(
+        f"{len(frame) - closed} of {len(frame)} layers can be pruned. "
+        "Filters of the same group go together."
+    )
+    st.dataframe(frame, hide_index=True, height=480)

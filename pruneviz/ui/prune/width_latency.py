@@ -1,0 +1,89 @@
+"""In the view Latency: time against the width of one group, and widths to stop at."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pruneviz.figures.latency import widths_figure, widths_info
+from pruneviz.latency import WidthLatency
+from pruneviz.plan import Plan
+from pruneviz.session.decisions import set_group_ratio
+from pruneviz.ui.frame import actions, services, state, theme, workbench
+from pruneviz.ui.frame.workbench import Bench
+from pruneviz.ui.prune import timings
+from pruneviz.ui.prune.timings import Setting
+
+
+def show(loaded: Bench, plan: Plan, how: Setting) -> None:
+    """Show time against the width of one group, and have it measured."""
+    st.markdown("**Widths at which time drops**")
+    groups = [g.name for g in loaded.graph.prunable_groups]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        group = st.selectbox(
+            "Group",
+            groups,
+            key="latency_group",
+            help="The group is narrowed step by step and the whole network timed at each width, "
+            "the other groups as they are in the plan in hand.",
+        )
+        st.button(
+            "Measure widths",
+            key="latency_widths",
+            icon=":material/straighten:",
+            disabled=timings.active(loaded) is not None,
+            on_click=_measure,
+            args=(loaded, group, how),
+        )
+    known = timings.widths(loaded, group, how)
+    if known is None:
+        st.caption(
+            "Time need not fall with every filter: vector units and caches like some widths. "
+            "This finds the widths worth stopping at, in some twenty seconds."
+        )
+        return
+    run, found = known
+    rest = Plan.from_json(loaded.graph, run.spec.plan) if run.spec.plan else Plan(loaded.graph)
+    _curve(found, _others(rest, group) == _others(plan, group))
+
+
+def _curve(found: WidthLatency, as_in_hand: bool) -> None:
+    theme.chart(
+        widths_figure(widths_info(found), dark=theme.dark()),
+        "latency_curve",
+        alt="Measured time against the width of the group",
+    )
+    if found.latency.disturbance:
+        st.caption(found.latency.disturbance)
+    rest = "as in the plan in hand" if as_in_hand else "as in an earlier plan: measure again"
+    st.caption(
+        "A diamond: the time's quartiles lie below those of the diamond before. Between two of "
+        f"them filters are lost for no time. The other groups are {rest}."
+    )
+    narrower = [w for w in found.steps if w < found.widths[0]]
+    if not narrower:
+        st.info(f"On this machine no width of {found.group} makes the network faster.")
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("Keep", width="content")
+        for width in narrower:
+            st.button(
+                f"{width} of {found.widths[0]}",
+                key=f"latency_take_{width}",
+                on_click=_take,
+                args=(found.group, width, found.widths[0]),
+            )
+
+
+def _others(plan: Plan, group: str) -> dict[str, tuple[int, ...]]:
+    return {name: gone for name, gone in plan.by_group().items() if name != group}
+
+
+def _measure(loaded: Bench, group: str, how: Setting) -> None:
+    plan, _ = workbench.plan_at(loaded, state.history().decisions)
+    spec = timings.widths_spec(loaded, plan, group, how, state.studio().visitor)
+    services.jobs().submit(spec)
+
+
+def _take(group: str, width: int, whole: int) -> None:
+    decisions = state.history().decisions
+    actions.take(set_group_ratio(decisions, group, 1 - width / whole))

@@ -1,0 +1,239 @@
+"""The page Runs: fine-tune the plan in the background, watch it, compare."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from pruneviz.errors import PruneVizError
+from pruneviz.figures import (
+    TradeoffPoint,
+    TrainingInfo,
+    style,
+    tradeoff_figure,
+    tradeoff_info,
+    training_figure,
+)
+from pruneviz.session.decisions import exactly
+from pruneviz.ui.export.page import EXPORTED
+from pruneviz.ui.frame import actions, error_boundary, navigation, services, state, theme, workbench
+from pruneviz.ui.frame.workbench import Bench
+from pruneviz.ui.prune import views
+from pruneviz.ui.runs import records as runs_data
+from pruneviz.ui.runs import run_results, start
+from pruneviz.ui.widgets.duration import said
+
+if TYPE_CHECKING:
+    from pruneviz.jobs import RunView
+
+POLL_SECONDS = 1.0
+COLOURS = {
+    "queued": "gray",
+    "running": "blue",
+    "paused": "orange",
+    "cancelling": "orange",
+    "cancelled": "gray",
+    "done": "green",
+    "failed": "red",
+    "interrupted": "orange",
+}
+
+
+def show() -> None:
+    """Show the page."""
+    actions.show_refusal()
+    loaded = workbench.bench(state.history().subject)
+    left, right = st.columns([1, 2], gap="large")
+    with left:
+        error_boundary.guarded(start.show)(loaded)
+    with right:
+        active = any(run.active for run in services.jobs().list())
+        error_boundary.fragment(run_every=POLL_SECONDS if active else None)(_live)(loaded, active)
+
+
+def _live(loaded: Bench, was_active: bool) -> None:
+    """The runs and their pictures; redrawn every second while one is active."""
+    runs = [run for run in services.jobs().list() if run.kind in runs_data.NETWORKS]
+    active = any(run.active for run in runs)
+    if was_active and not active:
+        st.rerun()
+    if not runs:
+        st.info(
+            "No run yet. Pruning costs accuracy; fine-tuning wins it back. Start one on the left.",
+            icon=":material/model_training:",
+        )
+        return
+    chosen = _compared(runs)
+    mine = [run for run in chosen if runs_data.about(loaded, run)]
+    accuracy, loss, picture, figures = st.tabs(["Accuracy", "Loss", "Accuracy and MACs", "Table"])
+    curves = tuple(runs_data.curve(run) for run in chosen)
+    base = workbench.known_accuracy(loaded, None)
+    planned = max((int(run.spec.options.get("epochs", 3)) for run in chosen), default=1)
+    info = TrainingInfo(curves, base.accuracy if base and mine else None, planned, _unit(chosen))
+    with accuracy:
+        theme.chart(training_figure(info, dark=theme.dark()), "runs_accuracy")
+    with loss:
+        theme.chart(training_figure(info, "loss", dark=theme.dark()), "runs_loss")
+    with picture:
+        found: list[TradeoffPoint] = [
+            p
+            for run in runs
+            if runs_data.about(loaded, run)
+            if (p := runs_data.point(run)) is not None
+        ]
+        found += [p for run in mine for p in runs_data.course(run)]
+        theme.chart(
+            tradeoff_figure(tradeoff_info([*views.points(loaded), *found]), dark=theme.dark()),
+            "runs_tradeoff",
+        )
+    with figures:
+        _table(chosen)
+    for run in runs:
+        _card(loaded, run)
+
+
+def _unit(runs: list[RunView]) -> str:
+    """What these runs count: a fine-tuning run its epochs, a strategy its steps."""
+    kinds = {run.kind == runs_data.FINE_TUNE for run in runs}
+    return "epoch" if kinds <= {True} else "step" if kinds == {False} else "epoch or step"
+
+
+def _compared(runs: list[RunView]) -> list[RunView]:
+    """The runs that are drawn together: those that were picked, or the newest three."""
+    names = {run.id: run.name for run in runs}
+    picked = st.multiselect(
+        "In the charts",
+        list(names),
+        default=list(names)[:3],
+        format_func=names.__getitem__,
+        key=f"compared_{len(runs)}",
+    )
+    return [run for run in runs if run.id in picked]
+
+
+def _card(loaded: Bench, run: RunView) -> None:
+    """One run: how it stands, and what can be done with it."""
+    results = services.jobs().results(run.id)
+    with st.container(border=True, key=f"run_{run.id}"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{run.name}** :{COLOURS[run.status]}-badge[{run.status}]")
+            st.caption(_facts(run, results), width="stretch")
+        if run.active:
+            st.progress(min(1.0, max(0.0, run.progress)), run.message or run.status)
+        if run.error:
+            st.error(run.error, icon=":material/error:")
+            if run.trace:
+                with st.expander("What happened, in full"):
+                    st.code(run.trace)
+        run_results.show(loaded, run, results)
+        with st.container(horizontal=True):
+            _buttons(run)
+            if runs_data.about(loaded, run) and runs_data.has_plan(run):
+                st.button(
+                    "Take its plan up",
+                    key=f"plan_{run.id}",
+                    on_click=_take_plan,
+                    args=(run.id,),
+                    icon=":material/content_cut:",
+                )
+            mine = run.status == "done" and runs_data.about(loaded, run)
+            if mine and st.button("Export", key=f"export_{run.id}", icon=":material/download:"):
+                st.session_state[EXPORTED] = run.id
+                st.switch_page(navigation.page_path("export"))
+
+
+def _facts(run: RunView, results: dict[str, object]) -> str:
+    parts = [said(run.seconds)] if run.seconds else []
+    cost, before, after = (results.get(k) for k in ("cost", "before", "after"))
+    if isinstance(cost, dict):
+        parts.append(
+            f"{style.si(cost['macs'], 'MACs')} "
+            f"({style.change(cost['macs'], cost['baseline_macs'])})"
+        )
+    if isinstance(before, dict):
+        text = style.percent(before["accuracy"])
+        if isinstance(after, dict):
+            text += f" → {style.percent(after['accuracy'])}"
+        parts.append(f"top-1 {text}")
+    return " · ".join(parts)
+
+
+def _buttons(run: RunView) -> None:
+    service = services.jobs()
+    if run.active:
+        if run.status == "running":
+            _button("Pause", "pause", run, service.pause)
+        if run.status == "paused":
+            _button("Resume", "play_arrow", run, service.resume)
+        _button("Cancel", "stop", run, service.cancel)
+    elif run.resumable:
+        _button("Resume", "play_arrow", run, service.resume)
+    with st.popover("More", icon=":material/more_horiz:"):
+        name = st.text_input("Name", run.name, key=f"name_{run.id}")
+        if name != run.name and name.strip():
+            service.rename(run.id, name.strip())
+            st.rerun()
+        _button("Delete", "delete", run, service.delete)
+
+
+def _button(label: str, icon: str, run: RunView, action: object) -> None:
+    def act() -> None:
+        try:
+            assert callable(action)
+            action(run.id)
+        except PruneVizError as error:
+            st.session_state[actions.REFUSAL] = str(error)
+        st.rerun()
+
+    st.button(label, key=f"{label}_{run.id}", icon=f":material/{icon}:", on_click=act)
+
+
+def _take_plan(run_id: str) -> None:
+    run = services.jobs().get(run_id)
+    loaded = workbench.bench(state.history().subject)
+    plan = runs_data.plan_of_run(loaded, run)
+    decisions = state.history().decisions
+    actions.take(exactly(decisions, frozenset(plan.dropped), f"plan of {run.name}"))
+    st.rerun()
+
+
+def _table(runs: list[RunView]) -> None:
+    """The runs side by side; Streamlit's own tables sort, search and download."""
+    share = st.column_config.NumberColumn(format="percent")
+    st.dataframe(
+        table(runs),
+        hide_index=True,
+        column_config={
+            "MACs": st.column_config.NumberColumn(format="compact"),
+            "parameters": st.column_config.NumberColumn(format="compact"),
+            "MACs left": share,
+            "accuracy before": share,
+            "accuracy after": share,
+            "time": st.column_config.NumberColumn(format="%.0f s"),
+        },
+    )
+
+
+def table(runs: list[RunView]) -> pd.DataFrame:
+    """Return the runs as a table, for comparison and download."""
+    rows = []
+    for run in runs:
+        results = services.jobs().results(run.id)
+        cost = results.get("cost") or {}
+        rows.append(
+            {
+                "run": run.name,
+                "status": run.status,
+                "MACs": cost.get("macs"),
+                "MACs left": cost["macs"] / cost["baseline_macs"] if cost else None,
+                "parameters": cost.get("params"),
+                "accuracy before": (results.get("before") or {}).get("accuracy"),
+                "accuracy after": (results.get("after") or {}).get("accuracy"),
+                "epochs": run.spec.options.get("epochs"),
+                "seed": run.spec.options.get("seed", 0),
+                "time": run.seconds,
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,191 @@
+"""What the records say about runs, in the terms of the pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pruneviz.figures import RunCurve, TradeoffPoint
+from pruneviz.jobs import RunSpec
+from pruneviz.ui.frame import services
+
+if TYPE_CHECKING:
+    from pruneviz.jobs import MetricView, RunView
+    from pruneviz.plan import Plan
+    from pruneviz.sensitivity import Sensitivity
+    from pruneviz.ui.frame.workbench import Bench
+
+FINE_TUNE, STRATEGY, SENSITIVITY, RANK = "fine_tune", "strategy", "sensitivity", "rank"
+NETWORKS = (FINE_TUNE, STRATEGY)
+"""Kinds of runs that end with a network."""
+WORKING = ("queued", "running", "paused", "cancelling")
+WEIGHTS, PLAN = "weights.safetensors", "plan.json"
+
+
+def spec(of: Bench, plan: Plan | None, options: dict[str, Any], name: str, owner: str) -> RunSpec:
+    """Return the specification of a fine-tuning run of a plan."""
+    return RunSpec(
+        kind=FINE_TUNE,
+        model=of.source,
+        data=of.data.source,
+        plan=plan.to_json() if plan is not None and plan.dropped else None,
+        options=options,
+        name=name,
+        owner=owner,
+    )
+
+
+def strategy_spec(
+    of: Bench, strategy: str, options: dict[str, Any], name: str, owner: str
+) -> RunSpec:
+    """Return the specification of a run that decides by itself which units go."""
+    return RunSpec(
+        kind=STRATEGY,
+        model=of.source,
+        data=of.data.source,
+        options={"strategy": strategy, **options},
+        name=name,
+        owner=owner,
+    )
+
+
+def scan_spec(
+    of: Bench, criterion: str, ratios: tuple[float, ...], images: int, owner: str
+) -> RunSpec:
+    """Return the specification of a sensitivity scan."""
+    return RunSpec(
+        kind=SENSITIVITY,
+        model=of.source,
+        data=of.data.source,
+        options={"criterion": criterion, "ratios": sorted(ratios), "images": images},
+        name=f"{of.subject.model}: sensitivity by {criterion}",
+        owner=owner,
+    )
+
+
+def rank_spec(of: Bench, criterion: str, images: int, owner: str) -> RunSpec:
+    """Return the specification of a ranking by a criterion that takes long."""
+    return RunSpec(
+        kind=RANK,
+        model=of.source,
+        data=of.data.source,
+        options={"criteria": [criterion], "images": images},
+        name=f"{of.subject.model}: ranking by {criterion}",
+        owner=owner,
+    )
+
+
+def rank_runs(of: Bench) -> dict[str, RunView]:
+    """Return the newest ranking run of the subject by each criterion that takes long."""
+    found: dict[str, RunView] = {}
+    for run in services.jobs().list():
+        if run.kind == RANK and about(of, run) and run.status in ("done", *WORKING):
+            for name in run.spec.options.get("criteria", ()):
+                if name not in found or (run.status == "done" != found[name].status):
+                    found[name] = run
+    return found
+
+
+def scan_of(run: RunView) -> Sensitivity | None:
+    """Return a scan as far as it has come; None before its first batch of images."""
+    from pruneviz.jobs.results import sensitivity_of
+
+    results = services.jobs().results(run.id)
+    found = sensitivity_of(results) if "sensitivity" in results else None
+    return found if found is not None and found.images else None
+
+
+def about(of: Bench, run: RunView) -> bool:
+    """Tell whether a run works on this network and this data."""
+    return dict(run.spec.model) == of.source and dict(run.spec.data) == dict(of.data.source)
+
+
+def finished(of: Bench) -> list[RunView]:
+    """Return the fine-tuning runs of the subject that have weights to show, newest first."""
+    return [
+        run
+        for run in services.jobs().list(status="done")
+        if run.kind in NETWORKS and about(of, run)
+    ]
+
+
+def plan_of_run(of: Bench, run: RunView) -> Plan:
+    """Return the plan of the network that a run ends with."""
+    from pruneviz.plan import Plan
+
+    text = run.spec.plan
+    file = services.jobs().files(run.id) / PLAN
+    if text is None and file.exists():
+        text = file.read_text()
+    return Plan.from_json(of.graph, text) if text else Plan(of.graph)
+
+
+def has_plan(run: RunView) -> bool:
+    """Tell whether `plan_of_run` would find a plan."""
+    return run.spec.plan is not None or (services.jobs().files(run.id) / PLAN).exists()
+
+
+def final_accuracy(run: RunView) -> float | None:
+    """Return the accuracy that a run ended with, on all validation images."""
+    after = services.jobs().results(run.id).get("after")
+    return float(after["accuracy"]) if after else None
+
+
+def rows_of(run: RunView) -> list[MetricView]:
+    """Return the rows of a run's history that have an accuracy: epochs, or a strategy's steps."""
+    rows = services.jobs().metrics(run.id)
+    return [row for row in rows if row.level != "batch" and row.accuracy is not None]
+
+
+def curve(run: RunView) -> RunCurve:
+    """Return a run's course by epoch or step, the pruned network before training at 0."""
+    rows = rows_of(run)
+    before = services.jobs().results(run.id).get("before")
+    epochs = [float(r.epoch if r.epoch is not None else r.step or 0) for r in rows]
+    accuracy = [float(r.accuracy) for r in rows if r.accuracy is not None]
+    if before:
+        epochs, accuracy = [0.0, *epochs], [float(before["accuracy"]), *accuracy]
+    return RunCurve(
+        label=run.name,
+        epochs=tuple(epochs),
+        accuracy=tuple(accuracy),
+        loss=tuple(float(r.loss) for r in rows if r.loss is not None),
+        val_loss=tuple(float(r.val_loss) for r in rows if r.val_loss is not None),
+    )
+
+
+def course(run: RunView) -> list[TradeoffPoint]:
+    """Return the way of a strategy through the accuracy/cost picture, a point a step."""
+    return [
+        TradeoffPoint(
+            key=f"run:{run.id}:{row.id}",
+            label=f"{run.name}, step {row.step}",
+            kind="running",
+            macs=float(row.macs),
+            params=float(row.params or 0),
+            accuracy=float(row.accuracy),
+            series=run.id,
+        )
+        for row in rows_of(run)
+        if run.kind == STRATEGY and row.macs is not None and row.accuracy is not None
+    ]
+
+
+def point(run: RunView) -> TradeoffPoint | None:
+    """Return where a run stands in the accuracy/cost picture; None before its first epoch."""
+    results = services.jobs().results(run.id)
+    cost, after = results.get("cost"), results.get("after")
+    rows = rows_of(run)
+    if not cost or (not rows and not after):
+        return None
+    accuracy = after["accuracy"] if after else rows[-1].accuracy
+    if accuracy is None:
+        return None
+    return TradeoffPoint(
+        key=f"run:{run.id}",
+        label=f"{run.name} ({'fine-tuned' if run.status == 'done' else run.status})",
+        kind="fine-tuned" if run.status == "done" else "running",
+        macs=float(cost["macs"]),
+        params=float(cost["params"]),
+        accuracy=float(accuracy),
+        images=int(after["count"]) if after else 0,
+    )

@@ -1,0 +1,156 @@
+"""The form that starts a run: the plan in hand fine-tuned, or a strategy that decides itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pruneviz.errors import InvalidValueError
+from pruneviz.figures import style
+from pruneviz.ui.frame import services, state, workbench
+from pruneviz.ui.runs import records as runs_data
+from pruneviz.ui.widgets.duration import said
+
+if TYPE_CHECKING:
+    from pruneviz.jobs import RunSpec
+    from pruneviz.strategies import OptionInfo
+    from pruneviz.ui.frame.workbench import Bench
+
+PLAN = "plan"
+
+
+def show(loaded: Bench) -> None:
+    """Show what can be started; a click on Start queues it."""
+    from pruneviz.strategies import find_strategy, strategies
+
+    names = [PLAN, *strategies()["name"]]
+    how = st.selectbox(
+        "How",
+        names,
+        format_func=lambda n: "Fine-tune the plan in hand" if n == PLAN else find_strategy(n).title,
+        key="how",
+        help="The plan in hand is pruned and then trained; a strategy decides by itself which "
+        "units go, and when.",
+    )
+    with st.form("start", border=True):
+        name, options = _plan_fields(loaded) if how == PLAN else _strategy_fields(loaded, how)
+        started = st.form_submit_button(
+            "Start", type="primary", icon=":material/play_arrow:", width="stretch"
+        )
+    spec = _spec(loaded, how, name, options)
+    expected = services.jobs().expected_duration(spec)
+    if expected is not None:
+        st.caption(f"Expected: about {said(expected)}, from earlier runs on this machine.")
+    if started:
+        services.jobs().submit(spec)
+        st.toast(f"'{name}' is queued.", icon=":material/play_arrow:")
+        st.rerun()
+
+
+def _spec(loaded: Bench, how: str, name: str, options: dict[str, Any]) -> RunSpec:
+    visitor = state.studio().visitor
+    if how != PLAN:
+        return runs_data.strategy_spec(loaded, how, options, name, visitor)
+    plan, _ = workbench.plan_at(loaded, state.history().decisions)
+    return runs_data.spec(loaded, plan, options, name, visitor)
+
+
+def _plan_fields(loaded: Bench) -> tuple[str, dict[str, Any]]:
+    history = state.history()
+    plan, cost = workbench.plan_at(loaded, history.decisions)
+    what = style.change(cost.macs, cost.baseline_macs) + " MACs" if plan.dropped else "unpruned"
+    st.caption(
+        f"The plan in hand, **{history.step.label}** ({what}), is pruned and trained on "
+        f"{len(loaded.data.train):,} images. It goes on when you leave the page."
+    )
+    name = st.text_input("Name", value=f"{loaded.subject.model}: {history.step.label}")
+    options: dict[str, Any] = {
+        "epochs": int(
+            st.number_input("Epochs", 1, 1000, 3, help="Passes over the training images.")
+        )
+    }
+    with st.expander("More"):
+        options["optimizer"] = st.selectbox(
+            "Optimiser",
+            ["sgd", "adamw"],
+            help="SGD with Nesterov momentum, or AdamW (Loshchilov & Hutter 2019).",
+        )
+        rate = st.text_input("Learning rate", placeholder="the optimiser's default")
+        options["schedule"] = st.selectbox(
+            "Schedule",
+            ["cosine", "one-cycle", "constant"],
+            help="How the learning rate changes over the run.",
+        )
+        smoothing = st.slider("Label smoothing", 0.0, 0.3, 0.0, 0.05, help="Szegedy et al. 2016.")
+        options["seed"] = int(
+            st.number_input("Seed", 0, 2**31 - 1, 0, help="The same seed gives the same weights.")
+        )
+    if smoothing:
+        options["label_smoothing"] = float(smoothing)
+    if rate.strip():
+        options["lr"] = _number("learning rate", rate)
+    return name, options
+
+
+def _strategy_fields(loaded: Bench, how: str) -> tuple[str, dict[str, Any]]:
+    from pruneviz.strategies import find_strategy
+
+    strategy = find_strategy(how)
+    st.caption(f"{strategy.help} {strategy.paper}")
+    name = st.text_input("Name", value=f"{loaded.subject.model}: {strategy.title}")
+    options: dict[str, Any] = {}
+    if strategy.reaches_target:
+        target = st.slider(
+            "MACs to be left",
+            5,
+            95,
+            round(100 * (strategy.default_target or 0.5)),
+            format="%d %%",
+            help="The strategy stops when the network needs no more than this.",
+        )
+        options["target_macs"] = target / 100
+    options["seed"] = int(
+        st.number_input("Seed", 0, 2**31 - 1, 0, help="The same seed gives the same network.")
+    )
+    with st.expander("Options"):
+        for info in strategy.fields:
+            value = _field(how, info)
+            if value != info.default:
+                options[info.name] = value
+    return name, options
+
+
+def _field(strategy: str, info: OptionInfo) -> Any:
+    """One option as a control of the right kind."""
+    label, key = info.name.replace("_", " "), f"{strategy}_{info.name}"
+    if info.kind == "bool":
+        return st.checkbox(label, bool(info.default), key=key, help=info.help)
+    if info.choices:
+        choices = [*([None] if info.optional else []), *info.choices]
+        return st.selectbox(
+            label, choices, index=choices.index(info.default), key=key, help=info.help
+        )
+    shown = (
+        ""
+        if info.default is None
+        else f"{info.default:g}"
+        if info.kind != "str"
+        else (str(info.default))
+    )
+    text = st.text_input(label, shown, key=key, help=info.help).strip()
+    if not text or text == shown:
+        return None if not text and info.optional else info.default
+    if info.kind == "str":
+        return text
+    value = _number(label, text)
+    return round(value) if info.kind == "int" else value
+
+
+def _number(what: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidValueError(
+            f"The {what} must be a number, but got '{text}'; write it like 0.01."
+        ) from None

@@ -1,0 +1,210 @@
+"""The page Sensitivity: accuracy against ratio for each group, growing while it is measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from pruneviz.figures import (
+    SensitivityInfo,
+    SensitivityPoint,
+    curves_figure,
+    sensitivity_heat_figure,
+)
+from pruneviz.session.decisions import set_group_ratios
+from pruneviz.ui.frame import actions, error_boundary, navigation, services, state, theme, workbench
+from pruneviz.ui.frame.workbench import Bench
+from pruneviz.ui.rank import page as rank
+from pruneviz.ui.runs import records as runs_data
+from pruneviz.ui.widgets.duration import said
+
+if TYPE_CHECKING:
+    from pruneviz.jobs import RunView
+    from pruneviz.sensitivity import Sensitivity
+
+POLL_SECONDS = 0.7
+RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+STANDARD = (0.1, 0.3, 0.5, 0.7, 0.9)
+
+
+def show() -> None:
+    """Show the page."""
+    actions.show_refusal()
+    loaded = workbench.bench(state.history().subject)
+    st.caption(
+        "Each group is pruned alone, lowest scores first, and the accuracy measured without any "
+        "training: a group whose curve stays up can lose much."
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        criterion = rank.pick_criterion(loaded, width=300)
+        run = latest(loaded, criterion)
+        _controls(loaded, criterion, run)
+    if run is None:
+        st.info(
+            f"No scan by **{criterion}** yet. Start one: the curves appear at once and get sharper "
+            "with every batch of images.",
+            icon=":material/show_chart:",
+        )
+        return
+    error_boundary.fragment(run_every=POLL_SECONDS if run.active else None)(_scan)(
+        loaded, run.id, run.active
+    )
+
+
+def latest(loaded: Bench, criterion: str) -> RunView | None:
+    """Return the newest scan of the subject by a criterion; a failed one only if it is alone."""
+    runs = [
+        run
+        for run in services.jobs().list()
+        if run.kind == runs_data.SENSITIVITY
+        and runs_data.about(loaded, run)
+        and run.spec.options.get("criterion") == criterion
+    ]
+    return next((run for run in runs if run.status != "failed"), runs[0] if runs else None)
+
+
+def _controls(loaded: Bench, criterion: str, run: RunView | None) -> None:
+    total = len(loaded.data.val)
+    ratios = st.multiselect(
+        "Ratios",
+        RATIOS,
+        default=STANDARD,
+        format_func=lambda r: f"{r:.0%}",
+        help="Shares of a group's units that are removed.",
+        width=400,
+    )
+    steps = sorted({min(total, n) for n in (100, 250, 500, 1000, 2000, total)})
+    images = st.selectbox(
+        "Images",
+        steps,
+        index=steps.index(min(steps, key=lambda n: abs(n - loaded.preview_images))),
+        help="Validation images to measure on: more give narrower confidence bands.",
+        width=110,
+    )
+    active = run is not None and run.active
+    st.button(
+        "Scan again" if run is not None else "Scan",
+        type="secondary" if run is not None else "primary",
+        icon=":material/play_arrow:",
+        disabled=active or not ratios,
+        on_click=_start,
+        args=(loaded, criterion, tuple(ratios), images),
+    )
+    if run is not None and active:
+        st.button("Stop", icon=":material/stop:", on_click=_stop, args=(run.id,))
+
+
+def _start(loaded: Bench, criterion: str, ratios: tuple[float, ...], images: int) -> None:
+    services.jobs().submit(
+        runs_data.scan_spec(loaded, criterion, ratios, images, state.studio().visitor)
+    )
+
+
+def _stop(run_id: str) -> None:
+    services.jobs().cancel(run_id)
+
+
+def _scan(loaded: Bench, run_id: str, was_active: bool) -> None:
+    """The scan as far as it has come."""
+    run = services.jobs().get(run_id)
+    if was_active and not run.active:
+        st.rerun()
+    if run.active:
+        st.progress(min(1.0, run.progress), run.message or run.status)
+    if run.error:
+        st.error(run.error, icon=":material/error:")
+    found = runs_data.scan_of(run)
+    if found is None:
+        return
+    look_at(loaded, found, finished=not run.active, seconds=run.seconds)
+
+
+def look_at(loaded: Bench, found: Sensitivity, *, finished: bool, seconds: float) -> None:
+    """Show a scan: curves, heat map, table, and the ratios that a tolerated drop allows."""
+    info = info_of(found)
+    state_of = "" if found.final else (", stopped early" if finished else ", growing")
+    st.caption(
+        f"{found.images} of {found.total} {found.split} images{state_of}; "
+        f"{len(info.groups)} groups, {len(info.closed)} that cannot be pruned; {said(seconds)}."
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        tolerance = st.slider(
+            "Allow a drop of … points",
+            0.0,
+            20.0,
+            1.0,
+            0.5,
+            key="tolerance",
+            format="%.1f",
+            help="The largest measured ratio of each group that loses no more than this. Groups "
+            "pruned together lose more than each alone.",
+            width=300,
+        )
+        allowed = found.allowed(tolerance / 100)
+        open_groups = sum(r > 0 for r in allowed.values())
+        st.button(
+            f"Take these ratios up ({open_groups} groups)",
+            icon=":material/content_cut:",
+            disabled=not open_groups,
+            on_click=_take_ratios,
+            args=(allowed, f"sensitivity: a drop of {tolerance:g} points each"),
+        )
+        marked = st.multiselect(
+            "Highlight groups",
+            info.groups,
+            key="highlight",
+            help="Draws them thick, with a 95 % confidence band (Wilson) from the number "
+            "of images.",
+            placeholder="none",
+            width=340,
+        )
+    curves, heat, table = st.tabs(["Curves", "Heat map", "Table"])
+    with curves:
+        theme.chart(
+            curves_figure(
+                info, tolerance=tolerance / 100, highlight=tuple(marked), dark=theme.dark()
+            ),
+            "sensitivity_curves",
+            alt="Accuracy against the ratio removed, a line a group",
+        )
+    with heat:
+        theme.chart(sensitivity_heat_figure(info, dark=theme.dark()), "sensitivity_heat")
+    with table:
+        frame = found.to_frame()
+        frame = frame[frame["reason"] == ""].drop(columns=["reason"])
+        frame["allowed"] = [allowed.get(g, 0.0) for g in frame["group"]]
+        st.dataframe(
+            frame,
+            hide_index=True,
+            column_config={
+                name: st.column_config.NumberColumn(format="percent")
+                for name in ("ratio", "accuracy", "drop", "macs_saved", "allowed")
+            },
+        )
+    if info.closed:
+        with st.expander(f"{len(info.closed)} groups that cannot be pruned, and why"):
+            st.dataframe(pd.DataFrame(list(info.closed), columns=["group", "why"]), hide_index=True)
+
+
+def info_of(found: Sensitivity) -> SensitivityInfo:
+    """Return what the figures need of a scan."""
+    return SensitivityInfo(
+        criterion=found.criterion,
+        baseline=found.baseline,
+        groups=found.groups,
+        points=tuple(
+            SensitivityPoint(
+                p.group, p.ratio, p.removed, p.width, p.accuracy, p.images, p.macs_saved
+            )
+            for p in found.points
+        ),
+        closed=found.closed,
+    )
+
+
+def _take_ratios(allowed: dict[str, float], label: str) -> None:
+    decisions = state.history().decisions
+    actions.take(set_group_ratios(decisions, allowed, label))
+    st.switch_page(navigation.page_path("prune"))

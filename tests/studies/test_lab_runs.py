@@ -1,0 +1,160 @@
+"""The lab's experiments and races as background runs: they grow, stop, and go on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pruneviz.catalog import ModelSource, load_dataset
+from pruneviz.errors import InvalidValueError, UnknownNameError
+from pruneviz.jobs import JobService, RunSpec
+from pruneviz.strategies import run_strategy
+from pruneviz.studies.papers import LabResult, Request
+from pruneviz.studies.papers.setting import Bench
+from pruneviz.studies.race_result import Race
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[JobService]:
+    with ThreadPoolExecutor(1) as executor:
+        made = JobService(tmp_path, executor=executor)
+        yield made
+        for run in made.list():
+            made.cancel(run.id)
+        executor.shutdown(wait=True)
+        made.close()
+
+
+def test_requests_are_checked_and_come_back() -> None:
+    request = Request(
+        "oracle", root="/some/where/ants.zip", data="folder", seeds=(1,), size=32, limit=5
+    )
+    assert request.network == "vgg16"
+    assert request.name == "oracle-vgg16-ants-minutes"
+    assert Request.from_dict(json.loads(json.dumps(request.to_dict()))) == request
+    assert request.command() == (
+        "pruneviz lab run oracle --network vgg16 --data folder --root ants.zip --size 32 "
+        "--limit 5 --scale minutes --seeds 1"
+    )
+    with pytest.raises(UnknownNameError, match="Choose one of"):
+        Request("magic")
+    with pytest.raises(UnknownNameError, match="minutes"):
+        Request("oracle", scale="weeks")
+    with pytest.raises(UnknownNameError, match="network"):
+        Request.from_dict({"claim": "oracle", "net": "x"})
+    with pytest.raises(InvalidValueError, match="from 0"):
+        Request("oracle", seeds=())
+    with pytest.raises(InvalidValueError, match="1 image"):
+        Request("oracle", limit=0)
+    with pytest.raises(InvalidValueError, match="missing"):
+        Request.from_dict({})
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Digits, but sixty of them."""
+    data = load_dataset("digits")
+    some = torch.arange(60)
+    small = replace(data, train=data.train.subset(some), val=data.val.subset(some))
+    monkeypatch.setattr("pruneviz.catalog.load_dataset", lambda name, **_: small)
+    monkeypatch.setattr("pruneviz.studies.papers.setting.load_dataset", lambda name, **_: small)
+
+
+def test_a_claim_stops_and_goes_on_where_it_was(
+    service: JobService, few: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pruneviz.studies.papers.soft.EPOCHS", {"minutes": 1})
+    begun: list[str] = []
+    real = Bench.prune
+
+    def prune(self: Bench, name: str, strategy: str, *given: Any, **more: Any) -> dict[str, Any]:
+        begun.append(name)
+        if begun.count("uniform") == 1 and name == "uniform":
+            raise RuntimeError("the lights went out")
+        return real(self, name, strategy, *given, **more)
+
+    monkeypatch.setattr(Bench, "prune", prune)
+    options = Request("soft", "resnet20", seeds=(0,)).to_dict()
+    run_id = service.submit(RunSpec("claim", options=options))
+    assert service.wait(run_id, 120).error == "RuntimeError: the lights went out"
+    kept = json.loads((service.files(run_id) / "parts.json").read_text())
+    assert list(kept) == [
+        "about",
+        "commit",
+        "seconds",
+        "soft, seed 0",
+        "soft, then fine-tuned, seed 0",
+    ]
+    monkeypatch.setattr("pruneviz.studies.papers.setting.run_strategy", _not("soft"))
+    service.resume(run_id)
+    run = service.wait(run_id, 120)
+    assert run.status == "done", run.trace
+    found = LabResult.from_json(json.dumps(service.results(run_id)["lab"]))
+    labels = ["soft", "soft, then fine-tuned", "uniform", "control"]
+    assert [f.label for f in found.findings] == labels
+    assert found.seconds > kept["seconds"] > 0
+    assert found.findings[0].seeds == (kept["soft, seed 0"]["test"],)
+    assert found.command.startswith("pruneviz lab run soft")
+    assert run.progress == 1
+
+
+def _not(name: str) -> Any:
+    def checked(strategy: str, *given: Any, **more: Any) -> Any:
+        assert strategy != name, "done already"
+        return run_strategy(strategy, *given, **more)
+
+    return checked
+
+
+def test_a_claim_is_cancelled_within_an_epoch(service: JobService, few: None) -> None:
+    options = Request("soft", "resnet20", seeds=(0, 1, 2)).to_dict()
+    run_id = service.submit(RunSpec("claim", options=options))
+    while service.get(run_id).progress == 0:
+        assert service.get(run_id).active
+        time.sleep(0.05)
+    service.cancel(run_id)
+    assert service.wait(run_id, 30).status == "cancelled"
+
+
+def test_a_race_grows_and_goes_on(
+    service: JobService, few: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = load_dataset("digits").source
+    model = ModelSource("resnet20", "digits", 10).to_dict()
+    options = {"strategies": ["uniform", "control"], "seeds": [0, 1], "epochs": 1}
+    ran: list[tuple[str, int]] = []
+
+    def counted(strategy: str, *given: Any, **more: Any) -> Any:
+        ran.append((strategy, more["seed"]))
+        if len(ran) == 3:
+            raise RuntimeError("the lights went out")
+        return run_strategy(strategy, *given, **more)
+
+    monkeypatch.setattr("pruneviz.studies.race.run_strategy", counted)
+    run_id = service.submit(RunSpec("race", model=model, data=data, options=options))
+    assert service.wait(run_id, 120).status == "failed"
+    half = Race.from_json(json.dumps(service.results(run_id)["race"]))
+    assert [(o.strategy, o.seed) for o in half.outcomes] == [("uniform", 0), ("control", 0)]
+    service.resume(run_id)
+    run = service.wait(run_id, 120)
+    assert run.status == "done", run.trace
+    whole = Race.from_json(json.dumps(service.results(run_id)["race"]))
+    assert whole.final
+    assert whole.outcomes[:2] == half.outcomes
+    assert ran == [("uniform", 0), ("control", 0), *[("uniform", 1)] * 2, ("control", 1)]
+    assert whole.network == "resnet20"
+
+
+def test_a_race_refuses_what_it_does_not_know(service: JobService, few: None) -> None:
+    model = ModelSource("resnet20", "digits", 10).to_dict()
+    data = load_dataset("digits").source
+    run_id = service.submit(RunSpec("race", model=model, data=data, options={"speed": 1}))
+    assert "Choose one of" in str(service.wait(run_id, 60).error)
