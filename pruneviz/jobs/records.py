@@ -112,7 +112,7 @@ class RunStore:
                 queued=now,
                 spec=stored,
                 parent=spec.parent,
-                owner=spec.owner,
+                owner=spec.owner or None,
                 submitter=submitter,
             )
             session.add(run)

@@ -14,8 +14,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from pruneviz.errors import StorageError
 from pruneviz.jobs.home import full_sentence
+from pruneviz.jobs.migrations import FORMAT, format_of, set_format, upgrade
 
-VERSION = 1
 BUSY_SECONDS = 30
 
 
@@ -51,11 +51,12 @@ class Run(Base):
     claim: Mapped[str | None]
     submitter: Mapped[str | None]
     parent: Mapped[str | None] = mapped_column(index=True)
-    owner: Mapped[str] = mapped_column(default="")
+    owner: Mapped[str | None]
     seconds: Mapped[float] = mapped_column(default=0.0)
     attempts: Mapped[int] = mapped_column(default=0)
     checkpoints: Mapped[int] = mapped_column(default=0)
     threads: Mapped[int | None]
+    worked: Mapped[float | None]
 
 
 class Metric(Base):
@@ -92,7 +93,9 @@ class Result(Base):
 
 
 def open_database(path: Path) -> Engine:
-    """Open the records at `path`, creating the tables in a new file.
+    """Open the records at `path`: tables are made in a new file, those of an older format led on.
+
+    A file of this format is only read here, so that opening waits for nobody.
 
     Raises:
         StorageError: not a database, written by a newer PruneViz, read-only, or the disk is full.
@@ -100,16 +103,22 @@ def open_database(path: Path) -> Engine:
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
-    with storage_errors(path), writing(engine).begin() as connection:
-        found = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
-        if found == 0:
-            Base.metadata.create_all(connection)
-            connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
-    if found > VERSION:
+    with storage_errors(path):
+        with engine.connect() as connection:
+            found = format_of(connection)
+        if found < FORMAT:
+            with writing(engine).begin() as connection:
+                found = format_of(connection)  # again: another process may have been quicker
+                if found == 0:
+                    Base.metadata.create_all(connection)
+                    set_format(connection, FORMAT)
+                elif found < FORMAT:
+                    upgrade(connection, found)
+    if found > FORMAT:
         engine.dispose()
         raise StorageError(
             f"The records in '{path}' were written by a newer PruneViz (format {found}; this one "
-            f"reads up to {VERSION}). Update PruneViz, or choose another folder with --home."
+            f"reads up to {FORMAT}). Update PruneViz, or choose another folder with --home."
         )
     return engine
 

@@ -27,7 +27,8 @@ class RunSpec:
 
     `kind` names an entry of the registry ("fine_tune", "sensitivity", ...); `model` and `data` are
     the sources that load them again; `plan` is `Plan.to_json()`; `options` are the kind's own.
-    `parent` is the id of the study that the run belongs to, `owner` who started it.
+    `parent` is the id of the study that the run belongs to, `owner` who started it (None: nobody
+    in particular).
     """
 
     kind: str
@@ -37,7 +38,7 @@ class RunSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
     parent: str | None = None
-    owner: str = ""
+    owner: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain dict that is stored.
@@ -88,11 +89,12 @@ class RunView:
     pid: int | None
     host: str | None
     parent: str | None
-    owner: str
+    owner: str | None
     seconds: float  # of work, without pauses and interruptions, over all attempts
     attempts: int  # how often a worker took it up; metrics are read afresh when it changes
     checkpoints: int  # written so far; 0: resuming starts from the beginning
     threads: int | None
+    worked: float | None  # when the work itself last gave a sign; the heartbeat goes beside it
 
     @property
     def active(self) -> bool:

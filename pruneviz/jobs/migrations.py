@@ -1,0 +1,53 @@
+"""The format of the records: `PRAGMA user_version` says it, and steps lead to the newest.
+
+To change the tables:
+
+1. Keep what the present version writes: copy a store of a few runs to `tests/jobs/formats/N.db`,
+   N being the present `FORMAT`.
+2. Write a function here that changes the tables of format N in plain SQL, with the rows in them,
+   and append it to `STEPS`. A step that was released is never edited or moved.
+3. Change the tables in `pruneviz.jobs.schema` to match. `tests/jobs/test_job_formats.py` opens
+   each kept store and compares the tables with those of a new one.
+
+All steps of an upgrade are one transaction: a process that is killed leaves the file as it was,
+and of two processes that open it at once the second finds it done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+Step = Callable[[Connection], None]
+
+
+def _owners_and_signs(connection: Connection) -> None:
+    """1 to 2: a run's owner may be unknown, and `worked` tells a hung worker from a slow one."""
+    run = connection.exec_driver_sql
+    run("ALTER TABLE runs RENAME COLUMN owner TO former_owner")
+    run("ALTER TABLE runs ADD COLUMN owner VARCHAR")
+    run("UPDATE runs SET owner = NULLIF(former_owner, '')")
+    run("ALTER TABLE runs DROP COLUMN former_owner")
+    run("ALTER TABLE runs ADD COLUMN worked DOUBLE")
+
+
+STEPS: tuple[Step, ...] = (_owners_and_signs,)
+FORMAT = 1 + len(STEPS)
+
+
+def format_of(connection: Connection) -> int:
+    """Return the format of the file; 0: it is new."""
+    return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+
+
+def set_format(connection: Connection, number: int) -> None:
+    """Write the format into the file, with the transaction."""
+    connection.exec_driver_sql(f"PRAGMA user_version = {int(number)}")
+
+
+def upgrade(connection: Connection, found: int) -> None:
+    """Lead tables of format `found` (1 or more) to the newest, inside the caller's transaction."""
+    for step in STEPS[found - 1 :]:
+        step(connection)
+    set_format(connection, FORMAT)
