@@ -9,13 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 LISTED = 60
 """How many choices a message names; the first ones are the likeliest."""
 
 
 class PruneVizError(Exception):
-    """Base of every error that PruneViz raises on purpose; its text is fit for a screen."""
+    """Base of every error that PruneViz raises on purpose; its text is fit for a screen.
+
+    All of them survive pickling, whatever their `__init__` takes: a worker's error that cannot be
+    read in the app breaks the pool it came through.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuild by the text that was made, not by the arguments that it was made of."""
+        return _rebuilt, (type(self), self.args), self.__dict__
+
+
+def _rebuilt(kind: type[PruneVizError], args: tuple[Any, ...]) -> PruneVizError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
 
 
 class UnknownNameError(PruneVizError, ValueError):
@@ -58,4 +73,16 @@ class OfflineError(PruneVizError, ConnectionError):
 
 
 class StorageError(PruneVizError, OSError):
-    """The folder for records and results cannot be written, or the disk is full."""
+    """The folder for records and results cannot be written."""
+
+
+class StorageFullError(StorageError):
+    """The disk is full: what waits for it goes on once there is space."""
+
+
+class StorageBusyError(StorageError):
+    """Another program keeps the records locked: what waits for them goes on afterwards."""
+
+
+class StorageGoneError(StorageError):
+    """The folder for records and results was deleted, or another one has taken its place."""

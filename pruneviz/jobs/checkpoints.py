@@ -9,37 +9,16 @@ it is still there.
 from __future__ import annotations
 
 import io
-import os
 import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pruneviz.jobs.home import disk_errors
+from pruneviz.jobs.files import DRAFTS, atomic_write
 
 KEEP = 2
 _NAME = re.compile(r"checkpoint-(\d{6,})\.pt$")
-
-
-def atomic_write(path: Path, content: bytes | memoryview) -> None:
-    """Write `content` to `path`, which is at every moment either whole or as it was before.
-
-    Raises:
-        StorageError: the disk is full or cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with disk_errors(path):
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-            _sync_folder(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 class Checkpoints:
@@ -72,7 +51,7 @@ class Checkpoints:
 
     def tidy(self) -> None:
         """Remove what a killed process left half-written."""
-        for partial in self.folder.glob(".*.tmp"):
+        for partial in self.folder.glob(DRAFTS):
             partial.unlink(missing_ok=True)
 
     def clear(self) -> None:
@@ -101,17 +80,3 @@ class Checkpoints:
 def _number(path: Path) -> int:
     found = _NAME.search(path.name)
     return int(found.group(1)) if found else 0
-
-
-def _sync_folder(folder: Path) -> None:
-    """Force the new name to the disk, where folders can be opened (not on Windows)."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)

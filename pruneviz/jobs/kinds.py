@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from pruneviz.errors import InvalidValueError
-from pruneviz.jobs.checkpoints import atomic_write
 from pruneviz.jobs.context import JobContext
+from pruneviz.jobs.files import atomic_write
 from pruneviz.jobs.registry import register
 from pruneviz.jobs.steps import (
     RANKING,

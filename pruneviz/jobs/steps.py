@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from pruneviz.errors import InvalidValueError, UnknownNameError
-from pruneviz.jobs.checkpoints import atomic_write
 from pruneviz.jobs.context import JobContext
+from pruneviz.jobs.files import atomic_write
 from pruneviz.jobs.views import plain
 
 if TYPE_CHECKING:

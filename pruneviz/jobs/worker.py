@@ -11,7 +11,7 @@ import threading
 import traceback
 from collections.abc import Sequence
 
-from pruneviz.errors import PruneVizError, StorageError
+from pruneviz.errors import PruneVizError, StorageError, UnknownNameError
 from pruneviz.jobs.checkpoints import Checkpoints
 from pruneviz.jobs.context import Interruption, JobContext
 from pruneviz.jobs.heartbeat import Pulse
@@ -29,11 +29,10 @@ def run_job(home: str, run_id: str, plugins: Sequence[str] = (), threads: int | 
 
     Does nothing, and returns the run's status, when it is not queued (any more): handing the same
     run to several workers is harmless. `threads` limits torch in a process of its own; by default
-    one core is left to the interface. Only trouble with the records themselves is raised.
+    one core is left to the interface. A run that is no more is "deleted".
 
     Raises:
         StorageError: the records cannot be read or written.
-        UnknownNameError: there is no such run.
     """
     with _busy if multiprocessing.parent_process() else contextlib.nullcontext():
         return _run_job(home, run_id, plugins, threads)
@@ -43,15 +42,14 @@ def _run_job(home: str, run_id: str, plugins: Sequence[str], threads: int | None
     store = RunStore(home)
     try:
         mine = claim(store, run_id, threads=threads or default_threads())
-        if mine is None:
+        status = LOST if mine is None else _work(mine, plugins)
+        if status != LOST:
+            return status
+        try:  # taken by another, given up for dead, or deleted?
             return store.get(run_id).status
-        status = _work(mine, plugins)
-        if status == LOST:
-            with contextlib.suppress(PruneVizError):  # given up for dead, or deleted?
-                return store.get(run_id).status
+        except UnknownNameError:
             shutil.rmtree(store.directory(run_id), ignore_errors=True)
             return "deleted"
-        return status
     finally:
         store.close()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pruneviz.errors import InvalidValueError
+from pruneviz.jobs.files import atomic_write
 from pruneviz.session.decisions import Change, Decisions, Subject
 
 START = "nothing pruned"
@@ -184,14 +184,11 @@ class StepStore:
 
     def save(self, history: History) -> None:
         """Write the steps that lead to the one that holds; those that are there stay untouched."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         for step in reversed(history.line()):
             path = self.folder / f"{step.digest}.json"
             if path.exists():
                 return  # and so are all before it
-            draft = path.with_suffix(f".{os.getpid()}.tmp")
-            draft.write_text(json.dumps(step.to_dict(), default=str))
-            draft.replace(path)
+            atomic_write(path, json.dumps(step.to_dict(), default=str).encode())
 
     def load(self, digest: str) -> History | None:
         """Return the history that ends in the step of that name; None if it is not kept here."""

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from pruneviz.errors import StorageError
-from pruneviz.jobs.checkpoints import Checkpoints, atomic_write
+from pruneviz.jobs.checkpoints import Checkpoints
+from pruneviz.jobs.files import atomic_write
 
 
 def _state(number: int) -> dict:

@@ -181,3 +181,20 @@ def test_workers_are_nice_and_leave_a_core(pooled, spec):
 
     assert seen["threads"] == default_threads() == run.threads
     assert seen["nice"] == min(19, os.nice(0) + 5)
+
+
+def test_deleting_what_waits_harms_nobody(pooled, spec, until):
+    """The worker that comes to a deleted run says so, and goes on."""
+    innocent = pooled.submit(spec(steps=10_000, pause=0.01))
+    until(pooled, innocent, lambda run: run.progress > 0)
+    waiting = [pooled.submit(spec()) for _ in range(8)]
+    futures = [pooled._futures[run_id] for run_id in waiting]
+    for run_id in waiting:
+        pooled.delete(run_id)
+    last = pooled.submit(spec())
+    worker = pooled.get(innocent).pid
+    pooled.cancel(innocent)
+    assert pooled.wait(innocent, 120).status == "cancelled"
+    assert pooled.wait(last, 120).status == "done"
+    assert [future.result(120) for future in futures] == ["deleted"] * 8
+    assert [process.pid for process in pooled._pool.processes()] == [worker]

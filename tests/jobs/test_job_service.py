@@ -12,7 +12,7 @@ import pytest
 from job_fakes import Step
 
 from pruneviz import errors
-from pruneviz.jobs import JobService, RunSpec, checkpoints, context, register
+from pruneviz.jobs import JobService, RunSpec, context, files, register
 from pruneviz.jobs.context import Interruption, JobContext
 from pruneviz.jobs.heartbeat import Pulse
 from pruneviz.jobs.leases import claim
@@ -194,7 +194,7 @@ def test_a_full_disk_fails_the_run_with_the_remedy_and_it_can_go_on(
         real(handle)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints.os, "fsync", full)
+        patch.setattr(files.os, "fsync", full)
         run = threaded.wait(threaded.submit(spec("train", epochs=4)), 120)
     assert run.status == "failed"
     assert "is full" in run.error

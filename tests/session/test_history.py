@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,28 @@ def test_a_step_that_was_passed_through_gives_way_unless_others_start_there() ->
     on = there.push(w.set_ratio(there.decisions, 0.3)).undo()
     assert len(on.amend(w.set_ratio(on.decisions, 0.4)).steps) == 4
     assert start.amend(w.set_ratio(start.decisions, 0.4)).can_undo
+
+
+def test_visitors_that_take_the_same_step_at_once_all_keep_it(tmp_path):
+    """A class that follows its teacher does just that."""
+    history = begun().push(w.set_ratio(Decisions(), 0.4))
+    folders = [StepStore(tmp_path / str(number)) for number in range(40)]
+    start, failed = threading.Barrier(8), []
+
+    def visit() -> None:
+        start.wait()
+        for store in folders:
+            try:
+                store.save(history)
+            except OSError as error:
+                failed.append(error)
+
+    visitors = [threading.Thread(target=visit) for _ in range(8)]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join()
+    assert failed == []
+    for store in folders:
+        assert store.load(history.current) is not None
+        assert len(list(store.folder.iterdir())) == len(history.line())

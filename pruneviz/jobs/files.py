@@ -1,0 +1,50 @@
+"""Files that are at every moment whole, whoever writes and whatever dies."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from pruneviz.jobs.home import disk_errors
+
+DRAFTS = ".*.tmp"
+"""What a killed process may leave behind beside the files, as a pattern."""
+
+
+def atomic_write(path: Path, content: bytes | memoryview) -> None:
+    """Write `content` to `path`, which is at every moment either whole or as it was before.
+
+    Any number of threads and processes may write the same path: each writes a draft of its own,
+    and the last one to finish stays.
+
+    Raises:
+        StorageError: the disk is full or cannot be written.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(".tmp", f".{path.name[:80]}.", path.parent)
+        draft = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force the new name to the disk, where folders can be opened (not on Windows)."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
