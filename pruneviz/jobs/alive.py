@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import sys
 from pathlib import Path
+
+import psutil
 
 
 def host() -> str:
@@ -14,36 +14,33 @@ def host() -> str:
 
 
 def identity(pid: int) -> str | None:
-    """Return what tells process `pid` from a later one of the same number, where it is known.
+    """Return what tells process `pid` from a later one of the same number; None: it is gone.
 
-    Start time and boot on Linux. None where the system does not say, or the process is gone.
+    On Linux the boot and the clock ticks since then: there, psutil's time of creation moves when
+    the machine's clock is set. Elsewhere the time of creation.
     """
-    fields = _stat(pid)
-    if fields is None:
-        return None
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        return f"{boot}-{stat[stat.rindex(')') + 2 :].split()[19]}"
     except OSError:
-        boot = ""
-    return f"{boot}-{fields[19]}"
+        pass
+    try:
+        return f"{psutil.Process(pid).create_time():.3f}"
+    except psutil.Error:
+        return None
 
 
 def is_alive(pid: int, known: str | None) -> bool | None:
     """Tell whether the process of this host that had `pid` and `identity` lives; None: unknown."""
-    if sys.platform == "win32":  # os.kill(pid, 0) is no harmless question there
-        return None
-    fields = _stat(pid)
-    if fields is not None:
-        if fields[0] in "ZX":  # killed, but not yet collected by its parent
-            return False
-        return identity(pid) == known if known else None
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return False  # killed, but not yet collected by its parent
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
+    except psutil.Error:
         return None
-    return None if not Path("/proc/self/stat").exists() else False
+    return identity(pid) == known if known else None
 
 
 def is_gone(
@@ -59,12 +56,3 @@ def is_gone(
         if alive is not None:
             return not alive
     return heartbeat is None or heartbeat < oldest
-
-
-def _stat(pid: int) -> list[str] | None:
-    """Return the fields of /proc/<pid>/stat from the third on (state first)."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    return text[text.rindex(")") + 2 :].split()

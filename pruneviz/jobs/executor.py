@@ -1,4 +1,4 @@
-"""Where runs are executed: a pool of spawned processes behind the standard Executor contract.
+"""Where runs are executed: spawned processes behind the standard Executor contract.
 
 `spawn` gives each worker a fresh interpreter, without threads, locks or CUDA state copied from the
 app. It has one trap: the child runs the parent's main module again, to find what was pickled from
@@ -14,13 +14,16 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+from functools import partial
 from multiprocessing.context import SpawnContext, SpawnProcess
+from queue import Empty, Queue
 from typing import Any, ParamSpec, TypeVar
 
 from pruneviz.jobs.worker import prepare_process
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Work = tuple[Future[Any], Callable[[], Any]]
 
 _starting = threading.local()
 _original = multiprocessing.spawn.get_preparation_data
@@ -62,39 +65,58 @@ class QuietContext(SpawnContext):
 class WorkerPool(Executor):
     """Spawned worker processes that are there when needed, and again after one was killed.
 
-    A `ProcessPoolExecutor` is of no more use once one of its processes has died; this one is then
-    replaced at the next `submit`. The futures of the broken one fail with `BrokenProcessPool`.
+    A `ProcessPoolExecutor` ends all its processes once one of them has died. So each worker is one
+    of its own, served by a thread from a common queue: a killed worker takes its own run along and
+    no other. Its future fails with `BrokenProcessPool`; the next piece of work gets a new process.
     """
 
     def __init__(self, workers: int = 1) -> None:
         self.workers = workers
-        self._pool: ProcessPoolExecutor | None = None
+        self._lanes: list[Lane] = []
+        self._work: Queue[Work | None] = Queue()
         self._closed = False
         self._lock = threading.Lock()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a worker call `fn`, which must be importable by name."""
+        future: Future[T] = Future()
         with self._lock:
             if self._closed:
                 raise RuntimeError("cannot schedule new futures after shutdown")
-            try:
-                return self._ready().submit(fn, *args, **kwargs)
-            except BrokenProcessPool:
-                self._pool = None
-                return self._ready().submit(fn, *args, **kwargs)
+            self._work.put((future, partial(fn, *args, **kwargs)))
+            if len(self._lanes) < self.workers and not any(lane.idle for lane in self._lanes):
+                self._lanes.append(Lane(self._work))
+                self._lanes[-1].start()
+        return future
 
-    def processes(self) -> list[Any]:
+    def processes(self) -> list[SpawnProcess]:
         """Return the worker processes."""
-        known = self._pool._processes if self._pool is not None else None
-        return list((known or {}).values())
+        return [process for lane in self._lanes for process in lane.processes()]
+
+    def end(self, pid: int) -> bool:
+        """Kill one worker; its run fails with `BrokenProcessPool`. False: it is none of these."""
+        found = [process for process in self.processes() if process.pid == pid]
+        for process in found:
+            process.kill()
+        return bool(found)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers, after what they have in hand."""
         with self._lock:
             self._closed = True
-            pool = self._pool
-        if pool is not None:
-            pool.shutdown(wait=wait, cancel_futures=cancel_futures)
+            lanes = list(self._lanes)
+        while cancel_futures:
+            try:
+                item = self._work.get_nowait()
+            except Empty:
+                break
+            if item is not None and item[0].cancel():
+                item[0].set_running_or_notify_cancel()  # tells those who wait for it
+        for _ in lanes:
+            self._work.put(None)
+        if wait:
+            for lane in lanes:
+                lane.join()
 
     def kill(self) -> None:
         """End the workers now."""
@@ -105,9 +127,44 @@ class WorkerPool(Executor):
         for process in processes:
             process.join()
 
-    def _ready(self) -> ProcessPoolExecutor:
+
+class Lane(threading.Thread):
+    """Takes work from the queue and has one process of its own do it, until it finds None."""
+
+    def __init__(self, work: Queue[Work | None]) -> None:
+        super().__init__(name="worker-lane", daemon=True)
+        self.idle = True
+        self._work = work
+        self._pool: ProcessPoolExecutor | None = None
+
+    def processes(self) -> list[SpawnProcess]:
+        """Return the process, if it has been started."""
+        return list((getattr(self._pool, "_processes", None) or {}).values())
+
+    def run(self) -> None:
+        """Serve (the thread's own method)."""
+        while (item := self._work.get()) is not None:
+            future, call = item
+            if future.set_running_or_notify_cancel():
+                self.idle = False
+                try:
+                    result = self._done(call)
+                except BaseException as error:
+                    self.idle = True  # before anybody hears of it and submits anew
+                    future.set_exception(error)
+                else:
+                    self.idle = True
+                    future.set_result(result)
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
+
+    def _done(self, call: Callable[[], Any]) -> Any:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
-                self.workers, mp_context=QuietContext(), initializer=prepare_process
+                1, mp_context=QuietContext(), initializer=prepare_process
             )
-        return self._pool
+        try:
+            return self._pool.submit(call).result()
+        except BrokenProcessPool:
+            self._pool = None
+            raise

@@ -198,3 +198,19 @@ def test_deleting_what_waits_harms_nobody(pooled, spec, until):
     assert pooled.wait(last, 120).status == "done"
     assert [future.result(120) for future in futures] == ["deleted"] * 8
     assert [process.pid for process in pooled._pool.processes()] == [worker]
+
+
+@POSIX
+def test_one_killed_worker_interrupts_only_its_own_run(tmp_path, spec, until):
+    with JobService(tmp_path, workers=3, plugins=("job_fakes",)) as service:
+        ids = [service.submit(spec(steps=10_000, pause=0.01)) for _ in range(3)]
+        pids = [until(service, i, lambda run: run.progress > 0).pid for i in ids]
+        assert len(set(pids)) == 3
+        os.kill(pids[1], signal.SIGKILL)
+        assert until(service, ids[1], lambda run: not run.active).status == "interrupted"
+        seen = [service.get(i).progress for i in ids]
+        for i in (0, 2):
+            run = until(service, ids[i], lambda run, i=i: run.progress > seen[i])
+            assert (run.status, run.pid, run.attempts) == ("running", pids[i], 1)
+        assert service.resume(ids[1]).status == "queued"
+        assert until(service, ids[1], lambda run: run.attempts == 2 and run.pid).pid not in pids
