@@ -1,21 +1,25 @@
-"""Short computations that must not hold up a page: asked for by key, answered when they are done.
+"""Short computations that must not hold up a screen: asked for by key, answered when done.
 
-What takes seconds (an accuracy, a ranking) runs in a few threads of the server and is shared by
-all who look at the same network; what takes minutes is a run, see `pruneviz.jobs`.
+What takes seconds (an accuracy, a picture of a filter) runs in a few threads and is shared by all
+who look at the same network; what takes minutes is a run, see `pruneviz.jobs`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from pruneviz.errors import PruneVizError
+from pruneviz.session.byte_cache import ByteCache
+from pruneviz.session.sizes import bytes_of
 
 T = TypeVar("T")
+
+KEPT_BYTES = 256 << 20
+"""What answers may take together."""
 
 
 @dataclass(frozen=True)
@@ -26,32 +30,38 @@ class Answer(Generic[T]):
     error: str | None = None
 
     @property
+    def state(self) -> Literal["pending", "ready", "failed"]:
+        """Whether there is a value, will be none, or may still be one."""
+        if self.error is not None:
+            return "failed"
+        return "pending" if self.value is None else "ready"
+
+    @property
     def ready(self) -> bool:
         """Whether asking again would change nothing."""
-        return self.value is not None or self.error is not None
+        return self.state != "pending"
 
 
 class Background:
-    """Computes each thing once, keeps the last `keep` results, and drops what nobody waits for.
+    """Computes each thing once, keeps answers up to `limit` bytes, drops what nobody waits for.
 
     A question with an `owner` replaces the owner's earlier question if that has not been begun:
     of many slider positions only the last is measured.
     """
 
-    def __init__(self, workers: int = 1, keep: int = 512) -> None:
+    def __init__(self, workers: int = 1, limit: int = KEPT_BYTES) -> None:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="pruneviz")
-        self._done: OrderedDict[Hashable, Answer[object]] = OrderedDict()
+        self._done: ByteCache[Hashable, Answer[object]] = ByteCache(limit, bytes_of)
         self._open: dict[Hashable, Future[None]] = {}
         self._owners: dict[Hashable, dict[str, None]] = {}
-        self._keep = keep
         self._lock = threading.Lock()
 
     def ask(self, key: Hashable, work: Callable[[], T], *, owner: str | None = None) -> Answer[T]:
         """Return what is known about `key`; begin to work on it if nothing is."""
         with self._lock:
-            if key in self._done:
-                self._done.move_to_end(key)
-                return self._done[key]  # type: ignore[return-value]
+            known = self._done.get(key)
+            if known is not None:
+                return known  # type: ignore[return-value]
             if owner is not None:
                 self._replace(owner, key)
             if key not in self._open:
@@ -60,11 +70,10 @@ class Background:
 
     def look(self, key: Hashable) -> Answer[object]:
         """Return what is known about `key` without asking for it."""
-        with self._lock:
-            return self._done.get(key, Answer())
+        return self._done.get(key) or Answer()
 
     def wait(self, key: Hashable, timeout: float = 60) -> Answer[object]:
-        """Wait until `key` is answered, for tests and scripts."""
+        """Wait until `key` is answered, for notebooks, scripts and tests."""
         with self._lock:
             future = self._open.get(key)
         if future is not None:
@@ -93,8 +102,6 @@ class Background:
         except Exception as error:  # a page shows it and goes on
             answer = Answer(error=f"{type(error).__name__}: {error}")
         with self._lock:
-            self._done[key] = answer
+            self._done.put(key, answer)
             self._open.pop(key, None)
             self._owners.pop(key, None)
-            while len(self._done) > self._keep:
-                self._done.popitem(last=False)

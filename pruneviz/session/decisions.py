@@ -96,6 +96,11 @@ class Decisions:
         """Units that were picked one by one, either way."""
         return self.dropped | self.kept
 
+    @property
+    def needs_ranking(self) -> bool:
+        """Whether the plan depends on scores: a slider was moved, or widths are rounded."""
+        return self.ratio > 0 or bool(self.ratios) or self.multiple > 1
+
     def to_dict(self) -> Json:
         """Return a mapping that JSON holds; picks are sorted."""
         return {

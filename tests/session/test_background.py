@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+import numpy as np
+
 from pruneviz.errors import PlanError
 from pruneviz.session.background import Background
 
@@ -54,13 +56,15 @@ def test_errors_become_sentences() -> None:
 
     background.ask("bad", refuse)
     assert background.wait("bad").error == "Too much."
+    assert background.look("bad").state == "failed"
     background.ask("worse", lambda: 1 / 0)
     assert background.wait("worse").error == "ZeroDivisionError: division by zero"
 
 
 def test_old_answers_are_forgotten() -> None:
-    background = Background(keep=3)
+    background = Background(limit=3500)
     for i in range(5):
-        background.ask(i, lambda: True)
+        background.ask(i, lambda: np.zeros(1000, np.uint8))  # and some bytes for the answer
         background.wait(i)
-    assert [background.look(i).ready for i in range(5)] == [False, False, True, True, True]
+    states = [background.look(i).state for i in range(5)]
+    assert states == ["pending", "pending", "ready", "ready", "ready"]

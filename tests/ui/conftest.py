@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pruneviz.session import session
+
 Open = Callable[..., AppTest]
 TIMEOUT = 120
 
@@ -25,16 +27,16 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     """Return a function that opens a page, on request with the state of another."""
     from pruneviz.ui.frame import services
 
-    shared = (services.home, services.steps, services.jobs, services.background)
+    shared = (services.home, services.steps, services.jobs)
     monkeypatch.setenv("PRUNEVIZ_HOME", str(tmp_path))
-    monkeypatch.setattr("pruneviz.ui.frame.state.PASSING_SECONDS", 0.0)
-    for cached in shared[:3]:
+    monkeypatch.setattr(session, "PASSING_SECONDS", 0.0)
+    for cached in shared:
         cached.clear()
 
     def open_page(name: str, like: AppTest | None = None, **query: str) -> AppTest:
         page = AppTest.from_function(_page, args=(name,), default_timeout=TIMEOUT)
         if like is not None:
-            for key in ("studio", "address", "layer", "filter"):
+            for key in ("session", "address", "layer", "filter"):
                 if key in like.session_state:
                     page.session_state[key] = like.session_state[key]
         for key, value in query.items():
@@ -43,5 +45,5 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
 
     yield open_page
     services.jobs().close()
-    for cached in shared[:3]:
+    for cached in shared:
         cached.clear()

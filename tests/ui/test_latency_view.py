@@ -7,7 +7,8 @@ from streamlit.testing.v1 import AppTest
 
 import pruneviz as pv
 from pruneviz.latency import Latency, Timing
-from pruneviz.ui.frame import services, state, workbench
+from pruneviz.session.decisions import Subject
+from pruneviz.ui.frame import services, workbench
 from pruneviz.ui.prune import timings
 from pruneviz.ui.prune.timings import Setting
 from tests.ui.conftest import Open
@@ -37,7 +38,7 @@ def test_a_plan_is_measured_beside_the_unpruned_network(studio: Open) -> None:
     page = done(page)
     labels = {m.label: m.value for m in page.metric}
     assert {"This plan", "Unpruned", "Times as fast"} <= set(labels)
-    history = page.session_state["studio"].history
+    history = page.session_state["session"].history
     loaded = workbench.bench(history.subject)
     plan, cost = workbench.plan_at(loaded, history.decisions)
     relative = timings.relative(loaded)
@@ -61,7 +62,7 @@ def test_time_against_width_and_a_width_taken_up(studio: Open) -> None:
     group = page.selectbox(key="latency_group").value
     page.button(key="latency_widths").click().run()
     page = done(page)
-    history = page.session_state["studio"].history
+    history = page.session_state["session"].history
     loaded = workbench.bench(history.subject)
     known = timings.widths(loaded, group, Setting(1, max(1, timings.cores() - 1)))
     assert known is not None
@@ -72,7 +73,7 @@ def test_time_against_width_and_a_width_taken_up(studio: Open) -> None:
     if offered:
         kept = int(offered[0].key.rsplit("_", 1)[1])
         offered[0].click().run()
-        decisions = sound(page).session_state["studio"].history.decisions
+        decisions = sound(page).session_state["session"].history.decisions
         plan, _ = workbench.plan_at(loaded, decisions)
         assert loaded.graph.group(group).width - len(plan.by_group()[group]) == kept
 
@@ -82,7 +83,7 @@ def test_fewer_macs_that_are_not_faster_are_told(
 ) -> None:
     page = sound(studio("prune", view="Latency"))
     move(page, "ratio_all", 50)
-    history = page.session_state["studio"].history
+    history = page.session_state["session"].history
     loaded = workbench.bench(history.subject)
     plan, cost = workbench.plan_at(loaded, history.decisions)
     same = (0.009, 0.01, 0.011)
@@ -98,7 +99,7 @@ def test_fewer_macs_that_are_not_faster_are_told(
 
 def test_times_of_one_setting_only_are_put_side_by_side(studio: Open) -> None:
     studio("prune")
-    loaded = workbench.bench(state.begin().subject)
+    loaded = workbench.bench(Subject())
     plans = [pv.Plan(loaded.graph).drop("conv1", [i]) for i in (0, 1)]
     for plan, how in zip(plans, (Setting(1, 1), Setting(4, 1)), strict=True):
         spec = timings.plans_spec(loaded, [plan], how, "me")

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pruneviz.session import session
 from pruneviz.session.decisions import Decisions, Subject
-from pruneviz.ui.frame import loading, services, state, workbench
+from pruneviz.session.previews import measure_cut
+from pruneviz.ui.frame import loading, services, workbench
 from tests.ui.conftest import Open
 from tests.ui.helpers import find, move, sound, texts
 
@@ -17,12 +19,11 @@ PAGES = ("choose", "rank", "sensitivity", "prune", "runs", "export")
 
 def settle(page: AppTest) -> AppTest:
     """Wait until the accuracies that the page asked for are there, and draw it with them."""
-    history = page.session_state["studio"].history
+    history = page.session_state["session"].history
     loaded = workbench.bench(history.subject)
     plan, _ = workbench.plan_at(loaded, history.decisions)
     for wanted in (None, plan):
-        workbench.accuracy(loaded, wanted)
-        services.background().wait(workbench.accuracy_key(loaded, wanted))
+        services.previews().wait(loaded, wanted)
     return sound(page.run())
 
 
@@ -48,7 +49,7 @@ def test_choose_takes_another_network_up(studio: Open) -> None:
     page.selectbox[0].set_value("mobilenet_v2").run()
     next(b for b in page.button if b.label == "Take this up").click().run()
     sound(page)
-    assert page.session_state["studio"].subject.model == "mobilenet_v2"
+    assert page.session_state["session"].subject.model == "mobilenet_v2"
     assert "0 of 400" not in texts(page)
 
 
@@ -56,7 +57,7 @@ def test_global_slider_moves_costs_and_undo_brings_them_back(studio: Open) -> No
     page = sound(studio("prune"))
     move(page, "ratio_all", 50)
     sound(page)
-    assert page.session_state["studio"].history.decisions.ratio == 0.5
+    assert page.session_state["session"].history.decisions.ratio == 0.5
     page = settle(page)
     assert "200 of 400" in texts(page)
     assert "points" in texts(page)
@@ -102,7 +103,7 @@ def test_group_slider_lock_scope_and_multiple(studio: Open) -> None:
     assert "8 of 400" in texts(sound(page))
     move(page, "scope", "group", "segmented_control")
     move(page, "lock1", True, "checkbox")
-    decisions: Decisions = sound(page).session_state["studio"].history.decisions
+    decisions: Decisions = sound(page).session_state["session"].history.decisions
     assert decisions.scope == "group"
     assert len(decisions.protected) == 1
     assert find(page, "ratio1").disabled
@@ -110,7 +111,7 @@ def test_group_slider_lock_scope_and_multiple(studio: Open) -> None:
     move(page, "multiple", 8, "selectbox")
     sound(page)
     loaded = workbench.bench(Subject())
-    plan, _ = workbench.plan_at(loaded, page.session_state["studio"].history.decisions)
+    plan, _ = workbench.plan_at(loaded, page.session_state["session"].history.decisions)
     for group in loaded.graph.prunable_groups:
         left = group.width - len(plan.by_group().get(group.name, ()))
         assert left % 8 == 0
@@ -141,7 +142,7 @@ def test_history_goes_back_and_branches(studio: Open) -> None:
     assert "0 of 400" in texts(sound(page))
     move(page, "ratio_all", 10)
     page.run()
-    history = sound(page).session_state["studio"].history
+    history = sound(page).session_state["session"].history
     assert len(history.steps) == 4
     assert [d for d, _ in history.tree()] == [0, 0, 0, 1]
 
@@ -151,9 +152,7 @@ def test_a_plan_that_would_break_the_network_is_refused(studio: Open) -> None:
     loaded = workbench.bench(Subject())
     group = loaded.graph.prunable_groups[1]
     decisions = Decisions(dropped=frozenset(group.units[:-1]))
-    page.session_state["studio"] = page.session_state["studio"].with_history(
-        page.session_state["studio"].history.push((decisions, "nearly all"))
-    )
+    page.session_state["session"].take((decisions, "nearly all"))
     page.run()
 
     def drop_last() -> None:
@@ -168,10 +167,10 @@ def test_a_plan_that_would_break_the_network_is_refused(studio: Open) -> None:
         actions.show_refusal()
 
     script = AppTest.from_function(drop_last, default_timeout=60)
-    script.session_state["studio"] = page.session_state["studio"]
+    script.session_state["session"] = page.session_state["session"]
     script.run()
     assert "at least one must stay" in script.toast[0].value
-    assert script.session_state["studio"].history.decisions == decisions
+    assert script.session_state["session"].history.decisions == decisions
 
 
 def test_rank_details_follow_the_layer_and_the_criterion(studio: Open) -> None:
@@ -179,7 +178,7 @@ def test_rank_details_follow_the_layer_and_the_criterion(studio: Open) -> None:
     page.selectbox(key="layer").set_value("layer2.1.conv1").run()
     find(page, "criterion", "selectbox").set_value("l1").run()
     sound(page)
-    assert page.session_state["studio"].history.decisions.criterion == "l1"
+    assert page.session_state["session"].history.decisions.criterion == "l1"
     threshold = next(s for s in page.slider if s.label.startswith("Threshold"))
     threshold.set_value(25).run()
     assert "8 of 400" in texts(sound(page))
@@ -189,13 +188,13 @@ def test_address_brings_the_plan_back_with_its_history(studio: Open) -> None:
     page = sound(studio("prune"))
     move(page, "ratio_all", 30)
     page.run()
-    address = page.session_state["studio"].history.current
+    address = page.session_state["session"].history.current
     assert address in str(page.query_params["at"])
     again = sound(studio("prune", at=address))  # another visitor, or the same after a restart
     assert "120 of 400" in texts(again)
-    history = again.session_state["studio"].history
+    history = again.session_state["session"].history
     assert [s.label for s in history.line()] == ["nothing pruned", "fisher 30 % over all groups"]
-    assert again.session_state["studio"].visitor != page.session_state["studio"].visitor
+    assert again.session_state["session"].visitor != page.session_state["session"].visitor
 
 
 def test_unknown_address_is_told_and_left_out(studio: Open) -> None:
@@ -207,13 +206,12 @@ def test_unknown_address_is_told_and_left_out(studio: Open) -> None:
 def test_what_cannot_be_loaded_is_a_sentence_and_the_plan_stays(studio: Open) -> None:
     page = sound(studio("prune"))
     move(page, "ratio_all", 30)
-    before = page.session_state["studio"]
     wrong = Subject("resnet20", "/nowhere/weights.pt")
-    page.session_state["studio"] = before.choose(wrong)
+    page.session_state["session"].choose(wrong)
     page.run()
     assert not page.exception
     assert "/nowhere/weights.pt" in texts(page)
-    page.session_state["studio"] = page.session_state["studio"].choose(Subject())
+    page.session_state["session"].choose(Subject())
     page.run()
     assert "120 of 400" in texts(sound(page))
 
@@ -237,14 +235,10 @@ def test_export_gives_files_that_load_again(studio: Open, tmp_path: Path) -> Non
     from pruneviz.training import evaluate
 
     loaded = workbench.bench(Subject())
-    plan, _ = workbench.plan_at(loaded, page.session_state["studio"].history.decisions)
+    plan, _ = workbench.plan_at(loaded, page.session_state["session"].history.decisions)
     network = load_bundle(tmp_path / "x.zip")
     same = evaluate(network, loaded.data, limit=loaded.preview_images)
-    assert same.accuracy == workbench.measure(loaded, plan).accuracy
-
-
-def test_state_module_begins_with_the_bundled_subject() -> None:
-    assert state.begin().history.decisions == Decisions()
+    assert same.accuracy == measure_cut(loaded, plan).accuracy
 
 
 def test_the_oracle_runs_in_the_background_and_can_then_be_chosen(studio: Open) -> None:
@@ -268,19 +262,19 @@ def test_the_oracle_runs_in_the_background_and_can_then_be_chosen(studio: Open) 
 def test_what_a_slider_only_passes_through_is_no_step(
     studio: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pruneviz.ui.frame.state.PASSING_SECONDS", 600.0)
+    monkeypatch.setattr(session, "PASSING_SECONDS", 600.0)
     page = sound(studio("prune"))
     for value in (10, 20, 30):
         move(page, "ratio_all", value)
     move(page, "ratio1", 50)
-    line = page.session_state["studio"].history.line()
+    line = page.session_state["session"].history.line()
     assert [s.label for s in line] == [
         "nothing pruned",
         "fisher 30 % over all groups",
         "layer1.0.conv1 50 %",
     ]
     move(page, "ratio_all", 0)
-    assert len(page.session_state["studio"].history.steps) == 4
+    assert len(page.session_state["session"].history.steps) == 4
 
 
 def test_a_filter_is_dropped_and_kept_without_a_mouse(studio: Open) -> None:
@@ -288,7 +282,7 @@ def test_a_filter_is_dropped_and_kept_without_a_mouse(studio: Open) -> None:
     page.selectbox(key="filter").set_value(3).run()
     page.button(key="decide").click().run()
     assert "1 of 400" in texts(sound(page))
-    assert page.session_state["studio"].history.step.label == "dropped filter 3 of layer1.0.conv1"
+    assert page.session_state["session"].history.step.label == "dropped filter 3 of layer1.0.conv1"
     assert page.button(key="decide").label == "Keep filter 3"
     page.button(key="decide").click().run()
     assert "0 of 400" in texts(sound(page))

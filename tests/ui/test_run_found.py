@@ -48,7 +48,7 @@ def test_a_network_of_the_front_becomes_the_plan(studio: Open) -> None:
     assert "90.0" in button.label
     button.click().run()
     sound(page)
-    history = page.session_state["studio"].history
+    history = page.session_state["session"].history
     assert history.decisions.dropped == frozenset(plan.dropped)
     assert history.step.label == "network 1 of the front of mine"
 

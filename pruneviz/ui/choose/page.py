@@ -17,9 +17,9 @@ from pruneviz.figures import (
     tradeoff_info,
 )
 from pruneviz.session.decisions import Decisions, set_ratio
+from pruneviz.session.workbench import Workbench
 from pruneviz.ui.choose import picker, sweep
-from pruneviz.ui.frame import error_boundary, navigation, state, theme, workbench
-from pruneviz.ui.frame.workbench import Bench
+from pruneviz.ui.frame import actions, error_boundary, navigation, state, theme, workbench
 
 GROW_SECONDS = 0.5
 COSTS: tuple[Literal["MACs", "parameters"], ...] = ("MACs", "parameters")
@@ -53,12 +53,12 @@ def show() -> None:
             type="primary",
             icon=":material/content_cut:",
         ):
-            state.change(set_ratio(history.decisions, FIRST_RATIO))
+            actions.take(set_ratio(history.decisions, FIRST_RATIO))
             st.switch_page(navigation.page_path("prune"))
         _tabs(loaded, criterion)
 
 
-def _facts(loaded: Bench, was_known: bool) -> None:
+def _facts(loaded: Workbench, was_known: bool) -> None:
     """Show what the unpruned network is worth; its accuracy as soon as it is measured."""
     graph, data = loaded.graph, loaded.data
     _, cost = workbench.plan_at(loaded, Decisions())
@@ -96,7 +96,7 @@ def _facts(loaded: Bench, was_known: bool) -> None:
         st.rerun()
 
 
-def _story(loaded: Bench, criterion: str) -> None:
+def _story(loaded: Workbench, criterion: str) -> None:
     """Draw the sweep; while it is measured, it grows by itself."""
     _, complete = sweep.grow(loaded, criterion)
     error_boundary.fragment(run_every=None if complete else GROW_SECONDS)(_sweep)(
@@ -104,7 +104,7 @@ def _story(loaded: Bench, criterion: str) -> None:
     )
 
 
-def _sweep(loaded: Bench, criterion: str, was_complete: bool) -> None:
+def _sweep(loaded: Workbench, criterion: str, was_complete: bool) -> None:
     points, complete = sweep.grow(loaded, criterion)
     figure = tradeoff_figure(tradeoff_info(points), dark=theme.dark(), height=330)
     cost = workbench.plan_at(loaded, Decisions())[1]
@@ -123,11 +123,11 @@ def _take_up() -> None:
         key = points[0]["customdata"][0]
         if key != "baseline":
             wanted = sweep.decisions_of(key)
-            state.change((wanted, sweep.SweepStep(wanted).label))
+            actions.take((wanted, sweep.SweepStep(wanted).label))
             st.rerun()
 
 
-def _tabs(loaded: Bench, criterion: str) -> None:
+def _tabs(loaded: Workbench, criterion: str) -> None:
     """Show one view of the unpruned network; only the one that is open is drawn."""
     views = {
         "The whole network": _network,
@@ -140,9 +140,9 @@ def _tabs(loaded: Bench, criterion: str) -> None:
         list(views.values())[shown](loaded, criterion)
 
 
-def _network(loaded: Bench, criterion: str) -> None:
+def _network(loaded: Workbench, criterion: str) -> None:
     scores = workbench.ranking(loaded, criterion).of(criterion)
-    plan, _ = workbench.plan_at(loaded, state.history().decisions)
+    plan, _ = state.in_hand()
     info = overview_info(loaded.graph, scores, plan.kept, criterion=criterion)
     theme.chart(
         overview_figure(info, dark=theme.dark()),
@@ -151,7 +151,7 @@ def _network(loaded: Bench, criterion: str) -> None:
     )
 
 
-def _layers(loaded: Bench, _criterion: str) -> None:
+def _layers(loaded: Workbench, _criterion: str) -> None:
     what = st.segmented_control(
         "Costs",
         COSTS,
@@ -168,7 +168,7 @@ def _layers(loaded: Bench, _criterion: str) -> None:
     )
 
 
-def _classes(loaded: Bench, _criterion: str) -> None:
+def _classes(loaded: Workbench, _criterion: str) -> None:
     base = workbench.accuracy(loaded, None)
     if base.value is not None:
         theme.chart(evaluation(base.value, dark=theme.dark()), "choose_classes")

@@ -12,7 +12,6 @@ import streamlit as st
 from pruneviz.errors import InvalidValueError, StorageError
 from pruneviz.session.decisions import Subject
 from pruneviz.ui.frame import services, state
-from pruneviz.ui.frame.loading import loading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +28,7 @@ def _catalogue() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def show() -> None:
     """Show the picker; what is picked is taken up by one button."""
-    with loading("Starting PyTorch …"):
-        networks, data_sets = _catalogue()
+    networks, data_sets = _catalogue()
     now = state.history().subject
     st.subheader("Network and data")
     names = list(networks["name"])

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from pruneviz.figures import TradeoffPoint
 from pruneviz.session.decisions import Decisions
+from pruneviz.session.workbench import Workbench
 from pruneviz.ui.frame import workbench
-from pruneviz.ui.frame.workbench import Bench
 
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 CONTROL = "random"
@@ -44,7 +44,7 @@ def decisions_of(key: str) -> Decisions:
     return Decisions(criterion=criterion, ratio=float(ratio))
 
 
-def grow(of: Bench, criterion: str) -> tuple[list[TradeoffPoint], bool]:
+def grow(of: Workbench, criterion: str) -> tuple[list[TradeoffPoint], bool]:
     """Return the points measured so far, and whether that is all; ask for the next one.
 
     Only one is asked for at a time, so that a visitor's own plan never waits behind the sweep.

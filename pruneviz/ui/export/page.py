@@ -8,8 +8,8 @@ import streamlit as st
 
 from pruneviz.errors import PruneVizError
 from pruneviz.figures import style
+from pruneviz.session.workbench import Workbench
 from pruneviz.ui.frame import services, state, workbench
-from pruneviz.ui.frame.workbench import Bench
 from pruneviz.ui.runs import records as runs_data
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def show() -> None:
         help="A fine-tuned run with its own plan, or the plan in hand as it is.",
     )
     if chosen == PLAIN:
-        plan, _ = workbench.plan_at(loaded, history.decisions)
+        plan, _ = state.in_hand()
         known = workbench.known_accuracy(loaded, plan)
         accuracy = known.accuracy if known is not None else None
     else:
@@ -100,7 +100,7 @@ def show() -> None:
     _read_plan(loaded)
 
 
-def _bundle(loaded: Bench, chosen: str, plan: Plan, accuracy: float | None) -> Bundle:
+def _bundle(loaded: Workbench, chosen: str, plan: Plan, accuracy: float | None) -> Bundle:
     key = (loaded.subject.digest, chosen, plan.digest)
     kept: dict[str, Any] = st.session_state.setdefault("bundle", {})
     if kept.get("key") != key:
@@ -126,7 +126,7 @@ def _bundle(loaded: Bench, chosen: str, plan: Plan, accuracy: float | None) -> B
     return found
 
 
-def _read_plan(loaded: Bench) -> None:
+def _read_plan(loaded: Workbench) -> None:
     """Take up a plan that was written before."""
     from pruneviz.plan import Plan
     from pruneviz.session.decisions import exactly

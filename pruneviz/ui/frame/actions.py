@@ -8,14 +8,14 @@ import streamlit as st
 
 from pruneviz.errors import PruneVizError
 from pruneviz.session.decisions import drop_by_hand, keep_by_hand
-from pruneviz.ui.frame import state, workbench
+from pruneviz.ui.frame import state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pruneviz.channels import ChannelGraph
     from pruneviz.session.decisions import Change, Decisions
-    from pruneviz.ui.frame.workbench import Bench
+    from pruneviz.session.workbench import Workbench
 
 REFUSAL = "refusal"
 
@@ -23,15 +23,13 @@ REFUSAL = "refusal"
 def take(change: Change, *, slider: str | None = None) -> bool:
     """Take a step if its plan is one that works; say why it is not otherwise.
 
-    `slider` names the slider that was moved, if one was: see `state.change`.
+    `slider` names the slider that was moved, if one was: see `Session.take`.
     """
     try:
-        loaded = workbench.bench(state.history().subject)
-        workbench.plan_at(loaded, change[0])
+        state.session().take(change, slider=slider)
     except PruneVizError as error:
         st.session_state[REFUSAL] = str(error)
         return False
-    state.change(change, slider=slider)
     return True
 
 
@@ -59,7 +57,7 @@ def name(layer: str, filters: list[int]) -> str:
     return f"{len(filters)} filters of {layer}"
 
 
-def tied_to(of: Bench, layer: str) -> tuple[str, ...]:
+def tied_to(of: Workbench, layer: str) -> tuple[str, ...]:
     """Return the other layers that lose filters together with this one's."""
     found = of.graph.layer(layer)
     names = [n for g in found.groups for n in of.graph.group(g).layers if n != layer]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,9 @@ def frame(title: str, work: Callable[[], object]) -> None:
     # The frame is drawn before anything heavy is imported, so that it is there at once.
     st.title(title)
     with loading.reserved():
+        if "torch" not in sys.modules:
+            with loading.loading("Starting PyTorch …"):
+                import torch  # noqa: F401
         guarded(work)()
         from pruneviz.ui.frame import plan_bar
 

@@ -78,8 +78,8 @@ def _numbers() -> bool:
     """Show the numbers; tell whether one of them is still being measured."""
     history = state.history()
     loaded = workbench.bench(history.subject)
-    plan, cost = workbench.plan_at(loaded, history.decisions)
-    visitor = state.studio().visitor
+    plan, cost = state.in_hand()
+    visitor = state.session().visitor
     base = workbench.accuracy(loaded, None)
     now = workbench.accuracy(loaded, plan, owner=visitor)
     parts = [
@@ -125,7 +125,7 @@ def _part(name: str, value: str, note: str, *, stale: bool = False) -> str:
 @error_boundary.fragment(run_every=POLL_SECONDS)
 def _tick() -> None:
     """Look now and then whether the accuracy has been measured; then draw the page with it."""
-    if not services.background().pending(state.studio().visitor):
+    if not services.previews().pending(state.session().visitor):
         st.rerun()
 
 

@@ -1,80 +1,59 @@
-"""One visitor's state: a history for each subject, and the address that brings it back."""
+"""One visitor's session, the address that brings it back, and the controls that show it."""
 
 from __future__ import annotations
 
 import operator
-import time
-import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from pruneviz.errors import StorageError
-from pruneviz.session.decisions import Change, Subject
-from pruneviz.session.history import History
-from pruneviz.ui.frame import services
+from pruneviz.session.decisions import Subject
+from pruneviz.session.session import Session
+from pruneviz.ui.frame import services, workbench
 
+if TYPE_CHECKING:
+    from pruneviz.session.history import History
+    from pruneviz.session.workbench import PlanCost, Workbench
+
+SESSION = "session"
 ADDRESS = "at"
 CONTROLS = "controls"
-PASSING_SECONDS = 1.5
-"""A slider that moves on within this time has only passed through where it was."""
 
 
-@dataclass(frozen=True)
-class Studio:
-    """What a visitor works on."""
+class _Benches:
+    """Finds loaded subjects, and says on the page what it waits for."""
 
-    subject: Subject
-    histories: Mapping[Subject, History]
-    visitor: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
-
-    @property
-    def history(self) -> History:
-        """The history of the subject in hand."""
-        return self.histories[self.subject]
-
-    def with_history(self, history: History) -> Studio:
-        """Return the studio after a change of the plan, or of the subject with it."""
-        histories = {**self.histories, history.subject: history}
-        return replace(self, subject=history.subject, histories=histories)
-
-    def choose(self, subject: Subject) -> Studio:
-        """Take up another subject, where it was left if it was in hand before."""
-        return self.with_history(self.histories.get(subject) or History.begin(subject))
-
-
-def begin() -> Studio:
-    """Return the studio of a first-time visitor."""
-    subject = Subject()
-    return Studio(subject, {subject: History.begin(subject)})
+    def get(self, subject: Subject) -> Workbench:
+        """Return the loaded subject."""
+        return workbench.bench(subject)
 
 
 def open_studio() -> None:
     """At the start of every run: take up what the address names, if it names something new."""
-    if "studio" not in st.session_state:
-        st.session_state.studio = begin()
+    if SESSION not in st.session_state:
+        st.session_state[SESSION] = Session(_Benches())
     asked = st.query_params.get(ADDRESS)
     if asked is None or asked == st.session_state.get("address"):
         return
     st.session_state.address = asked
-    studio: Studio = st.session_state.studio
-    if asked in studio.history.steps:
-        _put(studio.with_history(studio.history.go(asked)))
+    if asked in history().steps:
+        session().go(asked)
         return
-    found = services.steps().load(asked)
-    if found is None:
+    kept = services.steps().load(asked)
+    if kept is None:
         st.toast(f"The address names a plan ({asked}) that is not kept here; it was left out.")
         return
-    _put(studio.with_history(found))
+    session().adopt(kept)
 
 
 def close_studio() -> None:
     """At the end of every run: make the address say what is in hand, and keep it."""
-    history = studio().history
-    plain = history.subject == Subject() and not history.can_undo
-    address = None if plain else history.current
+    now = history()
+    plain = now.subject == Subject() and not now.can_undo
+    address = None if plain else now.current
     if address == st.session_state.get("address") and address == st.query_params.get(ADDRESS):
         return
     st.session_state.address = address
@@ -82,7 +61,7 @@ def close_studio() -> None:
         st.query_params.pop(ADDRESS, None)
         return
     try:
-        services.steps().save(history)
+        services.steps().save(now)
     except OSError as error:
         raise StorageError(
             f"The plan's steps cannot be kept in {services.home()} ({error.strerror}); free some "
@@ -91,51 +70,43 @@ def close_studio() -> None:
     st.query_params[ADDRESS] = address
 
 
-def studio() -> Studio:
+def session() -> Session:
     """Return what the visitor works on."""
-    state: Studio = st.session_state.studio
-    return state
+    value: Session = st.session_state[SESSION]
+    return value
 
 
 def history() -> History:
     """Return the history of the subject in hand."""
-    return studio().history
+    return session().history
 
 
-def _put(value: Studio) -> None:
-    st.session_state.studio = value
-
-
-def change(step: Change, *, slider: str | None = None) -> None:
-    """Take a step; what a slider only passes through on its way is none."""
-    now = time.monotonic()
-    last, where, when = st.session_state.get("last_move", (None, "", 0.0))
-    passing = slider is not None and (last, where) == (slider, history().current)
-    if passing and now - when < PASSING_SECONDS:
-        _put(studio().with_history(history().amend(step)))
-    else:
-        _put(studio().with_history(history().push(step)))
-    st.session_state.last_move = (slider, history().current, now)
+def in_hand() -> PlanCost:
+    """Return the plan in hand and its cost; a ranking it still needs is waited for on the page."""
+    now = session()
+    if now.decisions.needs_ranking:
+        workbench.ranking(now.workbench, now.decisions.criterion)
+    return now.in_hand
 
 
 def undo() -> None:
     """Go back one step."""
-    _put(studio().with_history(history().undo()))
+    session().undo()
 
 
 def redo() -> None:
     """Go forward again."""
-    _put(studio().with_history(history().redo()))
+    session().redo()
 
 
 def go(digest: str) -> None:
     """Go to any step of the history."""
-    _put(studio().with_history(history().go(digest)))
+    session().go(digest)
 
 
 def choose(subject: Subject) -> None:
     """Take up another subject."""
-    _put(studio().choose(subject))
+    session().choose(subject)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pruneviz.jobs import RunView
+    from pruneviz.session.workbench import Workbench
     from pruneviz.studies.pretraining_grid import PretrainingStudy
-    from pruneviz.ui.frame.workbench import Bench
 
 BUNDLED = ("vgg16", "mobilenet_v2", "resnet20")
 PRETRAINED = "cifar10"
@@ -34,7 +34,7 @@ def _studies() -> dict[str, tuple[RunView, ...]]:
     return studies(services.jobs())
 
 
-def models_for(loaded: Bench) -> dict[str, dict[str, Any]]:
+def models_for(loaded: Workbench) -> dict[str, dict[str, Any]]:
     """The networks to choose from, by what they are called: bundled ones, and the one in hand."""
     found: dict[str, dict[str, Any]] = {
         f"{name}, {PRETRAINED}": {"name": name, "weights": PRETRAINED} for name in BUNDLED
@@ -45,13 +45,13 @@ def models_for(loaded: Bench) -> dict[str, dict[str, Any]]:
     return found
 
 
-def data_for(loaded: Bench) -> dict[str, dict[str, Any]]:
+def data_for(loaded: Workbench) -> dict[str, dict[str, Any]]:
     """The data sets to choose from: digits, and what is in hand."""
     own = dict(loaded.data.source)
     return {"digits": {"name": "digits", "options": {}}} | {data_called(own): own}
 
 
-def _form(loaded: Bench) -> None:
+def _form(loaded: Workbench) -> None:
     models, data = models_for(loaded), data_for(loaded)
     with st.form("study", border=True):
         st.markdown("**Does pretraining help pruning?** The same budget for both starts")
@@ -97,7 +97,7 @@ def _form(loaded: Bench) -> None:
             "largest": int(largest) / 100,
         },
     )
-    submit(services.jobs(), study, state.studio().visitor)
+    submit(services.jobs(), study, state.session().visitor)
     st.toast("The study is queued.", icon=":material/science:")
     st.rerun()
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pruneviz.jobs import RunView
+    from pruneviz.session.workbench import Workbench
     from pruneviz.studies.race_result import Race
-    from pruneviz.ui.frame.workbench import Bench
 
 FIRST = ("taylor", "soft", "uniform", "random", "control")
 
@@ -29,7 +29,7 @@ def show() -> None:
     lab_data.beside(_form, _live, active)
 
 
-def _form(loaded: Bench) -> None:
+def _form(loaded: Workbench) -> None:
     from pruneviz.strategies import NAMES, find_strategy
 
     racing = [name for name in NAMES if name != "pretraining_study"]
@@ -66,7 +66,7 @@ def _form(loaded: Bench) -> None:
         "epochs": epochs,
         "seeds": list(range(count)),
     }
-    services.jobs().submit(lab_data.race_spec(loaded, options, state.studio().visitor))
+    services.jobs().submit(lab_data.race_spec(loaded, options, state.session().visitor))
     st.toast("The race is queued.", icon=":material/flag:")
     st.rerun()
 

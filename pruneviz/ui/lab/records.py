@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pruneviz.jobs import RunView
+    from pruneviz.session.workbench import Workbench
     from pruneviz.studies.race_result import Race
-    from pruneviz.ui.frame.workbench import Bench
 
 CLAIM, RACE = "claim", "race"
 POLL_SECONDS = 1.0
@@ -93,7 +93,7 @@ def race_of(run: RunView) -> Race | None:
     return Race.from_json(json.dumps(stored)) if stored else None
 
 
-def race_spec(of: Bench, options: dict[str, Any], owner: str) -> RunSpec:
+def race_spec(of: Workbench, options: dict[str, Any], owner: str) -> RunSpec:
     """The specification of a race on the subject in hand."""
     return RunSpec(
         kind=RACE,
@@ -105,7 +105,9 @@ def race_spec(of: Bench, options: dict[str, Any], owner: str) -> RunSpec:
     )
 
 
-def beside(form: Callable[[Bench], object], live: Callable[[bool], object], active: bool) -> None:
+def beside(
+    form: Callable[[Workbench], object], live: Callable[[bool], object], active: bool
+) -> None:
     """A form on the left; on the right what it started, drawn anew while that is active."""
     loaded = workbench.bench(state.history().subject)
     left, right = st.columns([1, 2], gap="large")

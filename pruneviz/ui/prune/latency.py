@@ -11,8 +11,8 @@ from pruneviz.figures import style
 from pruneviz.figures.latency import latency_figure, latency_info
 from pruneviz.latency import BASELINE, Latency
 from pruneviz.plan import Plan
+from pruneviz.session.workbench import Workbench
 from pruneviz.ui.frame import error_boundary, services, state, theme, workbench
-from pruneviz.ui.frame.workbench import Bench
 from pruneviz.ui.prune import timings, width_latency
 from pruneviz.ui.prune.timings import Setting
 
@@ -21,9 +21,9 @@ MOST_PLANS = 12
 """Visited plans that one run measures; the latest come first."""
 
 
-def show(loaded: Bench) -> None:
+def show(loaded: Workbench) -> None:
     """Show the view."""
-    plan, _ = workbench.plan_at(loaded, state.history().decisions)
+    plan, _ = state.in_hand()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         how = _setting(loaded)
         found = timings.measured(loaded, how)
@@ -44,7 +44,7 @@ def show(loaded: Bench) -> None:
     width_latency.show(loaded, plan, how)
 
 
-def _setting(loaded: Bench) -> Setting:
+def _setting(loaded: Workbench) -> Setting:
     usual = timings.latest_setting(loaded) or Setting(1, max(1, timings.cores() - 1))
     batches = sorted({*timings.batches(loaded), usual.batch_size})
     batch = st.selectbox(
@@ -67,7 +67,7 @@ def _setting(loaded: Bench) -> Setting:
     return Setting(int(batch), int(threads))
 
 
-def _ask(loaded: Bench, plan: Plan, how: Setting, found: dict[str, Latency]) -> None:
+def _ask(loaded: Workbench, plan: Plan, how: Setting, found: dict[str, Latency]) -> None:
     others = [p for p in missing(loaded, found) if p.digest != plan.digest][: MOST_PLANS - 1]
     busy = timings.active(loaded) is not None
     done = (plan.digest if plan.dropped else BASELINE) in found
@@ -94,24 +94,24 @@ def _ask(loaded: Bench, plan: Plan, how: Setting, found: dict[str, Latency]) -> 
         )
 
 
-def missing(loaded: Bench, found: dict[str, Latency] | dict[str, float]) -> list[Plan]:
+def missing(loaded: Workbench, found: dict[str, Latency] | dict[str, float]) -> list[Plan]:
     """Return the visited plans that have no time, the latest first."""
     steps = reversed(tuple(state.history().steps.values()))
     return timings.unmeasured((workbench.plan_at(loaded, s.decisions)[0] for s in steps), found)
 
 
-def _measure_in_hand(loaded: Bench, how: Setting) -> None:
+def _measure_in_hand(loaded: Workbench, how: Setting) -> None:
     """Measure the plan as it is when the button is pressed; sliders may have moved meanwhile."""
-    plan, _ = workbench.plan_at(loaded, state.history().decisions)
+    plan, _ = state.in_hand()
     _measure(loaded, [plan] if plan.dropped else [], how)
 
 
-def _measure(loaded: Bench, plans: list[Plan], how: Setting) -> None:
-    spec = timings.plans_spec(loaded, plans, how, state.studio().visitor)
+def _measure(loaded: Workbench, plans: list[Plan], how: Setting) -> None:
+    spec = timings.plans_spec(loaded, plans, how, state.session().visitor)
     services.jobs().submit(spec)
 
 
-def ask_for_missing(loaded: Bench) -> None:
+def ask_for_missing(loaded: Workbench) -> None:
     """Under a picture with measured time as its axis: say what is missing, offer to measure it."""
     how = timings.latest_setting(loaded) or Setting(1, max(1, timings.cores() - 1))
     plans = missing(loaded, timings.relative(loaded, how))[:MOST_PLANS]
@@ -128,7 +128,7 @@ def ask_for_missing(loaded: Bench) -> None:
         )
 
 
-def wait(loaded: Bench) -> None:
+def wait(loaded: Workbench) -> None:
     """Show how far the measurement is, and draw the page again once it has ended."""
     run = timings.active(loaded)
     if run is not None:
@@ -207,7 +207,7 @@ def _spread(low: float, high: float) -> str:
     return f"Half of the passes took {_ms(low)} to {_ms(high)}."
 
 
-def _all(loaded: Bench, found: dict[str, Latency], plan: Plan) -> None:
+def _all(loaded: Workbench, found: dict[str, Latency], plan: Plan) -> None:
     """All visited plans that were measured in this setting."""
     rows = {}
     for step in reversed(tuple(state.history().steps.values())):

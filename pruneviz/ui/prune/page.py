@@ -14,9 +14,9 @@ from pruneviz.figures import (
     tradeoff_figure,
     tradeoff_info,
 )
+from pruneviz.session.workbench import Workbench
 from pruneviz.ui.choose.page import COSTS
 from pruneviz.ui.frame import actions, state, theme, workbench
-from pruneviz.ui.frame.workbench import Bench
 from pruneviz.ui.prune import latency, sliders, timings, views
 from pruneviz.ui.rank import page as rank
 
@@ -53,7 +53,7 @@ def show() -> None:
         }[view or VIEWS[0]](loaded)
 
 
-def _tradeoff(loaded: Bench) -> None:
+def _tradeoff(loaded: Workbench) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         axis = st.segmented_control(
             "Cost",
@@ -109,10 +109,10 @@ def _load_point() -> None:
             actions.take(change)
 
 
-def _network(loaded: Bench) -> None:
+def _network(loaded: Workbench) -> None:
     decisions = state.history().decisions
     scores = workbench.ranking(loaded, decisions.criterion).of(decisions.criterion)
-    plan, _ = workbench.plan_at(loaded, decisions)
+    plan, _ = state.in_hand()
     info = overview_info(loaded.graph, scores, plan.kept, criterion=decisions.criterion)
     theme.chart(
         overview_figure(info, dark=theme.dark(), height=520),
@@ -121,8 +121,8 @@ def _network(loaded: Bench) -> None:
     )
 
 
-def _costs(loaded: Bench) -> None:
-    _, cost = workbench.plan_at(loaded, state.history().decisions)
+def _costs(loaded: Workbench) -> None:
+    _, cost = state.in_hand()
     what = st.segmented_control(
         "Costs",
         COSTS,

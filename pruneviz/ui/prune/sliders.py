@@ -18,8 +18,8 @@ from pruneviz.session.decisions import (
     set_ratio,
     set_scope,
 )
+from pruneviz.session.workbench import Workbench
 from pruneviz.ui.frame import actions, error_boundary, plan_bar, state, workbench
-from pruneviz.ui.frame.workbench import Bench
 
 MULTIPLES = (1, 2, 4, 8, 16, 32)
 MOST = 95
@@ -27,12 +27,12 @@ MOST = 95
 ALL = "groups"
 
 
-def show(loaded: Bench) -> None:
+def show(loaded: Workbench) -> None:
     """Show all sliders and what goes with them."""
     error_boundary.fragment(key=ALL)(_all)(loaded)
 
 
-def _all(loaded: Bench) -> None:
+def _all(loaded: Workbench) -> None:
     decisions = state.history().decisions
     left, right = st.columns([5, 2], vertical_alignment="bottom")
     with left:
@@ -76,11 +76,11 @@ def _all(loaded: Bench) -> None:
             error_boundary.fragment(key=f"row{index}")(_row)(loaded, index, group.name)
 
 
-def _row(loaded: Bench, index: int, name: str) -> None:
+def _row(loaded: Workbench, index: int, name: str) -> None:
     """One group: its slider, its lock, and what it weighs."""
     decisions = state.history().decisions
     group = loaded.graph.group(name)
-    plan, _ = workbench.plan_at(loaded, decisions)
+    plan, _ = state.in_hand()
     dropped = int((~plan.kept[group.start : group.start + group.width]).sum())
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         percent = round(100 * dropped / group.width)
@@ -118,10 +118,9 @@ def means_as_many(width: int) -> Callable[[int, int], bool]:
     return lambda shown, value: units_of(shown, width) == units_of(value, width)
 
 
-def _weight(loaded: Bench, name: str, dropped: int) -> str:
+def _weight(loaded: Workbench, name: str, dropped: int) -> str:
     """The share of MACs that runs through the group, and what dropping saves."""
-    decisions = state.history().decisions
-    plan, cost = workbench.plan_at(loaded, decisions)
+    plan, cost = state.in_hand()
     group = loaded.graph.group(name)
     layers = set(group.layers)
     own = sum(m for n, m in zip(cost.layers, cost.layer_macs, strict=True) if n in layers)
@@ -165,7 +164,7 @@ def _set_group(index: int, name: str) -> None:
     ratio = state.control_value(f"ratio{index}") / 100
     loaded = workbench.bench(state.history().subject)
     group = loaded.graph.group(name)
-    plan, _ = workbench.plan_at(loaded, decisions)
+    plan, _ = state.in_hand()
     gone = int((~plan.kept[group.start : group.start + group.width]).sum())
     if units_of(round(100 * ratio), group.width) != gone:  # else the same plan: no step
         actions.take(set_group_ratio(decisions, name, ratio), slider=name)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pruneviz.jobs import RunSpec
+from pruneviz.session.workbench import Workbench
 from pruneviz.ui.frame import services
-from pruneviz.ui.frame.workbench import Bench
 from pruneviz.ui.runs import records as runs_data
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def cores() -> int:
     return len(known(0)) if known is not None else os.cpu_count() or 1
 
 
-def batches(of: Bench) -> list[int]:
+def batches(of: Workbench) -> list[int]:
     """Return the batch sizes that a pass of this network can be measured with."""
     from pruneviz.cost import cost
 
@@ -60,17 +60,17 @@ def setting_of(run: RunView) -> Setting:
     return Setting(int(run.spec.options["batch_size"]), int(run.spec.options["threads"]))
 
 
-def runs(of: Bench, *kinds: str) -> list[RunView]:
+def runs(of: Workbench, *kinds: str) -> list[RunView]:
     """Return the runs of these kinds on the subject, newest first."""
     return [r for r in services.jobs().list() if r.kind in kinds and runs_data.about(of, r)]
 
 
-def active(of: Bench) -> RunView | None:
+def active(of: Workbench) -> RunView | None:
     """Return the measurement of the subject that is under way or waits, if there is one."""
     return next((run for run in runs(of, LATENCY, WIDTHS) if run.active), None)
 
 
-def plans_spec(of: Bench, plans: list[Plan], how: Setting, owner: str) -> RunSpec:
+def plans_spec(of: Workbench, plans: list[Plan], how: Setting, owner: str) -> RunSpec:
     """Return the specification of a run that times plans beside the unpruned network."""
     first, others = (plans[0], plans[1:]) if plans else (None, [])
     options: dict[str, Any] = {
@@ -83,7 +83,7 @@ def plans_spec(of: Bench, plans: list[Plan], how: Setting, owner: str) -> RunSpe
     return _spec(of, LATENCY, first, options, name, owner)
 
 
-def widths_spec(of: Bench, plan: Plan, group: str, how: Setting, owner: str) -> RunSpec:
+def widths_spec(of: Workbench, plan: Plan, group: str, how: Setting, owner: str) -> RunSpec:
     """Return the specification of a run that times one group's widths, the rest by the plan."""
     from pruneviz.latency import spaced
 
@@ -97,19 +97,19 @@ def widths_spec(of: Bench, plan: Plan, group: str, how: Setting, owner: str) -> 
 
 
 def _spec(
-    of: Bench, kind: str, plan: Plan | None, options: dict[str, Any], name: str, owner: str
+    of: Workbench, kind: str, plan: Plan | None, options: dict[str, Any], name: str, owner: str
 ) -> RunSpec:
     text = plan.to_json() if plan is not None and plan.dropped else None
     return RunSpec(kind, of.source, of.data.source, text, options, name, owner)
 
 
-def latest_setting(of: Bench) -> Setting | None:
+def latest_setting(of: Workbench) -> Setting | None:
     """Return the setting of the newest finished measurement of plans."""
     done = [run for run in runs(of, LATENCY) if run.status == "done"]
     return setting_of(done[0]) if done else None
 
 
-def measured(of: Bench, how: Setting) -> dict[str, Latency]:
+def measured(of: Workbench, how: Setting) -> dict[str, Latency]:
     """Return the newest measurement of each plan in one setting, by the plan's digest.
 
     Every one holds the unpruned network too, as "baseline": what is told of a plan is told by
@@ -127,7 +127,7 @@ def measured(of: Bench, how: Setting) -> dict[str, Latency]:
     return found
 
 
-def relative(of: Bench, how: Setting | None = None) -> dict[str, float]:
+def relative(of: Workbench, how: Setting | None = None) -> dict[str, float]:
     """Return each measured plan's time as a fraction of the unpruned network's, by digest.
 
     In the setting of the newest measurement, unless told otherwise; "baseline" is 1.
@@ -148,7 +148,7 @@ def unmeasured(plans: Iterable[Plan], times: Iterable[str]) -> list[Plan]:
     return list({p.digest: p for p in plans if p.dropped and p.digest not in names}.values())
 
 
-def widths(of: Bench, group: str, how: Setting) -> tuple[RunView, WidthLatency] | None:
+def widths(of: Workbench, group: str, how: Setting) -> tuple[RunView, WidthLatency] | None:
     """Return the newest measurement of a group's widths, and its run."""
     from pruneviz.jobs.results import widths_of
 

@@ -10,9 +10,9 @@ import streamlit as st
 from pruneviz.figures import ClassesInfo, TradeoffPoint, classes_figure, style
 from pruneviz.session.decisions import Change, Decisions, exactly
 from pruneviz.session.history import Step
+from pruneviz.session.workbench import Workbench
 from pruneviz.ui.choose import sweep
 from pruneviz.ui.frame import error_boundary, state, theme, workbench
-from pruneviz.ui.frame.workbench import Bench
 from pruneviz.ui.prune.timings import known as known_time
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.widgets import pictures
@@ -22,7 +22,7 @@ RUN = "run:"
 
 
 def points(
-    loaded: Bench, *, control: bool = False, times: Mapping[str, float] | None = None
+    loaded: Workbench, *, control: bool = False, times: Mapping[str, float] | None = None
 ) -> list[TradeoffPoint]:
     """Return a point for every visited plan whose accuracy is known, and for finished runs.
 
@@ -88,7 +88,7 @@ def points(
     return found
 
 
-def _fine_tuned(loaded: Bench, times: Mapping[str, float]) -> list[TradeoffPoint]:
+def _fine_tuned(loaded: Workbench, times: Mapping[str, float]) -> list[TradeoffPoint]:
     """Return a point for every finished run on this network and data set."""
     found = []
     for run in runs_data.finished(loaded):
@@ -112,7 +112,7 @@ def _fine_tuned(loaded: Bench, times: Mapping[str, float]) -> list[TradeoffPoint
     return found
 
 
-def run_change(loaded: Bench, key: str) -> Change | None:
+def run_change(loaded: Workbench, key: str) -> Change | None:
     """Return the step to the plan behind a fine-tuned point; None if the run is gone."""
     for run in runs_data.finished(loaded):
         if key == f"{RUN}{run.id}":
@@ -121,7 +121,7 @@ def run_change(loaded: Bench, key: str) -> Change | None:
     return None
 
 
-def _wait_for_control(loaded: Bench) -> None:
+def _wait_for_control(loaded: Workbench) -> None:
     grown, complete = sweep.grow(loaded, sweep.CONTROL)
     st.caption(f"Measuring the random control: {max(0, len(grown) - 1)} of {len(sweep.RATIOS)} …")
     if complete:
@@ -134,9 +134,9 @@ def control_change(key: str) -> Change:
     return wanted, sweep.SweepStep(wanted).label
 
 
-def classes(loaded: Bench) -> None:
+def classes(loaded: Workbench) -> None:
     """Show which classes pay, and the images whose answer changed."""
-    plan, _ = workbench.plan_at(loaded, state.history().decisions)
+    plan, _ = state.in_hand()
     before, after = workbench.known_accuracy(loaded, None), workbench.known_accuracy(loaded, plan)
     if before is None or after is None:
         st.caption("The accuracy is being measured …")
@@ -160,7 +160,7 @@ def classes(loaded: Bench) -> None:
     _flipped(loaded, labels, before.predictions, after.predictions)
 
 
-def _flipped(loaded: Bench, labels: object, before: object, after: object) -> None:
+def _flipped(loaded: Workbench, labels: object, before: object, after: object) -> None:
     import numpy as np
 
     truth, old, new = np.asarray(labels), np.asarray(before), np.asarray(after)
@@ -180,7 +180,7 @@ def _flipped(loaded: Bench, labels: object, before: object, after: object) -> No
     )
 
 
-def history(loaded: Bench) -> None:
+def history(loaded: Workbench) -> None:
     """Show the steps as a tree; each can be gone back to, and two can be compared."""
     history = state.history()
     rows = list(history.tree())
@@ -212,14 +212,14 @@ def history(loaded: Bench) -> None:
     st.dataframe(_comparison(loaded, [history.steps[d] for d in (first, second)]))
 
 
-def _worth(loaded: Bench, step: Step) -> str:
+def _worth(loaded: Workbench, step: Step) -> str:
     plan, cost = workbench.plan_at(loaded, step.decisions)
     known = workbench.known_accuracy(loaded, plan)
     text = f" — {style.si(cost.macs, 'MACs')}"
     return text + (f", {style.percent(known.accuracy)}" if known is not None else "")
 
 
-def _comparison(loaded: Bench, steps: list[Step]) -> pd.DataFrame:
+def _comparison(loaded: Workbench, steps: list[Step]) -> pd.DataFrame:
     columns = {}
     for number, step in zip("AB", steps, strict=True):
         plan, cost = workbench.plan_at(loaded, step.decisions)
@@ -240,10 +240,10 @@ def _comparison(loaded: Bench, steps: list[Step]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def doctor(loaded: Bench) -> None:
+def doctor(loaded: Workbench) -> None:
     """Show of every layer whether it can be pruned, and why not."""
     graph = loaded.graph
-    _, cost = workbench.plan_at(loaded, state.history().decisions)
+    _, cost = state.in_hand()
     frame = pd.DataFrame(
         {
             "layer": [x.name for x in graph.layers],

@@ -8,13 +8,13 @@ from pruneviz.figures.latency import widths_figure, widths_info
 from pruneviz.latency import WidthLatency
 from pruneviz.plan import Plan
 from pruneviz.session.decisions import set_group_ratio
-from pruneviz.ui.frame import actions, services, state, theme, workbench
-from pruneviz.ui.frame.workbench import Bench
+from pruneviz.session.workbench import Workbench
+from pruneviz.ui.frame import actions, services, state, theme
 from pruneviz.ui.prune import timings
 from pruneviz.ui.prune.timings import Setting
 
 
-def show(loaded: Bench, plan: Plan, how: Setting) -> None:
+def show(loaded: Workbench, plan: Plan, how: Setting) -> None:
     """Show time against the width of one group, and have it measured."""
     st.markdown("**Widths at which time drops**")
     groups = [g.name for g in loaded.graph.prunable_groups]
@@ -78,9 +78,9 @@ def _others(plan: Plan, group: str) -> dict[str, tuple[int, ...]]:
     return {name: gone for name, gone in plan.by_group().items() if name != group}
 
 
-def _measure(loaded: Bench, group: str, how: Setting) -> None:
-    plan, _ = workbench.plan_at(loaded, state.history().decisions)
-    spec = timings.widths_spec(loaded, plan, group, how, state.studio().visitor)
+def _measure(loaded: Workbench, group: str, how: Setting) -> None:
+    plan, _ = state.in_hand()
+    spec = timings.widths_spec(loaded, plan, group, how, state.session().visitor)
     services.jobs().submit(spec)
 
 

@@ -16,7 +16,7 @@ from pruneviz.ui.widgets import pictures
 
 if TYPE_CHECKING:
     from pruneviz.figures import LayerInfo
-    from pruneviz.ui.frame.workbench import Bench
+    from pruneviz.session.workbench import Workbench
 
 FILTER = "filter"
 SAMPLES = 6
@@ -36,7 +36,7 @@ class FilterView:
     peaks: tuple[float, ...]
 
 
-def show(loaded: Bench, layer: str, info: LayerInfo) -> None:
+def show(loaded: Workbench, layer: str, info: LayerInfo) -> None:
     """Show the filter that was clicked last, or one that is picked here."""
     count = len(info.filters)
     if not 0 <= st.session_state.get(FILTER, -1) < count:
@@ -57,9 +57,9 @@ def show(loaded: Bench, layer: str, info: LayerInfo) -> None:
     _scores(loaded, layer, int(chosen))
 
 
-def _decide(loaded: Bench, layer: str, chosen: int) -> None:
+def _decide(loaded: Workbench, layer: str, chosen: int) -> None:
     """Drop or keep the filter by a button, too: a click on its bar takes a mouse."""
-    plan, _ = workbench.plan_at(loaded, state.history().decisions)
+    plan, _ = state.in_hand()
     gone = loaded.graph.unit_of(layer, chosen) in plan.dropped
     st.button(
         f"{'Keep' if gone else 'Drop'} filter {chosen}",
@@ -71,9 +71,9 @@ def _decide(loaded: Bench, layer: str, chosen: int) -> None:
     )
 
 
-def _toggle(loaded: Bench, layer: str, chosen: int) -> None:
+def _toggle(loaded: Workbench, layer: str, chosen: int) -> None:
     decisions = state.history().decisions
-    plan, _ = workbench.plan_at(loaded, decisions)
+    plan, _ = state.in_hand()
     actions.take(actions.toggle(loaded.graph, decisions, plan.dropped, layer, [chosen]))
 
 
@@ -99,7 +99,7 @@ def _pictures(view: FilterView) -> None:
         st.image(list(view.maps), width=84)
 
 
-def _scores(loaded: Bench, layer: str, chosen: int) -> None:
+def _scores(loaded: Workbench, layer: str, chosen: int) -> None:
     """Its place in the layer by every criterion that has been computed."""
     unit = loaded.graph.unit_of(layer, chosen)
     units = np.unique(loaded.graph.layer(layer).units)
@@ -129,15 +129,15 @@ def _scores(loaded: Bench, layer: str, chosen: int) -> None:
         st.rerun()
 
 
-def look_at(of: Bench, layer: str, filter: int) -> FilterView:
+def look_at(of: Workbench, layer: str, filter: int) -> FilterView:
     """Find the sample images on which a filter's activation is highest, and draw it on them."""
     import torch
 
+    from pruneviz.session.workbench import PREVIEW_MACS
+
     found = of.graph.layer(layer)
     weight = of.model.state_dict()[found.weight][filter].float().cpu().numpy()
-    limit = max(
-        16, min(200, int(workbench.PREVIEW_MACS / 2 / max(1, sum(x.macs for x in of.graph.layers))))
-    )
+    limit = max(16, min(200, int(PREVIEW_MACS / 2 / max(1, sum(x.macs for x in of.graph.layers)))))
     sample = of.data.val.first(limit)
     peaks, maps = [], []
     module = of.model.get_submodule(layer)

@@ -16,8 +16,8 @@ from pruneviz.figures import (
     spearman_figure,
 )
 from pruneviz.session.decisions import forget_picks, set_criterion, set_group_ratio
+from pruneviz.session.workbench import Workbench
 from pruneviz.ui.frame import actions, services, state, theme, workbench
-from pruneviz.ui.frame.workbench import Bench
 from pruneviz.ui.prune import sliders
 from pruneviz.ui.rank import filter_detail
 from pruneviz.ui.runs import records as runs_data
@@ -36,7 +36,7 @@ def show() -> None:
     names = [layer.name for layer in loaded.graph.layers if layer.prunable]
     if st.session_state.get(LAYER) not in names:
         st.session_state[LAYER] = names[0]
-    plan, _ = workbench.plan_at(loaded, state.history().decisions)
+    plan, _ = state.in_hand()
     info = overview_info(
         loaded.graph, scores, plan.kept, criterion=criterion, selected=st.session_state[LAYER]
     )
@@ -60,7 +60,7 @@ def show() -> None:
             _layer(loaded, criterion, scores, names)
 
 
-def pick_criterion(loaded: Bench, *, width: int = 620) -> str:
+def pick_criterion(loaded: Workbench, *, width: int = 620) -> str:
     """Let the visitor choose by which criterion filters are ranked; returns the one that holds."""
     now = state.history().decisions.criterion
     found = workbench.criteria()
@@ -93,9 +93,9 @@ def _into_layer() -> None:
         st.session_state[LAYER] = points[0]["customdata"][0]
 
 
-def _layer(loaded: Bench, criterion: str, scores: np.ndarray, names: list[str]) -> None:
+def _layer(loaded: Workbench, criterion: str, scores: np.ndarray, names: list[str]) -> None:
     history = state.history()
-    plan, _ = workbench.plan_at(loaded, history.decisions)
+    plan, _ = state.in_hand()
     left, right = st.columns([3, 2], gap="large")
     with left:
         layer = st.selectbox("Layer", names, key=LAYER, bind="query-params")
@@ -139,10 +139,10 @@ def _listed(names: tuple[str, ...]) -> str:
     return shown + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
-def _slider(loaded: Bench, layer: str) -> None:
+def _slider(loaded: Workbench, layer: str) -> None:
     """The threshold of the layer's group, as a line that is moved."""
     group = loaded.graph.group(loaded.graph.layer(layer).group)
-    plan, _ = workbench.plan_at(loaded, state.history().decisions)
+    plan, _ = state.in_hand()
     dropped = len(plan.by_group().get(group.name, ()))
     name = f"rank_ratio_{group.name}"
     percent = round(100 * dropped / group.width)
@@ -181,12 +181,12 @@ def _pick() -> None:
     st.session_state[filter_detail.FILTER] = chosen[-1]
     loaded = workbench.bench(state.history().subject)
     decisions = state.history().decisions
-    plan, _ = workbench.plan_at(loaded, decisions)
+    plan, _ = state.in_hand()
     actions.take(actions.toggle(loaded.graph, decisions, plan.dropped, layer, chosen))
     st.session_state.picks = nonce + 1  # a fresh chart: nothing stays selected
 
 
-def _offer_long(loaded: Bench) -> None:
+def _offer_long(loaded: Workbench) -> None:
     """Offer the criteria that run in the background: what they find can be chosen afterwards."""
     runs = runs_data.rank_runs(loaded)
     for name, criterion in workbench.criteria().items():
@@ -204,12 +204,12 @@ def _offer_long(loaded: Bench) -> None:
         )
 
 
-def _compute(loaded: Bench, criterion: str) -> None:
-    visitor = state.studio().visitor
+def _compute(loaded: Workbench, criterion: str) -> None:
+    visitor = state.session().visitor
     services.jobs().submit(runs_data.rank_spec(loaded, criterion, ORACLE_IMAGES, visitor))
 
 
-def _compare(loaded: Bench, criterion: str) -> None:
+def _compare(loaded: Workbench, criterion: str) -> None:
     others = [n for n in workbench.offered_criteria(loaded) if n != criterion]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         second = st.selectbox(
@@ -229,7 +229,7 @@ def _compare(loaded: Bench, criterion: str) -> None:
     comparable = {n: workbench.ranking(loaded, n).comparable(n) for n in (criterion, second)}
     group = None if where == "all groups" else where
     info = compare_info(loaded.graph, scores, criterion, second, group=group, comparable=comparable)
-    plan, _ = workbench.plan_at(loaded, state.history().decisions)
+    plan, _ = state.in_hand()
     with st.container(horizontal=True):
         if group is None:
             st.metric("Spearman over all units", f"{info.overall:.2f}", width=220)

@@ -17,9 +17,9 @@ from pruneviz.figures import (
     training_figure,
 )
 from pruneviz.session.decisions import exactly
+from pruneviz.session.workbench import Workbench
 from pruneviz.ui.export.page import EXPORTED
 from pruneviz.ui.frame import actions, error_boundary, navigation, services, state, theme, workbench
-from pruneviz.ui.frame.workbench import Bench
 from pruneviz.ui.prune import views
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.runs import run_results, start
@@ -53,7 +53,7 @@ def show() -> None:
         error_boundary.fragment(run_every=POLL_SECONDS if active else None)(_live)(loaded, active)
 
 
-def _live(loaded: Bench, was_active: bool) -> None:
+def _live(loaded: Workbench, was_active: bool) -> None:
     """The runs and their pictures; redrawn every second while one is active."""
     runs = [run for run in services.jobs().list() if run.kind in runs_data.NETWORKS]
     active = any(run.active for run in runs)
@@ -113,7 +113,7 @@ def _compared(runs: list[RunView]) -> list[RunView]:
     return [run for run in runs if run.id in picked]
 
 
-def _card(loaded: Bench, run: RunView) -> None:
+def _card(loaded: Workbench, run: RunView) -> None:
     """One run: how it stands, and what can be done with it."""
     results = services.jobs().results(run.id)
     with st.container(border=True, key=f"run_{run.id}"):

@@ -6,22 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 from pruneviz.figures import RunCurve, TradeoffPoint
 from pruneviz.jobs import RunSpec
+from pruneviz.session.run_rankings import is_about, ranking_runs
 from pruneviz.ui.frame import services
 
 if TYPE_CHECKING:
     from pruneviz.jobs import MetricView, RunView
     from pruneviz.plan import Plan
     from pruneviz.sensitivity import Sensitivity
-    from pruneviz.ui.frame.workbench import Bench
+    from pruneviz.session.workbench import Workbench
 
 FINE_TUNE, STRATEGY, SENSITIVITY, RANK = "fine_tune", "strategy", "sensitivity", "rank"
 NETWORKS = (FINE_TUNE, STRATEGY)
 """Kinds of runs that end with a network."""
-WORKING = ("queued", "running", "paused", "cancelling")
 WEIGHTS, PLAN = "weights.safetensors", "plan.json"
 
 
-def spec(of: Bench, plan: Plan | None, options: dict[str, Any], name: str, owner: str) -> RunSpec:
+def spec(
+    of: Workbench, plan: Plan | None, options: dict[str, Any], name: str, owner: str
+) -> RunSpec:
     """Return the specification of a fine-tuning run of a plan."""
     return RunSpec(
         kind=FINE_TUNE,
@@ -35,7 +37,7 @@ def spec(of: Bench, plan: Plan | None, options: dict[str, Any], name: str, owner
 
 
 def strategy_spec(
-    of: Bench, strategy: str, options: dict[str, Any], name: str, owner: str
+    of: Workbench, strategy: str, options: dict[str, Any], name: str, owner: str
 ) -> RunSpec:
     """Return the specification of a run that decides by itself which units go."""
     return RunSpec(
@@ -49,7 +51,7 @@ def strategy_spec(
 
 
 def scan_spec(
-    of: Bench, criterion: str, ratios: tuple[float, ...], images: int, owner: str
+    of: Workbench, criterion: str, ratios: tuple[float, ...], images: int, owner: str
 ) -> RunSpec:
     """Return the specification of a sensitivity scan."""
     return RunSpec(
@@ -62,7 +64,7 @@ def scan_spec(
     )
 
 
-def rank_spec(of: Bench, criterion: str, images: int, owner: str) -> RunSpec:
+def rank_spec(of: Workbench, criterion: str, images: int, owner: str) -> RunSpec:
     """Return the specification of a ranking by a criterion that takes long."""
     return RunSpec(
         kind=RANK,
@@ -74,15 +76,9 @@ def rank_spec(of: Bench, criterion: str, images: int, owner: str) -> RunSpec:
     )
 
 
-def rank_runs(of: Bench) -> dict[str, RunView]:
+def rank_runs(of: Workbench) -> dict[str, RunView]:
     """Return the newest ranking run of the subject by each criterion that takes long."""
-    found: dict[str, RunView] = {}
-    for run in services.jobs().list():
-        if run.kind == RANK and about(of, run) and run.status in ("done", *WORKING):
-            for name in run.spec.options.get("criteria", ()):
-                if name not in found or (run.status == "done" != found[name].status):
-                    found[name] = run
-    return found
+    return ranking_runs(services.jobs(), of)
 
 
 def scan_of(run: RunView) -> Sensitivity | None:
@@ -94,12 +90,12 @@ def scan_of(run: RunView) -> Sensitivity | None:
     return found if found is not None and found.images else None
 
 
-def about(of: Bench, run: RunView) -> bool:
+def about(of: Workbench, run: RunView) -> bool:
     """Tell whether a run works on this network and this data."""
-    return dict(run.spec.model) == of.source and dict(run.spec.data) == dict(of.data.source)
+    return is_about(of, run)
 
 
-def finished(of: Bench) -> list[RunView]:
+def finished(of: Workbench) -> list[RunView]:
     """Return the fine-tuning runs of the subject that have weights to show, newest first."""
     return [
         run
@@ -108,7 +104,7 @@ def finished(of: Bench) -> list[RunView]:
     ]
 
 
-def plan_of_run(of: Bench, run: RunView) -> Plan:
+def plan_of_run(of: Workbench, run: RunView) -> Plan:
     """Return the plan of the network that a run ends with."""
     from pruneviz.plan import Plan
 

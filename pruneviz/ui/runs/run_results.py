@@ -13,11 +13,11 @@ from pruneviz.ui.runs import records as runs_data
 
 if TYPE_CHECKING:
     from pruneviz.jobs import RunView
+    from pruneviz.session.workbench import Workbench
     from pruneviz.strategies import FrontPoint
-    from pruneviz.ui.frame.workbench import Bench
 
 
-def show(loaded: Bench, run: RunView, results: dict[str, Any]) -> None:
+def show(loaded: Workbench, run: RunView, results: dict[str, Any]) -> None:
     """Show the front or the curves, if the run has any; they grow while it works."""
     if results.get("front") and runs_data.about(loaded, run):
         _front(loaded, run, front_of(results))
@@ -50,7 +50,7 @@ def points_of(front: tuple[FrontPoint, ...]) -> list[TradeoffPoint]:
     ]
 
 
-def _front(loaded: Bench, run: RunView, front: tuple[FrontPoint, ...]) -> None:
+def _front(loaded: Workbench, run: RunView, front: tuple[FrontPoint, ...]) -> None:
     with st.expander(f"The front: {len(front)} networks", icon=":material/ssid_chart:"):
         st.caption(
             "Accuracy before fine-tuning, on the images that the search looked at. Click a network "
@@ -80,14 +80,14 @@ def _front(loaded: Bench, run: RunView, front: tuple[FrontPoint, ...]) -> None:
             st.rerun()
 
 
-def take(loaded: Bench, run: RunView, point: FrontPoint, number: int) -> None:
+def take(loaded: Workbench, run: RunView, point: FrontPoint, number: int) -> None:
     """Make a network of the front the plan in hand; fine-tuning it is a run like any other."""
     plan = point.plan(loaded.graph)
     label = f"network {number + 1} of the front of {run.name}"
     actions.take(exactly(state.history().decisions, frozenset(plan.dropped), label))
 
 
-def _study(loaded: Bench, run: RunView, results: dict[str, Any]) -> None:
+def _study(loaded: Workbench, run: RunView, results: dict[str, Any]) -> None:
     from pruneviz.figures.pretraining import pretraining_figure, pretraining_info
     from pruneviz.strategies import StudyPoint
     from pruneviz.studies.papers.study import data_called

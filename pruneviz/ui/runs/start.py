@@ -8,19 +8,19 @@ import streamlit as st
 
 from pruneviz.errors import InvalidValueError
 from pruneviz.figures import style
-from pruneviz.ui.frame import services, state, workbench
+from pruneviz.ui.frame import services, state
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.widgets.duration import said
 
 if TYPE_CHECKING:
     from pruneviz.jobs import RunSpec
+    from pruneviz.session.workbench import Workbench
     from pruneviz.strategies import OptionInfo
-    from pruneviz.ui.frame.workbench import Bench
 
 PLAN = "plan"
 
 
-def show(loaded: Bench) -> None:
+def show(loaded: Workbench) -> None:
     """Show what can be started; a click on Start queues it."""
     from pruneviz.strategies import find_strategy, strategies
 
@@ -48,17 +48,17 @@ def show(loaded: Bench) -> None:
         st.rerun()
 
 
-def _spec(loaded: Bench, how: str, name: str, options: dict[str, Any]) -> RunSpec:
-    visitor = state.studio().visitor
+def _spec(loaded: Workbench, how: str, name: str, options: dict[str, Any]) -> RunSpec:
+    visitor = state.session().visitor
     if how != PLAN:
         return runs_data.strategy_spec(loaded, how, options, name, visitor)
-    plan, _ = workbench.plan_at(loaded, state.history().decisions)
+    plan, _ = state.in_hand()
     return runs_data.spec(loaded, plan, options, name, visitor)
 
 
-def _plan_fields(loaded: Bench) -> tuple[str, dict[str, Any]]:
+def _plan_fields(loaded: Workbench) -> tuple[str, dict[str, Any]]:
     history = state.history()
-    plan, cost = workbench.plan_at(loaded, history.decisions)
+    plan, cost = state.in_hand()
     what = style.change(cost.macs, cost.baseline_macs) + " MACs" if plan.dropped else "unpruned"
     st.caption(
         f"The plan in hand, **{history.step.label}** ({what}), is pruned and trained on "
@@ -93,7 +93,7 @@ def _plan_fields(loaded: Bench) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
-def _strategy_fields(loaded: Bench, how: str) -> tuple[str, dict[str, Any]]:
+def _strategy_fields(loaded: Workbench, how: str) -> tuple[str, dict[str, Any]]:
     from pruneviz.strategies import find_strategy
 
     strategy = find_strategy(how)

@@ -14,8 +14,8 @@ from pruneviz.figures import (
     sensitivity_heat_figure,
 )
 from pruneviz.session.decisions import set_group_ratios
+from pruneviz.session.workbench import Workbench
 from pruneviz.ui.frame import actions, error_boundary, navigation, services, state, theme, workbench
-from pruneviz.ui.frame.workbench import Bench
 from pruneviz.ui.rank import page as rank
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.widgets.duration import said
@@ -53,7 +53,7 @@ def show() -> None:
     )
 
 
-def latest(loaded: Bench, criterion: str) -> RunView | None:
+def latest(loaded: Workbench, criterion: str) -> RunView | None:
     """Return the newest scan of the subject by a criterion; a failed one only if it is alone."""
     runs = [
         run
@@ -65,7 +65,7 @@ def latest(loaded: Bench, criterion: str) -> RunView | None:
     return next((run for run in runs if run.status != "failed"), runs[0] if runs else None)
 
 
-def _controls(loaded: Bench, criterion: str, run: RunView | None) -> None:
+def _controls(loaded: Workbench, criterion: str, run: RunView | None) -> None:
     total = len(loaded.data.val)
     ratios = st.multiselect(
         "Ratios",
@@ -96,9 +96,9 @@ def _controls(loaded: Bench, criterion: str, run: RunView | None) -> None:
         st.button("Stop", icon=":material/stop:", on_click=_stop, args=(run.id,))
 
 
-def _start(loaded: Bench, criterion: str, ratios: tuple[float, ...], images: int) -> None:
+def _start(loaded: Workbench, criterion: str, ratios: tuple[float, ...], images: int) -> None:
     services.jobs().submit(
-        runs_data.scan_spec(loaded, criterion, ratios, images, state.studio().visitor)
+        runs_data.scan_spec(loaded, criterion, ratios, images, state.session().visitor)
     )
 
 
@@ -106,7 +106,7 @@ def _stop(run_id: str) -> None:
     services.jobs().cancel(run_id)
 
 
-def _scan(loaded: Bench, run_id: str, was_active: bool) -> None:
+def _scan(loaded: Workbench, run_id: str, was_active: bool) -> None:
     """The scan as far as it has come."""
     run = services.jobs().get(run_id)
     if was_active and not run.active:
@@ -121,7 +121,7 @@ def _scan(loaded: Bench, run_id: str, was_active: bool) -> None:
     look_at(loaded, found, finished=not run.active, seconds=run.seconds)
 
 
-def look_at(loaded: Bench, found: Sensitivity, *, finished: bool, seconds: float) -> None:
+def look_at(loaded: Workbench, found: Sensitivity, *, finished: bool, seconds: float) -> None:
     """Show a scan: curves, heat map, table, and the ratios that a tolerated drop allows."""
     info = info_of(found)
     state_of = "" if found.final else (", stopped early" if finished else ", growing")

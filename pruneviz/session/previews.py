@@ -1,0 +1,102 @@
+"""What a plan is worth, measured in the background while a person decides.
+
+A preview has a kind: what is done to the cut network before it is measured. It is named by its
+kind, the subject, the plan and the number of images, and each is measured once for everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from pruneviz.errors import UnknownNameError
+from pruneviz.plan import Plan
+from pruneviz.session.background import Answer, Background
+from pruneviz.session.workbench import Workbench
+from pruneviz.surgery import prune
+from pruneviz.training import Evaluation, evaluate
+
+CUT = "cut"
+BASELINE = "baseline"
+
+Measure = Callable[[Workbench, Plan | None], Evaluation]
+
+
+class PreviewKey(NamedTuple):
+    """Names a measurement."""
+
+    kind: str
+    subject: str
+    plan: str
+    images: int
+
+
+def measure_cut(workbench: Workbench, plan: Plan | None) -> Evaluation:
+    """Measure the network that a plan leaves, as it is; None is the unpruned network."""
+    model = workbench.model
+    if plan is not None and plan.dropped:
+        model = prune(model, workbench.graph, plan)
+    return evaluate(model, workbench.data, limit=workbench.preview_images)
+
+
+MEASURES: Mapping[str, Measure] = {CUT: measure_cut}
+"""By kind. A new kind is a new entry."""
+
+
+class Previews:
+    """Measures plans in the background, the unpruned network alike under every kind.
+
+    Args:
+        background: Does the work and keeps the answers.
+        measures: By kind, how a plan is measured.
+    """
+
+    def __init__(self, background: Background, measures: Mapping[str, Measure] = MEASURES) -> None:
+        self._background = background
+        self._measures = measures
+
+    def key(self, workbench: Workbench, plan: Plan | None, kind: str = CUT) -> PreviewKey:
+        """Name the measurement of a plan; `UnknownNameError` for an unknown kind."""
+        if kind not in self._measures:
+            raise UnknownNameError("kind of preview", kind, self._measures)
+        whole = plan is None or not plan.dropped
+        return PreviewKey(
+            CUT if whole else kind,
+            workbench.subject.digest,
+            BASELINE if plan is None or whole else plan.digest,
+            workbench.preview_images,
+        )
+
+    def ask(
+        self,
+        workbench: Workbench,
+        plan: Plan | None,
+        kind: str = CUT,
+        *,
+        owner: str | None = None,
+    ) -> Answer[Evaluation]:
+        """Return what is known of a plan's worth, and have it measured if nothing is.
+
+        Of an `owner`'s questions of one kind only the last is answered.
+        """
+        key = self.key(workbench, plan, kind)
+        measure = self._measures[key.kind]
+        asked_by = None if owner is None else f"{owner} {kind}"
+        return self._background.ask(key, lambda: measure(workbench, plan), owner=asked_by)
+
+    def known(self, workbench: Workbench, plan: Plan | None, kind: str = CUT) -> Evaluation | None:
+        """Return what was measured already, without asking for it."""
+        value = self._background.look(self.key(workbench, plan, kind)).value
+        return value if isinstance(value, Evaluation) else None
+
+    def wait(
+        self, workbench: Workbench, plan: Plan | None, kind: str = CUT, timeout: float = 60
+    ) -> Answer[Evaluation]:
+        """Ask, and wait for the answer; for notebooks and scripts."""
+        self.ask(workbench, plan, kind)
+        self._background.wait(self.key(workbench, plan, kind), timeout)
+        return self.ask(workbench, plan, kind)
+
+    def pending(self, owner: str) -> bool:
+        """Whether something that this owner asked for is still being measured."""
+        return any(self._background.pending(f"{owner} {kind}") for kind in self._measures)

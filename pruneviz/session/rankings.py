@@ -1,0 +1,120 @@
+"""The scores of one network by each criterion, computed once, families of criteria together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from pruneviz.channels import ChannelGraph
+from pruneviz.cost import cost
+from pruneviz.criteria import Criterion, Ranking, applicable, rank
+from pruneviz.criteria.registry import registered
+from pruneviz.data import DataSet
+from pruneviz.session.byte_cache import ByteCache
+from pruneviz.session.decisions import Decisions
+from pruneviz.session.sizes import bytes_of
+
+RANKING_MACS = 20e9
+"""Multiply-adds that a ranking may cost: a few seconds."""
+RANKING_IMAGES = (32, 256)
+KEPT_BYTES = 64 << 20
+
+Scores = npt.NDArray[np.float64]
+Stored = Callable[[], Mapping[str, Ranking]]
+
+
+def criteria() -> dict[str, Criterion]:
+    """Return the criteria by name, the one that a session begins with first."""
+    first = Decisions().criterion
+    known = registered()
+    return {name: known[name] for name in sorted(known, key=lambda name: name != first)}
+
+
+def nothing_stored() -> Mapping[str, Ranking]:
+    """Return no ranking: where there are no runs."""
+    return {}
+
+
+class Rankings:
+    """What is known of a network's filters; `stored` gives what long runs have computed."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        graph: ChannelGraph,
+        data: DataSet,
+        stored: Stored = nothing_stored,
+    ) -> None:
+        self._model, self._graph, self._data = model, graph, data
+        self._computed: ByteCache[tuple[str, ...], Ranking] = ByteCache(
+            KEPT_BYTES, lambda ranking: bytes_of(ranking.scores)
+        )
+        self._stored = stored
+
+    def of(self, criterion: str) -> Ranking:
+        """Return the scores by a criterion, and by those computed with it.
+
+        Raises:
+            UnknownNameError: There is no such criterion.
+        """
+        stored = self._stored().get(criterion) if self._takes_long(criterion) else None
+        if stored is not None:
+            return stored
+        names = self._family(criterion)
+        return self._computed.compute(names, lambda: self._rank(names))
+
+    def known(self, criterion: str) -> bool:
+        """Whether `of` answers at once."""
+        if self._takes_long(criterion) and criterion in self._stored():
+            return True
+        return self._family(criterion) in self._computed
+
+    def offered(self) -> list[str]:
+        """Return the criteria that take seconds here, and those whose long runs are done."""
+        stored = self._stored()
+        return [
+            name
+            for name, criterion in criteria().items()
+            if (name in stored if criterion.own_pass else name in self._able)
+        ]
+
+    def scores(self) -> dict[str, Scores]:
+        """Return the scores computed so far, by criterion."""
+        rankings = [ranking for _, ranking in self._computed.items()]
+        known = {name: values for r in rankings for name, values in r.scores.items()}
+        known |= {name: ranking.of(name) for name, ranking in self._stored().items()}
+        return {name: known[name] for name in criteria() if name in known}
+
+    @cached_property
+    def _able(self) -> frozenset[str]:
+        """The criteria with something to look at: batch-norm scales need batch norms."""
+        return frozenset(applicable(self._model, self._graph))
+
+    def _takes_long(self, criterion: str) -> bool:
+        """Whether it needs passes of its own: the oracle runs the network for every unit."""
+        known = registered().get(criterion)
+        return known is not None and known.own_pass
+
+    def _family(self, criterion: str) -> tuple[str, ...]:
+        """Return the criteria computed together: from weights, from one pass, or alone."""
+        known = criteria()
+        wanted = known.get(criterion)
+        if wanted is None or wanted.own_pass:
+            return (criterion,)  # an unknown one is refused by `rank`, with the choices
+        return tuple(
+            name
+            for name, other in known.items()
+            if not other.own_pass
+            and other.needs_data == wanted.needs_data
+            and (name == criterion or name in self._able)
+        )
+
+    def _rank(self, names: tuple[str, ...]) -> Ranking:
+        low, high = RANKING_IMAGES
+        affordable = int(RANKING_MACS / (3 * max(1, cost(self._graph).macs)))  # a step: 3 passes
+        images = max(low, min(high, affordable))
+        return rank(self._model, self._graph, self._data, list(names), images=images)
