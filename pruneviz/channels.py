@@ -55,9 +55,14 @@ class Layer:
     """Which intercepted torch calls of a forward pass give the layer's feature map (after the
     normalisation and activation that follow it directly)."""
     weight: str
-    """Qualified name of the weight in the model's state dict."""
+    """Qualified name of the weight in the model's state dict; of the part of its shape where the
+    weight is computed."""
     units: IntArray = field(repr=False, compare=False)
     """(out_channels,) the unit of each filter."""
+    called_at: int = -1
+    """The first intercepted torch call of a forward pass that applies the weight."""
+    computed: bool = False
+    """Whether the weight is computed while the network runs (weight norm, standardisation)."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,9 @@ class TensorSlots:
     """Dimension -> (size,) unit of each slice, -1 for slices that always stay."""
     reads: tuple[int, ...] = ()
     """The dimensions along which the tensor reads its layer's input."""
+    unsilenced: tuple[int, ...] = ()
+    """The dimensions along which masking leaves it whole: its network divides by their norm, and
+    what else is zeroed suffices."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,32 @@ class GroupedModule:
 
     module: str
     groups: int
+    tensor: str = ""
+    """The stored tensor whose first dimension shrinks in step."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One tensor that a network takes."""
+
+    shape: tuple[int, ...]
+    """Its sizes for one example, the batch of 1 included."""
+    name: str = ""
+    """Its name, where tensors are handed over by name."""
+    dtype: str = "float"
+    """torch's name of its type; "float" is whatever type the weights have."""
+
+
+@dataclass(frozen=True)
+class SizeInCode:
+    """A number of channels that a module keeps as an attribute and reads while it runs."""
+
+    module: str
+    attribute: str
+    index: int | None
+    """The place in the attribute, where that is a list or tuple."""
+    units: IntArray = field(repr=False, compare=False)
+    """(value,) the unit of each channel that it counts, -1 for those that always stay."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +151,11 @@ class ChannelGraph:
     groups: tuple[Group, ...]
     tensors: tuple[TensorSlots, ...] = field(repr=False)
     whole_groups: tuple[GroupedModule, ...] = field(repr=False)
+    inputs: tuple[Input, ...] = field(default=(), repr=False)
+    """What the network takes; empty for one image of `input_shape`."""
+    handed_over: str = "positions"
+    """How: by "positions", by "keywords", or all in one "dict"."""
+    sizes: tuple[SizeInCode, ...] = field(default=(), repr=False)
 
     @cached_property
     def _layers(self) -> dict[str, Layer]:

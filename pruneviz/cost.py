@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from pruneviz.channels import ChannelGraph, IntArray
+from pruneviz.channels import ChannelGraph, IntArray, Layer
 from pruneviz.errors import PlanError
 from pruneviz.plan import Plan
 
@@ -98,6 +98,9 @@ class _Table:
     """(layers,) the tensor that is each layer's weight."""
     bias: IntArray
     """(layers,) its bias, or an index past the end."""
+    constant: IntArray
+    """(layers,) MACs of layers whose weight is computed from tensors of another size; none of
+    their channels can go."""
     filters: csr_matrix
     """(layers, units) filters of each layer in each unit."""
 
@@ -128,10 +131,14 @@ def _table(graph: ChannelGraph) -> _Table:
     ]
     index = {tensor.name: i for i, tensor in enumerate(graph.tensors)}
     none = len(graph.tensors)
+
+    def countable(layer: Layer) -> bool:
+        return layer.weight in index and graph.tensors[index[layer.weight]].positions > 0
+
     biases = [
         index.get(x.weight.removesuffix("weight") + "bias", none)
-        if x.weight.endswith("weight")
-        else none
+        if x.weight.endswith(".weight") or x.weight == "weight"
+        else index.get(f"{x.name}.bias", none)
         for x in graph.layers
     ]
     layer_rows = np.repeat(np.arange(len(graph.layers)), [x.out_channels for x in graph.layers])
@@ -143,7 +150,8 @@ def _table(graph: ChannelGraph) -> _Table:
         rest=np.array(rest),
         positions=np.array([t.positions for t in graph.tensors]),
         is_parameter=np.array([t.is_parameter for t in graph.tensors], dtype=np.int64),
-        weight=np.array([index[x.weight] for x in graph.layers]),
+        weight=np.array([index.get(x.weight, none) for x in graph.layers]),
+        constant=np.array([0 if countable(x) else x.macs for x in graph.layers]),
         bias=np.array(biases),
         filters=csr_matrix(
             (np.ones(units.size, np.int64), (layer_rows, units)),
@@ -187,14 +195,15 @@ def cost(graph: ChannelGraph, plan: Plan | None = None) -> Cost:
 
     def by_layer(sizes: IntArray) -> tuple[IntArray, IntArray]:
         padded = np.append(sizes, 0)
-        return (sizes * table.positions)[table.weight], padded[table.weight] + padded[table.bias]
+        macs = np.append(sizes * table.positions, 0)[table.weight] + table.constant
+        return macs, padded[table.weight] + padded[table.bias]
 
     macs, params = by_layer(elements)
     macs_before, params_before = by_layer(before)
     return Cost(
-        macs=int((elements * table.positions).sum()),
+        macs=int((elements * table.positions).sum() + table.constant.sum()),
         params=int((elements * table.is_parameter).sum()),
-        baseline_macs=int((before * table.positions).sum()),
+        baseline_macs=int((before * table.positions).sum() + table.constant.sum()),
         baseline_params=int((before * table.is_parameter).sum()),
         layers=tuple(x.name for x in graph.layers),
         layer_macs=tuple(macs.tolist()),

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from pruneviz.channels import BoolArray, ChannelGraph, TensorSlots
 from pruneviz.errors import PlanError
+from pruneviz.inputs import eval_mode, noise
 from pruneviz.plan import Plan
 
 
@@ -40,7 +41,7 @@ def prune(model: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
         return tensor
 
     pruned = _rebuild(model, graph, narrow)
-    _set_groups(pruned, model, graph)
+    _set_groups(pruned, graph)
     for module in pruned.modules():
         refit(module)
     _check_runs(pruned, graph)
@@ -62,6 +63,8 @@ def mask(model: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
         if not slots.is_parameter:
             return tensor
         for dim, units in slots.slots.items():
+            if dim in slots.unsilenced:
+                continue
             gone = np.flatnonzero((units >= 0) & ~kept[units])
             if gone.size:
                 tensor = tensor.index_fill(dim, torch.from_numpy(gone).to(tensor.device), 0)
@@ -81,6 +84,10 @@ def _rebuild(
 ) -> nn.Module:
     """A deep copy in which every stored tensor went through `change`; sharing is preserved."""
     memo: dict[int, object] = {}
+    for module in model.modules():  # what a hook has computed, and computes anew (weight norm)
+        for value in vars(module).values():
+            if isinstance(value, Tensor) and not value.is_leaf:
+                memo[id(value)] = value.detach().clone()
     stored = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     for slots in graph.tensors:
         tensor = stored.get(slots.name)
@@ -125,29 +132,26 @@ def refit(module: nn.Module) -> None:
         setattr(module, "normalized_shape", tuple(weight.shape))  # noqa: B010 - no one base class
 
 
-def _set_groups(pruned: nn.Module, model: nn.Module, graph: ChannelGraph) -> None:
+def _set_groups(pruned: nn.Module, graph: ChannelGraph) -> None:
     """Grouped convolutions and group norms that lost whole groups have fewer of them."""
+    stored = dict(pruned.named_parameters(remove_duplicate=False))
+    shapes = {slots.name: slots.shape for slots in graph.tensors}
     for whole in graph.whole_groups:
         module: Any = pruned.get_submodule(whole.module)
-        original: Any = model.get_submodule(whole.module)
-        groups = whole.groups * module.weight.shape[0] // original.weight.shape[0]
+        left = stored[whole.tensor].shape[0]
+        groups = whole.groups * left // shapes[whole.tensor][0]
         setattr(module, "num_groups" if isinstance(module, nn.GroupNorm) else "groups", groups)
 
 
 def _check_runs(pruned: nn.Module, graph: ChannelGraph) -> None:
     """Never hand out a broken model: sizes written in a network's code show here at the latest."""
-    at = next(pruned.parameters())
-    modes = {module: module.training for module in pruned.modules()}
-    pruned.eval()
     try:
-        with torch.no_grad():
-            pruned(torch.zeros(1, *graph.input_shape, device=at.device, dtype=at.dtype))
+        with torch.no_grad(), eval_mode(pruned):
+            positions, named = noise(graph, pruned)
+            pruned(*positions, **named)
     except Exception as error:
         raise PlanError(
             f"{type(pruned).__name__} insists on sizes that this plan changes "
             f"({type(error).__name__}: {error}). Write such sizes as they are read off the "
             "tensors, then trace again."
         ) from error
-    finally:
-        for module, mode in modes.items():
-            module.training = mode

@@ -13,16 +13,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 # What each part may import of the others. `errors` and `stored` are for all, a part for itself.
-CORE = ("channels", "trace", "plan", "cost", "surgery", "replay")
+CORE = ("channels", "inputs", "trace", "plan", "cost", "surgery", "replay")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
     "stored": (),
     "channels": ("figures",),
-    "trace": ("channels",),
+    "inputs": ("channels",),
+    "trace": ("channels", "inputs"),
     "plan": ("channels",),
     "cost": ("channels", "plan", "figures"),
-    "surgery": ("channels", "plan", "cost"),
-    "replay": ("channels", "plan", "cost", "surgery"),
+    "surgery": ("channels", "inputs", "plan", "cost"),
+    "replay": ("channels", "inputs", "plan", "cost", "surgery"),
     "data": ("catalog",),
     "catalog": ("data",),
     "figures": ("channels", "plan", "cost"),  # in type annotations alone; see below

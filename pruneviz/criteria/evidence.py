@@ -116,7 +116,17 @@ class Evidence:
 
     def filters(self, layer: Layer) -> npt.NDArray[np.floating[Any]]:
         """(out_channels, K) the weights of each filter in a row; the bias is not among them."""
+        if layer.computed:
+            return filter_rows(self._applied[layer.name], layer)
         return filter_rows(self.array(layer.weight), layer)
+
+    @cached_property
+    def _applied(self) -> dict[str, npt.NDArray[np.floating[Any]]]:
+        """The weights that layers compute while the network runs, by layer."""
+        from pruneviz.trace.applied import applied_weights
+
+        found = applied_weights(self.model, self.graph)
+        return {name: weight.cpu().float().numpy() for name, weight in found.items()}
 
     @property
     def seen(self) -> ImageSet:

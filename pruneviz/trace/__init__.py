@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,14 +12,15 @@ from torch import Tensor, nn
 
 from pruneviz.channels import ChannelGraph
 from pruneviz.errors import TraceError
-from pruneviz.trace.flow import Flow
+from pruneviz.inputs import Arguments, Example, eval_mode, given
+from pruneviz.trace.flow import LAYERS, Flow
 from pruneviz.trace.grouping import resolve
 from pruneviz.trace.mode import Blame, Watch, tensors_in
 
 __all__ = ["trace"]
 
 
-def trace(model: nn.Module, example: Sequence[int] | Tensor) -> ChannelGraph:
+def trace(model: nn.Module, example: Example) -> ChannelGraph:
     """Find out which channels of a network must go together.
 
     The network is run once, in eval mode, on one image; every torch call carries channel
@@ -27,7 +29,10 @@ def trace(model: nn.Module, example: Sequence[int] | Tensor) -> ChannelGraph:
 
     Args:
         model: A convolutional network; it is left as it was.
-        example: The shape (C, H, W) of one image, or a batch of images (N, C, H, W).
+        example: The shape (C, H, W) of one image, or a batch of images (N, C, H, W); sequences
+            (C, L) and volumes (C, D, H, W) alike. For a network with several inputs a list of
+            these, or a mapping from the names of its arguments (or from the keys of the one dict
+            that it takes).
 
     Returns:
         The `ChannelGraph`: layers, groups of units, and the tensors they live in.
@@ -35,41 +40,37 @@ def trace(model: nn.Module, example: Sequence[int] | Tensor) -> ChannelGraph:
     Raises:
         TraceError: The model does not run on such an image, or is no CNN.
     """
-    if isinstance(example, Tensor):
-        image = example[:1] if example.ndim == 4 else example[None]
-    else:
-        try:
-            shape = tuple(int(s) for s in example)
-        except (TypeError, ValueError):
-            shape = ()
-        if not shape or min(shape) < 1:
-            raise TraceError(f"An image's shape is (channels, height, width), but got {example!r}.")
-        image = torch.zeros(1, *shape)
     at = next((p for p in model.parameters()), None)
     if at is None:
         raise TraceError(f"{type(model).__name__} has no parameters, so nothing can be pruned.")
-    image = image.to(device=at.device, dtype=at.dtype)
+    arguments, inputs, handed_over = given(model, example)
     flow = Flow(model)
     with _undisturbed(model):
-        outputs = _run(flow, model, image)
+        outputs = _run(flow, model, arguments)
         flow.fix_all(tensors_in(_plain(outputs)), "feeds the network's output")
         if flow.foreigners:
-            _blame_foreigners(flow, model, image)
+            _blame_foreigners(flow, model, arguments)
         if any(_unseen(flow, module) for module in model.modules()):
-            _follow_training_heads(flow, model, image)
+            _follow_training_heads(flow, model, arguments)
     _check_is_cnn(flow, model)
-    return resolve(flow, tuple(int(s) for s in image.shape[1:]))
+    graph = resolve(flow, inputs[0].shape[1:])
+    one = handed_over == "positions" and len(inputs) == 1
+    return graph if one else replace(graph, inputs=inputs, handed_over=handed_over)
 
 
-def _run(flow: Flow, model: nn.Module, image: Tensor) -> Any:
-    flow.know(image)
+def _run(flow: Flow, model: nn.Module, arguments: Arguments) -> Any:
+    images = list(tensors_in(arguments))
+    for image in images:
+        flow.know(image)
+    flow.enliven(images)
     try:
         with torch.no_grad(), Watch(flow):
-            return model(image)
+            return model(*arguments[0], **arguments[1])
     except Exception as error:
-        size = "×".join(str(s) for s in image.shape[1:])
+        sizes = ", ".join("×".join(str(s) for s in image.shape[1:]) for image in images)
+        what = "an image of shape" if len(images) == 1 else "inputs of the shapes"
         raise TraceError(
-            f"{type(model).__name__} does not run on an image of shape {size} "
+            f"{type(model).__name__} does not run on {what} {sizes} "
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}). "
             "Give the shape (channels, height, width) that the network was made for."
         ) from error
@@ -83,48 +84,53 @@ def _plain(outputs: Any) -> Any:
 
 
 def _unseen(flow: Flow, module: nn.Module) -> bool:
-    weight = getattr(module, "weight", None)
-    return (
-        isinstance(module, (nn.Linear, nn.modules.conv._ConvNd))
-        and weight is not None
-        and flow.name(weight) not in flow.layers
-    )
+    if not isinstance(module, LAYERS) or flow.paths[module] in flow.seen:
+        return False
+    stored = module._parameters.get("weight")
+    return stored is None or flow.name(stored) not in flow.layers  # it may be shared
 
 
-def _blame_foreigners(flow: Flow, model: nn.Module, image: Tensor) -> None:
+def _blame_foreigners(flow: Flow, model: nn.Module, arguments: Arguments) -> None:
     """A tensor came from nowhere: find out which channels went into it."""
     flow.counting = False
-    image = image.clone().requires_grad_()
+
+    def fresh(value: Any) -> Any:
+        """With a gradient, and such that the network may write into it."""
+        if isinstance(value, dict):
+            return {key: fresh(item) for key, item in value.items()}
+        if isinstance(value, tuple):
+            return tuple(fresh(item) for item in value)
+        return value.clone().requires_grad_() * 1 if value.is_floating_point() else value
+
     with torch.enable_grad():
-        image = image * 1  # so that the network may write into it
-        flow.know(image)
+        positions, named = fresh(arguments)
+        images = list(tensors_in((positions, named)))
+        for image in images:
+            flow.know(image)
+        flow.enliven(images)
         with Blame(flow):
-            model(image)
+            model(*positions, **named)
 
 
-def _follow_training_heads(flow: Flow, model: nn.Module, image: Tensor) -> None:
+def _follow_training_heads(flow: Flow, model: nn.Module, arguments: Arguments) -> None:
     """Run once more in training mode (norms and dropout apart) so that auxiliary heads count."""
     model.train()
     for module in model.modules():
         if isinstance(module, (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd)):
             module.eval()
     flow.counting = False
-    outputs = _run(flow, model, image)
+    outputs = _run(flow, model, arguments)
     flow.fix_all(tensors_in(_plain(outputs)), "feeds the network's output")
 
 
 @contextmanager
 def _undisturbed(model: nn.Module) -> Iterator[None]:
     """Eval mode for a while; modes, buffers and the random state come back as they were."""
-    modes = {module: module.training for module in model.modules()}
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), eval_mode(model):
         try:
-            model.eval()
             yield
         finally:
-            for module, mode in modes.items():
-                module.training = mode
             with torch.no_grad():
                 for name, buffer in model.named_buffers():
                     if name in buffers and not torch.equal(buffer, buffers[name]):

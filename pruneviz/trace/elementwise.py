@@ -76,6 +76,7 @@ def elementwise(flow: Flow, call: Call) -> None:
 
 
 ACTIVATION_NAMES = frozenset(ACTIVATIONS.split()) | {"contiguous", "dropout", "clone"}
+ELEMENTWISE_NAMES = frozenset(ELEMENTWISE.split())
 
 
 def _stored(flow: Flow, call: Call, index: int, tensor: Tensor) -> Tensor | None:

@@ -24,6 +24,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from pruneviz.channels import IntArray
 
 Pairs = tuple[IntArray, IntArray]
+LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
 
 
 class Size(int):
@@ -92,6 +93,12 @@ class LayerRecord:
     conv_groups: int
     kernel: tuple[int, ...]
     stride: tuple[int, ...] = ()
+    called_at: int = -1
+    """The first call that applies the weight."""
+    computed: bool = False
+    """Whether the weight is computed while the network runs, from `weight` and others."""
+    countable: bool = True
+    """Whether the weight has as many elements as the stored tensor `weight`, whatever goes."""
     positions: int = 0
     parameters: int = 0
     macs: int = 0
@@ -105,6 +112,8 @@ class Choice:
 
     module: str
     layer: str
+    tensor: str
+    """The stored tensor whose rows tell how many groups are left."""
     groups: int
     whole: tuple[Pairs, ...]
     position: tuple[Pairs, ...]
@@ -132,12 +141,24 @@ class Flow:
         self._maps: Any = WeakTensorKeyDictionary()
         self._settled: set[tuple[str, int]] = set()
         self._known: Any = WeakTensorKeyDictionary()
+        self._live: Any = WeakTensorKeyDictionary()
+        self.computed: Any = WeakTensorKeyDictionary()
+        """What is known of tensors computed from stored ones; see `pruneviz.trace.computed`."""
+        self.unsilenced: set[tuple[str, int]] = set()
+        """Stored slices that a masked network needs as they are, lest it divide zero by zero."""
+        self.computed_reads: list[tuple[IntArray, frozenset[tuple[str, int]]]] = []
+        """What computed weights read, and the stored slices that make the weight zero there."""
+        self.seen: set[str] = set()
+        """Paths of the layers that ran."""
+        self.running: list[nn.Module] = []
+        """The modules whose forward pass is under way, the innermost last."""
         self.foreigners = False
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
             self.tensors[name] = tensor
             self._names[id(tensor)] = name
         self.parameters = {name for name, _ in model.named_parameters()}
         self.modules = dict(model.named_modules())
+        self.paths = {module: path for path, module in self.modules.items()}
         self.atoms = 1
         self.ties: list[Pairs] = []
         self.fixed: list[tuple[IntArray, str]] = []
@@ -161,6 +182,22 @@ class Flow:
         """The module that holds a tensor."""
         path = tensor_name.rpartition(".")[0]
         return path, self.modules[path]
+
+    def layer_module(self, tensor_name: str) -> tuple[str, nn.Module]:
+        """The convolution or linear layer that a tensor is a part of, else the tensor's owner.
+
+        A parametrised layer keeps the parts of its weight in modules within it.
+        """
+        path = self.owner(tensor_name)[0]
+        while path and not isinstance(self.modules[path], LAYERS):
+            path = path.rpartition(".")[0]
+        found = path or self.owner(tensor_name)[0]
+        return found, self.modules[found]
+
+    @property
+    def current(self) -> nn.Module | None:
+        """The innermost module that is running."""
+        return self.running[-1] if self.running else None
 
     # -- atoms ---------------------------------------------------------------------------------
 
@@ -229,6 +266,16 @@ class Flow:
             and self.name(tensor) is None
             and tensor not in self._known
         )
+
+    def is_live(self, tensor: Tensor) -> bool:
+        """Whether the tensor was computed from the network's input."""
+        return tensor in self._live
+
+    def enliven(self, tensors: Iterable[Tensor]) -> None:
+        """These tensors were computed from the network's input."""
+        for tensor in tensors:
+            if self.name(tensor) is None:
+                self._live[tensor] = True
 
     def set_shadow(self, tensor: Tensor, shadow: Tensor | None) -> None:
         """Attach a shadow to a computed tensor; stored ones are named by their slots alone."""

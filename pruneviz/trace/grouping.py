@@ -49,6 +49,9 @@ class Partition:
 def resolve(flow: Flow, input_shape: tuple[int, ...]) -> ChannelGraph:
     """Choose how grouped operations shrink, and turn atoms into layers, groups and slots."""
     layers = list(flow.layers.values())
+    for atoms, zeroed_by in flow.computed_reads:
+        if not zeroed_by - flow.unsilenced:
+            flow.unmaskable.append(atoms)
     choices = list(flow.choices.values())
     whole = [choice.whole_finer for choice in choices]
     base = _stack(flow.ties)
@@ -200,7 +203,7 @@ def _graph(
         groups=tuple(groups),
         tensors=_tensors(flow, found),
         whole_groups=tuple(
-            GroupedModule(c.module, c.groups)
+            GroupedModule(c.module, c.groups, c.tensor)
             for c, w in zip(choices, whole, strict=True)
             if w and c.adjustable
         ),
@@ -259,6 +262,8 @@ def _layer(record: LayerRecord, units: IntArray, found: Partition, groups: list[
         maps_at=tuple(record.maps_at.values()),
         weight=record.weight,
         units=units,
+        called_at=record.called_at,
+        computed=record.computed,
     )
 
 
@@ -275,9 +280,15 @@ def _tensors(flow: Flow, found: Partition) -> tuple[TensorSlots, ...]:
             name=name,
             shape=tuple(int(s) for s in tensor.shape),
             is_parameter=name in flow.parameters,
-            positions=flow.layers[name].positions if name in flow.layers else 0,
+            positions=_positions(flow, name),
             slots=slots.get(name, {}),
             reads=tuple(sorted(flow.reads.get(name, ()))),
+            unsilenced=tuple(sorted(d for n, d in flow.unsilenced if n == name)),
         )
         for name, tensor in flow.tensors.items()
     )
+
+
+def _positions(flow: Flow, name: str) -> int:
+    record = flow.layers.get(name)
+    return record.positions if record is not None and record.countable else 0

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from pruneviz.channels import IntArray
-from pruneviz.trace import elementwise, layers, norms, positions, rearrange  # noqa: F401 - they register handlers
+from pruneviz.trace import computed, elementwise, layers, norms, positions, rearrange  # noqa: F401 - they register handlers
 from pruneviz.trace.flow import NOBODY, Flow, Size, core
 from pruneviz.trace.operations import HANDLERS, Call, unknown
 
@@ -43,6 +47,8 @@ def tensors_in(value: object) -> Iterator[Tensor]:
             yield from tensors_in(item)
 
 
+LAYERS = frozenset(name for name, handler in HANDLERS.items() if handler is layers.layer)
+
 ESCAPES = frozenset(["numpy", "tolist", "array"])
 
 
@@ -52,6 +58,30 @@ class Watch(TorchFunctionMode):
     def __init__(self, flow: Flow) -> None:
         super().__init__()
         self.flow = flow
+        self._hooks: list[Any] = []
+
+    def __enter__(self) -> Any:
+        running, paths = self.flow.running, self.flow.paths
+
+        def enter(module: nn.Module, _: Any) -> None:
+            if module in paths:  # the hooks see every module of the process
+                running.append(module)
+
+        def leave(module: nn.Module, *_: Any) -> None:
+            if running and running[-1] is module:
+                running.pop()
+
+        self._hooks = [
+            register_module_forward_pre_hook(enter),
+            register_module_forward_hook(leave, always_call=True),
+        ]
+        return super().__enter__()  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *error: Any) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self.flow.running.clear()
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -61,6 +91,9 @@ class Watch(TorchFunctionMode):
         flow = self.flow
         flow.call_index += 1
         inputs = list(tensors_in((args, kwargs)))
+        live = any(flow.is_live(t) for t in inputs)
+        if name in ("numel", "nelement"):
+            computed.sizes_depend(flow, inputs[0])
         if name in ("shape", "size"):
             return _sizes(flow, inputs[0], func(*args, **kwargs), *args[1:])
         flow.foreigners |= any(flow.foreign(t) for t in inputs)
@@ -76,19 +109,36 @@ class Watch(TorchFunctionMode):
                 flow.read_map(of)
             shadows = [flow.shadow(t) for t in inputs]
             call = Call(full, name, args, kwargs, out, inputs, maps, shadows)
-            HANDLERS.get(name, unknown)(flow, call)
+            if live:
+                flow.enliven(call.outputs or inputs[:1])
+            if made and not live and name not in LAYERS and computed.concerns(flow, inputs):
+                computed.follow(flow, call)
+            else:
+                HANDLERS.get(name, unknown)(flow, call)
         return out
 
 
 def _sizes(flow: Flow, tensor: Tensor, value: Any, dim: Any = None) -> Any:
     """Sizes that remember the channels they count."""
-    shadow = flow.shadow(tensor)
-    if shadow is None:
-        return value
-    channels = [_along(shadow, d) for d in range(shadow.ndim)]
+    channels = [NOBODY] * tensor.ndim
+    for shadow in _shadows(flow, tensor):
+        channels = [
+            along if along.size else known
+            for known, along in zip(
+                channels, map(partial(_along, shadow), range(tensor.ndim)), strict=True
+            )
+        ]
     if isinstance(value, torch.Size):
         return torch.Size([Size.of(v, c) for v, c in zip(value, channels, strict=True)])
     return Size.of(value, channels[int(dim)])
+
+
+def _shadows(flow: Flow, tensor: Tensor) -> list[Tensor]:
+    shadow = flow.shadow(tensor)
+    if shadow is not None:
+        return [shadow]
+    known = None if flow.is_live(tensor) else computed.computed(flow, tensor)
+    return [] if known is None else [aspect.shadow for aspect in known.aspects]
 
 
 def _along(shadow: Tensor, dim: int) -> IntArray:

@@ -55,6 +55,7 @@ def group_norm(flow: Flow, call: Call) -> None:
     flow.choices[f"{path}@{len(flow.choices)}"] = Choice(
         module=path,
         layer=path,
+        tensor=name or "",
         groups=groups,
         whole=((table[:, :1], table[:, 1:]),),
         position=((table[:1], table[1:]),),

@@ -62,7 +62,6 @@ def test_units_are_as_fine_as_they_can_be(name: str, groups: dict[str, int]) -> 
         ("WrittenInPlace", "a", "is written into another tensor"),
         ("ChannelStatistics", "conv1", "is reduced over its channels"),
         ("ChannelStatistics", "conv2", "passes through torch.softmax along its channels"),
-        ("WeightNormed", "conv1", "whose weight is computed while the network runs"),
         ("ConstantOfFixedSize", "conv1", "is combined with a constant of fixed size"),
         ("ThroughNumpy", "conv1", "leaves torch by torch.Tensor.numpy"),
         ("Counted", "conv1", "torch.Tensor.div computes with the number"),
