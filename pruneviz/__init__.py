@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pruneviz.channels import ChannelGraph
     from pruneviz.cost import Cost, cost
     from pruneviz.criteria import Ranking, rank
+    from pruneviz.export import Exported, export
     from pruneviz.latency import Latency, latency, measure_latency, width_latency
     from pruneviz.plan import Plan, threshold
     from pruneviz.sensitivity import Sensitivity, sensitivity
@@ -54,6 +55,8 @@ _HOME = {
     "measure_latency": "latency",
     "width_latency": "latency",
     "Latency": "latency",
+    "export": "export",
+    "Exported": "export",
 }
 
 __all__ = [  # noqa: RUF022 - in the order in which one meets them
@@ -82,6 +85,8 @@ __all__ = [  # noqa: RUF022 - in the order in which one meets them
     "measure_latency",
     "width_latency",
     "Latency",
+    "export",
+    "Exported",
     "errors",
     "__version__",
 ]

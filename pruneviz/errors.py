@@ -68,6 +68,20 @@ class TrainingError(PruneVizError, ArithmeticError):
     """Training that went wrong, such as a loss that is no longer a number."""
 
 
+class ExportError(PruneVizError, RuntimeError):
+    """A network that a format cannot hold, or a file that does not do what the network does."""
+
+
+class MissingExtraError(PruneVizError, ImportError):
+    """A library that an optional part needs is not installed; names the pip command."""
+
+    def __init__(self, what: str, library: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs {library}, which is not installed; "
+            f"install it with: pip install 'pruneviz[{extra}]'"
+        )
+
+
 class OfflineError(PruneVizError, ConnectionError):
     """Something had to be downloaded and could not be; names what works offline."""
 

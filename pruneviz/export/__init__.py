@@ -1,5 +1,7 @@
-"""Taking a pruned network away: weights, plan, and the lines that load both again."""
+"""Taking a network away: files that run without PruneViz, and what led to them."""
 
 from pruneviz.export.bundle import Bundle, bundle, load_bundle
+from pruneviz.export.result import Check, Exported
+from pruneviz.export.write import FORMATS, export
 
-__all__ = ["Bundle", "bundle", "load_bundle"]
+__all__ = ["FORMATS", "Bundle", "Check", "Exported", "bundle", "export", "load_bundle"]
