@@ -17,10 +17,11 @@ CORE = ("channels", "inputs", "trace", "plan", "cost", "surgery", "replay")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
     "stored": (),
+    "links": (),
     "channels": ("figures",),
     "inputs": ("channels",),
     "trace": ("channels", "inputs"),
-    "plan": ("channels",),
+    "plan": ("channels", "links"),
     "cost": ("channels", "plan", "figures"),
     "surgery": ("channels", "inputs", "plan", "cost"),
     "replay": ("channels", "inputs", "plan", "cost", "surgery"),
