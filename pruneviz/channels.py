@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pruneviz.errors import InvalidValueError, UnknownNameError
+from pruneviz.arguments import instance, one_of, whole
+from pruneviz.errors import InvalidValueError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -214,17 +215,11 @@ class ChannelGraph:
 
     def layer(self, name: str) -> Layer:
         """The layer of that name; `UnknownNameError` lists the choices."""
-        try:
-            return self._layers[name]
-        except (KeyError, TypeError):
-            raise UnknownNameError("layer", name, self._layers) from None
+        return self._layers[one_of("layer", name, self._layers)]
 
     def group(self, name: str) -> Group:
         """The group of that name; `UnknownNameError` lists the choices."""
-        try:
-            return self._groups[name]
-        except (KeyError, TypeError):
-            raise UnknownNameError("group", name, self._groups) from None
+        return self._groups[one_of("group", name, self._groups)]
 
     def group_of(self, unit: int) -> Group:
         """The group that a unit belongs to."""
@@ -233,9 +228,7 @@ class ChannelGraph:
     def unit_of(self, layer: str, filter: int) -> int:
         """The unit that filter number `filter` of the layer belongs to."""
         found = self.layer(layer)
-        if isinstance(filter, bool) or filter != int(filter):
-            raise InvalidValueError(f"A filter is named by a whole number, but got {filter!r}.")
-        if not 0 <= filter < found.out_channels:
+        if whole("A filter", filter, 0) >= found.out_channels:
             raise InvalidValueError(
                 f"Layer '{layer}' has {found.out_channels} filters, numbered from 0 to "
                 f"{found.out_channels - 1}; there is no filter {filter}."
@@ -255,7 +248,7 @@ class ChannelGraph:
 
     def members(self, unit: int) -> dict[str, tuple[int, ...]]:
         """The filters of a unit: layer name -> filter indices."""
-        if not 0 <= unit < self.num_units:
+        if whole("A unit", unit, 0) >= self.num_units:
             raise InvalidValueError(
                 f"The network has {self.num_units} units, numbered from 0; there is no unit {unit}."
             )
@@ -292,3 +285,8 @@ class ChannelGraph:
             f"ChannelGraph({len(self.layers)} layers, {len(self.groups)} groups, "
             f"{sum(g.width for g in prunable)} prunable units in {len(prunable)} groups)"
         )
+
+
+def check_graph(graph: object) -> ChannelGraph:
+    """The graph itself. Raises `InvalidValueError` for anything else."""
+    return instance("graph", graph, ChannelGraph, "pv.trace(model, input_shape) makes one")

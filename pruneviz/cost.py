@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from pruneviz.channels import ChannelGraph, IntArray, Layer
-from pruneviz.errors import PlanError
-from pruneviz.plan import Plan
+from pruneviz.channels import ChannelGraph, IntArray, Layer, check_graph
+from pruneviz.plan import Plan, check_plan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,12 +182,11 @@ def cost(graph: ChannelGraph, plan: Plan | None = None) -> Cost:
     Raises:
         PlanError: The plan was made for another network.
     """
+    check_graph(graph)
     if plan is None:
         dropped = np.zeros(graph.num_units, np.int64)
     else:
-        if plan.graph is not graph and plan.graph.digest != graph.digest:
-            raise PlanError("This plan was made for another network; make it from this graph.")
-        dropped = (~plan.kept).astype(np.int64)
+        dropped = (~check_plan(graph, plan).kept).astype(np.int64)
     table = _table(graph)
     elements, filters = _sizes(table, dropped)
     before = _baseline(graph)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 import torch
 
-from pruneviz.errors import DataError, InvalidValueError, UnknownNameError
+from pruneviz.arguments import instance, number, one_of, whole
+from pruneviz.errors import DataError, InvalidValueError, shown
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -31,8 +32,13 @@ class ImageSet:
 
     images: torch.Tensor
     labels: torch.Tensor
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
+    """By channel, of pixels in 0..1: what `batches` normalises by."""
 
     def __post_init__(self) -> None:
+        for name, value in (("Images", self.images), ("Labels", self.labels)):
+            instance(name, value, torch.Tensor, "torch.from_numpy(array) makes one", DataError)
         if self.images.ndim != 4 or self.images.dtype != torch.uint8:
             raise DataError(
                 "Images must be a uint8 tensor of shape (N, C, H, W), but got "
@@ -50,11 +56,11 @@ class ImageSet:
 
     def to(self, device: Device) -> ImageSet:
         """The same split held by a device, so that batches need no transfer."""
-        return ImageSet(self.images.to(device), self.labels.to(device))
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
     def subset(self, indices: torch.Tensor) -> ImageSet:
         """The images at these indices (int64 of shape (K,)), in that order."""
-        return ImageSet(self.images[indices], self.labels[indices])
+        return replace(self, images=self.images[indices], labels=self.labels[indices])
 
     def first(self, n: int) -> ImageSet:
         """A sample of ``n`` images with the classes balanced; the same images every time.
@@ -62,8 +68,7 @@ class ImageSet:
         The first image of each class, then the second of each, and so on until ``n`` are taken.
         All images where there are no more than ``n``.
         """
-        if n < 1:
-            raise InvalidValueError(f"A sample needs at least 1 image, but got {n}; ask for more.")
+        whole("The number of images", n)
         if n >= len(self):
             return self
         order = torch.argsort(self.labels, stable=True)
@@ -88,10 +93,11 @@ class ImageSet:
         own: the same seed gives the same batches. A last batch of one image is joined to the one
         before, as batch norm cannot learn from a single value.
         """
-        if batch_size < 1:
-            raise InvalidValueError(f"The batch size must be at least 1, but got {batch_size}.")
-        if augment is not None and augment not in AUGMENTATIONS:
-            raise UnknownNameError("augmentation", augment, AUGMENTATIONS)
+        whole("batch_size", batch_size)
+        if augment is not None:
+            one_of("augmentation", augment, AUGMENTATIONS)
+        if shuffle_seed is not None:
+            whole("shuffle_seed", shuffle_seed, 0)
         generator = torch.Generator().manual_seed(0 if shuffle_seed is None else shuffle_seed)
         n = len(self)
         order = None if shuffle_seed is None else torch.randperm(n, generator=generator)
@@ -102,7 +108,7 @@ class ImageSet:
                 images = random_crop(self.images[rows], generator, flip=augment == "crop-flip")
             else:
                 images = self.images[rows]
-            x = normalise(images.to(device))
+            x = normalise(images.to(device), self.mean, self.std)
             if augment == "shift-rotate":
                 x = random_shift_rotate(x, generator)
             yield x, labels
@@ -114,7 +120,8 @@ class DataSet:
 
     ``source`` is JSON-able and names what ``load_dataset`` needs to give the same set again;
     ``augment`` is the augmentation that suits these images when a network is trained on them;
-    ``notes`` are sentences a user should see, such as how many files could not be read.
+    ``notes`` are sentences a user should see, such as how many files could not be read. ``mean``
+    and ``std`` (by channel, of pixels in 0..1) are what all splits are normalised by.
     """
 
     name: str
@@ -125,23 +132,28 @@ class DataSet:
     input_shape: tuple[int, int, int]
     source: Mapping[str, Any]
     digest: str = ""
-    mean: tuple[float, float, float] = MEAN
-    std: tuple[float, float, float] = STD
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
     augment: str | None = "crop-flip"
     notes: tuple[str, ...] = ()
     _splits: Mapping[str, ImageSet | None] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        mean, std = _check_normalisation(self.mean, self.std, self.train)
+        for name in ("train", "val", "test"):
+            images = getattr(self, name)
+            if images is not None and (images.mean, images.std) != (mean, std):
+                object.__setattr__(self, name, replace(images, mean=mean, std=std))
         splits = {"train": self.train, "val": self.val, "test": self.test}
         object.__setattr__(self, "_splits", MappingProxyType(splits))
-        if not self.digest:
-            object.__setattr__(self, "digest", digest_of(*splits.values()))
+        digest = self.digest.partition("~")[0] or digest_of(*splits.values())
+        if (mean, std) != (MEAN, STD):  # the same pixels, but other inputs of a network
+            digest += f"~{hashlib.sha256(repr((mean, std)).encode()).hexdigest()[:8]}"
+        object.__setattr__(self, "digest", digest)
 
     def split(self, name: str) -> ImageSet:
         """The split ``train``, ``val`` or ``test``; a `DataError` where it is absent or empty."""
-        if name not in self._splits:
-            raise UnknownNameError("split", name, self._splits)
-        images = self._splits[name]
+        images = self._splits[one_of("split", name, self._splits)]
         if images is None or len(images) == 0:
             present = [key for key, value in self._splits.items() if value is not None and value]
             raise DataError(
@@ -159,11 +171,33 @@ def chunks(n: int, size: int) -> list[tuple[int, int]]:
     return bounds
 
 
-def normalise(images: torch.Tensor) -> torch.Tensor:
+def normalise(
+    images: torch.Tensor, mean: Sequence[float] = MEAN, std: Sequence[float] = STD
+) -> torch.Tensor:
     """Map uint8 (N, C, H, W) to float32 ``(x / 255 - mean) / std``, as one multiply and one add."""
-    std = torch.tensor(STD, device=images.device).view(-1, 1, 1) * 255
-    shift = -torch.tensor(MEAN, device=images.device).view(-1, 1, 1) / (std / 255)
-    return images.to(torch.float32).mul_(1 / std).add_(shift)
+    spread = torch.tensor(std, device=images.device).view(-1, 1, 1) * 255
+    shift = -torch.tensor(mean, device=images.device).view(-1, 1, 1) / (spread / 255)
+    return images.to(torch.float32).mul_(1 / spread).add_(shift)
+
+
+def check_data(data: object) -> DataSet:
+    """The data set itself. Raises `DataError` for anything else."""
+    return instance("data", data, DataSet, "pv.load_dataset(name) gives one", DataError)
+
+
+def _check_normalisation(
+    mean: Sequence[float], std: Sequence[float], images: ImageSet
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    channels = images.images.shape[1]
+    for name, values in (("mean", mean), ("std", std)):
+        if not isinstance(values, Sequence) or len(values) != channels:
+            raise InvalidValueError(
+                f"{name} must be {channels} numbers, one a channel, but got {shown(values)}."
+            )
+    return (
+        tuple(number("mean", value, -math.inf) for value in mean),
+        tuple(number("std", value, 1e-6) for value in std),
+    )
 
 
 def random_crop(

@@ -15,12 +15,42 @@ LISTED = 60
 """How many choices a message names; the first ones are the likeliest."""
 
 
+SHOWN = 120
+"""How many characters of a value a message repeats; a value may be a whole file."""
+
+
+LONGEST = 1_900
+"""How many characters a message has; names of files and classes may fill any screen."""
+
+
+def shown(value: object) -> str:
+    """A value as a message repeats it: `repr`, cut where it is long."""
+    try:
+        text = repr(value if not isinstance(value, str | bytes) else value[: SHOWN + 1])
+    except Exception:  # a repr of somebody's own
+        text = f"an object of type {type(value).__name__}"
+    text = " ".join(text.split())  # a network's has many lines
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def readable(text: str) -> str:
+    """A text fit for a screen: not endless, and with escapes for what cannot be printed."""
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}…"
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
 class PruneVizError(Exception):
     """Base of every error that PruneViz raises on purpose; its text is fit for a screen.
 
     All of them survive pickling, whatever their `__init__` takes: a worker's error that cannot be
     read in the app breaks the pool it came through.
     """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(readable(str(message)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Rebuild by the text that was made, not by the arguments that it was made of."""
@@ -38,7 +68,9 @@ class UnknownNameError(PruneVizError, ValueError):
 
     def __init__(self, kind: str, name: object, choices: Iterable[str]) -> None:
         names = list(dict.fromkeys(choices))
-        close = get_close_matches(str(name), names, n=1)
+        name = str(name)
+        name = name if len(name) <= SHOWN else f"{name[:SHOWN]}…"
+        close = get_close_matches(name, names, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
         listed = ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
         super().__init__(f"Unknown {kind} '{name}'.{hint} Choose one of: {listed or 'none'}.")

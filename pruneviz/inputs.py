@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,12 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from pruneviz.channels import ChannelGraph, Input
-from pruneviz.errors import TraceError
+from pruneviz.errors import TraceError, shown
 
 Example = Sequence[Any] | Mapping[str, Any] | Tensor
 """A shape without its batch, a batch of tensors, or several of these in a sequence or by name."""
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+MOST = 2**27
+"""Values in an example at most: half a gigabyte."""
 
 _RULE = "An image's shape is (channels, height, width)"
 
@@ -83,7 +87,7 @@ def _parts(example: Any) -> list[Any]:
     try:
         return list(example)
     except TypeError:
-        raise TraceError(f"{_RULE}, but got {example!r}.") from None
+        raise TraceError(f"{_RULE}, but got {shown(example)}.") from None
 
 
 def _tensor(value: Any, at: Tensor, model: nn.Module) -> Tensor:
@@ -96,8 +100,11 @@ def _tensor(value: Any, at: Tensor, model: nn.Module) -> Tensor:
         shape = tuple(int(s) for s in value)
     except (TypeError, ValueError):
         shape = ()
-    if not shape or min(shape) < 1:
-        raise TraceError(f"{_RULE}, but got {value!r}.")
+    if not shape or min(shape) < 1 or math.prod(shape) > MOST:
+        raise TraceError(
+            f"{_RULE}, whole numbers from 1 with a product of at most {MOST:,}, but got "
+            f"{shown(value)}."
+        )
     return torch.zeros(1, *shape, device=at.device, dtype=at.dtype)
 
 

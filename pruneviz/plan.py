@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Literal, Protocol
+from numbers import Real
+from typing import Any, Literal, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import numpy.typing as npt
 
 from pruneviz import links, stored
-from pruneviz.channels import BoolArray, ChannelGraph, Group
-from pruneviz.errors import InvalidValueError, PlanError, UnknownNameError
+from pruneviz.arguments import instance, one_of, several, whole
+from pruneviz.channels import BoolArray, ChannelGraph, Group, check_graph
+from pruneviz.errors import InvalidValueError, PlanError, shown
 
 FORMAT = "pruneviz-plan/1"
 LINK = "p1."
@@ -52,6 +54,7 @@ class Plan:
     _kept: BoolArray
 
     def __init__(self, graph: ChannelGraph, dropped: Iterable[int] = ()) -> None:
+        check_graph(graph)
         kept = np.ones(graph.num_units, dtype=bool)
         units = _units(graph, dropped)
         kept[units] = False
@@ -153,14 +156,15 @@ class Plan:
 
     def _units_of(self, layer: str, filters: int | Iterable[int], verb: str) -> list[int]:
         found = self.graph.layer(layer)
-        wanted = [filters] if isinstance(filters, (int, np.integer)) else list(filters)
+        single = isinstance(filters, (int, np.integer))
+        wanted: list[Any] = [filters] if single else several("Filters", filters, PlanError)
         units = []
         for index in wanted:
             whole = isinstance(index, (int, np.integer)) and not isinstance(index, bool)
             if not whole or not 0 <= int(index) < found.out_channels:
                 raise PlanError(
                     f"Layer '{layer}' has {found.out_channels} filters; cannot {verb} filter "
-                    f"{index}. Filters are numbered from 0 to {found.out_channels - 1}."
+                    f"{shown(index)}. Filters are numbered from 0 to {found.out_channels - 1}."
                 )
             units.append(int(found.units[int(index)]))
         stuck = [u for u in units if not self.graph.prunable[u]]
@@ -189,11 +193,13 @@ class Plan:
         Raises:
             PlanError: The text is no plan, or the plan was made for another network.
         """
+        check_graph(graph)
         data = stored.read(text, "A plan", FORMAT, dict, PlanError)
         if data.get("network") != graph.digest:
             raise PlanError(
-                f"This plan was made for another network (its structure is {data.get('network')}, "
-                f"this one's is {graph.digest}). Load the network that it was made for."
+                "This plan was made for another network (its structure is "
+                f"{shown(data.get('network'))}, this one's is {graph.digest}). Load the network "
+                "that it was made for."
             )
         dropped = data.get("dropped")
         if not isinstance(dropped, dict):
@@ -203,13 +209,13 @@ class Plan:
             group = graph.group(name)
             if not isinstance(indices, list):
                 raise PlanError(
-                    f"Group '{name}' needs a list of unit indices, but got {indices!r}."
+                    f"Group '{name}' needs a list of unit indices, but got {shown(indices)}."
                 )
             for index in indices:
                 if type(index) is not int or not 0 <= index < group.width:
                     raise PlanError(
                         f"Group '{name}' has {group.width} units, numbered from 0; there is no "
-                        f"unit {index!r}."
+                        f"unit {shown(index)}."
                     )
                 units.append(group.start + index)
         return cls(graph, units)
@@ -267,6 +273,15 @@ class Plan:
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
 
+def check_plan(graph: ChannelGraph, plan: Plan) -> Plan:
+    """The plan itself. Raises `PlanError` where it is none, or another network's."""
+    check_graph(graph)
+    instance("plan", plan, Plan, "pv.Plan(graph) makes one", PlanError)
+    if plan.graph is not graph and plan.graph.digest != graph.digest:
+        raise PlanError("This plan was made for another network; make it from this graph.")
+    return plan
+
+
 def _from_kept(graph: ChannelGraph, kept: BoolArray) -> Plan:
     kept.setflags(write=False)
     plan = object.__new__(Plan)
@@ -276,13 +291,13 @@ def _from_kept(graph: ChannelGraph, kept: BoolArray) -> Plan:
 
 
 def _units(graph: ChannelGraph, units: Iterable[int]) -> npt.NDArray[np.int64]:
-    wanted = list(units)
+    wanted = several("Units", units, PlanError)
     for unit in wanted:
         whole = isinstance(unit, (int, np.integer)) and not isinstance(unit, bool)
         if not whole or not 0 <= int(unit) < graph.num_units:
             raise PlanError(
                 f"The network has {graph.num_units} units, numbered from 0; "
-                f"there is no unit {unit}."
+                f"there is no unit {shown(unit)}."
             )
     return np.asarray(wanted, dtype=np.int64)
 
@@ -340,23 +355,21 @@ def threshold(
         InvalidValueError: A ratio outside 0..1, or `multiple_of` below 1.
         UnknownNameError: An unknown criterion, group or scope.
     """
-    if scope not in ("group", "global"):
-        raise UnknownNameError("scope", scope, ("group", "global"))
-    if type(multiple_of) is not int or multiple_of < 1:
-        raise InvalidValueError(
-            f"Units are kept in multiples of 1 or more, but got {multiple_of!r}."
-        )
-    safe = {graph.group(name).name for name in protected}
+    check_graph(graph)
+    one_of("scope", scope, ("group", "global"))
+    whole("multiple_of", multiple_of)
+    safe = {graph.group(str(name)).name for name in several("protected", protected)}
     groups = [g for g in graph.prunable_groups if g.name not in safe]
     if scope == "global":
         if isinstance(ratio, Mapping):
             raise InvalidValueError(
                 'With scope "global" the ratio is one number, but got a mapping.'
             )
-        counts = _global_counts(graph, groups, rank.comparable(criterion), _checked(ratio))
+        comparable = _scores(graph, groups, rank, criterion, "comparable")
+        counts = _global_counts(graph, groups, comparable, _checked(ratio))
     else:
         counts = _group_counts(graph, groups, ratio)
-    scores = rank.of(criterion)
+    scores = _scores(graph, groups, rank, criterion, "of")
     kept = np.ones(graph.num_units, dtype=bool)
     for group, count in zip(groups, counts, strict=True):
         stay = group.width - count
@@ -367,15 +380,43 @@ def threshold(
     return _from_kept(graph, kept)
 
 
+def _scores(
+    graph: ChannelGraph, groups: list[Group], rank: Scores, criterion: str, way: str
+) -> npt.NDArray[np.float64]:
+    """(num_units,) what `rank.of` or `rank.comparable` gives, made sure to be of this network."""
+    of = getattr(rank, "graph", graph)
+    if of is not graph and getattr(of, "digest", None) != graph.digest:
+        raise InvalidValueError(
+            "This ranking was made for another network; rank this one: pv.rank(model, graph, data)."
+        )
+    if not callable(getattr(rank, way, None)):
+        raise InvalidValueError(
+            f"rank must be a ranking, but got {shown(rank)}; pv.rank(model, graph, data) makes one."
+        )
+    scores: npt.NDArray[np.float64] = np.asarray(getattr(rank, way)(criterion))
+    if scores.shape != (graph.num_units,):
+        raise InvalidValueError(
+            f"A ranking of this network has {graph.num_units} scores, but this one has the shape "
+            f"{scores.shape}; rank this network."
+        )
+    for group in groups:
+        missing = int(np.isnan(scores[group.start : group.start + group.width]).sum())
+        if missing:
+            raise InvalidValueError(
+                f"Criterion '{criterion}' gives {missing} of the {group.width} units of group "
+                f"'{group.name}' no score (NaN); rank again, or protect the group."
+            )
+    return scores
+
+
 def _checked(ratio: object, group: str | None = None) -> float:
     where = f" for group '{group}'" if group else ""
-    try:
-        value = float(ratio)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        value = float("nan")
-    if isinstance(ratio, bool) or not 0 <= value <= 1:
-        raise InvalidValueError(f"A pruning ratio lies between 0 and 1, but got {ratio!r}{where}.")
-    return value
+    real = isinstance(ratio, (Real, np.floating)) and not isinstance(ratio, bool)
+    if not real or not 0 <= float(ratio) <= 1:  # type: ignore[arg-type]
+        raise InvalidValueError(
+            f"A pruning ratio is a number between 0 and 1, but got {shown(ratio)}{where}."
+        )
+    return float(ratio)  # type: ignore[arg-type]
 
 
 def _removed(ratio: float, width: int) -> int:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pruneviz.channels import ChannelGraph
+from pruneviz.arguments import network, number, several, whole
+from pruneviz.channels import ChannelGraph, check_graph
 from pruneviz.cost import cost
 from pruneviz.errors import InvalidValueError
 from pruneviz.plan import Plan, Scores, threshold
@@ -95,11 +96,7 @@ class Sensitivity:
         to `threshold(..., ratio=result, scope="group")`; groups pruned together lose more than
         each alone. Raises `InvalidValueError` for a drop outside 0..1.
         """
-        if not 0 <= drop <= 1:
-            raise InvalidValueError(
-                f"A tolerated drop of accuracy lies between 0 and 1, but got {drop!r}; "
-                "0.01 is one percentage point."
-            )
+        number("A tolerated drop of accuracy", drop, 0, 1)
         slack = drop * self.images + 1e-9
         found = {}
         for group in self.groups:
@@ -185,15 +182,24 @@ def sensitivity(
         UnknownNameError: An unknown criterion, group or split.
         DataError: The split is absent or empty, or has labels without an output.
     """
-    steps = tuple(sorted(set(ratios)))
+    from pruneviz.data import check_data
+
+    network(model)
+    check_graph(graph)
+    steps = tuple(sorted({number("A ratio", r, 0, 1) for r in several("ratios", ratios)}))
+    if batch_size is not None:
+        whole("batch_size", batch_size)
+    if workers is not None:
+        whole("workers", workers)
     if not steps:
         raise InvalidValueError("A sensitivity scan needs at least one ratio, but got none.")
-    chosen = [graph.group(g) for g in (groups if groups is not None else _names(graph))]
+    wished = _names(graph) if groups is None else several("groups", groups)
+    chosen = [graph.group(str(name)) for name in wished]
     wanted = [(g.name, r) for g in chosen if g.prunable for r in steps]
     plans = [threshold(graph, rank, criterion, {group: ratio}) for group, ratio in wanted]
     if not wanted:
         threshold(graph, rank, criterion, steps[-1])  # says what is wrong with the arguments
-    source = data.split(split)
+    source = check_data(data).split(split)
     source = source if images is None else source.first(images)
     base = cost(graph).macs
     points = []

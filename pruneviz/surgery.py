@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pruneviz.channels import BoolArray, ChannelGraph, TensorSlots
+from pruneviz.arguments import network
+from pruneviz.channels import ChannelGraph, TensorSlots
 from pruneviz.errors import PlanError
 from pruneviz.inputs import eval_mode, noise
-from pruneviz.plan import Plan
+from pruneviz.plan import Plan, check_plan
 
 
 def prune(model: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
@@ -31,7 +32,8 @@ def prune(model: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
         PlanError: The plan or the graph belongs to another network, or the network's own code
             insists on sizes that the plan changes.
     """
-    kept = _kept(graph, plan)
+    network(model)
+    kept = check_plan(graph, plan).kept
 
     def narrow(tensor: Tensor, slots: TensorSlots) -> Tensor:
         for dim, units in slots.slots.items():
@@ -57,7 +59,8 @@ def mask(model: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
     Raises:
         PlanError: The plan or the graph belongs to another network.
     """
-    kept = _kept(graph, plan)
+    network(model)
+    kept = check_plan(graph, plan).kept
 
     def silence(tensor: Tensor, slots: TensorSlots) -> Tensor:
         if not slots.is_parameter:
@@ -71,12 +74,6 @@ def mask(model: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
         return tensor
 
     return _rebuild(model, graph, silence)
-
-
-def _kept(graph: ChannelGraph, plan: Plan) -> BoolArray:
-    if plan.graph is not graph and plan.graph.digest != graph.digest:
-        raise PlanError("This plan was made for another network; make it from this graph.")
-    return plan.kept
 
 
 def _rebuild(

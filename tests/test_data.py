@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -43,6 +46,29 @@ def test_normalisation_against_the_formula() -> None:
     images = images_of(5)
     expected = (images.numpy() / 255 - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
     np.testing.assert_allclose(normalise(images).numpy(), expected, atol=1e-6)
+
+
+def test_a_data_set_is_normalised_by_its_own_mean_and_deviation() -> None:
+    mean, std = (0.5, 0.4, 0.3), (0.1, 0.2, 0.3)
+    train, val = ImageSet(images_of(6), torch.zeros(6, dtype=torch.int64)), numbered(4)
+    usual = DataSet("own", train, val, None, ("a", "b", "c"), (3, 8, 8), {})
+    data = replace(usual, mean=mean, std=std)
+    expected = (images_of(6) / 255 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(
+        3, 1, 1
+    )
+    for sample in (data.train, data.train.subset(torch.arange(6)), data.train.first(9)):
+        ((x, _),) = sample.batches(6)
+        torch.testing.assert_close(x, expected)
+    assert data.digest != usual.digest  # what a network sees is other data
+    assert replace(data, notes=("seen",)).digest == data.digest
+    assert replace(data, mean=usual.mean, std=usual.std).digest == usual.digest
+
+
+@pytest.mark.parametrize("std", [(0.1, 0.2), (0.1, 0.2, 0.0), (0.1, 0.2, math.nan), "abc", 0.2])
+def test_a_deviation_that_is_none_is_refused(std: object) -> None:
+    split = numbered(4)
+    with pytest.raises(InvalidValueError, match="std must be"):
+        DataSet("odd", split, split, None, ("a", "b", "c"), (3, 4, 4), {}, std=std)  # type: ignore[arg-type]
 
 
 def test_batches_hold_every_image_once_and_in_order() -> None:
@@ -179,7 +205,7 @@ def test_first_takes_the_classes_in_turn() -> None:
         assert sample.labels.tolist() == labels[expected].tolist()
     whole = ImageSet(images, labels)
     assert whole.first(6) is whole
-    with pytest.raises(InvalidValueError, match="at least 1 image"):
+    with pytest.raises(InvalidValueError, match="number of images must be a whole number from 1"):
         whole.first(0)
 
 
@@ -190,7 +216,7 @@ def test_wrong_tensors_are_refused_with_what_was_given() -> None:
         ImageSet(images_of(2), torch.zeros(3, dtype=torch.int64))
     with pytest.raises(UnknownNameError, match="crop-flip"):
         list(numbered(4).batches(2, augment="blur"))
-    with pytest.raises(InvalidValueError, match="at least 1"):
+    with pytest.raises(InvalidValueError, match="batch_size must be a whole"):
         list(numbered(4).batches(0))
 
 

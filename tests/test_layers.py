@@ -12,10 +12,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# What each part may import of the others. `errors` and `stored` are for all, a part for itself.
+# What each part may import of the others. `errors`, `arguments` and `stored` are for all.
 CORE = ("channels", "inputs", "trace", "plan", "cost", "surgery", "replay")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
+    "arguments": (),
     "stored": (),
     "links": (),
     "channels": ("figures",),
@@ -125,7 +126,7 @@ def test_arrows_point_one_way() -> None:
         part = part_of(path)
         if part in FREE or part in {"app", "pages"}:
             continue
-        allowed = {part, "errors", "stored", *ALLOWED.get(part, ())}
+        allowed = {part, "errors", "arguments", "stored", *ALLOWED.get(part, ())}
         wrong += [
             f"{path.relative_to(ROOT)} imports pruneviz.{other}"
             for other in sorted(parts_imported(path) - allowed)

@@ -255,7 +255,7 @@ def test_what_a_user_can_get_wrong(model: nn.Module, graph: pv.ChannelGraph, dat
         pv.sensitivity(model, graph, data, rank, "chance", groups=["nowhere"])
     with pytest.raises(DataError, match="no images in its split 'test'"):
         pv.sensitivity(model, graph, data, rank, "chance", split="test")
-    with pytest.raises(InvalidValueError, match="at least 1 image, but got 0"):
+    with pytest.raises(InvalidValueError, match="number of images must be a whole number from 1"):
         pv.sensitivity(model, graph, data, rank, "chance", images=0)
     many = DataSet("many", images(8), images(40, 10), None, tuple("abcdefghij"), (3, 8, 8),
                    source={})  # fmt: skip

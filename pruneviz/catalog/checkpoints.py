@@ -156,7 +156,7 @@ def load_into(model: nn.Module, state: State, *, network: str, where: str) -> No
     """Put `state` into `model`; all floating-point values become float32.
 
     Raises `WeightsError` naming the tensors that are missing, left over, of another shape, not
-    dense numbers, or not finite.
+    dense numbers, or not finite, and variances below zero.
     """
     expected = model.state_dict()
     counters = {key for key in expected if key.endswith("num_batches_tracked")}
@@ -196,6 +196,7 @@ def load_into(model: nn.Module, state: State, *, network: str, where: str) -> No
             else _dense(key, value, tensor.dtype, where)
         )
     _refuse_not_finite(fitted, where)
+    _refuse_negative_variances(fitted, where)
     # torchvision's MNASNet and batch norm ask for the version that wrote a state dict, which no
     # plain dict of tensors carries; the shapes were compared, so it is the model's own.
     fitted._metadata = expected._metadata  # type: ignore[attr-defined]
@@ -232,6 +233,15 @@ def _refuse_not_finite(state: State, where: str) -> None:
         raise WeightsError(
             f"'{where}' holds values that are not finite (NaN or infinity) in {_some(bad)}; "
             "take a checkpoint from before the training diverged."
+        )
+
+
+def _refuse_negative_variances(state: State, where: str) -> None:
+    bad = [key for key in state if key.endswith("running_var") and bool((state[key] < 0).any())]
+    if bad:
+        raise WeightsError(
+            f"'{where}' holds variances below zero in {_some(bad)}, of which batch norm takes the "
+            "root; the file is damaged, so save or copy it again."
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from pruneviz.arguments import one_of, path_of
 from pruneviz.catalog import cache
 from pruneviz.catalog.digits import load_digits
 from pruneviz.catalog.folders import check_options, load_folder
@@ -108,24 +108,31 @@ def load_dataset(name: str, **options: Any) -> DataSet:
 
     Raises `UnknownNameError`, `InvalidValueError`, `DataError`, `OfflineError`, `StorageError`.
     """
-    if name not in CATALOGUE:
-        raise UnknownNameError("data set", name, CATALOGUE)
+    one_of("data set", name, CATALOGUE)
     _check_names(name, options)
     progress = options.pop("progress", None)
-    check_options(options.get("size"), options.get("val"), options.get("limit"))
+    check_options(
+        options.get("size"),
+        options.get("val"),
+        options.get("limit"),
+        options.get("seed", 0),
+        options.get("cache_bytes", cache.LIMIT_BYTES),
+    )
     if name == "digits":
         return _enlarged(load_digits(), options.get("size"))
     root = options.pop("root", None)
+    if root is not None:
+        root = path_of("root", root, "a folder or zip of images")
     if name == "folder":
         if root is None:
             raise InvalidValueError(
                 "The data set 'folder' needs root=, the path of a folder or zip of images."
             )
-        return load_folder(os.fspath(root), progress=progress, **options)
+        return load_folder(root, progress=progress, **options)
     entry = CATALOGUE[name]
     if root is not None and _is_image_folder(Path(root).expanduser()):
         size = options.pop("size", entry.input_size)
-        data = load_folder(os.fspath(root), name=name, size=size, progress=progress, **options)
+        data = load_folder(root, name=name, size=size, progress=progress, **options)
         if len(data.classes) != entry.classes:
             raise DataError(
                 f"'{name}' has {entry.classes} classes, and '{Path(root).name}' has "

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from pruneviz.arguments import whole
 from pruneviz.catalog import cache
 from pruneviz.catalog.archives import Tree, open_tree
 from pruneviz.catalog.decoded import decode_all
@@ -34,7 +35,7 @@ def load_folder(
     progress: Progress | None = None,
 ) -> DataSet:
     """A folder or zip of images as a data set; see `load_dataset`."""
-    check_options(size, val, limit)
+    check_options(size, val, limit, seed, cache_bytes)
     with open_tree(root) as tree:
         layout = lay_out(tree)
         side = size if size is not None else guess_size(tree, layout)
@@ -156,14 +157,20 @@ def _check_validation(val: ImageSet, classes: tuple[str, ...]) -> list[str]:
     return []
 
 
-def check_options(size: int | None, val: float | int | None, limit: int | None) -> None:
+def check_options(
+    size: int | None, val: float | int | None, limit: int | None, seed: int, cache_bytes: int
+) -> None:
     """Raise `InvalidValueError` where an option of `load_dataset` is out of its range."""
-    if size is not None and not 8 <= size <= 1024:
-        raise InvalidValueError(f"The size must be 8 to 1024 pixels, but got {size}.")
-    if limit is not None and limit < 1:
-        raise InvalidValueError(f"The limit must be at least 1 image a class, but got {limit}.")
+    if size is not None:
+        whole("The size in pixels", size, 8, 1024)
+    if limit is not None:
+        whole("limit", limit)
+    whole("seed", seed, 0)
+    whole("cache_bytes", cache_bytes, 0)
     if isinstance(val, float) and not 0 < val < 1:
         raise InvalidValueError(
             f"The fraction of images for validation must be between 0 and 1, but got {val}; "
             "a whole number is a count of images."
         )
+    if val is not None and not isinstance(val, float):
+        whole("val", val)

@@ -14,12 +14,16 @@ import pandas as pd
 import torch
 from torch import nn
 
+from pruneviz.arguments import path_of, whole
 from pruneviz.catalog import torchvision_models
 from pruneviz.catalog.checkpoints import load_into, read_weights
 from pruneviz.catalog.downloads import Progress
 from pruneviz.catalog.heads import count_classes, replace_classifier
 from pruneviz.catalog.registry import architectures, find_architecture
 from pruneviz.errors import InvalidValueError, WeightsError
+
+MOST_CLASSES = 100_000
+"""More would make a classifier of gigabytes; ImageNet-21k has 21,841."""
 
 _ATTRIBUTE = "_pruneviz_loaded"
 
@@ -177,20 +181,15 @@ def load_model(
     Raises `UnknownNameError`, `InvalidValueError`, `WeightsError`, `OfflineError`.
     """
     architecture = find_architecture(name)
-    if num_classes is not None and (
-        not isinstance(num_classes, int) or isinstance(num_classes, bool) or num_classes < 2
-    ):
-        raise InvalidValueError(
-            f"A classifier tells at least 2 classes apart, but got num_classes={num_classes!r}; "
-            "give the number of classes of your data."
-        )
+    if num_classes is not None:
+        whole("num_classes", num_classes, 2, MOST_CLASSES)
+    if weights is not None:
+        weights = path_of("weights", weights, "a weights file, or the name of trained weights")
     trained = None
     if weights is None:
         model = architecture.build(num_classes)
     else:
-        if not isinstance(weights, str) or (
-            weights not in architecture.weights and _is_path(weights)
-        ):
+        if weights not in architecture.weights and _is_path(weights):
             weights = str(Path(weights).expanduser().absolute())
             state = torchvision_models.adapt(architecture.plain, read_weights(weights))
             where = Path(weights).name

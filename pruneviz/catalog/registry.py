@@ -89,10 +89,10 @@ class Architecture:
 def find_architecture(name: str) -> Architecture:
     """The network called `name`. Raises `UnknownNameError`, which lists the choices."""
     known = architectures()
-    if name in known:
+    if isinstance(name, str) and name in known:
         return known[name]
     plain = str(name).removeprefix(PREFIX)
-    if plain != name and plain in torchvision_models.names():
+    if plain != str(name) and plain in torchvision_models.names():
         return known[plain]
     raise UnknownNameError("model", name, known)
 

@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pruneviz import stored
-from pruneviz.channels import ChannelGraph
+from pruneviz.arguments import one_of, whole
+from pruneviz.channels import ChannelGraph, check_graph
 from pruneviz.criteria.agreement import disagreements, spearman
 from pruneviz.criteria.registry import registered
-from pruneviz.errors import InvalidValueError, StorageError, UnknownNameError
+from pruneviz.errors import InvalidValueError, StorageError, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,9 +73,7 @@ class Ranking:
 
     def of(self, criterion: str) -> FloatArray:
         """(num_units,) scores as they are; `UnknownNameError` for a criterion it does not hold."""
-        if criterion not in self.scores:
-            raise UnknownNameError("criterion", criterion, self.scores)
-        return self.scores[criterion]
+        return self.scores[one_of("criterion", criterion, self.scores)]
 
     def comparable(self, criterion: str) -> FloatArray:
         """(num_units,) scores that can be compared over groups.
@@ -112,8 +111,7 @@ class Ranking:
         "group", a number for each that has at least three prunable units. nan where one of the two
         gives all units the same score.
         """
-        if per not in ("all", "layer", "group"):
-            raise UnknownNameError("way to correlate", per, ("all", "layer", "group"))
+        one_of("way to correlate", per, ("all", "layer", "group"))
         if per == "all":
             units = np.flatnonzero(self.graph.prunable)
             return spearman(self.comparable(a)[units], self.comparable(b)[units])
@@ -129,6 +127,7 @@ class Ranking:
 
     def disagreements(self, a: str, b: str, n: int = 10) -> pd.DataFrame:
         """The n units on which two criteria differ most: their ranks within the group, 0..1."""
+        whole("n", n)
         return disagreements(self.graph, {a: self.of(a), b: self.of(b)}, n)
 
     def to_frame(self) -> pd.DataFrame:
@@ -198,11 +197,13 @@ class Ranking:
         Raises:
             InvalidValueError: The text is no ranking, or one of another network.
         """
+        check_graph(graph)
         data = stored.read(text, "A ranking", FORMAT, dict)
         if data.get("network") != graph.digest:
             raise InvalidValueError(
-                f"This ranking was made for another network (its structure is "
-                f"{data.get('network')}, this one's is {graph.digest}). Rank this network instead."
+                "This ranking was made for another network (its structure is "
+                f"{shown(data.get('network'))}, this one's is {graph.digest}). Rank this network "
+                "instead."
             )
         units = np.flatnonzero(graph.prunable)
         scores: dict[str, FloatArray] = {}

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from pruneviz.errors import InvalidValueError, UnknownNameError
+from pruneviz.arguments import one_of, several
+from pruneviz.errors import InvalidValueError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,19 +72,18 @@ def registered() -> dict[str, Criterion]:
 def find_criterion(name: str) -> Criterion:
     """The criterion of that name; `UnknownNameError` lists the choices."""
     known = _builtin()
-    if not isinstance(name, str) or name not in known:
-        raise UnknownNameError("criterion", name, known)
-    return known[name]
+    return known[one_of("criterion", name, known)]
 
 
 def chosen(names: str | Iterable[str]) -> list[Criterion]:
     """The criteria of these names, each once; at least one."""
-    wanted = [names] if isinstance(names, str) else list(names)
+    wanted = [names] if isinstance(names, str) else several("criteria", names)
     if not wanted:
         raise InvalidValueError(
             "A ranking needs at least one criterion, but got none; name one, such as 'l1'."
         )
-    return [find_criterion(name) for name in dict.fromkeys(wanted)]
+    found = [find_criterion(name) for name in wanted]
+    return list({criterion.name: criterion for criterion in found}.values())
 
 
 def criteria() -> pd.DataFrame:

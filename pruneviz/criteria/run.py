@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from pruneviz.channels import ChannelGraph
+from pruneviz.arguments import network, whole
+from pruneviz.channels import ChannelGraph, check_graph
 from pruneviz.criteria.evidence import Evidence, Statistics, usual_batch
 from pruneviz.criteria.ranking import Ranking
 from pruneviz.criteria.registry import chosen, registered
@@ -59,9 +60,12 @@ def rank(
     """
     start = time.perf_counter()
     wanted = chosen(criteria)
-    for name, value in (("images", images), ("batch_size", batch_size)):
-        if value is not None and (isinstance(value, bool) or int(value) != value or value < 1):
-            raise InvalidValueError(f"{name} must be a whole number from 1, but got {value!r}.")
+    network(model)
+    check_graph(graph)
+    whole("images", images)
+    whole("seed", seed, 0)
+    if batch_size is not None:
+        whole("batch_size", batch_size)
     need_data = [c.name for c in wanted if c.needs_data]
     evidence = Evidence(graph, model, seed)
     evidence.check()
@@ -125,7 +129,9 @@ def _sample(data: DataSet, count: int, seed: int) -> ImageSet:
     """Training images, balanced over the classes."""
     import torch
 
-    train = data.split("train")
+    from pruneviz.data import check_data
+
+    train = check_data(data).split("train")
     return train.subset(torch.from_numpy(balanced(train.labels.cpu().numpy(), count, seed)))
 
 

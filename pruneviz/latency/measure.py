@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pruneviz.channels import ChannelGraph
+from pruneviz.arguments import network, number, several, whole
+from pruneviz.channels import ChannelGraph, check_graph
 from pruneviz.cost import cost
-from pruneviz.errors import InvalidValueError
+from pruneviz.errors import InvalidValueError, shown
 from pruneviz.latency.alternation import FEWEST, Calls, Progress, in_turns
 from pruneviz.latency.result import BASELINE, PRUNED, Latency, Timing, WidthLatency
-from pruneviz.plan import Plan
+from pruneviz.plan import Plan, check_plan
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,15 +48,24 @@ def measure_latency(
     """
     import torch
 
-    if not models:
-        raise InvalidValueError("Latency needs at least one network, but got none.")
-    for name, value in (("batch_size", batch_size), ("repeats", repeats), ("threads", threads)):
-        if value is not None and value < 1:
-            raise InvalidValueError(f"{name} must be at least 1, but got {value}.")
+    if not isinstance(models, Mapping) or not models:
+        raise InvalidValueError(
+            f"Latency needs networks by name, at least one, but got {shown(models)}."
+        )
+    whole("batch_size", batch_size)
+    whole("repeats", repeats)
+    if threads is not None:
+        whole("threads", threads)
+    shape = tuple(whole("Each of input_shape", s) for s in several("input_shape", input_shape))
+    if len(shape) != 3:
+        raise InvalidValueError(f"input_shape must be (C, H, W), but got {shown(input_shape)}.")
+    number("seconds", seconds, 0)
+    for model in models.values():
+        network(model)
     at = next(iter(models.values()))
     tensor = next(at.parameters(), torch.empty(0))
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(batch_size, *input_shape, generator=generator)
+    noise = torch.randn(batch_size, *shape, generator=generator)
     images = noise.to(device=tensor.device, dtype=tensor.dtype)
     cuda = images.is_cuda
 
@@ -72,7 +82,7 @@ def measure_latency(
         taken = in_turns(ways, repeats, seconds, progress=progress)
     return Latency(
         tuple(_timing(name, calls, (macs or {}).get(name)) for name, calls in taken.items()),
-        tuple(input_shape),
+        shape,
         batch_size,
         used,
         str(images.device),
@@ -106,7 +116,7 @@ def latency(
     """
     from pruneviz.surgery import prune
 
-    plans = {PRUNED: plan} if isinstance(plan, Plan) else dict(plan)
+    plans = dict(plan) if isinstance(plan, Mapping) else {PRUNED: plan}
     if BASELINE in plans:
         raise InvalidValueError("'baseline' names the unpruned network; call the plan otherwise.")
     models = {BASELINE: model, **{n: prune(model, graph, p) for n, p in plans.items()}}
@@ -143,17 +153,12 @@ def width_latency(
     """
     from pruneviz.surgery import prune
 
-    found = graph.group(group)
-    whole = found.width
-    wanted = spaced(whole) if widths is None else tuple(widths)
-    for width in wanted:
-        if not 1 <= width <= whole:
-            raise InvalidValueError(
-                f"Group '{group}' has {whole} units; a width lies between 1 and {whole}, but got "
-                f"{width}."
-            )
-    chosen = tuple(sorted({whole, *wanted}, reverse=True))
-    others = (plan or Plan(graph)).keep_units(found.units)
+    found = check_graph(graph).group(group)
+    full = found.width
+    given = spaced(full) if widths is None else several("widths", widths)
+    wanted = [whole("A width", width, 1, full) for width in given]
+    chosen = tuple(sorted({full, *wanted}, reverse=True))
+    others = (Plan(graph) if plan is None else check_plan(graph, plan)).keep_units(found.units)
     units = list(found.units)
     plans = {str(w): others.drop_units(units[w:]) for w in chosen}
     models = {name: prune(model, graph, p) for name, p in plans.items()}

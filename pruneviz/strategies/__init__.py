@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pruneviz.errors import DataError, InvalidValueError, PlanError, UnknownNameError
+from pruneviz.arguments import network, one_of, whole
+from pruneviz.channels import check_graph
+from pruneviz.errors import DataError, PlanError
 from pruneviz.strategies.base import (
     FrontPoint,
     OptionInfo,
@@ -56,9 +58,8 @@ NAMES = (
 
 def find_strategy(name: str) -> Strategy:
     """The strategy of that name; `UnknownNameError` lists the choices."""
-    if name not in NAMES:
-        raise UnknownNameError("strategy", name, NAMES)
-    found: Strategy = import_module(f"pruneviz.strategies.{name}").STRATEGY
+    module = import_module(f"pruneviz.strategies.{one_of('strategy', name, NAMES)}")
+    found: Strategy = module.STRATEGY
     return found
 
 
@@ -120,14 +121,17 @@ def run_strategy(
     """
     strategy = find_strategy(name)
     chosen = strategy.make_options(options)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InvalidValueError(f"A seed is a whole number from 0, but got {seed!r}.")
+    network(model)
+    check_graph(graph)
+    whole("seed", seed, 0)
     if not graph.prunable_groups:
         raise PlanError("Nothing in this network can be pruned; graph.to_frame() says why.")
     if data is None:
         raise DataError("A strategy trains and validates, so it needs a data set; load one first.")
+    from pruneviz.data import check_data
+
     for split in ("train", "val"):
-        data.split(split)
+        check_data(data).split(split)
     from pruneviz.strategies.budget import Target, check
     from pruneviz.strategies.checkpoint import restore
     from pruneviz.strategies.run import Run

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pruneviz.arguments import number
 from pruneviz.channels import ChannelGraph, Group, IntArray
 from pruneviz.cost import cost
 from pruneviz.errors import InvalidValueError
@@ -30,10 +31,9 @@ class Target:
 
     def __post_init__(self) -> None:
         for name, value in (("target_macs", self.macs), ("target_params", self.params)):
-            if value is not None and (isinstance(value, bool) or not 0 < value <= 1):
+            if value is not None and number(name, value, 0, 1) == 0:
                 raise InvalidValueError(
-                    f"{name} is the fraction that may be left, above 0 and at most 1, but got "
-                    f"{value!r}."
+                    f"{name} is the fraction that may be left, above 0 and at most 1, but got 0."
                 )
 
     def met(self, graph: ChannelGraph, plan: Plan) -> bool:

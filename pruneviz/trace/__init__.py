@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pruneviz.arguments import network
 from pruneviz.channels import ChannelGraph
 from pruneviz.errors import TraceError
 from pruneviz.inputs import Arguments, Example, eval_mode, given
@@ -40,6 +41,7 @@ def trace(model: nn.Module, example: Example) -> ChannelGraph:
     Raises:
         TraceError: The model does not run on such an image, or is no CNN.
     """
+    network(model)
     at = next((p for p in model.parameters()), None)
     if at is None:
         raise TraceError(f"{type(model).__name__} has no parameters, so nothing can be pruned.")

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from pruneviz.data import DataSet
+from pruneviz.arguments import network, whole
+from pruneviz.data import DataSet, check_data
 from pruneviz.errors import DataError
 
 if TYPE_CHECKING:
@@ -61,9 +62,11 @@ def evaluate(
     ``accuracy = correct / N``; ``loss`` is the mean cross-entropy. Memory is bounded by one batch
     of images (B, C, H, W). With ``limit``, only that many images, the classes balanced, always the
     same ones. Raises `DataError` where the split is absent or empty, or where the images have
-    classes that the network has no output for.
+    classes that the network has no output for; `InvalidValueError` for numbers below 1.
     """
-    images = data.split(split)
+    network(model)
+    images = check_data(data).split(split)
+    whole("batch_size", batch_size)
     if limit is not None:
         images = images.first(limit)
     device = device_of(model)

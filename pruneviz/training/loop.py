@@ -13,8 +13,9 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from pruneviz.data import DataSet, chunks
-from pruneviz.errors import InvalidValueError, TrainingError, UnknownNameError
+from pruneviz.arguments import instance, network, one_of
+from pruneviz.data import DataSet, check_data, chunks
+from pruneviz.errors import InvalidValueError, TrainingError
 from pruneviz.training.evaluation import channels_last, check_outputs, device_of, evaluate
 from pruneviz.training.settings import (
     DEFAULT_LR,
@@ -96,9 +97,9 @@ def fine_tune(
     Raises `InvalidValueError` and `UnknownNameError` at the call; `TrainingError` when the loss is
     no longer a number.
     """
-    if optimizer not in OPTIMIZERS:
-        raise UnknownNameError("optimizer", optimizer, OPTIMIZERS)
-    count = len(data.split("train"))
+    one_of("optimizer", optimizer, OPTIMIZERS)
+    network(model)
+    count = len(check_data(data).split("train"))
     settings = Settings(
         epochs=epochs,
         lr=DEFAULT_LR[optimizer] if lr is None else lr,
@@ -263,6 +264,7 @@ def _check_finite(loss: float, epoch: int, step: int, rate: float) -> None:
 def _check_resumable(
     state: Mapping[str, Any], settings: Settings, model: nn.Module, data: DataSet
 ) -> None:
+    instance("resume", state, Mapping, "give the state of an epoch event")  # type: ignore[type-abstract]
     missing = {"settings", "data", "epoch", "best", "since", "model", "optimizer"} - set(state)
     if missing:
         raise InvalidValueError(

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pruneviz.data import DataSet
+from pruneviz.arguments import network, whole
+from pruneviz.data import DataSet, check_data
 from pruneviz.training.evaluation import channels_last, device_of
 
 IMAGES = 4096
@@ -33,7 +34,16 @@ def recalibrate(
 
     Returns:
         How many images were used; 0 where there is no batch norm that keeps statistics.
+
+    Raises:
+        InvalidValueError: No data set, or images, batch_size or seed that is no whole number.
+        DataError: There are no training images.
     """
+    network(model)
+    check_data(data)
+    whole("images", images)
+    whole("batch_size", batch_size)
+    whole("seed", seed, 0)
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     if not norms:
         return 0

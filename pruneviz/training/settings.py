@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from pruneviz.arguments import number, one_of, whole
 from pruneviz.data import AUGMENTATIONS
-from pruneviz.errors import InvalidValueError, UnknownNameError
+from pruneviz.errors import InvalidValueError
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("cosine", "one-cycle", "constant")
@@ -36,27 +37,22 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-            if getattr(self, name) not in choices:
-                raise UnknownNameError(name, getattr(self, name), choices)
-        if self.augment is not None and self.augment not in AUGMENTATIONS:
-            raise UnknownNameError("augmentation", self.augment, AUGMENTATIONS)
+            one_of(name, getattr(self, name), choices)
+        if self.augment is not None:
+            one_of("augmentation", self.augment, AUGMENTATIONS)
         for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InvalidValueError(
-                    f"{name} must be at least 1, but got {getattr(self, name)}."
-                )
-        if not 0 < self.lr < math.inf:
+            whole(name, getattr(self, name))
+        whole("seed", self.seed, 0)
+        if number("lr", self.lr, 0) == 0:
             raise InvalidValueError(f"lr must be a positive number, but got {self.lr}.")
+        number("weight_decay", self.weight_decay, 0)
         for name in ("momentum", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
+            if number(name, getattr(self, name), 0) >= 1:
                 raise InvalidValueError(
                     f"{name} must be at least 0 and less than 1, but got {getattr(self, name)}."
                 )
-        if self.patience is not None and self.patience < 1:
-            raise InvalidValueError(
-                f"patience must be at least 1 epoch, but got {self.patience}; use None for no "
-                "early stop."
-            )
+        if self.patience is not None:
+            whole("patience", self.patience)
 
 
 def learning_rate(settings: Settings, progress: float) -> float:

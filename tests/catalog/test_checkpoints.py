@@ -214,6 +214,8 @@ def test_counters_of_batches_may_be_missing():
         (lambda s: s | {"0.weight": torch.full((4, 3, 3, 3), 1e300, dtype=torch.float64)},
          "not finite"),
         (lambda s: s | {"1.running_var": torch.tensor([1, 2, torch.inf, 3])}, "not finite"),
+        (lambda s: s | {"1.running_var": torch.tensor([1, 2, -0.1, 3])},
+         r"variances below zero in 1\.running_var"),
         (lambda s: s | {"0.weight": torch.zeros(4, 3, 3, 3, dtype=torch.int8)}, "torch.int8"),
         (lambda s: s | {"3.weight": torch.zeros(2, 4).to_sparse()}, "sparse"),
         (lambda s: s | {"0.weight": torch.zeros(1).expand(10**6, 10**6, 1, 1)}, "1000000×1000000"),

@@ -41,7 +41,7 @@ def test_digits_for_networks_that_need_larger_images():
     again = load_dataset(large.source["name"], **large.source["options"])
     assert again.digest == large.digest
     assert load_dataset("digits", size=32).digest == small.digest
-    with pytest.raises(InvalidValueError, match="8 to 1024"):
+    with pytest.raises(InvalidValueError, match="from 8 to 1,024"):
         load_dataset("digits", size=3)
     with pytest.raises(UnknownNameError, match="data set 'digit'"):
         load_dataset("digit")

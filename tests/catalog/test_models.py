@@ -166,7 +166,7 @@ def test_unknown_weights_list_the_choices():
 
 @pytest.mark.parametrize("classes", [0, 1, -3, True, 2.5, "10"])
 def test_classes_that_make_no_classifier(classes):
-    with pytest.raises(InvalidValueError, match="at least 2 classes"):
+    with pytest.raises(InvalidValueError, match="a whole number from 2 to 100,000"):
         load_model("resnet20", num_classes=classes)
 
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pruneviz.channels import ChannelGraph
+from pruneviz.criteria import rank
 from pruneviz.errors import InvalidValueError, PlanError, PruneVizError, UnknownNameError
 from pruneviz.plan import Plan, threshold
 from pruneviz.trace import trace
@@ -82,7 +83,7 @@ def test_plans_are_values() -> None:
         ("stem", [0, -1], "cannot drop filter -1"),
         ("stem", [1.5], "cannot drop filter 1.5"),
         ("stem", [True], "cannot drop filter True"),
-        ("stem", ["a"], "cannot drop filter a"),
+        ("stem", ["a"], "cannot drop filter 'a'"),
         ("head.2", 0, "feeds the network's output"),
         ("stem", range(8), "Group 'stem' has 8 units and at least one must stay"),
         ("nowhere", 0, "Unknown layer 'nowhere'"),
@@ -239,5 +240,43 @@ def test_threshold_names_are_checked() -> None:
         threshold(GRAPH, RANK, "given", 0.5, scope="local")  # type: ignore[arg-type]
     with pytest.raises(PlanError, match="feeds the network's output"):
         threshold(GRAPH, RANK, "given", {"head.2": 0.5})
-    with pytest.raises(InvalidValueError, match="multiples"):
+    with pytest.raises(InvalidValueError, match="multiple_of must be a whole number"):
         threshold(GRAPH, RANK, "given", 0.5, multiple_of=0)
+
+
+def test_a_ranking_of_another_network_is_refused() -> None:
+    foreign = rank(NETWORKS["Plain"](), OTHER, None, "l1")
+    for scope in ("group", "global"):
+        with pytest.raises(InvalidValueError, match="ranking was made for another network"):
+            threshold(GRAPH, foreign, "l1", 0.5, scope=scope)  # type: ignore[arg-type]
+    with pytest.raises(InvalidValueError, match=rf"has {GRAPH.num_units} scores.*\(3,\)"):
+        threshold(GRAPH, Given(np.zeros(3)), "given", 0.5)
+    with pytest.raises(InvalidValueError, match="rank must be a ranking"):
+        threshold(GRAPH, {"given": 1}, "given", 0.5)  # type: ignore[arg-type]
+
+
+def test_a_unit_without_a_score_is_not_kept_for_it() -> None:
+    scores = RANK.scores.copy()
+    scores[GRAPH.group("b").start] = np.nan
+    with pytest.raises(InvalidValueError, match="1 of the 4 units of group 'b' no score"):
+        threshold(GRAPH, Given(scores), "given", 0.5)
+    assert threshold(GRAPH, Given(scores), "given", 0.5, protected=["b"]).dropped
+
+
+@pytest.mark.parametrize("ratio", ["0.5", b"0.5", True, None, np.nan, [0.5], 1j, -0.1])
+def test_only_numbers_are_ratios(ratio: object) -> None:
+    with pytest.raises(InvalidValueError, match="pruning ratio is a number between 0 and 1"):
+        threshold(GRAPH, RANK, "given", ratio)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("units", [b"\1", "0", None, 3, [1.0], [True], ["0"]])
+def test_only_lists_of_whole_numbers_are_units(units: object) -> None:
+    with pytest.raises(PlanError):
+        Plan(GRAPH, units)  # type: ignore[arg-type]
+    with pytest.raises(PlanError):
+        Plan(GRAPH).drop_units(units)  # type: ignore[arg-type]
+
+
+def test_a_plan_needs_a_graph() -> None:
+    with pytest.raises(InvalidValueError, match=r"graph must be a ChannelGraph.*pv\.trace"):
+        Plan(NETWORKS["Plain"]())  # type: ignore[arg-type]

@@ -292,7 +292,7 @@ def test_time_against_width(clock: Clock) -> None:
     assert widths.widths == (8, 4, 2)  # the plan's own picks in the group do not count
     assert [t.median for t in widths.latency.timings] == pytest.approx([0.9, 0.5, 0.3])
     assert widths.steps == (8, 4, 2)
-    with pytest.raises(pv.errors.InvalidValueError, match="between 1 and 8, but got 0"):
+    with pytest.raises(pv.errors.InvalidValueError, match="whole number from 1 to 8, but got 0"):
         width_latency(model, graph, group, [0])
     with pytest.raises(pv.errors.UnknownNameError):
         width_latency(model, graph, "nowhere")
@@ -303,9 +303,9 @@ def test_time_against_width(clock: Clock) -> None:
     [({"batch_size": 0}, "batch_size"), ({"repeats": 0}, "repeats"), ({"threads": 0}, "threads")],
 )
 def test_refusals(options: dict[str, int], said: str) -> None:
-    with pytest.raises(pv.errors.InvalidValueError, match=f"{said} must be at least 1, but got 0"):
+    with pytest.raises(pv.errors.InvalidValueError, match=f"{said} must be a whole number from 1"):
         measure_latency({"it": nn.Identity()}, (3, 4, 4), **options)
-    with pytest.raises(pv.errors.InvalidValueError, match="at least one network"):
+    with pytest.raises(pv.errors.InvalidValueError, match="networks by name, at least one"):
         measure_latency({}, (3, 4, 4))
 
 

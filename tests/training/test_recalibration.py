@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from pruneviz.data import DataSet
+from pruneviz.errors import InvalidValueError
 from pruneviz.training import recalibrate
 
 
@@ -70,3 +72,12 @@ def test_a_failure_leaves_the_modes_as_they_were(digits: DataSet) -> None:
         recalibrate(model, digits)
     assert model.training
     assert model.norm.momentum == 0.1
+
+
+@pytest.mark.parametrize("images", [math.nan, 0, -1, 2.5, "64", True, None])
+def test_a_number_of_images_that_is_none_is_refused(digits: DataSet, images: object) -> None:
+    model = Normed()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(InvalidValueError, match="images must be a whole number from 1"):
+        recalibrate(model, digits, images=images)  # type: ignore[arg-type]
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())

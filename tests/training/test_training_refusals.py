@@ -18,13 +18,13 @@ from tests.training.helpers import net
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"epochs": 0}, "epochs must be at least 1, but got 0"),
-        ({"batch_size": 0}, "batch_size must be at least 1, but got 0"),
-        ({"lr": -1.0}, "lr must be a positive number, but got -1"),
-        ({"lr": math.nan}, "lr must be a positive number, but got nan"),
+        ({"epochs": 0}, "epochs must be a whole number from 1, but got 0"),
+        ({"batch_size": 0}, "batch_size must be a whole number from 1, but got 0"),
+        ({"lr": -1.0}, "lr must be a number from 0, but got -1"),
+        ({"lr": math.nan}, "lr must be a number from 0, but got nan"),
         ({"momentum": 1.0}, "momentum must be at least 0 and less than 1"),
-        ({"label_smoothing": -0.1}, "label_smoothing must be at least 0"),
-        ({"patience": 0}, "patience must be at least 1 epoch, but got 0"),
+        ({"label_smoothing": -0.1}, "label_smoothing must be a number from 0"),
+        ({"patience": 0}, "patience must be a whole number from 1, but got 0"),
     ],
 )
 def test_settings_out_of_range_are_refused_at_the_call(

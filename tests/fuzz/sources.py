@@ -1,0 +1,10 @@
+"""Everything that is tried, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.fuzz import api
+from tests.fuzz.trials import Source
+
+SOURCES: Mapping[str, Source] = {"api": api.trials}
