@@ -132,3 +132,7 @@ class StorageBusyError(StorageError):
 
 class StorageGoneError(StorageError):
     """The folder for records and results was deleted, or another one has taken its place."""
+
+
+class NotAllowedError(PruneVizError, PermissionError):
+    """Something that is another visitor's to decide, or more than a visitor may have."""

@@ -9,18 +9,20 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import re
 import shutil
 import socket
 import sys
-import threading
-import time
 from collections.abc import Sequence
+from getpass import getpass
 from importlib.metadata import version
 from pathlib import Path
 
 from pruneviz.errors import InvalidValueError, PruneVizError, StorageError
 
 FIRST_PORT = 8501
+ASKED = ""
+"""`--password` without a value: it is typed where nobody sees it."""
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -83,37 +85,49 @@ def choose_port(host: str, wanted: int | None) -> int:
     )
 
 
-def _announce(host: str, port: int, home: Path) -> None:
-    """Print the address as soon as the server answers there."""
-    reach = "localhost" if host in ("0.0.0.0", "::", "") else host
-    for _ in range(600):
-        try:
-            with socket.create_connection((reach, port), timeout=1):
-                break
-        except OSError:
-            time.sleep(0.1)
-    shown = f"[{reach}]" if ":" in reach else reach
-    print(f"PruneViz is at http://{shown}:{port}", flush=True)
-    print(f"Records and results are kept in {home}. Stop with Ctrl+C.", flush=True)
-
-
 def start(args: argparse.Namespace) -> int:
     """Start the studio and serve it until interrupted."""
+    from pruneviz.jobs.gate import Limits
     from pruneviz.jobs.home import resolve_home
+    from pruneviz.ui.serving.sharing import sharing
 
-    host: str = args.host
+    settings = sharing(
+        args.host,
+        names=tuple(args.allow_host),
+        password=_password(args.password),
+        data_root=args.data_root,
+        limits=Limits(args.max_runs, args.quota),
+    )
     home = resolve_home(args.home)
     os.environ["PRUNEVIZ_HOME"] = str(home)
-    port = choose_port(host, args.port)
+    port = choose_port(settings.host, args.port)
     if args.port is None and port != FIRST_PORT:
         print(f"Port {FIRST_PORT} is taken; using {port}.", flush=True)
-    script = app_path()
-    threading.Thread(target=_announce, args=(host, port, home), daemon=True).start()
 
-    from pruneviz.ui.frame.server import serve
+    from pruneviz.ui.serving.server import serve
 
-    serve(script, host, port, headless=args.headless)
+    serve(app_path(), settings, port, headless=args.headless)
     return 0
+
+
+def _password(given: str | None) -> str | None:
+    """Return the password; one that was not written on the command line is asked for."""
+    return getpass("Password for visitors: ") if given == ASKED else given
+
+
+def count(text: str) -> int:
+    """Read a number of at least one."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, but got '{text}'")
+    return int(text)
+
+
+def size(text: str) -> int:
+    """Read a number of bytes: `500M`, `2G`, `1.5GiB`."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"must be a size such as 500M or 2G, but got '{text}'")
+    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
 
 
 def tour(args: argparse.Namespace) -> int:
@@ -188,6 +202,43 @@ def build_parser() -> argparse.ArgumentParser:
         help="folder for records and results (default: $PRUNEVIZ_HOME or the user's data folder)",
     )
     parser.add_argument("--headless", action="store_true", help="do not open a browser")
+    sharing = parser.add_argument_group(
+        "sharing",
+        "With a --host other than localhost the studio asks visitors for a token, which is printed "
+        "with its address; $PRUNEVIZ_TOKEN sets the owner's.",
+    )
+    sharing.add_argument(
+        "--password",
+        nargs="?",
+        const=ASKED,
+        metavar="SECRET",
+        help="what visitors type instead of a token (default: $PRUNEVIZ_PASSWORD; without a value "
+        "it is asked for)",
+    )
+    sharing.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further name that the studio answers to, such as its proxy's; may be repeated",
+    )
+    sharing.add_argument(
+        "--data-root",
+        metavar="FOLDER",
+        help="images of this machine that visitors may read (default: none)",
+    )
+    sharing.add_argument(
+        "--max-runs",
+        type=count,
+        metavar="N",
+        help="runs that a visitor may have waiting or working (default: 4)",
+    )
+    sharing.add_argument(
+        "--quota",
+        type=size,
+        metavar="SIZE",
+        help="disk space of a visitor's runs and uploads, such as 500M or 2G (default: 4G)",
+    )
     parser.set_defaults(run=start)
     commands = parser.add_subparsers(title="commands", metavar="")
     notebook = commands.add_parser("tour", help="copy the tour notebook here")

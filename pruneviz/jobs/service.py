@@ -18,6 +18,7 @@ from pruneviz.errors import InvalidValueError, PruneVizError, StorageError, Unkn
 from pruneviz.jobs import durations
 from pruneviz.jobs.alive import host, identity
 from pruneviz.jobs.executor import WorkerPool
+from pruneviz.jobs.gate import Gate
 from pruneviz.jobs.home import resolve_home
 from pruneviz.jobs.records import STALE_SECONDS, RunStore
 from pruneviz.jobs.registry import find_kind
@@ -38,7 +39,8 @@ class JobService:
 
     `home` is resolved as `resolve_home` does. By default runs are done one after the other by a
     spawned process; any `concurrent.futures.Executor` can take its place. `plugins` are modules
-    that register further kinds of runs.
+    that register further kinds of runs. `gate` is asked before a run is started or changed; without
+    one, whoever holds the service may do everything.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class JobService:
         threads: int | None = None,
         plugins: Sequence[str] = (),
         stale: float = STALE_SECONDS,
+        gate: Gate | None = None,
     ) -> None:
         self.home: Path = resolve_home(home)
         self.store = RunStore(self.home)
@@ -58,6 +61,7 @@ class JobService:
         self._plugins = tuple(plugins)
         self._threads = threads
         self._stale = stale
+        self._gate = gate
         self._me = f"{host()}|{os.getpid()}|{identity(os.getpid()) or ''}|{uuid.uuid4().hex}"
         self._futures: dict[str, Future[str]] = {}
         self._starts: dict[str, int] = {}
@@ -74,34 +78,50 @@ class JobService:
             UnknownNameError: there is no such kind of run.
             InvalidValueError: a specification that JSON cannot hold.
             StorageError: the records cannot be written.
+            NotAllowedError: it is queued already, or a visitor's limit is reached.
         """
         spec = spec if isinstance(spec, RunSpec) else RunSpec.from_dict(spec)
         find_kind(spec.kind, self._plugins)
-        run = self.store.create(spec, submitter=self._me)
+        if self._gate is None:
+            run = self.store.create(spec, submitter=self._me)
+        else:
+            with self._gate.admission:
+                spec = self._gate.admit(spec, self.store)
+                run = self.store.create(spec, submitter=self._me)
         self._send(run.id)
         return run.id
 
     def cancel(self, run_id: str) -> RunView:
         """End a run for good; within a batch when it is under way."""
+        self._allow("cancel", run_id)
         return self.store.request_cancel(run_id)
 
     def pause(self, run_id: str) -> RunView:
         """Let a run hold still; it gives up its place when another run waits."""
+        self._allow("pause", run_id)
         return self.store.request_pause(run_id)
 
     def resume(self, run_id: str) -> RunView:
         """Let a paused, interrupted, failed or cancelled run go on from its last checkpoint."""
+        if self._gate is not None:
+            self._gate.readmit(self.store.get(run_id), self.store)
         if self.store.request_resume(run_id, submitter=self._me):
             self._send(run_id)
         return self.store.get(run_id)
 
     def rename(self, run_id: str, name: str) -> RunView:
         """Give a run another name."""
+        self._allow("rename", run_id)
         return self.store.rename(run_id, name)
 
     def delete(self, run_id: str) -> None:
         """Remove a run with all that it wrote; one under way stops."""
+        self._allow("delete", run_id)
         self.store.delete(run_id)
+
+    def _allow(self, what: str, run_id: str) -> None:
+        if self._gate is not None:
+            self._gate.allow(what, self.store.get(run_id))
 
     # --------------------------------------------------------------------------------- telling
     def list(

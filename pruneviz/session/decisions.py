@@ -9,12 +9,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from pruneviz.errors import InvalidValueError
 
 Scope = Literal["global", "group"]
 Json = dict[str, Any]
+WEIGHTS_FILES = (".safetensors", ".pt", ".pth")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,15 @@ class Subject:
             data=str(values["data"]),
             options=options,
         )
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Files and folders of this machine that it is loaded from, such as one's own weights."""
+        root = dict(self.options).get("root")
+        weights = self.weights or ""
+        own = len(Path(weights).parts) > 1 or Path(weights).suffix in WEIGHTS_FILES
+        files = (weights,) if own else ()
+        return (*files, str(root)) if root else files
 
     @property
     def digest(self) -> str:

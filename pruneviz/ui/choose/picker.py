@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pruneviz.errors import InvalidValueError, StorageError
 from pruneviz.session.decisions import Subject
-from pruneviz.ui.frame import services, state
+from pruneviz.ui.choose import uploads
+from pruneviz.ui.frame import state
+from pruneviz.ui.serving import visitors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,10 +78,9 @@ def _weights(row: Any, now: Subject) -> str | None:
     if picked == RANDOM:
         return None
     if picked == OWN_WEIGHTS:
-        file = st.file_uploader(
-            "Weights file", type=["safetensors", "pt", "pth"], help="Is never unpickled as code."
+        return uploads.ask(
+            "Weights file", ("safetensors", "pt", "pth"), help="Is never unpickled as code."
         )
-        return str(keep(file.name, file.getvalue())) if file is not None else None
     return str(picked)
 
 
@@ -99,37 +98,23 @@ def _data(data_sets: pd.DataFrame, now: Subject) -> tuple[str | None, tuple[tupl
     )
     if picked != OWN_IMAGES:
         return picked, now.options if picked == now.data else ()
-    root = st.text_input(
-        "Folder or zip on this machine",
-        value=str(dict(now.options).get("root", "")) if mine else "",
-        placeholder="/path/to/images",
-        help="One folder a class, or train/ and val/ (or test/) with one folder a class each.",
-    )
-    file = st.file_uploader("… or upload a zip", type=["zip"])
-    if file is not None:
-        root = str(keep(file.name, file.getvalue()))
+    root = _server_path(str(dict(now.options).get("root", "")) if mine else "")
+    zipped = uploads.ask("… or upload a zip" if visitors.may_read_paths() else "Zip", ("zip",))
+    root = zipped or root
     if not root:
         return None, ()
     others = {k: v for k, v in now.options if mine and k != "root"}
     return "folder", tuple(sorted({**others, "root": root}.items()))
 
 
-def keep(name: str, content: bytes) -> Path:
-    """Keep an uploaded file in the home folder, named by its content, and return where it is."""
-    if not content:
-        raise InvalidValueError(f"The file '{name}' is empty; upload one that is not.")
-    folder = services.home() / "uploads" / hashlib.sha256(content).hexdigest()[:16]
-    path = folder / Path(name).name
-    if path.exists():
-        return path
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(path.name + ".part")
-        draft.write_bytes(content)
-        draft.replace(path)
-    except OSError as error:
-        raise StorageError(
-            f"'{name}' ({len(content) / 2**20:.1f} MiB) cannot be kept in {folder} "
-            f"({error.strerror}); free some space or start PruneViz with another --home."
-        ) from error
-    return path
+def _server_path(now: str) -> str:
+    """Ask for a folder of this machine, where such may be named."""
+    if not visitors.may_read_paths():
+        return now
+    root = visitors.data_root()
+    return st.text_input(
+        "Folder or zip on this machine" if root is None else f"Folder or zip under {root}",
+        value=now,
+        placeholder=str(root or "/path/to") + "/images",
+        help="One folder a class, or train/ and val/ (or test/) with one folder a class each.",
+    )

@@ -11,12 +11,15 @@ from pruneviz.figures import style
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.frame import services, state, workbench
 from pruneviz.ui.runs import records as runs_data
+from pruneviz.ui.widgets.memory import let_go
 
 if TYPE_CHECKING:
     from pruneviz.export import Bundle
     from pruneviz.plan import Plan
 
 PLAIN = "the plan in hand, not fine-tuned"
+PLAN_MIB = 16
+"""The largest plan that is read; one of ResNet-152 takes 0.2 MiB."""
 EXPORTED = "exported"
 """Where the page Runs leaves the run that is to be exported."""
 
@@ -132,7 +135,9 @@ def _read_plan(loaded: Workbench) -> None:
     from pruneviz.session.decisions import exactly
     from pruneviz.ui.frame import actions
 
-    file = st.file_uploader("Take up a plan (JSON)", type=["json"], key="plan_file")
+    file = st.file_uploader(
+        "Take up a plan (JSON)", type=["json"], key="plan_file", max_upload_size=PLAN_MIB
+    )
     if file is None or not st.button("Take it up", icon=":material/upload:"):
         return
     try:
@@ -140,6 +145,8 @@ def _read_plan(loaded: Workbench) -> None:
     except PruneVizError as error:
         st.error(str(error), icon=":material/error:")
         return
+    finally:
+        let_go(file)
     label = f"plan from {file.name}"
     actions.take(exactly(state.history().decisions, frozenset(plan.dropped), label))
     st.rerun()

@@ -11,7 +11,7 @@ from pruneviz.session.decisions import drop_by_hand, keep_by_hand
 from pruneviz.ui.frame import state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pruneviz.channels import ChannelGraph
     from pruneviz.session.decisions import Change, Decisions
@@ -27,6 +27,16 @@ def take(change: Change, *, slider: str | None = None) -> bool:
     """
     try:
         state.session().take(change, slider=slider)
+    except PruneVizError as error:
+        st.session_state[REFUSAL] = str(error)
+        return False
+    return True
+
+
+def attempt(work: Callable[..., object], *args: object) -> bool:
+    """Do what may be refused, such as starting a run; keep why it was, and tell if it was done."""
+    try:
+        work(*args)
     except PruneVizError as error:
         st.session_state[REFUSAL] = str(error)
         return False

@@ -11,9 +11,12 @@ import streamlit as st
 from pruneviz.jobs import resolve_home
 from pruneviz.session.background import Background
 from pruneviz.session.history import StepStore
+from pruneviz.session.uploads import Uploads
+from pruneviz.ui.serving import visitors
+from pruneviz.ui.serving.sharing import current
 
 if TYPE_CHECKING:
-    from pruneviz.jobs import JobService
+    from pruneviz.jobs import JobService, RunView
     from pruneviz.session.previews import Previews
     from pruneviz.session.workbenches import Workbenches
 
@@ -57,11 +60,45 @@ def steps() -> StepStore:
     return StepStore(home() / "steps")
 
 
+def uploads() -> Uploads:
+    """Return the files that visitors uploaded."""
+    return Uploads(home())
+
+
+_serving: list[JobService] = []
+
+
 @st.cache_resource(show_spinner=False)
 def jobs() -> JobService:
-    """Return the service that does long work; runs of a former server are taken up again."""
-    from pruneviz.jobs import JobService
+    """Return the service that does long work; runs of a former server are taken up again.
 
-    service = JobService(home())
+    A visitor starts and changes runs through it as themselves.
+    """
+    from pruneviz.jobs import JobService
+    from pruneviz.jobs.gate import Gate
+
+    gate = Gate(visitors.here, current().limits, lambda visitor: uploads().taken(visitor.id))
+    service = JobService(home(), gate=gate)
     service.recover()
+    _serving.append(service)
     return service
+
+
+def may_change(run: RunView) -> bool:
+    """Tell whether the visitor may cancel, resume, rename or delete a run."""
+    return visitors.here().may_change(run)
+
+
+def whose(run: RunView) -> str:
+    """Say whose run it is, where others may come in; an anonymous visitor has a short id."""
+    if not current().shared:
+        return ""
+    if run.owner is None:
+        return "started in the terminal"
+    return "yours" if run.owner == visitors.here().id else f"visitor {run.owner[:4]}"
+
+
+def close() -> None:
+    """End what is under way, with the server: its runs can be resumed."""
+    while _serving:
+        _serving.pop().close()

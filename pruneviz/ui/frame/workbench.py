@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pruneviz.errors import PruneVizError
+from pruneviz.errors import DataError, InvalidValueError, PruneVizError, WeightsError
 from pruneviz.ui.frame.loading import loading
-from pruneviz.ui.frame.services import previews, workbenches
+from pruneviz.ui.frame.services import previews, uploads, workbenches
+from pruneviz.ui.serving import visitors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +23,28 @@ if TYPE_CHECKING:
 
 
 def bench(subject: Subject) -> Workbench:
-    """Return the loaded subject; the first time this takes seconds, and shows what it does."""
+    """Return the loaded subject; the first time this takes seconds, and shows what it does.
+
+    An upload that cannot be loaded is deleted at once; one that can is kept.
+
+    Raises:
+        NotAllowedError: it lies where visitors of a shared studio may not read.
+    """
+    for path in subject.paths:
+        visitors.readable(path, uploads().folder)
+    kept = [path for path in subject.paths if uploads().holds(path)]
+    try:
+        loaded = _bench(subject)
+    except (WeightsError, DataError, InvalidValueError):
+        for path in kept:
+            uploads().refuse(path)
+        raise
+    for path in kept:
+        uploads().take_up(path)
+    return loaded
+
+
+def _bench(subject: Subject) -> Workbench:
     if subject in workbenches():  # quick, and fit for callbacks, which cannot draw
         return workbenches().get(subject)
     with loading(f"Loading {subject.title} …") as place:

@@ -172,8 +172,9 @@ def _start(claim: Claim) -> None:
     if expected is not None:
         st.caption(f"Expected: about {said(expected)} a seed, by the stored result.")
     if started:
-        services.jobs().submit(lab_data.spec(request, state.session().visitor))
-        st.toast("The experiment is queued.", icon=":material/play_arrow:")
+        spec = lab_data.spec(request, state.session().visitor)
+        if actions.attempt(services.jobs().submit, spec):
+            st.toast("The experiment is queued.", icon=":material/play_arrow:")
         st.rerun()
     with st.expander("From the command line, at the scale of hours"):
         hours = Request(

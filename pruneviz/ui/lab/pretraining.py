@@ -8,7 +8,7 @@ import streamlit as st
 
 from pruneviz.figures.pretraining import pretraining_figure, pretraining_info
 from pruneviz.studies.papers.study import Study, data_called, gather, studies, submit
-from pruneviz.ui.frame import services, state, theme
+from pruneviz.ui.frame import actions, services, state, theme
 from pruneviz.ui.lab import records as lab_data
 from pruneviz.ui.widgets.duration import said, when
 
@@ -97,8 +97,8 @@ def _form(loaded: Workbench) -> None:
             "largest": int(largest) / 100,
         },
     )
-    submit(services.jobs(), study, state.session().visitor)
-    st.toast("The study is queued.", icon=":material/science:")
+    if actions.attempt(submit, services.jobs(), study, state.session().visitor):
+        st.toast("The study is queued.", icon=":material/science:")
     st.rerun()
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from pruneviz.figures import style
 from pruneviz.figures.race import race_figure, race_info
-from pruneviz.ui.frame import services, state, theme
+from pruneviz.ui.frame import actions, services, state, theme
 from pruneviz.ui.lab import records as lab_data
 from pruneviz.ui.widgets.duration import said, when
 
@@ -66,8 +66,9 @@ def _form(loaded: Workbench) -> None:
         "epochs": epochs,
         "seeds": list(range(count)),
     }
-    services.jobs().submit(lab_data.race_spec(loaded, options, state.session().visitor))
-    st.toast("The race is queued.", icon=":material/flag:")
+    spec = lab_data.race_spec(loaded, options, state.session().visitor)
+    if actions.attempt(services.jobs().submit, spec):
+        st.toast("The race is queued.", icon=":material/flag:")
     st.rerun()
 
 

@@ -12,7 +12,7 @@ from pruneviz.figures.latency import latency_figure, latency_info
 from pruneviz.latency import BASELINE, Latency
 from pruneviz.plan import Plan
 from pruneviz.session.workbench import Workbench
-from pruneviz.ui.frame import error_boundary, services, state, theme, workbench
+from pruneviz.ui.frame import actions, error_boundary, services, state, theme, workbench
 from pruneviz.ui.prune import timings, width_latency
 from pruneviz.ui.prune.timings import Setting
 
@@ -108,7 +108,7 @@ def _measure_in_hand(loaded: Workbench, how: Setting) -> None:
 
 def _measure(loaded: Workbench, plans: list[Plan], how: Setting) -> None:
     spec = timings.plans_spec(loaded, plans, how, state.session().visitor)
-    services.jobs().submit(spec)
+    actions.attempt(services.jobs().submit, spec)
 
 
 def ask_for_missing(loaded: Workbench) -> None:
@@ -152,17 +152,18 @@ def _wait(run_id: str) -> None:
             if waiting
             else run.message or "Starting",
         )
-        st.button(
-            "Stop",
-            key="latency_stop",
-            icon=":material/stop:",
-            on_click=_stop,
-            args=(run_id,),
-        )
+        if services.may_change(run):
+            st.button(
+                "Stop",
+                key="latency_stop",
+                icon=":material/stop:",
+                on_click=_stop,
+                args=(run_id,),
+            )
 
 
 def _stop(run_id: str) -> None:
-    services.jobs().cancel(run_id)
+    actions.attempt(services.jobs().cancel, run_id)
 
 
 def _beside(latency: Latency, plan: Plan) -> None:

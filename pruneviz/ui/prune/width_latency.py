@@ -81,7 +81,7 @@ def _others(plan: Plan, group: str) -> dict[str, tuple[int, ...]]:
 def _measure(loaded: Workbench, group: str, how: Setting) -> None:
     plan, _ = state.in_hand()
     spec = timings.widths_spec(loaded, plan, group, how, state.session().visitor)
-    services.jobs().submit(spec)
+    actions.attempt(services.jobs().submit, spec)
 
 
 def _take(group: str, width: int, whole: int) -> None:

@@ -206,7 +206,8 @@ def _offer_long(loaded: Workbench) -> None:
 
 def _compute(loaded: Workbench, criterion: str) -> None:
     visitor = state.session().visitor
-    services.jobs().submit(runs_data.rank_spec(loaded, criterion, ORACLE_IMAGES, visitor))
+    spec = runs_data.rank_spec(loaded, criterion, ORACLE_IMAGES, visitor)
+    actions.attempt(services.jobs().submit, spec)
 
 
 def _compare(loaded: Workbench, criterion: str) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from pruneviz.errors import PruneVizError
 from pruneviz.figures import (
     TradeoffPoint,
     TrainingInfo,
@@ -26,6 +25,8 @@ from pruneviz.ui.runs import run_results, start
 from pruneviz.ui.widgets.duration import said
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pruneviz.jobs import RunView
 
 POLL_SECONDS = 1.0
@@ -145,7 +146,8 @@ def _card(loaded: Workbench, run: RunView) -> None:
 
 
 def _facts(run: RunView, results: dict[str, object]) -> str:
-    parts = [said(run.seconds)] if run.seconds else []
+    parts = [whose] if (whose := services.whose(run)) else []
+    parts += [said(run.seconds)] if run.seconds else []
     cost, before, after = (results.get(k) for k in ("cost", "before", "after"))
     if isinstance(cost, dict):
         parts.append(
@@ -162,6 +164,8 @@ def _facts(run: RunView, results: dict[str, object]) -> str:
 
 def _buttons(run: RunView) -> None:
     service = services.jobs()
+    if not services.may_change(run):
+        return
     if run.active:
         if run.status == "running":
             _button("Pause", "pause", run, service.pause)
@@ -173,18 +177,14 @@ def _buttons(run: RunView) -> None:
     with st.popover("More", icon=":material/more_horiz:"):
         name = st.text_input("Name", run.name, key=f"name_{run.id}")
         if name != run.name and name.strip():
-            service.rename(run.id, name.strip())
+            actions.attempt(service.rename, run.id, name.strip())
             st.rerun()
         _button("Delete", "delete", run, service.delete)
 
 
-def _button(label: str, icon: str, run: RunView, action: object) -> None:
+def _button(label: str, icon: str, run: RunView, action: Callable[[str], object]) -> None:
     def act() -> None:
-        try:
-            assert callable(action)
-            action(run.id)
-        except PruneVizError as error:
-            st.session_state[actions.REFUSAL] = str(error)
+        actions.attempt(action, run.id)
         st.rerun()
 
     st.button(label, key=f"{label}_{run.id}", icon=f":material/{icon}:", on_click=act)

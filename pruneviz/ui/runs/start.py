@@ -8,7 +8,7 @@ import streamlit as st
 
 from pruneviz.errors import InvalidValueError
 from pruneviz.figures import style
-from pruneviz.ui.frame import services, state
+from pruneviz.ui.frame import actions, services, state
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.widgets.duration import said
 
@@ -43,8 +43,8 @@ def show(loaded: Workbench) -> None:
     if expected is not None:
         st.caption(f"Expected: about {said(expected)}, from earlier runs on this machine.")
     if started:
-        services.jobs().submit(spec)
-        st.toast(f"'{name}' is queued.", icon=":material/play_arrow:")
+        if actions.attempt(services.jobs().submit, spec):
+            st.toast(f"'{name}' is queued.", icon=":material/play_arrow:")
         st.rerun()
 
 

@@ -92,18 +92,17 @@ def _controls(loaded: Workbench, criterion: str, run: RunView | None) -> None:
         on_click=_start,
         args=(loaded, criterion, tuple(ratios), images),
     )
-    if run is not None and active:
+    if run is not None and active and services.may_change(run):
         st.button("Stop", icon=":material/stop:", on_click=_stop, args=(run.id,))
 
 
 def _start(loaded: Workbench, criterion: str, ratios: tuple[float, ...], images: int) -> None:
-    services.jobs().submit(
-        runs_data.scan_spec(loaded, criterion, ratios, images, state.session().visitor)
-    )
+    spec = runs_data.scan_spec(loaded, criterion, ratios, images, state.session().visitor)
+    actions.attempt(services.jobs().submit, spec)
 
 
 def _stop(run_id: str) -> None:
-    services.jobs().cancel(run_id)
+    actions.attempt(services.jobs().cancel, run_id)
 
 
 def _scan(loaded: Workbench, run_id: str, was_active: bool) -> None:

@@ -1,0 +1,152 @@
+"""Who may do what with runs, where several people share one studio."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pruneviz.errors import NotAllowedError
+
+if TYPE_CHECKING:
+    from pruneviz.jobs.records import RunStore
+    from pruneviz.jobs.views import RunSpec, RunView
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Someone who uses the studio: an anonymous id, and whether the studio is theirs."""
+
+    id: str
+    owns_studio: bool = False
+
+    def may_change(self, run: RunView) -> bool:
+        """Tell whether they may cancel, resume, rename or delete a run."""
+        return self.owns_studio or (run.owner is not None and run.owner == self.id)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one visitor may have at the same time; None: as much as there is."""
+
+    runs: int | None = None
+    """Runs that wait or work; the runs of one study count as one."""
+    disk: int | None = None
+    """Bytes that their runs and uploads take."""
+
+    def or_else(self, other: Limits) -> Limits:
+        """Return these limits, and the other's where these have none."""
+        return Limits(
+            other.runs if self.runs is None else self.runs,
+            other.disk if self.disk is None else self.disk,
+        )
+
+
+class Gate:
+    """Stands before the changes that visitors ask for.
+
+    `who` returns the visitor on whose behalf the calling thread works; `uploads` the bytes that
+    their uploads take.
+    """
+
+    def __init__(
+        self,
+        who: Callable[[], Visitor],
+        limits: Limits = Limits(),
+        uploads: Callable[[Visitor], int] = lambda _: 0,
+    ) -> None:
+        self._who = who
+        self.limits = limits
+        self._uploads = uploads
+        self.admission = threading.Lock()
+        """Held while a run is admitted and recorded, so that two clicks do not both pass."""
+
+    def allow(self, what: str, run: RunView) -> None:
+        """Let pass who may change a run.
+
+        Raises:
+            NotAllowedError: it is another visitor's.
+        """
+        if not self._who().may_change(run):
+            raise NotAllowedError(
+                f"Only who started a run may {what} it, and '{run.name}' is another visitor's; "
+                "ask them, or the owner of the studio."
+            )
+
+    def admit(self, spec: RunSpec, store: RunStore) -> RunSpec:
+        """Return a run as its visitor's own, if they may have one more.
+
+        Raises:
+            NotAllowedError: it is queued already, or they have as many as they may.
+        """
+        visitor = self._who()
+        spec = replace(spec, owner=visitor.id or spec.owner)
+        mine = store.list(owner=spec.owner) if spec.owner else ()
+        for run in mine:
+            if run.active and _same_work(run.spec, spec):
+                raise NotAllowedError(
+                    f"This run is {run.status} already, as '{run.name}'; the same settings and "
+                    "seed would give the same result. Change something, or wait for it."
+                )
+        self._room_for(visitor, mine, spec.parent, store)
+        return spec
+
+    def readmit(self, run: RunView, store: RunStore) -> None:
+        """Let a run go on that has ended or pauses, if its visitor may have one more.
+
+        Raises:
+            NotAllowedError: it is another visitor's, or they have as many as they may.
+        """
+        self.allow("resume", run)
+        if not run.active and run.owner is not None:
+            self._room_for(self._who(), store.list(owner=run.owner), run.parent, store)
+
+    def _room_for(
+        self, visitor: Visitor, mine: tuple[RunView, ...], parent: str | None, store: RunStore
+    ) -> None:
+        """Refuse one run more than a visitor may have, and any once their share of disk is used."""
+        if visitor.owns_studio:
+            return
+        under_way = {run.parent or run.id for run in mine if run.active}
+        most, disk = self.limits.runs, self.limits.disk
+        if most is not None and len(under_way) >= most and parent not in under_way:
+            raise NotAllowedError(
+                f"A visitor may have {most} run{'' if most == 1 else 's'} that wait or work at the "
+                f"same time, and you have {len(under_way)}; wait until one ends, or cancel one."
+            )
+        if disk is None:
+            return
+        taken = self._uploads(visitor) + sum(size_of(store.directory(run.id)) for run in mine)
+        if taken >= disk:
+            raise NotAllowedError(
+                f"Your runs and uploads take {mib(taken)} of the {mib(disk)} that a visitor may "
+                "have here; delete runs that you no longer need."
+            )
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes that the files under a folder take, if it is there."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += (Path(root) / name).lstat().st_size
+            except OSError:
+                continue
+    return total
+
+
+def mib(count: int) -> str:
+    """Write a number of bytes as people read it."""
+    return f"{count / 2**20:,.0f} MiB" if count < 10 * 2**30 else f"{count / 2**30:,.0f} GiB"
+
+
+def _same_work(one: RunSpec, other: RunSpec) -> bool:
+    """Tell whether two runs would do the same, whatever they are called."""
+    a, b = one.to_dict(), other.to_dict()
+    for spec in (a, b):
+        spec.pop("name")
+    return a == b

@@ -1,0 +1,118 @@
+"""Starts and ends the server that shows the studio; the command knows Streamlit only by this."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import webbrowser
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from pruneviz.ui.serving import hosts
+from pruneviz.ui.serving.sharing import Sharing, current, take_up, take_up_configured
+
+TIDY_SECONDS = 600.0
+
+
+def serve(script: Path, settings: Sharing, port: int, *, headless: bool) -> None:
+    """Serve the studio's script until it is stopped."""
+    from streamlit.web import cli
+
+    take_up(settings)
+    options = {
+        "server.address": settings.host,
+        "server.port": str(port),
+        "browser.gatherUsageStats": "false",
+    }
+    if headless:
+        options["server.headless"] = "true"
+    flags = [part for key, value in options.items() for part in (f"--{key}", value)]
+    cli.main(["run", str(script), *flags], standalone_mode=False)
+
+
+def around() -> dict[str, Any]:
+    """Return what Streamlit's app is given to be this studio: `App(script, **around())`."""
+    from starlette.middleware import Middleware
+    from streamlit import config
+
+    from pruneviz.ui.serving.guard import Guard
+
+    take_up_configured()
+    base = config.get_option("server.baseUrlPath") or ""
+    return {"middleware": [Middleware(Guard, base=base)], "lifespan": lifespan}
+
+
+@asynccontextmanager
+async def lifespan(_app: object) -> AsyncIterator[None]:
+    """Say where the studio is; tidy up while it is served; end its runs with it."""
+    from streamlit import config
+
+    from pruneviz.ui.frame import services
+
+    settings, port = current(), config.get_option("server.port")
+    home = services.home()
+    for line in announcement(settings, port, home):
+        print(line, flush=True)
+    if not config.get_option("server.headless"):
+        asyncio.get_running_loop().call_soon(webbrowser.open, own_address(settings, port))
+    tidying = asyncio.create_task(_tidy(home))
+    try:
+        yield
+    finally:
+        tidying.cancel()
+        await asyncio.to_thread(services.close)
+
+
+async def _tidy(home: Path) -> None:
+    """Now and then delete uploads that nobody took up."""
+    from pruneviz.session.uploads import Uploads
+
+    while True:
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(Uploads(home).sweep)
+        await asyncio.sleep(TIDY_SECONDS)
+
+
+def own_address(settings: Sharing, port: int) -> str:
+    """Return the address for who started the studio."""
+    token = f"/?token={settings.token}" if settings.shared else ""
+    return f"http://{_shown(_near(settings.host))}:{port}{token}"
+
+
+def visitors_address(settings: Sharing, port: int) -> str:
+    """Return the address to give to visitors."""
+    reach = hosts.own_address() if settings.host in hosts.ANY else settings.host
+    token = "" if settings.password is not None else f"/?token={settings.visitors_token}"
+    return f"http://{_shown(reach)}:{port}{token}"
+
+
+def announcement(settings: Sharing, port: int, home: Path) -> list[str]:
+    """Return the lines that the terminal shows when the studio can be opened."""
+    lines = [f"PruneViz is at {own_address(settings, port)}"]
+    if settings.shared:
+        asked = " with the password" if settings.password is not None else ""
+        lines += [
+            "That address is yours: with it, everybody's runs can be changed. Visitors change "
+            "only their own; give them this one:",
+            f"  {visitors_address(settings, port)}{asked}",
+            _readable(settings),
+        ]
+    lines.append(f"Records and results are kept in {home}. Stop with Ctrl+C.")
+    return lines
+
+
+def _readable(settings: Sharing) -> str:
+    if settings.data_root is None:
+        return "Visitors can upload images, and read none of this machine's (see --data-root)."
+    return f"Visitors can read images under {settings.data_root}."
+
+
+def _near(host: str) -> str:
+    """Return the name under which this machine itself reaches the server."""
+    return hosts.LOOPBACK if host in hosts.ANY else host
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
