@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pruneviz.arguments import network
-from pruneviz.channels import ChannelGraph, TensorSlots
+from pruneviz.channels import BoolArray, ChannelGraph, TensorSlots
 from pruneviz.errors import PlanError
 from pruneviz.inputs import eval_mode, noise
 from pruneviz.plan import Plan, check_plan
@@ -44,6 +44,7 @@ def prune(model: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
 
     pruned = _rebuild(model, graph, narrow)
     _set_groups(pruned, graph)
+    _set_sizes(pruned, graph, kept)
     for module in pruned.modules():
         refit(module)
     _check_runs(pruned, graph)
@@ -138,6 +139,19 @@ def _set_groups(pruned: nn.Module, graph: ChannelGraph) -> None:
         left = stored[whole.tensor].shape[0]
         groups = whole.groups * left // shapes[whole.tensor][0]
         setattr(module, "num_groups" if isinstance(module, nn.GroupNorm) else "groups", groups)
+
+
+def _set_sizes(pruned: nn.Module, graph: ChannelGraph, kept: BoolArray) -> None:
+    """Numbers of channels in the modules' own attributes follow."""
+    for size in graph.sizes:
+        own = vars(pruned.get_submodule(size.module))
+        left = int(((size.units < 0) | kept[size.units]).sum())
+        if size.index is None:
+            own[size.attribute] = left
+        else:
+            listed = list(own[size.attribute])
+            listed[size.index] = left
+            own[size.attribute] = type(own[size.attribute])(listed)
 
 
 def _check_runs(pruned: nn.Module, graph: ChannelGraph) -> None:

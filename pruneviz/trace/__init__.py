@@ -14,6 +14,7 @@ from pruneviz.arguments import network
 from pruneviz.channels import ChannelGraph
 from pruneviz.errors import TraceError
 from pruneviz.inputs import Arguments, Example, eval_mode, given
+from pruneviz.trace.attributes import remembered
 from pruneviz.trace.flow import LAYERS, Flow
 from pruneviz.trace.grouping import resolve
 from pruneviz.trace.mode import Blame, Watch, tensors_in
@@ -66,7 +67,7 @@ def _run(flow: Flow, model: nn.Module, arguments: Arguments) -> Any:
         flow.know(image)
     flow.enliven(images)
     try:
-        with torch.no_grad(), Watch(flow):
+        with torch.no_grad(), remembered(flow, model), Watch(flow):
             return model(*arguments[0], **arguments[1])
     except Exception as error:
         sizes = ", ".join("×".join(str(s) for s in image.shape[1:]) for image in images)

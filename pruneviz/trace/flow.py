@@ -24,6 +24,8 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from pruneviz.channels import IntArray
 
 Pairs = tuple[IntArray, IntArray]
+Place = tuple[str, str, int | None]
+"""Where a number is kept: module path, attribute, and the index in it where it is a list."""
 LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
 
 
@@ -123,6 +125,8 @@ class Choice:
     adjustable: bool
     """Whether the number of groups can be changed: it is an attribute of a module."""
     depthwise: bool = False
+    by_number: bool = False
+    """Whether the number of groups is kept in an attribute that follows by itself."""
 
     @property
     def decided(self) -> bool:
@@ -148,6 +152,12 @@ class Flow:
         """Stored slices that a masked network needs as they are, lest it divide zero by zero."""
         self.computed_reads: list[tuple[IntArray, frozenset[tuple[str, int]]]] = []
         """What computed weights read, and the stored slices that make the weight zero there."""
+        self.computed_with: set[Place] = set()
+        """Numbers in attributes that the network computes with, so that they cannot change."""
+        self.counted_now: set[Place] = set()
+        """Those of the call that is being followed that count channels."""
+        self.size_uses: dict[Place, list[IntArray]] = {}
+        """What each number in an attribute counts, whenever it cuts a tensor."""
         self.seen: set[str] = set()
         """Paths of the layers that ran."""
         self.running: list[nn.Module] = []
@@ -282,8 +292,9 @@ class Flow:
         if self.name(tensor) is not None:
             return
         if shadow is not None:
-            shadow = shadow.expand(tensor.shape)
-            self._shadows[tensor] = shadow
+            if 0 in shadow.shape:
+                shadow = shadow.as_strided(seen(shadow.shape), shadow.stride())
+            self._shadows[tensor] = shadow.expand(seen(tensor.shape))
         else:
             self._shadows.pop(tensor, None)
         self._maps.pop(tensor, None)
@@ -331,6 +342,27 @@ class Flow:
             first = table.max(axis=1) if (first == 0).any() else first
         return first
 
+    def counted_by(self, place: Place, atoms: IntArray) -> None:
+        """A number kept in an attribute counts these channels: so it does after a removal."""
+        self.counted_now.add(place)
+        uses = self.size_uses.setdefault(place, [])
+        if all(atoms.size == other.size for other in uses):
+            uses.append(atoms)
+        else:
+            self.fix(
+                np.concatenate([atoms, *uses]), "is counted by a number that counts others too"
+            )
+
+    def settle_sizes(self) -> None:
+        """Once all is seen: what one number counts goes in step; what is computed with stays."""
+        for place, uses in self.size_uses.items():
+            if place in self.computed_with:
+                name = ".".join(part for part in place[:2] if part)
+                self.fix(np.concatenate(uses), f"is counted by {name}, which is computed with")
+                continue
+            for other in uses[1:]:
+                self.tie(uses[0], other, "is counted together with a constant")
+
     def fix_all(self, tensors: Iterable[object], reason: str) -> None:
         """Fix every channel that these tensors carry."""
         for tensor in tensors:
@@ -367,4 +399,9 @@ def along(atoms: IntArray, shape: Sequence[int], dim: int) -> Tensor:
     """A shadow of that shape whose channels lie along `dim`."""
     view = [1] * len(shape)
     view[dim] = -1
-    return torch.from_numpy(atoms).view(view).expand(tuple(shape))
+    return torch.from_numpy(atoms).view(view).expand(seen(shape))
+
+
+def seen(shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape as shadows have it: of nothing (no region on this level) one is seen."""
+    return tuple(max(int(size), 1) for size in shape)

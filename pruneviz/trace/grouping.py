@@ -16,9 +16,10 @@ from pruneviz.channels import (
     GroupedModule,
     IntArray,
     Layer,
+    SizeInCode,
     TensorSlots,
 )
-from pruneviz.trace.flow import Choice, Flow, LayerRecord, Pairs
+from pruneviz.trace.flow import Choice, Flow, LayerRecord, Pairs, Place
 
 TIED_TOGETHER = "all of its {} channels are tied together: removing them would leave nothing"
 
@@ -52,6 +53,7 @@ def resolve(flow: Flow, input_shape: tuple[int, ...]) -> ChannelGraph:
     for atoms, zeroed_by in flow.computed_reads:
         if not zeroed_by - flow.unsilenced:
             flow.unmaskable.append(atoms)
+    flow.settle_sizes()
     choices = list(flow.choices.values())
     whole = [choice.whole_finer for choice in choices]
     base = _stack(flow.ties)
@@ -123,6 +125,8 @@ def _partition(
         key = rng.integers(1, 2**63, dtype=np.uint64)
         np.add.at(signature, label[record.out], key)
         np.minimum.at(first, label[record.out], record.out)
+    for uses in flow.size_uses.values():  # each piece is a group: at least one of it must stay
+        np.add.at(signature, np.unique(label[uses[0]]), rng.integers(1, 2**63, dtype=np.uint64))
     has_filter = first < flow.atoms
     mixed = signature * np.uint64(2) + blurred.astype(np.uint64)
     mixed = mixed * np.uint64(1_000_003) + fixed.astype(np.uint64)
@@ -153,6 +157,9 @@ def _graph(
     unmaskable: list[IntArray],
     input_shape: tuple[int, ...],
 ) -> ChannelGraph:
+    sizes = [
+        (place, uses) for place, uses in flow.size_uses.items() if place not in flow.computed_with
+    ]
     blurred = np.zeros(found.group.size, dtype=bool)
     for atoms in unmaskable:
         units = found.unit[found.label[atoms[atoms > 0]]]
@@ -205,9 +212,15 @@ def _graph(
         whole_groups=tuple(
             GroupedModule(c.module, c.groups, c.tensor)
             for c, w in zip(choices, whole, strict=True)
-            if w and c.adjustable
+            if w and c.adjustable and not c.by_number
         ),
+        sizes=tuple(_size(place, found.unit[found.label[uses[0]]]) for place, uses in sizes),
     )
+
+
+def _size(place: Place, units: IntArray) -> SizeInCode:
+    units.setflags(write=False)
+    return SizeInCode(*place, units)
 
 
 def _reason(flow: Flow, found: Partition, component: int, width: int, channels: int) -> str | None:

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from pruneviz.channels import IntArray
+from pruneviz.trace.attributes import Kept
 from pruneviz.trace.computed import computed, lies_along, weight_name
 from pruneviz.trace.flow import Choice, Flow, LayerRecord, along
 from pruneviz.trace.operations import Call, handles
@@ -31,9 +32,8 @@ def layer(flow: Flow, call: Call) -> None:
     """Convolution and linear: read input channels, make new output channels."""
     x, weight, bias = call.first, call.arg(1, "weight"), call.arg(2, "bias")
     transposed = "transpose" in call.name
-    groups = 1
-    if call.name != "linear":
-        groups = int(call.arg(6, "groups", 1))
+    number = 1 if call.name == "linear" else call.arg(6, "groups", 1)
+    groups = int(number)
     spatial = 0 if call.name == "linear" else weight.ndim - 2
     dim = x.ndim - 1 - spatial
     out_dim, in_dim = (1, 0) if transposed else (0, 1)
@@ -61,7 +61,7 @@ def layer(flow: Flow, call: Call) -> None:
         if not applied.computed:
             flow.reads.setdefault(applied.key, set()).add(in_dim)
     else:
-        _grouped(flow, record, applied, entering, groups, transposed)
+        _grouped(flow, record, applied, entering, number, transposed)
     flow.set_shadow(call.out, along(record.out, call.out.shape, dim))
     flow.set_map(call.out, record, flow.call_index)
 
@@ -155,10 +155,11 @@ def _grouped(
     record: LayerRecord,
     applied: Weight,
     entering: IntArray,
-    groups: int,
+    number: int,
     transposed: bool,
 ) -> None:
     """A grouped convolution loses whole groups, or one position in every group."""
+    groups = int(number)
     weight = record.weight
     read = entering.reshape(groups, -1)
     made = record.out.reshape(groups, -1)
@@ -176,8 +177,11 @@ def _grouped(
         if not applied.computed:
             flow.reads.setdefault(weight, set()).add(1)
     path, module = flow.layer_module(weight)
-    adjustable = isinstance(getattr(module, "groups", None), int)
     depthwise = read.shape[1] == 1
+    by_number = depthwise and isinstance(number, Kept)
+    if depthwise and isinstance(number, Kept):
+        flow.counted_by(number.place, read[:, 0])
+    adjustable = by_number or isinstance(getattr(module, "groups", None), int)
     flow.choices[f"{path}@{len(flow.choices)}"] = Choice(
         module=path,
         layer=record.name,
@@ -189,4 +193,5 @@ def _grouped(
         whole_finer=adjustable and (depthwise or groups >= read.shape[1] + made.shape[1]),
         adjustable=adjustable,
         depthwise=depthwise and adjustable,
+        by_number=by_number,
     )

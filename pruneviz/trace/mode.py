@@ -15,9 +15,18 @@ from torch.nn.modules.module import (
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from pruneviz.channels import IntArray
-from pruneviz.trace import computed, elementwise, layers, norms, positions, rearrange  # noqa: F401 - they register handlers
+from pruneviz.trace import (  # they register handlers
+    computed,
+    elementwise,  # noqa: F401
+    layers,
+    norms,  # noqa: F401
+    positions,  # noqa: F401
+    rearrange,  # noqa: F401
+    written,
+)
+from pruneviz.trace.attributes import kept_in
 from pruneviz.trace.flow import NOBODY, Flow, Size, core
-from pruneviz.trace.operations import HANDLERS, Call, unknown
+from pruneviz.trace.operations import HANDLERS, Call, leave, unknown
 
 
 @lru_cache(maxsize=4096)
@@ -104,6 +113,7 @@ class Watch(TorchFunctionMode):
         made = list(tensors_in(out))
         for tensor in made:
             flow.know(tensor)
+        flow.counted_now.clear()
         if inputs and (made or name == "setitem"):
             for of in maps:
                 flow.read_map(of)
@@ -114,8 +124,20 @@ class Watch(TorchFunctionMode):
             if made and not live and name not in LAYERS and computed.concerns(flow, inputs):
                 computed.follow(flow, call)
             else:
-                HANDLERS.get(name, unknown)(flow, call)
+                self._follow(call)
+        elif not inputs and name in written.MAKERS and isinstance(out, Tensor):
+            written.made(flow, out, args, kwargs)
+        numbers = {number.place for number in kept_in((args, kwargs))}
+        flow.computed_with |= numbers - flow.counted_now
         return out
+
+    def _follow(self, call: Call) -> None:
+        try:
+            HANDLERS.get(call.name, unknown)(self.flow, call)
+        except RuntimeError:
+            if all(t.numel() for t in call.outputs):
+                raise
+            leave(self.flow, call, f"holds nothing when {call.full} is called")
 
 
 def _sizes(flow: Flow, tensor: Tensor, value: Any, dim: Any = None) -> Any:

@@ -15,7 +15,9 @@ from pruneviz.trace.operations import Call, handles, leave
     "adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d "
     "adaptive_max_pool3d lp_pool1d lp_pool2d max_pool1d_with_indices max_pool2d_with_indices "
     "adaptive_max_pool2d_with_indices fractional_max_pool2d interpolate upsample "
-    "upsample_nearest upsample_bilinear local_pool boolean_dispatch max_unpool2d grid_sample"
+    "upsample_nearest upsample_bilinear local_pool boolean_dispatch max_unpool2d max_unpool3d "
+    "grid_sample upsample_trilinear adaptive_max_pool1d_with_indices max_pool3d_with_indices "
+    "roi_align roi_pool"
 )
 def spatial(flow: Flow, call: Call) -> None:
     """Pooling and resampling: every channel by itself, along dimension 1."""

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pruneviz.trace.attributes import Kept
 from pruneviz.trace.flow import Flow, Size, core, tidy, varying
 from pruneviz.trace.operations import Call, handles, leave
 
@@ -78,6 +79,12 @@ def reshape(flow: Flow, call: Call) -> None:
     new = tidy(shadow.reshape(out.shape))
     dims = varying(new)
     flexible = [d for d in dims if _follows(call, d)]
+    if dims and not flexible and call.name in ("view", "reshape"):
+        numbers = {d: _listed(call)[d] for d in dims if isinstance(_listed(call)[d], Kept)}
+        if numbers:
+            flexible = [max(numbers, key=lambda d: (out.shape[d], d))]
+            vector = flow.vector(new, flexible[0], "lies in one grid with a constant")
+            flow.counted_by(numbers[flexible[0]].place, vector)
     if dims and not flexible:
         sizes = ", ".join(str(int(s)) for s in out.shape[1:])
         return leave(flow, call, f"is reshaped to a fixed size ({sizes}) by {call.full}")
@@ -179,7 +186,10 @@ def pieces(flow: Flow, call: Call) -> None:
         sizes = [o.shape[dim] if call.name != "unbind" else 1 for o in call.outputs]
         asked = call.arg(1, "split_size_or_sections", call.arg(1, "split_size"))
         by_size = call.name in ("split", "split_with_sizes", "unsafe_split")
-        listed = asked if isinstance(asked, (tuple, list)) else [asked]
+        listed = asked if isinstance(asked, (tuple, list)) else [asked] * len(sizes)
+        if by_size and _numbered(flow, call, shadow, dim, listed):
+            _literal(flow, call, shadow)
+            return
         if len(set(sizes)) > 1 or (by_size and not all(_free(s) for s in listed)):
             leave(flow, call, f"is split at fixed positions by {call.full}")
             return
@@ -189,6 +199,21 @@ def pieces(flow: Flow, call: Call) -> None:
         grid = fold(shadow, dim, len(sizes))
         keep_grid(flow, tidy(grid), dim + 1)
     _literal(flow, call, shadow)
+
+
+def _numbered(flow: Flow, call: Call, shadow: Tensor, dim: int, sizes: Sequence[Any]) -> bool:
+    """Whether each piece's size is a number that its module keeps, or the rest of the tensor's."""
+    known = [isinstance(size, (Kept, Size)) for size in sizes]
+    whole = [int(s) for s in sizes] == [o.shape[dim] for o in call.outputs]
+    if not all(known) or not whole or not any(isinstance(s, Kept) for s in sizes):
+        return False
+    start = 0
+    for size in sizes:
+        if isinstance(size, Kept):
+            piece = shadow.narrow(dim, start, int(size))
+            flow.counted_by(size.place, flow.vector(piece, dim, "lies in one grid with a constant"))
+        start += int(size)
+    return True
 
 
 @handles("getitem select narrow")
@@ -204,7 +229,12 @@ def index(flow: Flow, call: Call) -> None:
         key = _at(call, int(call.arg(2, "index")))
     else:
         start, length = call.arg(2, "start"), call.arg(3, "length")
-        key = _at(call, slice(start, start + length))
+        first = isinstance(start, int) and not isinstance(start, Kept) and start == 0
+        key = _at(call, slice(0, length) if first else slice(start, int(start) + int(length)))
+    if len(key) == 1 and isinstance(key[0], Tensor) and 0 not in varying(shadow):
+        rest = core(shadow)[0]  # a choice of images or of regions: their channels stay in place
+        flow.set_shadow(call.out, rest.expand(call.out.shape))
+        return
     if not all(k is None or k is Ellipsis or isinstance(k, (int, slice)) for k in key):
         leave(flow, call, "is indexed by a tensor or a list")
         return
@@ -213,6 +243,8 @@ def index(flow: Flow, call: Call) -> None:
         if dim not in dims or (isinstance(part, slice) and part == slice(None)):
             continue
         size = call.first.shape[dim]
+        if _bounded(flow, shadow, dim, part):
+            continue
         if not _equal_share(part, size):
             leave(flow, call, f"is sliced at fixed channels by {call.full}")
             return
@@ -239,6 +271,19 @@ def _by_dim(key: tuple[Any, ...], ndim: int) -> list[tuple[int, Any]]:
         found.append((dim, part))
         dim += 1
     return found
+
+
+def _bounded(flow: Flow, shadow: Tensor, dim: int, part: Any) -> bool:
+    """Whether a slice's bounds are numbers that modules keep: each counts what lies before it."""
+    if not isinstance(part, slice) or part.step not in (None, 1):
+        return False
+    bounds = [b for b in (part.start, part.stop) if b is not None and (type(b) is Kept or b != 0)]
+    if not bounds or not all(isinstance(b, Kept) and 0 < b <= shadow.shape[dim] for b in bounds):
+        return False
+    vector = flow.vector(shadow, dim, "lies in one grid with a constant")
+    for bound in bounds:
+        flow.counted_by(bound.place, vector[: int(bound)])
+    return True
 
 
 def _equal_share(part: Any, size: int) -> bool:
@@ -274,9 +319,3 @@ def pixel(flow: Flow, call: Call) -> None:
     made = tidy(made)
     keep_grid(flow, made, 1)
     return flow.set_shadow(call.out, made)
-
-
-@handles("setitem copy index_copy")
-def write(flow: Flow, call: Call) -> None:
-    """Writing into a slice of another tensor is not followed."""
-    leave(flow, call, f"is written into another tensor by {call.full}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +49,29 @@ def random_plan(graph: ChannelGraph, seed: int, most: float = 1.0) -> Plan:
     return Plan(graph, units)
 
 
-def count_macs(model: nn.Module, image: Tensor) -> int:
+Inputs = Tensor | tuple[object, ...] | dict[str, object]
+
+
+def run(model: nn.Module, inputs: Inputs) -> Any:
+    """Call a network with a batch of images, with several inputs, or with inputs by name."""
+    if isinstance(inputs, Tensor):
+        return model(inputs)
+    return model(**inputs) if isinstance(inputs, dict) else model(*inputs)
+
+
+def one(inputs: Inputs) -> Inputs:
+    """The first image; several inputs are one example already."""
+    return inputs[:1] if isinstance(inputs, Tensor) else inputs
+
+
+def first(output: object) -> Tensor:
+    """The tensor that a network's output is, or the first one in it."""
+    if isinstance(output, Tensor):
+        return output
+    return first(next(iter(output.values() if isinstance(output, dict) else output)))
+
+
+def count_macs(model: nn.Module, inputs: Inputs) -> int:
     """An independent counter: hooks on every convolution and linear layer."""
     total = 0
 
@@ -65,7 +88,7 @@ def count_macs(model: nn.Module, image: Tensor) -> int:
     kinds = (nn.Linear, nn.modules.conv._ConvNd)
     hooks = [m.register_forward_hook(hook) for m in model.modules() if isinstance(m, kinds)]
     with torch.no_grad():
-        model.eval()(image[:1])
+        run(model.eval(), one(inputs))
     for handle in hooks:
         handle.remove()
     return total
@@ -91,10 +114,10 @@ class _Calls(TorchFunctionMode):
         return out
 
 
-def count_macs_by_calls(model: nn.Module, *inputs: object, **named: object) -> int:
+def count_macs_by_calls(model: nn.Module, inputs: Inputs) -> int:
     """An independent counter for layers that hooks cannot see, such as functional ones."""
     with torch.no_grad(), _Calls() as calls:
-        model.eval()(*inputs, **named)
+        run(model.eval(), one(inputs))
     return calls.total
 
 
@@ -103,7 +126,7 @@ def relative_error(a: Tensor, b: Tensor) -> float:
 
 
 def check_laws(
-    model: nn.Module, graph: ChannelGraph, plan: Plan, images: Tensor, *, functional: bool = False
+    model: nn.Module, graph: ChannelGraph, plan: Plan, images: Inputs, *, functional: bool = False
 ) -> None:
     """All laws for one plan. `functional`: layers that hooks do not see."""
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -112,7 +135,7 @@ def check_laws(
     assert all(torch.equal(before[name], after[name]) for name in before), "the model was touched"
 
     with torch.no_grad():
-        got, want = pruned.eval()(images), masked.eval()(images)
+        got, want = first(run(pruned.eval(), images)), first(run(masked.eval(), images))
     assert got.shape == want.shape
     if graph.maskable:
         assert relative_error(got, want) < 1e-4
@@ -120,8 +143,8 @@ def check_laws(
     expected = cost(graph, plan)
     assert expected.params == sum(p.numel() for p in pruned.parameters())
     if functional:
-        assert expected.macs == count_macs_by_calls(pruned, images[:1])
-        assert expected.baseline_macs == count_macs_by_calls(model, images[:1])
+        assert expected.macs == count_macs_by_calls(pruned, images)
+        assert expected.baseline_macs == count_macs_by_calls(model, images)
     else:
         assert expected.macs == count_macs(pruned, images)
         assert expected.baseline_macs == count_macs(model, images)
@@ -140,7 +163,8 @@ def check_laws(
     fresh.load_state_dict(torch.load(stored, weights_only=True))
 
     pruned.train()
-    out = pruned(images)
-    outputs = out if isinstance(out, tuple) else (out,)
-    sum(o.float().pow(2).mean() for o in outputs).backward()
+    out = run(pruned, images)
+    outputs = list(out.values()) if isinstance(out, dict) else out
+    outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
+    sum(o.float().pow(2).mean() for o in outputs if o is not None).backward()
     assert any(p.grad is not None and bool((p.grad != 0).any()) for p in pruned.parameters())
