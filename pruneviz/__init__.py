@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pruneviz.export import Exported, export
     from pruneviz.latency import Latency, latency, measure_latency, width_latency
     from pruneviz.plan import Plan, threshold
+    from pruneviz.plugins import register
     from pruneviz.sensitivity import Sensitivity, sensitivity
     from pruneviz.strategies import run_strategy
     from pruneviz.surgery import mask, prune
@@ -51,6 +52,7 @@ _HOME = {
     "sensitivity": "sensitivity",
     "Sensitivity": "sensitivity",
     "run_strategy": "strategies",
+    "register": "plugins",
     "latency": "latency",
     "measure_latency": "latency",
     "width_latency": "latency",
@@ -81,6 +83,7 @@ __all__ = [  # noqa: RUF022 - in the order in which one meets them
     "recalibrate",
     "fine_tune",
     "run_strategy",
+    "register",
     "latency",
     "measure_latency",
     "width_latency",

@@ -19,6 +19,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "arguments": (),
     "stored": (),
     "links": (),
+    "plugins": (),
     "channels": ("figures",),
     "inputs": ("channels",),
     "trace": ("channels", "inputs"),
@@ -30,11 +31,20 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "catalog": ("data",),
     "figures": ("channels", "plan", "cost"),  # in type annotations alone; see below
     "pretrain": ("data", "catalog", "training"),
-    "criteria": (*CORE, "data", "figures"),
+    "criteria": (*CORE, "plugins", "data", "figures"),
     "training": (*CORE, "data", "catalog", "figures"),
     "latency": (*CORE, "training", "data", "figures"),
     "sensitivity": (*CORE, "criteria", "training", "data", "figures", "latency"),
-    "strategies": (*CORE, "criteria", "training", "sensitivity", "data", "catalog", "figures"),
+    "strategies": (
+        *CORE,
+        "plugins",
+        "criteria",
+        "training",
+        "sensitivity",
+        "data",
+        "catalog",
+        "figures",
+    ),
     "explain": (*CORE, "criteria", "training", "data", "figures"),
 }
 ALLOWED["export"] = (*ALLOWED["strategies"], "strategies", "explain", "latency")
@@ -58,15 +68,19 @@ OWNERS = {
 TORCH_FREE = [
     "pruneviz",
     "pruneviz.errors",
+    "pruneviz.plugins",
+    "pruneviz.strategies",
     "pruneviz.commands.main",
     "pruneviz.commands.run",
     "pruneviz.commands.race",
     "pruneviz.commands.study",
     "pruneviz.studies.papers",
+    "pruneviz.studies.pretraining_queue",
     "pruneviz.plan",
     "pruneviz.cost",
     "pruneviz.figures",
     "pruneviz.session.decisions",
+    "pruneviz.session.session",
 ]
 
 

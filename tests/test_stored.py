@@ -11,7 +11,7 @@ import pytest
 from pruneviz import stored
 from pruneviz.errors import InvalidValueError, PlanError
 from pruneviz.studies.papers import LabResult, results
-from pruneviz.studies.pretraining_grid import PretrainingStudy
+from pruneviz.studies.pretraining import PretrainingStudy
 from pruneviz.studies.race_result import Race
 
 READERS: dict[str, Callable[[str], Any]] = {

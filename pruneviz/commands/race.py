@@ -26,13 +26,13 @@ KIND = "race"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the command's options."""
-    from pruneviz.strategies import NAMES
+    from pruneviz.strategies import names
 
     parser.add_argument(
         "strategies",
         metavar="STRATEGY",
         nargs="*",
-        help=f"some of: {', '.join(NAMES[:-1])} (default: all that reach a MACs target, control)",
+        help=f"some of: {', '.join(names())} (default: all that reach a MACs target, control)",
     )
     add_subject(parser)
     parser.add_argument(
@@ -48,11 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def obey(args: argparse.Namespace) -> int:
     """Submit the race and tell how it goes until it has ended; returns the exit status."""
-    from pruneviz.strategies import NAMES
+    from pruneviz.strategies import names as known
 
     for name in args.strategies:  # before torch is loaded, which takes seconds
-        if name not in NAMES[:-1]:
-            raise UnknownNameError("strategy of a race", name, NAMES[:-1])
+        if name not in known():
+            raise UnknownNameError("strategy", name, known())
     if not 0 < args.target_macs <= 1:
         raise InvalidValueError(
             "--target-macs is the fraction of the MACs that may be left, above 0 and at most 1, "

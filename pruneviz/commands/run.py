@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the command's options."""
-    from pruneviz.strategies import NAMES
+    from pruneviz.strategies import names
 
-    parser.add_argument("strategy", metavar="STRATEGY", help=f"one of: {', '.join(NAMES)}")
+    parser.add_argument("strategy", metavar="STRATEGY", help=f"one of: {', '.join(names())}")
     add_subject(parser)
     parser.add_argument("--target-macs", type=float, help="fraction of the MACs that may be left")
     parser.add_argument("--epochs", type=int, help="epochs of fine-tuning at the end")
@@ -51,10 +51,10 @@ def add_set(parser: argparse.ArgumentParser) -> None:
 
 def obey(args: argparse.Namespace) -> int:
     """Submit the run and tell how it goes until it has ended; returns the exit status."""
-    from pruneviz.strategies import NAMES
+    from pruneviz.strategies import names
 
-    if args.strategy not in NAMES:  # before torch is loaded, which takes seconds
-        raise UnknownNameError("strategy", args.strategy, NAMES)
+    if args.strategy not in names():  # before torch is loaded, which takes seconds
+        raise UnknownNameError("strategy", args.strategy, names())
     from pruneviz.strategies import find_strategy
 
     strategy = find_strategy(args.strategy)

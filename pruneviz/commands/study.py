@@ -15,7 +15,7 @@ from pruneviz.commands.watch import STOPPED, add_service, follow, service_of, un
 from pruneviz.errors import InvalidValueError
 
 if TYPE_CHECKING:
-    from pruneviz.studies.pretraining_grid import PretrainingStudy
+    from pruneviz.studies.pretraining import PretrainingStudy
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,22 +34,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, help="side of the images in pixels")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     add_set(parser)
-    parser.add_argument("--options", action="store_true", help="list the strategy's options")
+    parser.add_argument("--options", action="store_true", help="list the study's options")
     parser.add_argument("--out", type=Path, help="file for the study as JSON")
     add_service(parser)
 
 
 def obey(args: argparse.Namespace) -> int:
     """Queue the runs that are missing and tell how they go; returns the exit status."""
-    from pruneviz.strategies import find_strategy
-    from pruneviz.studies.papers.study import STRATEGY, Study, gather, submit
+    from pruneviz.studies.pretraining_queue import Study, gather, submit
+    from pruneviz.studies.pretraining_run import STUDY
 
-    strategy = find_strategy(STRATEGY)
     if args.options:
-        describe(strategy)
+        describe(STUDY)
         return 0
-    options = values_of(strategy, args.set)
-    strategy.make_options(options)
+    options = values_of(STUDY, args.set)
+    STUDY.make_options(options)
     if args.threads is not None and args.threads < 1:
         raise InvalidValueError(f"Threads are a whole number from 1, but got {args.threads}.")
     from pruneviz.catalog import ModelSource

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from pruneviz.arguments import one_of, several
+from pruneviz.arguments import several
 from pruneviz.errors import InvalidValueError
+from pruneviz.plugins import Registry, register
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,15 +20,12 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
-# One file a criterion or family of criteria; each lists its own in CRITERIA.
-FILES = ("weights", "activations", "gradients", "conductance", "oracle", "chance")
-
 
 def _always(_evidence: Evidence) -> bool:
     return True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Criterion:
     """A way to score filters; higher = keep."""
 
@@ -37,10 +33,10 @@ class Criterion:
     title: str
     help: str
     """One sentence for somebody who has not read the paper."""
-    formula: str
-    paper: str
     score: Callable[[Evidence], FloatArray]
     """Evidence -> (num_units,) scores; those of units that cannot go are ignored."""
+    formula: str = ""
+    paper: str = ""
     gathers: frozenset[str] = frozenset()
     """What the shared pass must gather for it (names of `Statistics` fields)."""
     needs_data: bool = False
@@ -54,25 +50,25 @@ class Criterion:
     compare as they are. Measured against the oracle over all units, those do better raw than
     l2-normalised; Taylor, a mean over positions, needs the normalisation of its paper."""
 
+    def __repr__(self) -> str:
+        return f"Criterion({self.name!r})"
 
-@lru_cache(maxsize=1)
-def _builtin() -> dict[str, Criterion]:
-    found: dict[str, Criterion] = {}
-    for file in FILES:
-        for criterion in import_module(f"pruneviz.criteria.{file}").CRITERIA:
-            found[criterion.name] = criterion
-    return found
+
+# One file a criterion or family of criteria; each lists its own in CRITERIA.
+_REGISTRY = Registry[Criterion]("criterion", "pruneviz.criteria", "CRITERIA")
+register.register(Criterion, _REGISTRY.add)
 
 
 def registered() -> dict[str, Criterion]:
-    """Every criterion by its name."""
-    return dict(_builtin())
+    """Every criterion by its name, those that are quick to compute first."""
+    known = _REGISTRY.all()
+    effort = {n: (c.own_pass, c.needs_data, c.needs_gradient, c.title) for n, c in known.items()}
+    return {name: known[name] for name in sorted(known, key=effort.__getitem__)}
 
 
 def find_criterion(name: str) -> Criterion:
     """The criterion of that name; `UnknownNameError` lists the choices."""
-    known = _builtin()
-    return known[one_of("criterion", name, known)]
+    return _REGISTRY.find(name)
 
 
 def chosen(names: str | Iterable[str]) -> list[Criterion]:
@@ -92,7 +88,7 @@ def criteria() -> pd.DataFrame:
 
     rows = [
         (c.name, c.title, c.help, c.formula, c.needs_data, c.needs_gradient, c.own_pass, c.paper)
-        for c in _builtin().values()
+        for c in registered().values()
     ]
     names = "name title help formula needs_data needs_gradient own_pass paper"
     return pd.DataFrame(rows, columns=names.split())

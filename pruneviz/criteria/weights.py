@@ -57,7 +57,12 @@ def _each(rows: Rows, measure: Callable[[FloatArray], FloatArray]) -> FloatArray
     return np.concatenate([measure(rows[i : i + step].astype(np.float64)) for i in parts])
 
 
-def _by_filter(measure: Callable[[Rows], FloatArray]) -> Callable[[Evidence], FloatArray]:
+def by_filter(measure: Callable[[Rows], FloatArray]) -> Callable[[Evidence], FloatArray]:
+    """Make a criterion's `score` of a function from a layer's filters (C, K) to scores (C,).
+
+    A unit's score is the mean over its filters.
+    """
+
     def score(evidence: Evidence) -> FloatArray:
         graph = evidence.graph
         values = {layer.name: measure(evidence.filters(layer)) for layer in graph.layers}
@@ -112,7 +117,7 @@ def batch_norm_scales(evidence: Evidence) -> FloatArray:
     scores = total / np.maximum(count, 1)
     rest = graph.prunable & ~scaled
     if rest.any():
-        norm = _by_filter(l2_norms)(evidence)
+        norm = by_filter(l2_norms)(evidence)
         scores[rest] = norm[rest] / max(norm[rest].mean(), 1e-300)
         scores[rest] *= scores[scaled & graph.prunable].mean()
     return scores
@@ -125,7 +130,7 @@ CRITERIA = (
         help="Filters with small weights matter little: the sum of the weights' absolute values.",
         formula="Σ |w|",
         paper="Li et al. 2016, Pruning Filters for Efficient ConvNets",
-        score=_by_filter(l1_norms),
+        score=by_filter(l1_norms),
     ),
     Criterion(
         name="l2",
@@ -133,7 +138,7 @@ CRITERIA = (
         help="As the L1 norm, but large weights count more: the filter's Euclidean length.",
         formula="√ Σ w²",
         paper="Li et al. 2016; He et al. 2018, Soft Filter Pruning",
-        score=_by_filter(l2_norms),
+        score=by_filter(l2_norms),
     ),
     Criterion(
         name="fpgm",
@@ -142,7 +147,7 @@ CRITERIA = (
         "to all other filters of the layer.",
         formula="Σⱼ ‖wᵢ − wⱼ‖₂",
         paper="He et al. 2019, Filter Pruning via Geometric Median",
-        score=_by_filter(distances_to_others),
+        score=by_filter(distances_to_others),
     ),
     Criterion(
         name="bn_scale",

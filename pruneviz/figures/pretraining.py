@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 from pruneviz.figures import style
 
 if TYPE_CHECKING:
-    from pruneviz.studies.pretraining_grid import PretrainingStudy
+    from pruneviz.studies.pretraining import PretrainingStudy
 
 MOST_IN_A_ROW = 3
 

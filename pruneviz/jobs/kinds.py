@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pruneviz.errors import InvalidValueError
 from pruneviz.jobs.context import JobContext
@@ -23,6 +25,8 @@ from pruneviz.jobs.steps import (
 if TYPE_CHECKING:
     from pruneviz.sensitivity import Sensitivity
     from pruneviz.strategies import StrategyEvent
+
+Event = TypeVar("Event", bound="StrategyEvent")
 
 PARTIAL_SECONDS = 1.0  # between the writes of a result that grows
 
@@ -62,7 +66,7 @@ def strategy(context: JobContext) -> None:
     """Prune by a strategy of `pruneviz.strategies`; the option `strategy` is its name.
 
     Other options are `target_macs`, `seed` and the strategy's own. Results as of "fine_tune", and
-    "front" where the strategy looks for one, "points" where it is a study.
+    "front" where the strategy looks for one.
     """
     from pruneviz.strategies import run_strategy
 
@@ -74,22 +78,35 @@ def strategy(context: JobContext) -> None:
             "A strategy run needs the option 'strategy' with the name of one, and decides itself "
             f"which units go; got {got}."
         )
-    subject = load_subject(context)
 
     def front(event: StrategyEvent) -> None:
         if event.front:
             context.keep("front", event.front, every=PARTIAL_SECONDS if not event.final else 0)
-        if event.points:
-            context.keep("points", event.points)
 
+    drive_to_network(context, partial(run_strategy, name), options, front)
+
+
+def drive_to_network(
+    context: JobContext,
+    run: Callable[..., Iterator[Event]],
+    options: Mapping[str, Any],
+    each: Callable[[Event], None],
+) -> None:
+    """Prune the run's network by a generator of strategy events; keep what comes out.
+
+    Args:
+        context: The run.
+        run: Called with network, graph, data, `resume` and the options.
+        options: Its options.
+        each: Called with every event.
+    """
+    subject = load_subject(context)
     with context.watch(subject.model):
         measure(context, "baseline", subject.model, subject.data)
-        events = run_strategy(
-            name, subject.model, subject.graph, subject.data, resume=context.resume, **options
-        )
-        last = context.drive(events, each=front)
+        events = run(subject.model, subject.graph, subject.data, resume=context.resume, **options)
+        last = context.drive(events, each=each)
         if last is None or last.result is None:
-            raise InvalidValueError(f"Strategy '{name}' ended without a network.")
+            raise InvalidValueError("The strategy ended without a network.")
         result = last.result
         keep_cost(context, subject.graph, result.plan)
         measure(context, "after", result.model, subject.data, again=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +53,7 @@ class Rankings:
             KEPT_BYTES, lambda ranking: bytes_of(ranking.scores)
         )
         self._stored = stored
+        self._applicable: dict[tuple[str, ...], frozenset[str]] = {}
 
     def of(self, criterion: str) -> Ranking:
         """Return the scores by a criterion, and by those computed with it.
@@ -89,10 +89,13 @@ class Rankings:
         known |= {name: ranking.of(name) for name, ranking in self._stored().items()}
         return {name: known[name] for name in criteria() if name in known}
 
-    @cached_property
+    @property
     def _able(self) -> frozenset[str]:
         """The criteria with something to look at: batch-norm scales need batch norms."""
-        return frozenset(applicable(self._model, self._graph))
+        names = tuple(registered())  # a user may register more
+        if names not in self._applicable:
+            self._applicable = {names: frozenset(applicable(self._model, self._graph))}
+        return self._applicable[names]
 
     def _takes_long(self, criterion: str) -> bool:
         """Whether it needs passes of its own: the oracle runs the network for every unit."""

@@ -1,91 +1,49 @@
-"""Ways to prune, one a file: a registry, and `run_strategy`, which runs any of them.
-
-Each strategy's module has a `STRATEGY`; it is imported when it is asked for, so that this package
-and the results of studies load without torch.
-"""
+"""Ways to prune, one a file: a registry, and `run_strategy`, which runs any of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pruneviz.arguments import network, one_of, whole
+from pruneviz.arguments import network, whole
 from pruneviz.channels import check_graph
 from pruneviz.errors import DataError, PlanError
 from pruneviz.strategies.base import (
+    FineTuning,
     FrontPoint,
     OptionInfo,
     Strategy,
     StrategyEvent,
     StrategyResult,
-    StudyPoint,
+    option,
 )
+from pruneviz.strategies.registry import find_strategy, names, strategies
 
 if TYPE_CHECKING:
-    import pandas as pd
     from torch import nn
 
     from pruneviz.channels import ChannelGraph
     from pruneviz.data import DataSet
+    from pruneviz.strategies.run import Run
 
 __all__ = [
-    "NAMES",
+    "FineTuning",
     "FrontPoint",
     "OptionInfo",
     "Strategy",
     "StrategyEvent",
     "StrategyResult",
-    "StudyPoint",
+    "begin",
     "find_strategy",
+    "names",
+    "option",
     "run_strategy",
     "strategies",
 ]
 
-NAMES = (
-    "taylor",
-    "soft",
-    "binary_search",
-    "genetic",
-    "one_shot",
-    "iterative",
-    "uniform",
-    "random",
-    "control",
-    "pretraining_study",
-)
-
-
-def find_strategy(name: str) -> Strategy:
-    """The strategy of that name; `UnknownNameError` lists the choices."""
-    module = import_module(f"pruneviz.strategies.{one_of('strategy', name, NAMES)}")
-    found: Strategy = module.STRATEGY
-    return found
-
-
-def strategies() -> pd.DataFrame:
-    """The strategies, one a row.
-
-    Columns: `name` (for `run_strategy`), `title`, `help` (one sentence), `paper`, `options` (their
-    names, separated by commas) and `reaches_target` (whether it ends at the MACs target).
-    """
-    import pandas as pd
-
-    found = [find_strategy(name) for name in NAMES]
-    return pd.DataFrame(
-        {
-            "name": [s.name for s in found],
-            "title": [s.title for s in found],
-            "help": [s.help for s in found],
-            "paper": [s.paper for s in found],
-            "options": [", ".join(s.defaults) for s in found],
-            "reaches_target": [s.reaches_target for s in found],
-        }
-    )
-
 
 def run_strategy(
-    name: str,
+    name: str | Strategy,
     model: nn.Module,
     graph: ChannelGraph,
     data: DataSet,
@@ -102,7 +60,7 @@ def run_strategy(
     accuracy (0..1).
 
     Args:
-        name: One of `strategies()`.
+        name: One of `strategies()`, or a strategy of your own.
         model: The network, trained already (a few strategies fine-tune it first).
         graph: Its channels, from `trace`.
         data: Its images: `train` trains, `val` decides; `test` is never touched.
@@ -119,7 +77,28 @@ def run_strategy(
         InvalidValueError: An option or target outside its range, or one that cannot be reached.
         DataError: There are no images to train or to validate with.
     """
-    strategy = find_strategy(name)
+    strategy = name if isinstance(name, Strategy) else find_strategy(name)
+    run = begin(
+        strategy, model, graph, data, target_macs=target_macs, seed=seed, resume=resume, **options
+    )
+    return run.events()
+
+
+def begin(
+    strategy: Strategy,
+    model: nn.Module,
+    graph: ChannelGraph,
+    data: DataSet,
+    *,
+    target_macs: float | None = None,
+    seed: int = 0,
+    resume: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Run:
+    """Check everything and return the run of a strategy, its first event still to come.
+
+    Arguments and errors are those of `run_strategy`.
+    """
     chosen = strategy.make_options(options)
     network(model)
     check_graph(graph)
@@ -144,9 +123,4 @@ def run_strategy(
     run = Run(strategy, model, graph, data, target, seed, chosen)
     if resume is not None:
         restore(run, resume)
-    return _events(run)
-
-
-def _events(run: Any) -> Iterator[StrategyEvent]:
-    yield from run.strategy.run(run, run.options)
-    yield run.finish()
+    return run

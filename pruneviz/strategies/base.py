@@ -42,22 +42,6 @@ class FrontPoint:
         return Plan(graph, units)
 
 
-@dataclass(frozen=True)
-class StudyPoint:
-    """One network of a study: what it started from, what it lost, and how accurate it is."""
-
-    start: str
-    """"pretrained" or "scratch"."""
-    removed: float
-    """Fraction of the parameters that is gone; 0 for the unpruned network."""
-    macs: int
-    params: int
-    accuracy: float
-    """On validation images."""
-    test_accuracy: float | None
-    """On test images, which decide nothing; None where there are none."""
-
-
 @dataclass(frozen=True, eq=False)
 class StrategyEvent:
     """Something was done: a network was trained for an epoch, units were removed, a trial made.
@@ -92,8 +76,6 @@ class StrategyEvent:
     state: dict[str, Any] | None = field(default=None, repr=False)
     front: tuple[FrontPoint, ...] = field(default=(), repr=False)
     """The Pareto front so far, of a strategy that looks for one."""
-    points: tuple[StudyPoint, ...] = field(default=(), repr=False)
-    """What a study has measured so far."""
     final: bool = False
     result: StrategyResult | None = field(default=None, repr=False)
     """The pruned network and its plan, on the last event."""

@@ -28,7 +28,6 @@ from pruneviz.strategies.base import (
     Strategy,
     StrategyEvent,
     StrategyResult,
-    StudyPoint,
 )
 from pruneviz.strategies.budget import FloatArray, Target
 from pruneviz.strategies.checkpoint import state_of
@@ -214,6 +213,11 @@ class Run:
 
     # -- events ---------------------------------------------------------------------------------
 
+    def events(self) -> Iterator[StrategyEvent]:
+        """Let the strategy work; its events, and the last with the network."""
+        yield from self.strategy.run(self, self.options)
+        yield self.finish()
+
     def event(
         self,
         phase: str,
@@ -224,7 +228,6 @@ class Run:
         progress: float | None = None,
         state: bool = True,
         front: tuple[FrontPoint, ...] = (),
-        points: tuple[StudyPoint, ...] = (),
         result: StrategyResult | None = None,
     ) -> StrategyEvent:
         """Say what was done; `measured` is (accuracy, loss) where they are known already."""
@@ -252,7 +255,6 @@ class Run:
             plan=self.plan.to_json(),
             state=state_of(self) if state else None,
             front=front,
-            points=points,
             final=result is not None,
             result=result,
         )
@@ -266,7 +268,6 @@ class Run:
         return self.event(
             "done",
             "The network is pruned" if len(self.plan) else "Done",
-            points=tuple(StudyPoint(**p) for p in self.memory.get("points", ())),
             measured=(found.accuracy, found.loss),
             result=StrategyResult(network, self.plan),
         )

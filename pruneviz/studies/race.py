@@ -71,10 +71,6 @@ def race(
     settings: dict[str, dict[str, Any]] = {}
     for name in names:
         strategy = find_strategy(name)
-        if name == "pretraining_study":
-            raise InvalidValueError(
-                "The pretraining study compares networks, not strategies; leave it out of a race."
-            )
         own = dict(strategy.budget(epochs, len(data.train))) | dict(given.get(name, {}))
         strategy.make_options(own)
         settings[name] = own

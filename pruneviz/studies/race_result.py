@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pruneviz import stored
-from pruneviz.strategies.published import PublishedPoint, published
+from pruneviz.studies.published import PublishedPoint, published
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,7 +17,7 @@ from pruneviz.cost import cost
 from pruneviz.data import DataSet
 from pruneviz.errors import DataError, InvalidValueError, UnknownNameError
 from pruneviz.plan import Plan
-from pruneviz.strategies import NAMES, StrategyEvent, find_strategy, run_strategy, strategies
+from pruneviz.strategies import StrategyEvent, find_strategy, names, run_strategy, strategies
 from pruneviz.surgery import prune
 from pruneviz.training import evaluate
 
@@ -27,7 +27,6 @@ QUICK: dict[str, dict[str, Any]] = {
     "binary_search": {"epochs": 1, "updates": 2, "update_batch": 16, "tolerance": 0.1},
     "genetic": {"epochs": 1, "population": 6, "generations": 2, "images": 24},
     "one_shot": {"epochs": 2},
-    "pretraining_study": {"epochs_before": 1, "epochs": 1, "sparsities": 2},
     "control": {"epochs": 2},
     "uniform": {"epochs": 2},
     "random": {"epochs": 2},
@@ -48,7 +47,7 @@ def same_weights(a: nn.Module, b: nn.Module) -> bool:
     return x.keys() == y.keys() and all(torch.equal(x[k], y[k]) for k in x)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 def test_events_tell_the_truth(
     name: str, model: nn.Module, graph: ChannelGraph, data: DataSet
 ) -> None:
@@ -75,7 +74,7 @@ def test_events_tell_the_truth(
     assert evaluate(last.result.model, data).accuracy == last.accuracy
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 def test_resume_equals_no_interruption(
     name: str, model: nn.Module, graph: ChannelGraph, data: DataSet
 ) -> None:
@@ -99,7 +98,7 @@ def test_resume_equals_no_interruption(
         assert same_weights(again.model, whole.model), f"interrupted after step {event.step}"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 def test_input_model_and_random_state_are_untouched(
     name: str, model: nn.Module, graph: ChannelGraph, data: DataSet
 ) -> None:
@@ -114,7 +113,7 @@ def test_input_model_and_random_state_are_untouched(
     assert all(p.grad is None for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 def test_seeds_are_reproducible(
     name: str, model: nn.Module, graph: ChannelGraph, data: DataSet
 ) -> None:
@@ -127,7 +126,7 @@ def test_seeds_are_reproducible(
     assert first.plan != other.plan or not same_weights(first.model, other.model)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if find_strategy(n).reaches_target])
+@pytest.mark.parametrize("name", [n for n in names() if find_strategy(n).reaches_target])
 @pytest.mark.parametrize("target", [0.3, 0.7])
 def test_macs_target_is_reached_within_one_unit(
     name: str, target: float, model: nn.Module, graph: ChannelGraph, data: DataSet
@@ -138,7 +137,7 @@ def test_macs_target_is_reached_within_one_unit(
     assert any(cost(graph, plan.keep_units([u])).macs_ratio > target for u in plan.dropped)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 def test_unknown_options_are_refused_with_the_choices(
     name: str, model: nn.Module, graph: ChannelGraph, data: DataSet
 ) -> None:
@@ -150,7 +149,7 @@ def test_unknown_options_are_refused_with_the_choices(
         run_strategy(name, model, graph, data, epochs=1.5)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 def test_options_describe_a_form(name: str) -> None:
     strategy = find_strategy(name)
     assert strategy.name == name
@@ -166,8 +165,8 @@ def test_options_describe_a_form(name: str) -> None:
 
 def test_registry_lists_what_there_is() -> None:
     frame = strategies()
-    assert tuple(frame["name"]) == NAMES
-    assert set(QUICK) == set(NAMES)
+    assert tuple(frame["name"]) == names()
+    assert set(QUICK) == set(names())
 
 
 def test_what_cannot_be_run_is_refused(

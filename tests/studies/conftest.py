@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.strategies.conftest import _trained, data, graph, model
+
+__all__ = ["_trained", "data", "graph", "model"]
+
 
 @pytest.fixture(autouse=True)
 def short_epochs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,7 +164,7 @@ def test_a_study_is_a_queue_of_runs_in_one_figure(studio: Open, quick: list[RunS
     sound(page)
     assert [spec.model["name"] for spec in quick] == ["vgg16", "mobilenet_v2"]
     assert len({spec.parent for spec in quick}) == 1
-    assert all(spec.options["strategy"] == "pretraining_study" for spec in quick)
+    assert all(spec.kind == "pretraining_study" for spec in quick)
     service = services.jobs()
     first, second = (service.store.create(spec, submitter="test") for spec in quick)
     page = sound(studio("lab"))

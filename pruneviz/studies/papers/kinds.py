@@ -1,4 +1,4 @@
-"""Runs in the background: a claim put to the test, and a race of strategies."""
+"""Runs in the background: a claim put to the test, a race of strategies, a run of a study."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from pruneviz.errors import InvalidValueError
 from pruneviz.jobs.context import JobContext
+from pruneviz.jobs.kinds import drive_to_network
 from pruneviz.jobs.registry import register
 from pruneviz.jobs.steps import known_options, load_subject
+from pruneviz.studies.pretraining_queue import KIND as PRETRAINING
 
 if TYPE_CHECKING:
     from pruneviz.strategies import StrategyEvent
+    from pruneviz.studies.pretraining_run import StudyEvent
 
 CLAIM, RACE = "claim", "race"
 PARTS = "parts.json"
@@ -73,3 +76,19 @@ def race(context: JobContext) -> None:
             ended = len(now.outcomes)
             context.keep("race", json.loads(now.to_json()))
             context.report(progress=ended / total)
+
+
+@register(PRETRAINING)
+def pretraining(context: JobContext) -> None:
+    """Compare how far the run's network can be pruned with its weights, and with new ones.
+
+    Options are those of `pruneviz.studies.pretraining_run`, and `seed`. Results as of a strategy's
+    run, and "points", what was measured so far.
+    """
+    from pruneviz.studies.pretraining_run import run_study
+
+    def note(event: StudyEvent) -> None:
+        if event.points:
+            context.keep("points", event.points)
+
+    drive_to_network(context, run_study, context.options, note)

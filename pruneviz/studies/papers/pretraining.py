@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from pruneviz.strategies import StudyPoint, run_strategy
-from pruneviz.strategies.pretraining_study import STARTS
 from pruneviz.studies.papers.result import Finding
 from pruneviz.studies.papers.setting import Bench, Experiment, finding
-from pruneviz.studies.pretraining_grid import largest_reduction
+from pruneviz.studies.pretraining import StudyPoint, largest_reduction
+from pruneviz.studies.pretraining_run import STARTS, run_study
 
 BUDGET = {
     "minutes": {"epochs_before": 8, "epochs": 3, "sparsities": 4, "largest": 0.8},
@@ -29,9 +28,7 @@ def run(bench: Bench) -> Experiment:
         model = bench.model(weights)
         graph = bench.graph(model)
         points: tuple[StudyPoint, ...] = ()
-        for event in run_strategy(
-            "pretraining_study", model, graph, bench.data, seed=seed, **options
-        ):
+        for event in run_study(model, graph, bench.data, seed=seed, **options):
             bench.tick(event.progress)
             points = event.points or points
         return [asdict(p) for p in points]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pruneviz.figures.pretraining import pretraining_figure, pretraining_info
-from pruneviz.studies.papers.study import Study, data_called, gather, studies, submit
+from pruneviz.studies.pretraining_queue import Study, data_called, gather, studies, submit
 from pruneviz.ui.frame import actions, services, state, theme
 from pruneviz.ui.lab import records as lab_data
 from pruneviz.ui.widgets.duration import said, when
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pruneviz.jobs import RunView
     from pruneviz.session.workbench import Workbench
-    from pruneviz.studies.pretraining_grid import PretrainingStudy
+    from pruneviz.studies.pretraining import PretrainingStudy
 
 BUNDLED = ("vgg16", "mobilenet_v2", "resnet20")
 PRETRAINED = "cifar10"

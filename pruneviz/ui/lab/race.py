@@ -30,14 +30,13 @@ def show() -> None:
 
 
 def _form(loaded: Workbench) -> None:
-    from pruneviz.strategies import NAMES, find_strategy
+    from pruneviz.strategies import find_strategy, names
 
-    racing = [name for name in NAMES if name != "pretraining_study"]
     with st.form("race", border=True):
         st.markdown(f"**{loaded.title}**: the same budget and MACs for all")
         chosen = st.multiselect(
             "Strategies",
-            racing,
+            list(names()),
             default=list(FIRST),
             format_func=lambda name: find_strategy(name).title,
             help="The control fine-tunes the unpruned network with the same budget: what the "

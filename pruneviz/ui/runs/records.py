@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pruneviz.figures import RunCurve, TradeoffPoint
 from pruneviz.jobs import RunSpec
 from pruneviz.session.run_rankings import is_about, ranking_runs
+from pruneviz.studies.pretraining_queue import KIND as PRETRAINING
 from pruneviz.ui.frame import services
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pruneviz.session.workbench import Workbench
 
 FINE_TUNE, STRATEGY, SENSITIVITY, RANK = "fine_tune", "strategy", "sensitivity", "rank"
-NETWORKS = (FINE_TUNE, STRATEGY)
+NETWORKS = (FINE_TUNE, STRATEGY, PRETRAINING)
 """Kinds of runs that end with a network."""
 WEIGHTS, PLAN = "weights.safetensors", "plan.json"
 

@@ -89,9 +89,8 @@ def take(loaded: Workbench, run: RunView, point: FrontPoint, number: int) -> Non
 
 def _study(loaded: Workbench, run: RunView, results: dict[str, Any]) -> None:
     from pruneviz.figures.pretraining import pretraining_figure, pretraining_info
-    from pruneviz.strategies import StudyPoint
-    from pruneviz.studies.papers.study import data_called
-    from pruneviz.studies.pretraining_grid import PretrainingStudy
+    from pruneviz.studies.pretraining import PretrainingStudy, StudyPoint
+    from pruneviz.studies.pretraining_queue import data_called
 
     points = [StudyPoint(**p) for p in results["points"]]
     study = PretrainingStudy().add(

@@ -6,7 +6,7 @@ ones, is trained on the task with the same budget, pruned to a series of sparsit
 with the same budget again, and the accuracies are compared at equal reduction of the parameters.
 
 Here, for one network, data set and seed (a queue runs as many as are wanted, and
-`pruneviz.studies.pretraining_grid.PretrainingStudy` gathers them in one figure): both are trained
+`pruneviz.studies.pretraining.PretrainingStudy` gathers them in one figure): both are trained
 for `epochs_before`; from each trained network, and for each of `sparsities` reductions evenly
 spaced up to `largest`, the units with the lowest scores go until so many of the parameters are
 gone, and `epochs` of fine-tuning follow. The network that comes out is the pretrained one with the
@@ -19,15 +19,22 @@ that every point stands for one run with the same budget.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
+from torch import nn
+
+from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
+from pruneviz.data import DataSet
 from pruneviz.plan import Plan
-from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, StudyPoint, option
+from pruneviz.strategies import begin
+from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
 from pruneviz.strategies.budget import Target, by_ratio, check, reach
 from pruneviz.strategies.run import Run
 from pruneviz.strategies.soft import renew
+from pruneviz.studies.pretraining import StudyPoint
 
 STARTS = ("pretrained", "scratch")
 
@@ -91,7 +98,7 @@ def _reduce(run: Run, options: Options, start: str, k: int) -> Iterator[Strategy
         base = points_of(run)[0]
         if start == STARTS[0] and point.accuracy >= base.accuracy - options.tolerance:
             run.memory["best"] = {"plan": run.plan.to_json(), "weights": run.weights()}
-        yield run.event("search", f"Measured {name}", points=points_of(run))
+        yield run.event("search", f"Measured {name}")
 
 
 def _note(run: Run, start: str) -> StudyPoint:
@@ -108,10 +115,10 @@ def _note(run: Run, start: str) -> StudyPoint:
 
 def points_of(run: Run) -> tuple[StudyPoint, ...]:
     """What was measured so far."""
-    return tuple(StudyPoint(**p) for p in run.memory["points"])
+    return tuple(StudyPoint(**p) for p in run.memory.get("points", ()))
 
 
-STRATEGY = Strategy(
+STUDY = Strategy(
     name="pretraining_study",
     title="Pretraining study",
     help="Compares how far a pretrained network and one trained from scratch can be pruned.",
@@ -122,3 +129,29 @@ STRATEGY = Strategy(
     takes_target=False,
     default_target=None,
 )
+"""Runs like a strategy, with options, events and checkpoints, but is none of the registry."""
+
+
+@dataclass(frozen=True, eq=False)
+class StudyEvent(StrategyEvent):
+    """An event of the study, with what it has measured so far."""
+
+    points: tuple[StudyPoint, ...] = field(default=(), repr=False)
+
+
+def run_study(
+    model: nn.Module,
+    graph: ChannelGraph,
+    data: DataSet,
+    *,
+    seed: int = 0,
+    resume: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Iterator[StudyEvent]:
+    """Compare both starts of a network; arguments, events and errors are those of `run_strategy`.
+
+    The last event's network is the pretrained one, cut as far as the tolerance allows.
+    """
+    under_way = begin(STUDY, model, graph, data, seed=seed, resume=resume, **options)
+    for event in under_way.events():
+        yield StudyEvent(**vars(event), points=points_of(under_way))

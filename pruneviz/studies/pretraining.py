@@ -1,7 +1,7 @@
 """The pretraining study over networks, data sets and seeds: one value, one table, one figure.
 
-Each run of the strategy "pretraining_study" is independent of the others, so a queue can work
-through them in any order; what each found is added here.
+Each run (`pretraining_run`) is independent of the others, so a queue can work through them in any
+order; what each found is added here. No torch here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pruneviz import stored
-from pruneviz.strategies.base import StudyPoint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,8 +20,24 @@ FORMAT = "pruneviz-pretraining/1"
 
 
 @dataclass(frozen=True)
+class StudyPoint:
+    """One network of a study: what it started from, what it lost, and how accurate it is."""
+
+    start: str
+    """"pretrained" or "scratch"."""
+    removed: float
+    """Fraction of the parameters that is gone; 0 for the unpruned network."""
+    macs: int
+    params: int
+    accuracy: float
+    """On validation images."""
+    test_accuracy: float | None
+    """On test images, which decide nothing; None where there are none."""
+
+
+@dataclass(frozen=True)
 class StudyRun:
-    """What one run of the strategy measured."""
+    """What one run measured."""
 
     network: str
     data: str

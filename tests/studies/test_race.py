@@ -75,8 +75,6 @@ def test_bad_fields_are_refused(model: nn.Module, graph: ChannelGraph, data: Dat
         race(model, graph, data, ["magic"])
     with pytest.raises(InvalidValueError, match="at least one"):
         race(model, graph, data, [])
-    with pytest.raises(InvalidValueError, match="compares networks"):
-        race(model, graph, data, ["pretraining_study"])
     with pytest.raises(UnknownNameError, match="option"):
         race(model, graph, data, ["uniform"], options={"uniform": {"speed": 1}})
 

@@ -8,11 +8,12 @@ from torch import nn
 from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.data import DataSet
-from pruneviz.errors import InvalidValueError
+from pruneviz.errors import InvalidValueError, UnknownNameError
 from pruneviz.figures.pretraining import pretraining_info
 from pruneviz.plan import Plan
-from pruneviz.strategies import StudyPoint, run_strategy
-from pruneviz.studies.pretraining_grid import PretrainingStudy
+from pruneviz.strategies import find_strategy, names
+from pruneviz.studies.pretraining import PretrainingStudy, StudyPoint
+from pruneviz.studies.pretraining_run import STUDY, run_study
 from pruneviz.training import evaluate
 
 QUICK = {"epochs_before": 2, "epochs": 1, "sparsities": 3, "largest": 0.6}
@@ -21,7 +22,7 @@ QUICK = {"epochs_before": 2, "epochs": 1, "sparsities": 3, "largest": 0.6}
 def test_both_starts_are_pruned_to_the_same_reductions(
     model: nn.Module, graph: ChannelGraph, data: DataSet
 ) -> None:
-    events = list(run_strategy("pretraining_study", model, graph, data, **QUICK))
+    events = list(run_study(model, graph, data, **QUICK))
     points = events[-1].points
     assert [p.start for p in points] == ["pretrained"] * 4 + ["scratch"] * 4
     for four in (points[:4], points[4:]):
@@ -40,9 +41,7 @@ def test_the_largest_reduction_within_the_tolerance_comes_out(
     model: nn.Module, graph: ChannelGraph, data: DataSet
 ) -> None:
     for tolerance in (0.0, 1.0):
-        last = list(
-            run_strategy("pretraining_study", model, graph, data, tolerance=tolerance, **QUICK)
-        )[-1]
+        last = list(run_study(model, graph, data, tolerance=tolerance, **QUICK))[-1]
         base, *rest = (p for p in last.points if p.start == "pretrained")
         good = [p for p in rest if p.accuracy >= base.accuracy - tolerance]
         best = good[-1] if good else base
@@ -50,6 +49,22 @@ def test_the_largest_reduction_within_the_tolerance_comes_out(
         assert last.result is not None
         assert evaluate(last.result.model, data).accuracy == best.accuracy
         assert last.result.plan == Plan.from_json(graph, last.plan)
+
+
+def test_a_study_goes_on_where_it_stopped_and_ends_with_the_same_points(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    events = list(run_study(model, graph, data, **QUICK))
+    stopped = next(e for e in events if len(e.points) == 3 and e.state is not None)
+    rest = list(run_study(model, graph, data, resume=stopped.state, **QUICK))
+    assert rest[-1].points == events[-1].points
+    assert rest[0].step == stopped.step + 1
+
+
+def test_a_study_is_no_strategy() -> None:
+    assert STUDY.name not in names()
+    with pytest.raises(UnknownNameError):
+        find_strategy(STUDY.name)
 
 
 def made(shift: float = 0.0, test: bool = True) -> list[StudyPoint]:

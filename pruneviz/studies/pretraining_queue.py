@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from pruneviz.errors import InvalidValueError
 from pruneviz.jobs.views import RunSpec, RunView
-from pruneviz.strategies.base import StudyPoint
-from pruneviz.studies.pretraining_grid import PretrainingStudy
+from pruneviz.studies.pretraining import PretrainingStudy, StudyPoint
 
 if TYPE_CHECKING:
     from pruneviz.jobs.service import JobService
 
-STRATEGY = "pretraining_study"
+KIND = "pretraining_study"
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Study:
     """What is to be compared: every network on every data set, once for each seed.
 
     `models` are sources with the pretrained weights, `data` sources as `DataSet.source`, `options`
-    those of the strategy "pretraining_study".
+    those of `pretraining_run`.
     """
 
     models: tuple[Mapping[str, Any], ...]
@@ -63,10 +62,10 @@ class Study:
         """Its runs: all networks and data sets with the first seed, then with the next."""
         return tuple(
             RunSpec(
-                kind="strategy",
+                kind=KIND,
                 model=dict(model),
                 data=dict(data),
-                options={"strategy": STRATEGY, **self.options, "seed": seed},
+                options={**self.options, "seed": seed},
                 name=f"Study: {model['name']} on {data_called(data)}, seed {seed}",
                 parent=self.id,
                 owner=owner,
@@ -108,7 +107,7 @@ def studies(service: JobService) -> dict[str, tuple[RunView, ...]]:
     """Every study's runs by its id, the newest study first, the oldest run first."""
     found: dict[str, list[RunView]] = {}
     for run in service.list():
-        if run.parent is not None and run.spec.options.get("strategy") == STRATEGY:
+        if run.parent is not None and run.kind == KIND:
             found.setdefault(run.parent, []).insert(0, run)
     return {parent: tuple(runs) for parent, runs in found.items()}
 

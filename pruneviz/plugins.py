@@ -1,0 +1,145 @@
+"""Criteria and strategies by name: PruneViz's own, found by their files, and those of its users.
+
+A user's own come from a notebook (`pv.register(...)`), or from an installed package that names
+them under the entry points "pruneviz.plugins"; runs in the background and the studio are processes
+of their own and know the latter, and the modules in the variable PRUNEVIZ_PLUGINS.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Callable
+from functools import cache, cached_property, partial, singledispatch
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.resources import files
+from typing import Any, Generic, Protocol, TypeVar
+
+from pruneviz.arguments import one_of
+from pruneviz.errors import InvalidValueError
+
+ENTRY_POINTS = "pruneviz.plugins"
+VARIABLE = "PRUNEVIZ_PLUGINS"
+"""Names modules, separated by commas, whose import registers what they have."""
+
+
+class Named(Protocol):
+    """What goes by a name."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+
+T = TypeVar("T", bound=Named)
+
+
+@singledispatch
+def register(thing: Any) -> Any:
+    """Add a criterion or a strategy of your own, and return it.
+
+    From then on `rank`, `run_strategy` and the studio know it by its name. One that was added
+    before under the same name is replaced, so that a notebook's cell can run again.
+
+    Args:
+        thing: A `pruneviz.criteria.Criterion` or a `pruneviz.strategies.Strategy`.
+
+    Raises:
+        InvalidValueError: Something else, or a name that is PruneViz's own.
+
+    Example:
+        >>> import pruneviz as pv
+        >>> from pruneviz.criteria import Criterion, by_filter
+        >>> largest = by_filter(lambda rows: abs(rows).max(axis=1))  # rows: (filters, weights each)
+        >>> pv.register(Criterion(name="peak", title="Peak", help="Largest weight.", score=largest))
+        Criterion('peak')
+    """
+    raise InvalidValueError(
+        "Only a Criterion or a Strategy can be registered, but got "
+        f"{type(thing).__name__}; see pruneviz.criteria.Criterion and pruneviz.strategies.Strategy."
+    )
+
+
+class Registry(Generic[T]):
+    """Things by name: those of a package, and those that users add.
+
+    Args:
+        what: What they are called, for errors.
+        package: Whose modules have them.
+        variable: Where a module has its own: one thing, or a tuple of them. A module without it
+            is none of the list; it is read, not imported, as importing takes seconds.
+    """
+
+    def __init__(self, what: str, package: str, variable: str) -> None:
+        self.what = what
+        self._package, self._variable = package, variable
+        self._added: dict[str, T] = {}
+
+    @cached_property
+    def files(self) -> tuple[str, ...]:
+        """The package's modules that have one, in the order of the alphabet."""
+        mark = re.compile(rf"^{self._variable}\b", re.MULTILINE)
+        sources = (f for f in files(self._package).iterdir() if f.name.endswith(".py"))
+        return tuple(sorted(f.name[:-3] for f in sources if mark.search(f.read_text())))
+
+    @property
+    def added(self) -> dict[str, T]:
+        """What users have added, by name."""
+        load_plugins()
+        return dict(self._added)
+
+    def own(self, file: str) -> tuple[T, ...]:
+        """What one of the package's files has."""
+        value = getattr(import_module(f"{self._package}.{file}"), self._variable)
+        return value if isinstance(value, tuple) else (value,)
+
+    @cached_property
+    def _own(self) -> dict[str, T]:
+        return {thing.name: thing for file in self.files for thing in self.own(file)}
+
+    def all(self) -> dict[str, T]:
+        """Everything by name, the package's own first."""
+        return {**self._own, **self.added}
+
+    def find(self, name: str) -> T:
+        """The thing of that name; `UnknownNameError` lists the choices."""
+        known = self.all()
+        return known[one_of(self.what, name, known)]
+
+    def add(self, thing: T) -> T:
+        """Add a user's own; one of the same name that was added before is replaced."""
+        if not isinstance(thing.name, str) or not thing.name.isidentifier():
+            raise InvalidValueError(
+                f"A {self.what} is named by letters, digits and underscores, but got "
+                f"{thing.name!r}."
+            )
+        if thing.name in self._own:
+            raise InvalidValueError(
+                f"'{thing.name}' is a {self.what} of PruneViz's own; give yours another name."
+            )
+        self._added[thing.name] = thing
+        return thing
+
+
+@cache
+def load_plugins() -> None:
+    """Register what installed packages and PRUNEVIZ_PLUGINS name; once in a process."""
+    for point in entry_points(group=ENTRY_POINTS):
+        _load(f"plugin '{point.name}' ({point.value})", point.load)
+    for module in filter(None, os.environ.get(VARIABLE, "").split(",")):
+        _load(f"module '{module}' in {VARIABLE}", partial(import_module, module.strip()))
+
+
+def _load(what: str, load: Callable[[], object]) -> None:
+    """Load a plugin; one that fails is told of, and all else goes on."""
+    try:
+        loaded = load()
+        things = loaded if isinstance(loaded, (tuple, list)) else (loaded,)
+        for thing in things:
+            if hasattr(thing, "name"):  # a module registers its own while it is imported
+                register(thing)
+    except Exception as error:
+        warnings.warn(f"The {what} was left out: {error}", RuntimeWarning, stacklevel=3)
