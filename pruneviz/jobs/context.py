@@ -10,14 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pruneviz.jobs.checkpoints import Checkpoints
+from pruneviz.jobs.files import atomic_write
 from pruneviz.jobs.heartbeat import TICK, Pulse
+from pruneviz.jobs.home import disk_errors
 from pruneviz.jobs.leases import LOST, Claim
+from pruneviz.jobs.patience import PASSING, patiently
 from pruneviz.jobs.views import RunSpec, RunView, plain
 
 if TYPE_CHECKING:
     import torch
 
 Event = TypeVar("Event")
+T = TypeVar("T")
+
+NOTICES = "notices"
+BEGINS_AGAIN = (
+    "The run begins again: its {count} checkpoint{s} cannot be read (damaged on the disk)."
+)
 
 BATCH_SECONDS = 0.25  # at most one row of history in so much time for events of single batches,
 BATCH_ROWS = 1000  # and fewer once there are many: one in so much of the time that has passed
@@ -44,7 +53,6 @@ class JobContext:
         self.spec: RunSpec = claim.run.spec
         self.options: dict[str, Any] = dict(self.spec.options)
         self.folder: Path = claim.store.directory(claim.run.id)
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.found: dict[str, Any] = claim.store.results(claim.run.id)
         self.resume: Any = None
         self._kept: dict[str, float] = {}
@@ -58,11 +66,14 @@ class JobContext:
 
     def restore(self) -> None:
         """Take up the last good checkpoint, if there is one, in `self.resume`."""
+        self._patiently(self._make_folder)
         self._checkpoints.tidy()
         kept = self._checkpoints.load()
+        if kept is None and (damaged := len(self._checkpoints.paths())):
+            self.notice(BEGINS_AGAIN.format(count=damaged, s="s" * (damaged > 1)))
         self.resume = kept["state"] if kept else None
-        self._pulse.last_row = kept["row"] if kept else 0
-        self._claim.forget_after(self._pulse.last_row)
+        row = self._pulse.last_row = kept["row"] if kept else 0
+        self._patiently(lambda: self._claim.forget_after(row))
         self._pulse.add(progress=kept["progress"] if kept else 0.0)
 
     # ------------------------------------------------------------------------------- reporting
@@ -91,18 +102,43 @@ class JobContext:
         if now - self._kept.get(name, -math.inf) < every:
             return
         self._kept[name] = now
-        self.found[name] = plain(payload)
-        self._claim.keep(name, self.found[name])
+        found = self.found[name] = plain(payload)
+        self._patiently(lambda: self._claim.keep(name, found))
+
+    def notice(self, sentence: str) -> None:
+        """Store a sentence that the run's card shows for good: something was not as expected."""
+        self.keep(NOTICES, [*self.found.get(NOTICES, []), sentence])
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file into the run's folder, whole or not at all."""
+        self._patiently(lambda: self._write(name, content))
 
     def checkpoint(self, state: Any, progress: float = 0.0) -> None:
         """Write `state` so that a resumed run finds it in `resume`."""
         begun = time.monotonic()
-        row = self._pulse.flush()
-        self._checkpoints.save({"state": state, "row": row, "progress": progress})
+        row = self._patiently(self._pulse.flush)
+        kept = {"state": state, "row": row, "progress": progress}
+        self._patiently(lambda: self._save_checkpoint(kept))
         self._count += 1
         self._pulse.add(checkpoints=self._count)
         self._saved_at = time.monotonic()
         self._save_cost = self._saved_at - begun
+
+    def _make_folder(self) -> None:
+        self._claim.store.check_there()
+        with disk_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+
+    def _write(self, name: str, content: bytes) -> None:
+        self._claim.store.check_there()  # or the folder would be made anew, without the records
+        atomic_write(self.folder / name, content)
+
+    def _save_checkpoint(self, kept: Mapping[str, Any]) -> None:
+        self._claim.store.check_there()
+        self._checkpoints.save(kept)
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        return patiently(action, self.check)
 
     # -------------------------------------------------------------------------------- obeying
     def check(self) -> None:
@@ -112,6 +148,7 @@ class JobContext:
             Interruption: cancelled, the app closes, or the run was deleted.
             StorageError: the records cannot be written any more.
         """
+        self._pulse.sign()
         if self._pulse.failure is not None:
             raise self._pulse.failure
         if self._pulse.order is None:
@@ -146,15 +183,26 @@ class JobContext:
         """Wait in memory until resumed; step aside when another run waits for the worker."""
         self._pulse.seconds()
         self._pulse.working = False
-        self._claim.hold(True)
-        while self._pulse.look() == "pause":
-            if self._claim.store.queue() and self._claim.step_aside():
+        self._quietly(lambda: self._claim.hold(True))
+        while self._pulse.order == "pause":  # the pulse looks
+            self._pulse.sign()
+            if self._quietly(self._another_waits):
                 raise Interruption("aside")
             time.sleep(TICK)
         if self._pulse.order != LOST:
-            self._claim.hold(False)
+            self._quietly(lambda: self._claim.hold(False))
         self._pulse.seconds()
         self._pulse.working = True
+
+    def _another_waits(self) -> bool:
+        return self._claim.store.waiting() and self._claim.step_aside()
+
+    def _quietly(self, action: Callable[[], T]) -> T | None:
+        """Do what can as well be left: a run that holds still is not to fail on a full disk."""
+        try:
+            return action()
+        except PASSING:
+            return None
 
     # --------------------------------------------------------------------------------- driving
     def drive(

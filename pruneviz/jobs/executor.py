@@ -93,12 +93,11 @@ class WorkerPool(Executor):
         """Return the worker processes."""
         return [process for lane in self._lanes for process in lane.processes()]
 
-    def end(self, pid: int) -> bool:
-        """Kill one worker; its run fails with `BrokenProcessPool`. False: it is none of these."""
-        found = [process for process in self.processes() if process.pid == pid]
-        for process in found:
-            process.kill()
-        return bool(found)
+    def end(self, pid: int | None) -> None:
+        """Kill one worker, if it is one of these; its run fails with `BrokenProcessPool`."""
+        for process in self.processes():
+            if process.pid == pid:
+                process.kill()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers, after what they have in hand."""

@@ -12,11 +12,12 @@ from typing import Any
 
 from pruneviz.errors import StorageError
 from pruneviz.jobs.leases import LOST, Claim
+from pruneviz.jobs.patience import PASSING
 
 TICK = 0.2  # seconds between looks for a cancel or pause
 WRITE = 0.5  # seconds between writes of what has gathered
 HEARTBEAT = 2.0  # seconds between heartbeats when there is nothing else to write
-PATIENCE = 5  # failed writes in a row after which the run is told
+PATIENCE = 5  # writes that fail for good, in a row, after which the run is told
 
 
 class Pulse(threading.Thread):
@@ -32,6 +33,8 @@ class Pulse(threading.Thread):
         self._tick = tick
         self._rows: list[Mapping[str, Any]] = []
         self._values: dict[str, Any] = {}
+        self._worked = time.time()
+        self._own_order: str | None = None
         self._seconds = claim.run.seconds
         self._clock = time.monotonic()
         self._written = 0.0
@@ -62,13 +65,13 @@ class Pulse(threading.Thread):
         Raises:
             StorageError: the records cannot be written; nothing that was left here is lost.
         """
-        seconds = self.seconds()
+        clock = {"seconds": self.seconds(), "worked": self._worked}
         with self._flushing:
             with self._lock:
                 rows, self._rows = self._rows, []
                 waiting, self._values = self._values, {}
             try:
-                ours, last = self._claim.beat(rows, **{**waiting, **values, "seconds": seconds})
+                ours, last = self._claim.beat(rows, **{**waiting, **values, **clock})
             except BaseException:
                 with self._lock:
                     self._rows = rows + self._rows
@@ -80,21 +83,32 @@ class Pulse(threading.Thread):
         self.last_row = last or self.last_row
         return self.last_row
 
+    def sign(self) -> None:
+        """Note that the work goes on; the heartbeat alone says that the process lives."""
+        self._worked = time.time()
+
+    def interrupt(self, order: str) -> None:
+        """Give an order that does not come from the records: the process was asked to end."""
+        self._own_order = self.order = order
+
     def look(self) -> str | None:
         """Read what is asked for now."""
         if self.order != LOST:
-            self.order = self._claim.order()
+            self.order = self._own_order or self._claim.order()
         return self.order
 
     def run(self) -> None:
         """Beat (the thread's own method)."""
+        rest = 0.0
         while not self._end.wait(self._tick):
             try:
-                waiting = WRITE if self._rows or self._values else HEARTBEAT
-                if time.monotonic() - self._written >= waiting:
-                    self.flush()
                 self.look()
+                waiting = WRITE if self._rows or self._values else HEARTBEAT
+                if time.monotonic() - max(self._written, rest) >= waiting:
+                    self.flush()
                 self._failures = 0
+            except PASSING:
+                rest = time.monotonic()  # nothing is lost, and the work goes on meanwhile
             except StorageError as error:
                 self._failures += 1
                 if self._failures >= PATIENCE:

@@ -7,15 +7,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from platformdirs import user_data_dir
 
-from pruneviz.errors import StorageError
+from pruneviz.errors import StorageError, StorageFullError
 
 VARIABLE = "PRUNEVIZ_HOME"
 MINIMUM_FREE = 64 * 2**20  # bytes: room for the database and the checkpoints of a small network
+RESERVE = ".reserve"
+RESERVE_BYTES = 2**20
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REMEDY = f"Choose another folder with --home or ${VARIABLE}."
 
@@ -35,15 +37,44 @@ def resolve_home(option: str | os.PathLike[str] | None = None) -> Path:
         with tempfile.TemporaryFile(dir=home) as probe:
             probe.write(b"pruneviz")
     except OSError as error:
-        raise StorageError(_sentence(home, error)) from error
-    free = shutil.disk_usage(home).free
+        raise _error(home, error) from error
+    check_space(home)
+    return home
+
+
+def check_space(home: Path) -> None:
+    """See whether there is room for a run.
+
+    Raises:
+        StorageFullError: the disk has under 64 MiB left.
+        StorageError: the folder cannot be looked at.
+    """
+    try:
+        free = shutil.disk_usage(home).free
+    except OSError as error:
+        raise _error(home, error) from error
     if free < MINIMUM_FREE:
-        raise StorageError(
+        raise StorageFullError(
             f"The folder for records and results needs {_mib(MINIMUM_FREE)} of free space; "
             f"'{home}' has {_mib(free)}. Free some space, or choose another folder with --home "
             f"or ${VARIABLE}."
         )
-    return home
+
+
+def reserve(home: Path) -> None:
+    """Set a little space aside, so that a person's orders can be recorded on a full disk."""
+    kept = home / RESERVE
+    try:
+        if not kept.exists() and shutil.disk_usage(home).free >= MINIMUM_FREE:
+            kept.write_bytes(os.urandom(RESERVE_BYTES))  # no holes, nothing to compress
+    except OSError:
+        kept.unlink(missing_ok=True)
+
+
+def release(home: Path) -> None:
+    """Free what `reserve` has set aside."""
+    with suppress(OSError):
+        (home / RESERVE).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -54,7 +85,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     except StorageError:
         raise
     except OSError as error:
-        raise StorageError(_sentence(path, error)) from error
+        raise _error(path, error) from error
 
 
 def full_sentence(path: Path) -> str:
@@ -69,9 +100,13 @@ def full_sentence(path: Path) -> str:
     )
 
 
-def _sentence(path: Path, error: OSError) -> str:
+def _error(path: Path, error: OSError) -> StorageError:
     if error.errno in _FULL:
-        return full_sentence(path)
+        return StorageFullError(full_sentence(path))
+    return StorageError(_sentence(path, error))
+
+
+def _sentence(path: Path, error: OSError) -> str:
     if isinstance(error, FileExistsError | NotADirectoryError):
         return f"Records and results need a folder; '{path}' is, or lies under, a file. {_REMEDY}"
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:

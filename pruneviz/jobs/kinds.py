@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pruneviz.errors import InvalidValueError
 from pruneviz.jobs.context import JobContext
-from pruneviz.jobs.files import atomic_write
 from pruneviz.jobs.registry import register
 from pruneviz.jobs.steps import (
     RANKING,
@@ -164,7 +163,7 @@ def rank_units(context: JobContext) -> None:
             progress=context.tick,
             **options,
         )
-    atomic_write(context.folder / RANKING, ranking.to_json().encode())
+    context.write(RANKING, ranking.to_json().encode())
     about = {"criteria": list(ranking.criteria), "images": ranking.images, "file": RANKING}
     context.keep("ranking", {**about, "network": subject.graph.digest})
 

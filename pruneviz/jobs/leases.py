@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from pruneviz.jobs.alive import host, identity
-from pruneviz.jobs.records import RunStore, view
+from pruneviz.jobs.records import RunStore, change
+from pruneviz.jobs.rows import view
 from pruneviz.jobs.schema import Metric, Result, Run
 from pruneviz.jobs.views import RunView
 
@@ -104,13 +104,7 @@ class Claim:
         return LOST if row is None else row[0]
 
     def _update(self, session: Session, values: Mapping[str, Any]) -> bool:
-        result = session.execute(
-            update(Run)
-            .where(Run.id == self.run.id, Run.claim == self.token)
-            .values(**values)
-            .execution_options(synchronize_session=False)
-        )
-        return isinstance(result, CursorResult) and result.rowcount > 0
+        return change(session, Run.id == self.run.id, Run.claim == self.token, **values) > 0
 
 
 def claim(store: RunStore, run_id: str, *, threads: int | None = None) -> Claim | None:

@@ -6,40 +6,55 @@ any number of processes may share one home.
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import shutil
+import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
-from pruneviz.errors import InvalidValueError, UnknownNameError
-from pruneviz.jobs.alive import host, is_alive, is_gone
-from pruneviz.jobs.schema import Metric, Result, Run, open_database, storage_errors, writing
-from pruneviz.jobs.views import ACTIVE, RESUMABLE, MetricView, RunSpec, RunView
-
-STALE_SECONDS = 60.0
-LOST = (
-    "The worker process ended unexpectedly (killed, or out of memory). Resume the run to go on "
-    "from its last checkpoint."
+from pruneviz.errors import (
+    InvalidValueError,
+    StorageError,
+    StorageFullError,
+    StorageGoneError,
+    UnknownNameError,
 )
-WORKING = ("running", "cancelling")
+from pruneviz.jobs.home import disk_errors, release
+from pruneviz.jobs.rows import Unreadable, metric, view
+from pruneviz.jobs.schema import (
+    GONE,
+    Metric,
+    Result,
+    Run,
+    open_database,
+    stamp_of,
+    storage_errors,
+    writing,
+)
+from pruneviz.jobs.views import RESUMABLE, MetricView, RunSpec, RunView
+
+T = TypeVar("T")
 
 
 class RunStore:
     """The runs kept in `home`: one database, and one folder a run for what is large."""
 
-    def __init__(self, home: str | Path) -> None:
+    def __init__(self, home: str | Path, *, create: bool = True) -> None:
         self.home = Path(home)
         self.path = self.home / "pruneviz.db"
-        self._engine = open_database(self.path)
+        self._engine = open_database(self.path, create=create)
         self._writer = writing(self._engine)
+        self._mark = _mark(self.path)
+        with self.reading() as session:
+            self._stamp = stamp_of(session.connection())
 
     def close(self) -> None:
         """Close the connections; the object is of no use afterwards."""
@@ -63,13 +78,20 @@ class RunStore:
             return view(run)
 
     def list(
-        self, *, owner: str | None = None, parent: str | None = None, status: str | None = None
+        self,
+        *,
+        owner: str | None = None,
+        parent: str | None = None,
+        status: str | None = None,
+        held: bool = False,
     ) -> tuple[RunView, ...]:
-        """Return the runs, newest first; of one owner, of one study, or of one status."""
+        """Return the runs, newest first: of one owner, study, or status; `held` by a worker."""
         query = select(Run).order_by(Run.created.desc(), Run.id)
         for column, wanted in ((Run.owner, owner), (Run.parent, parent), (Run.status, status)):
             if wanted is not None:
                 query = query.where(column == wanted)
+        if held:
+            query = query.where(Run.claim.is_not(None))
         with self.reading() as session:
             return tuple(view(run) for run in session.scalars(query))
 
@@ -79,6 +101,11 @@ class RunStore:
         with self.reading() as session:
             return tuple(view(run) for run in session.scalars(query))
 
+    def waiting(self) -> bool:
+        """Tell whether anything waits in the queue."""
+        with self.reading() as session:
+            return session.scalar(select(Run.id).where(Run.status == "queued").limit(1)) is not None
+
     def metrics(
         self, run_id: str, *, since: int = 0, level: str | None = None
     ) -> tuple[MetricView, ...]:
@@ -86,16 +113,15 @@ class RunStore:
         query = select(Metric).where(Metric.run_id == run_id, Metric.id > since)
         if level is not None:
             query = query.where(Metric.level == level)
-        names = [item.name for item in dataclasses.fields(MetricView)]
         with self.reading() as session:
-            rows = session.scalars(query.order_by(Metric.id))
-            return tuple(MetricView(**{n: getattr(row, n) for n in names}) for row in rows)
+            return tuple(metric(row) for row in session.scalars(query.order_by(Metric.id)))
 
     def results(self, run_id: str) -> dict[str, Any]:
         """Return what the run has found so far: name to JSON payload."""
         query = select(Result.name, Result.payload).where(Result.run_id == run_id)
         with self.reading() as session:
-            return {row.name: row.payload for row in session.execute(query)}
+            found = {row.name: row.payload for row in session.execute(query)}
+        return {name: value for name, value in found.items() if not isinstance(value, Unreadable)}
 
     # --------------------------------------------------------------------------- asking for it
     def create(self, spec: RunSpec, *, submitter: str | None = None) -> RunView:
@@ -122,26 +148,31 @@ class RunStore:
     def request_cancel(self, run_id: str) -> RunView:
         """Ask a run to end for good; one that no worker holds ends at once."""
         now = time.time()
-        with self._changing(run_id) as session:
-            held = Run.id == run_id, Run.claim.is_not(None)
-            free = Run.id == run_id, Run.claim.is_(None)
-            _set(session, *held, Run.status.in_(("running", "paused")), status="cancelling",
-                 request="cancel")  # fmt: skip
-            _set(session, *free, Run.status.in_(("queued", "paused", "interrupted")),
-                 status="cancelled", ended=now, message="")  # fmt: skip
+        held = Run.id == run_id, Run.claim.is_not(None), Run.status.in_(("running", "paused"))
+        waiting = ("queued", "paused", "interrupted")
+        free = Run.id == run_id, Run.claim.is_(None), Run.status.in_(waiting)
+
+        def give(session: Session) -> None:
+            change(session, *held, status="cancelling", request="cancel")
+            change(session, *free, status="cancelled", ended=now, message="")
+
+        self._order(run_id, give)
         return self.get(run_id)
 
     def request_pause(self, run_id: str) -> RunView:
         """Ask a run to hold still; one that waits in the queue leaves it."""
-        with self._changing(run_id) as session:
-            _set(session, Run.id == run_id, Run.status == "running", request="pause")
-            _set(session, Run.id == run_id, Run.status == "queued", status="paused", message="")
+
+        def give(session: Session) -> None:
+            change(session, Run.id == run_id, Run.status == "running", request="pause")
+            change(session, Run.id == run_id, Run.status == "queued", status="paused", message="")
+
+        self._order(run_id, give)
         return self.get(run_id)
 
     def request_stop(self, run_id: str) -> None:
         """Ask a run to end as interrupted, because the app closes."""
-        with self._changing(run_id) as session:
-            _set(session, Run.id == run_id, Run.status.in_(("running", "paused")), request="stop")
+        under_way = Run.id == run_id, Run.status.in_(("running", "paused"))
+        self._order(run_id, lambda session: change(session, *under_way, request="stop"))
 
     def request_resume(self, run_id: str, *, submitter: str | None = None) -> bool:
         """Let a run go on; True when it was queued anew and has to be submitted.
@@ -152,13 +183,17 @@ class RunStore:
         Raises:
             InvalidValueError: it is done.
         """
-        with self._changing(run_id) as session:
-            _set(session, Run.id == run_id, Run.claim.is_not(None), Run.request == "pause",
-                 request=None)  # fmt: skip
-            again = _set(session, Run.id == run_id, Run.claim.is_(None), Run.status.in_(RESUMABLE),
-                         status="queued", queued=time.time(), ended=None, error=None, trace=None,
-                         request=None, message="", submitter=submitter)  # fmt: skip
-            status = session.scalar(select(Run.status).where(Run.id == run_id))
+        held = Run.id == run_id, Run.claim.is_not(None), Run.request == "pause"
+        free = Run.id == run_id, Run.claim.is_(None), Run.status.in_(RESUMABLE)
+        anew: dict[str, Any] = dict.fromkeys(("ended", "error", "trace", "request"))
+        anew.update(status="queued", queued=time.time(), message="", submitter=submitter)
+
+        def give(session: Session) -> tuple[int, str | None]:
+            change(session, *held, request=None)
+            again = change(session, *free, **anew)
+            return again, session.scalar(select(Run.status).where(Run.id == run_id))
+
+        again, status = self._order(run_id, give)
         if status == "done":
             raise InvalidValueError(
                 f"Only a run that is not finished can be resumed; run '{run_id}' is done. "
@@ -170,74 +205,13 @@ class RunStore:
         """Give a run another name."""
         if not name.strip():
             raise InvalidValueError(f"A run's name must not be empty; got '{name}'. Type a name.")
-        with self._changing(run_id) as session:
-            _set(session, Run.id == run_id, name=name.strip())
+        self._order(run_id, lambda session: change(session, Run.id == run_id, name=name.strip()))
         return self.get(run_id)
 
     def delete(self, run_id: str) -> None:
         """Remove a run with its metrics, results and files; a worker that has it stops."""
-        with self._changing(run_id) as session:
-            session.execute(delete(Run).where(Run.id == run_id))
+        self._order(run_id, lambda session: session.execute(delete(Run).where(Run.id == run_id)))
         shutil.rmtree(self.directory(run_id), ignore_errors=True)
-
-    # ------------------------------------------------------------------------------- tidying up
-    def mark_interrupted(self, stale: float = STALE_SECONDS) -> tuple[RunView, ...]:
-        """Mark the runs whose worker is gone, and return them.
-
-        A worker is gone when its process has died on this host, or, where that cannot be told
-        (another host), when its last heartbeat is more than `stale` seconds old.
-        """
-        now = time.time()
-        query = select(Run).where(Run.claim.is_not(None))
-        with self.reading() as session:
-            gone = [
-                (run.id, run.claim)
-                for run in session.scalars(query)
-                if is_gone(run.host, run.pid, run.process, run.heartbeat, now - stale)
-            ]
-        return tuple(
-            self.get(run_id) for run_id, claim in gone if self._release(run_id, claim, now)
-        )
-
-    def adopt(self, submitter: str) -> tuple[RunView, ...]:
-        """Take over the queued runs whose app is gone, and return them in queue order."""
-        adopted: tuple[RunView, ...] = ()
-        for run in self.queue():
-            with self.transaction() as session:
-                other = session.scalar(select(Run.submitter).where(Run.id == run.id))
-                if other is not None and _app_lives(other):
-                    continue
-                taken = _set(session, Run.id == run.id, Run.status == "queued",
-                             Run.submitter.is_not_distinct_from(other),
-                             submitter=submitter)  # fmt: skip
-            adopted += (run,) if taken else ()
-        return adopted
-
-    def disown(self, submitter: str) -> None:
-        """Leave the queued runs of this app to whoever comes next."""
-        with self.transaction() as session:
-            _set(session, Run.submitter == submitter, Run.status == "queued", submitter=None)
-
-    def fail(self, run_id: str, error: str) -> None:
-        """Record that a run could not be started, or that its worker could not record its end."""
-        free: dict[str, Any] = {"claim": None, "pid": None, "request": None}
-        with self.transaction() as session:
-            _set(session, Run.id == run_id, Run.status.in_(ACTIVE), status="failed", error=error,
-                 ended=time.time(), **free)  # fmt: skip
-
-    def _release(self, run_id: str, claim: str | None, now: float) -> bool:
-        mine = Run.id == run_id, Run.claim == claim
-        free: dict[str, Any] = {"claim": None, "pid": None, "request": None, "ended": now}
-        with self.transaction() as session:
-            return any(
-                (
-                    _set(session, *mine, Run.status == "running", status="interrupted",
-                         error=LOST, **free),
-                    _set(session, *mine, Run.status == "cancelling", status="cancelled",
-                         message="", **free),
-                    _set(session, *mine, Run.status == "paused", **{**free, "ended": None}),
-                )
-            )  # fmt: skip
 
     # --------------------------------------------------------------------------------- sessions
     @contextmanager
@@ -248,31 +222,81 @@ class RunStore:
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """Yield a session whose changes are committed together at the end."""
+        """Yield a session whose changes are committed together at the end.
+
+        Raises:
+            StorageFullError, StorageBusyError, StorageGoneError: not now; later, perhaps.
+        """
+        self.check_there()
         kept = Session(self._writer, expire_on_commit=False)
         with storage_errors(self.path), kept as session, session.begin():
             yield session
 
-    @contextmanager
-    def _changing(self, run_id: str) -> Iterator[Session]:
+    def _order(self, run_id: str, give: Callable[[Session], T]) -> T:
+        """Have `give` write what a person asked for; on a full disk with the reserve."""
         self.get(run_id)
-        with self.transaction() as session:
-            yield session
+        try:
+            with self.transaction() as session:
+                return give(session)
+        except StorageFullError:
+            release(self.home)
+            with self.transaction() as session:
+                return give(session)
+
+    # -------------------------------------------------------------------------- being still there
+    def check_there(self) -> None:
+        """See whether the file at the path is still the one that was opened, or a copy of it.
+
+        Raises:
+            StorageGoneError: it is not.
+        """
+        if self._mark == (mark := _mark(self.path)):
+            return
+        if mark is not None:
+            with contextlib.suppress(StorageError):
+                engine = open_database(self.path, create=False)
+                with engine.connect() as connection:
+                    same = stamp_of(connection) == self._stamp
+                if same:
+                    former, self._engine, self._mark = self._engine, engine, mark
+                    self._writer = writing(engine)
+                    former.dispose()
+                    return
+                engine.dispose()
+        raise StorageGoneError(GONE.format(home=self.home))
+
+    def rescue(self) -> None:
+        """Write the records anew where they were deleted, from the file that is still open.
+
+        Raises:
+            StorageError: other records have taken their place, or it cannot be written.
+        """
+        if self.path.exists():
+            self.check_there()
+            return
+        draft = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}.tmp")
+        with disk_errors(self.path), storage_errors(self.path):
+            self.home.mkdir(parents=True, exist_ok=True)
+            with contextlib.closing(sqlite3.connect(draft)) as copy, self._engine.connect() as now:
+                opened = now.connection.driver_connection
+                assert isinstance(opened, sqlite3.Connection)
+                opened.backup(copy)
+            draft.replace(self.path)
+        self.check_there()
 
 
-def view(run: Run) -> RunView:
-    """Return the frozen view of a row."""
-    names = {item.name for item in dataclasses.fields(RunView)} - {"spec"}
-    return RunView(**{n: getattr(run, n) for n in names}, spec=RunSpec.from_dict(run.spec))
+def _mark(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another of that name; None: there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
-def _set(session: Session, *where: Any, **values: Any) -> int:
+def change(session: Session, *where: Any, **values: Any) -> int:
+    """Write columns of the runs that are as `where` says; return how many there were."""
     result = session.execute(
         update(Run).where(*where).values(**values).execution_options(synchronize_session=False)
     )
     return result.rowcount if isinstance(result, CursorResult) else 0
-
-
-def _app_lives(submitter: str) -> bool:
-    where, pid, process, _ = (*submitter.split("|"), "", "", "", "")[:4]
-    return where == host() and pid.isdigit() and is_alive(int(pid), process or None) is not False

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import secrets
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, Connection, Engine, ForeignKey, create_engine, event
+from sqlalchemy import Connection, Engine, ForeignKey, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.pool import QueuePool
 
-from pruneviz.errors import StorageError
+from pruneviz.errors import StorageBusyError, StorageError, StorageFullError, StorageGoneError
 from pruneviz.jobs.home import full_sentence
 from pruneviz.jobs.migrations import FORMAT, format_of, set_format, upgrade
+from pruneviz.jobs.rows import Json
 
-BUSY_SECONDS = 30
+BUSY_SECONDS = 5.0
+"""How long a change waits for others; workers try again, and pages say it."""
+READ_SECONDS = 1.0
+"""How long a look waits: only a program that wants the records for itself keeps it waiting."""
+
+GONE = (
+    "The folder '{home}' with records and results was deleted or replaced while PruneViz was "
+    "running. What runs waits; put the folder back, or have what is in memory saved anew."
+)
 
 
 class Base(DeclarativeBase):
     """Base of the tables."""
 
-    type_annotation_map = {dict[str, Any]: JSON}  # noqa: RUF012 (SQLAlchemy reads it so)
+    type_annotation_map = {dict[str, Any]: Json}  # noqa: RUF012 (SQLAlchemy reads it so)
 
 
 class Run(Base):
@@ -88,19 +100,28 @@ class Result(Base):
 
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
-    payload: Mapped[Any] = mapped_column(JSON)
+    payload: Mapped[Any] = mapped_column(Json)
     updated: Mapped[float]
 
 
-def open_database(path: Path) -> Engine:
+def open_database(path: Path, *, create: bool = True) -> Engine:
     """Open the records at `path`: tables are made in a new file, those of an older format led on.
 
-    A file of this format is only read here, so that opening waits for nobody.
+    A file of this format is only read here, so that opening waits for nobody. Later connections
+    never make a file: where the folder was deleted meanwhile, they fail.
 
     Raises:
         StorageError: not a database, written by a newer PruneViz, read-only, or the disk is full.
+        StorageGoneError: there is no such file, and none is to be made.
     """
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
+    modes = ["rw", "rwc"] if create else ["rw"]
+    address = path.absolute().as_uri()
+
+    def connect() -> sqlite3.Connection:
+        mode = modes.pop() if len(modes) > 1 else modes[0]
+        return sqlite3.connect(f"{address}?mode={mode}", uri=True, check_same_thread=False)
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     with storage_errors(path):
@@ -114,6 +135,9 @@ def open_database(path: Path) -> Engine:
                     set_format(connection, FORMAT)
                 elif found < FORMAT:
                     upgrade(connection, found)
+                if not stamp_of(connection):
+                    stamp = secrets.randbelow(2**31 - 1) + 1
+                    connection.exec_driver_sql(f"PRAGMA application_id = {stamp}")
     if found > FORMAT:
         engine.dispose()
         raise StorageError(
@@ -121,6 +145,11 @@ def open_database(path: Path) -> Engine:
             f"reads up to {FORMAT}). Update PruneViz, or choose another folder with --home."
         )
     return engine
+
+
+def stamp_of(connection: Connection) -> int:
+    """Return the number that tells these records, and copies of them, from all others."""
+    return int(connection.exec_driver_sql("PRAGMA application_id").scalar_one())
 
 
 def writing(engine: Engine) -> Engine:
@@ -138,13 +167,14 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise StorageError(_sentence(path, str(error.orig))) from error
+        raise _error(path, str(error.orig)) from error
 
 
 def _configure(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun by _begin, not by the driver
+    connection.text_factory = lambda text: text.decode("utf-8", "replace")
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    cursor.execute(f"PRAGMA busy_timeout = {int(READ_SECONDS * 1000)}")
     cursor.execute("PRAGMA foreign_keys = ON")
     for attempt in range(100):  # the change to WAL does not honour the busy timeout
         try:
@@ -160,25 +190,29 @@ def _configure(connection: Any, _record: object) -> None:
 
 def _begin(connection: Connection) -> None:
     immediate = connection.get_execution_options().get("immediate", False)
+    patience = BUSY_SECONDS if immediate else READ_SECONDS
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(patience * 1000)}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
-def _sentence(path: Path, reason: str) -> str:
+def _error(path: Path, reason: str) -> StorageError:
     if "full" in reason:
-        return full_sentence(path)
+        return StorageFullError(full_sentence(path))
+    if "locked" in reason:
+        return StorageBusyError(
+            f"The records in '{path}' are locked by another program. Close it; until then the "
+            "pages show what was last known."
+        )
     if "not a database" in reason or "malformed" in reason:
-        return (
+        return StorageError(
             f"The records in '{path}' are damaged ({reason}). Move that file away to start with "
             "empty records, or choose another folder with --home."
         )
+    if not path.exists():
+        return StorageGoneError(GONE.format(home=path.parent))
     if "readonly" in reason or "unable to open" in reason:
-        return (
+        return StorageError(
             f"The records in '{path}' cannot be written ({reason}). Make the file and its folder "
             "writable, or choose another folder with --home."
         )
-    if "locked" in reason:
-        return (
-            f"The records in '{path}' were locked by another program for {BUSY_SECONDS} s. "
-            "Close it and try again."
-        )
-    return f"The records in '{path}' cannot be used: {reason}."
+    return StorageError(f"The records in '{path}' cannot be used: {reason}.")

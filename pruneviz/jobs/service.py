@@ -14,19 +14,28 @@ from concurrent.futures import BrokenExecutor, Executor, Future, wait
 from pathlib import Path
 from typing import Any
 
-from pruneviz.errors import InvalidValueError, PruneVizError, StorageError, UnknownNameError
+from pruneviz.errors import (
+    InvalidValueError,
+    PruneVizError,
+    StorageError,
+    StorageGoneError,
+    UnknownNameError,
+)
 from pruneviz.jobs import durations
 from pruneviz.jobs.alive import host, identity
 from pruneviz.jobs.executor import WorkerPool
 from pruneviz.jobs.gate import Gate
-from pruneviz.jobs.home import resolve_home
-from pruneviz.jobs.records import STALE_SECONDS, RunStore
+from pruneviz.jobs.home import check_space, reserve, resolve_home
+from pruneviz.jobs.known import LastKnown
+from pruneviz.jobs.patience import PASSING, patiently
+from pruneviz.jobs.records import RunStore
+from pruneviz.jobs.recovery import STALE_SECONDS, adopt, disown, fail, mark_interrupted, touch
 from pruneviz.jobs.registry import find_kind
 from pruneviz.jobs.views import MetricView, RunSpec, RunView
-from pruneviz.jobs.worker import run_job, sentence, warm
+from pruneviz.jobs.watch import Watch
+from pruneviz.jobs.worker import CLOSED, run_job, sentence, warm
 
 TEND_SECONDS = 3.0
-RETRIES = 200  # times that a run's failure is tried to be recorded on a full disk
 STARTS = 3  # times that a worker may die before it has begun a run
 UNSTARTED = (
     "A worker process could not be started; it died before the run began. The terminal in which "
@@ -68,6 +77,14 @@ class JobService:
         self._lock = threading.RLock()
         self._tended = 0.0
         self._closed = False
+        self._known = LastKnown()
+        self._watch = Watch(stale)
+        self._trouble: StorageError | None = None
+        self._held_back: dict[str, None] = {}  # in order: queued, and not begun for lack of space
+        self._ended_by_us: dict[str, str] = {}
+        self._tender: threading.Thread | None = None
+        self._wake = threading.Event()
+        reserve(self.home)
         _at_exit(self)
 
     # ---------------------------------------------------------------------------------- doing
@@ -129,22 +146,28 @@ class JobService:
     ) -> tuple[RunView, ...]:
         """Return the runs, newest first."""
         self._tend()
-        return self.store.list(owner=owner, parent=parent, status=status)
+        return self._known.ask(
+            ("list", owner, parent, status),
+            lambda: self.store.list(owner=owner, parent=parent, status=status),
+        )
 
     def get(self, run_id: str) -> RunView:
         """Return a run as it stands."""
         self._tend()
-        return self.store.get(run_id)
+        return self._known.ask(("get", run_id), lambda: self.store.get(run_id))
 
     def metrics(
         self, run_id: str, *, since: int = 0, level: str | None = None
     ) -> tuple[MetricView, ...]:
         """Return the rows of a run's history whose id is above `since`, oldest first."""
-        return self.store.metrics(run_id, since=since, level=level)
+        return self._known.ask(
+            ("metrics", run_id, since, level),
+            lambda: self.store.metrics(run_id, since=since, level=level),
+        )
 
     def results(self, run_id: str) -> dict[str, Any]:
         """Return what a run has found so far: name to JSON payload."""
-        return self.store.results(run_id)
+        return self._known.ask(("results", run_id), lambda: self.store.results(run_id))
 
     def files(self, run_id: str) -> Path:
         """Return the folder with the files of a run."""
@@ -175,14 +198,34 @@ class JobService:
             time.sleep(0.05)
 
     # --------------------------------------------------------------------------- keeping order
+    def trouble(self) -> str | None:
+        """Return why runs wait and pages show what was last known; None: all is well."""
+        self._tend()
+        error = self._trouble or self._known.trouble
+        return None if error is None else str(error)
+
+    @property
+    def rescuable(self) -> bool:
+        """Whether the folder is gone and `rescue` would write the records anew."""
+        return isinstance(self._trouble, StorageGoneError)
+
+    def rescue(self) -> None:
+        """Write the records anew after their folder was deleted; runs under way save theirs.
+
+        Raises:
+            StorageError: other records have taken their place, or it cannot be written.
+        """
+        self.store.rescue()
+        self._tended = 0.0
+
     def recover(self) -> tuple[RunView, ...]:
         """Mark runs whose worker is gone as interrupted (returned), and take up the queue.
 
         For the start of an app. Runs that were never started and whose app is gone are submitted;
         interrupted ones wait for `resume`.
         """
-        interrupted = self.store.mark_interrupted(self._stale)
-        for run in self.store.adopt(self._me):
+        interrupted = mark_interrupted(self.store, self._stale, known=self._ended_by_us)
+        for run in adopt(self.store, self._me):
             self._send(run.id)
         return interrupted
 
@@ -200,8 +243,9 @@ class JobService:
                 return
             self._closed = True
             under_way = {i: f for i, f in self._futures.items() if not f.done()}
+        self._wake.set()
         with contextlib.suppress(StorageError):
-            self.store.disown(self._me)
+            disown(self.store, self._me)
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             for run_id in under_way:
@@ -209,8 +253,8 @@ class JobService:
                     self.store.request_stop(run_id)
             if wait(list(under_way.values()), timeout).not_done:
                 self._pool.kill()
-                with contextlib.suppress(StorageError):
-                    self.store.mark_interrupted(self._stale)
+            with contextlib.suppress(StorageError):
+                mark_interrupted(self.store, self._stale, why=CLOSED)
         self.store.close()
 
     def __enter__(self) -> JobService:
@@ -220,12 +264,44 @@ class JobService:
         self.close()
 
     def _tend(self) -> None:
-        """Now and then, when asked for news, see whether some other process has died."""
+        """Now and then see to what has gone wrong: dead and hung workers, a full disk."""
         with self._lock:
             if self._closed or time.monotonic() - self._tended < TEND_SECONDS:
                 return
             self._tended = time.monotonic()
-        self.recover()
+        try:
+            self.store.check_there()
+            check_space(self.home)
+            self.recover()
+            self._end_hung()
+            reserve(self.home)
+        except StorageError as error:
+            self._trouble = error
+            self._watch.forget()  # heartbeats stand still because they cannot be written
+        else:
+            self._trouble = None
+            self._send_held_back()
+
+    def _end_hung(self) -> None:
+        """End the own workers that do not answer; others' are their apps' to end."""
+        if self._pool is None:
+            return
+        found = self._watch.look(self.store.list(held=True))
+        if found:  # or is it the records that nobody can write?
+            touch(self.store, found[0].run.id)
+        for hung in found:
+            if hung.run.pid in {process.pid for process in self._pool.processes()}:
+                self._ended_by_us[hung.run.id] = hung.why  # first: others mark it at once
+                self._pool.end(hung.run.pid)
+
+    def _keep_tending(self) -> None:
+        """Tend as long as there is work (a thread of its own): nobody need look at a page."""
+        while not self._wake.wait(TEND_SECONDS):
+            with self._lock:
+                if not self._held_back and all(f.done() for f in self._futures.values()):
+                    self._tender = None
+                    return
+            self._tend()
 
     def _send(self, run_id: str) -> None:
         with self._lock:
@@ -235,40 +311,56 @@ class JobService:
                 run_job, str(self.home), run_id, self._plugins, self._threads
             )
             self._futures[run_id] = future
+            if self._tender is None:
+                self._tender = threading.Thread(target=self._keep_tending, daemon=True)
+                self._tender.start()
         future.add_done_callback(lambda done: self._ended(run_id, done))
+
+    def _send_held_back(self) -> None:
+        with self._lock:
+            waiting, self._held_back = self._held_back, {}
+        for run_id in waiting:
+            self._send(run_id)
 
     def _ended(self, run_id: str, future: Future[str]) -> None:
         """Look after a run whose worker did not bring it to an end."""
         error = None if future.cancelled() else future.exception()
-        if error is not None and not self._closed:
-            # In a thread of its own: this one may belong to the pool that has just broken.
-            threading.Thread(target=self._mend, args=(run_id, error), daemon=True).start()
+        if error is None or self._closed:
+            return
+        if isinstance(error, PASSING):  # it was not begun, or is still to be recorded
+            with self._lock:
+                self._held_back[run_id] = None
+                self._trouble = error
+            return
+        # In a thread of its own: this one may belong to the pool that has just broken.
+        threading.Thread(target=self._mend, args=(run_id, error), daemon=True).start()
 
     def _mend(self, run_id: str, error: BaseException) -> None:
         with contextlib.suppress(UnknownNameError):
             if isinstance(error, BrokenExecutor):
-                self._mend_broken(run_id)
-            else:  # the worker lives, but could not write how the run went: a full disk
-                for _ in range(RETRIES):
-                    try:
-                        self.store.fail(run_id, sentence(error))
-                        break
-                    except StorageError:
-                        time.sleep(TEND_SECONDS)
+                patiently(lambda: self._mend_broken(run_id), self._give_up_if_closed)
+            else:
+                text = sentence(error)
+                patiently(lambda: fail(self.store, run_id, text), self._give_up_if_closed)
+
+    def _give_up_if_closed(self) -> None:
+        if self._closed:
+            raise UnknownNameError("run", "(closed)", ())
 
     def _mend_broken(self, run_id: str) -> None:
-        """See to a run whose pool broke: it was under way there, or waited."""
+        """See to a run whose worker died: it was under way there, or had not begun."""
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:  # a killed process takes a moment to disappear
-            self.store.mark_interrupted(self._stale)
+            mark_interrupted(self.store, self._stale, known=self._ended_by_us)
             if not self.store.get(run_id).held:
                 break
             time.sleep(0.05)
+        self._ended_by_us.pop(run_id, None)
         if self.store.get(run_id).status != "queued":
             return
         self._starts[run_id] = self._starts.get(run_id, 0) + 1
         if self._starts[run_id] >= STARTS:
-            self.store.fail(run_id, UNSTARTED)
+            fail(self.store, run_id, UNSTARTED)
         else:
             self._send(run_id)
 

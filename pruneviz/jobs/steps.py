@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pruneviz.errors import InvalidValueError, UnknownNameError
 from pruneviz.jobs.context import JobContext
-from pruneviz.jobs.files import atomic_write
+from pruneviz.jobs.orders import interruptible
 from pruneviz.jobs.views import plain
 
 if TYPE_CHECKING:
@@ -58,13 +58,13 @@ def load_subject(context: JobContext) -> Subject:
         )
     context.report("Loading images")
     source = dict(context.spec.data)
-    data = catalog.load_dataset(source["name"], **source.get("options", {}))
-    context.check()
-    context.report("Loading the network")
-    named = ModelSource.from_dict(context.spec.model)
-    model = named.load(progress=downloading)
-    if named.num_classes is None and catalog.describe_model(model).classes != len(data.classes):
-        model = replace(named, num_classes=len(data.classes)).load(progress=downloading)
+    with interruptible(context.check):
+        data = catalog.load_dataset(source["name"], **source.get("options", {}))
+        context.report("Loading the network")
+        named = ModelSource.from_dict(context.spec.model)
+        model = named.load(progress=downloading)
+        if named.num_classes is None and catalog.describe_model(model).classes != len(data.classes):
+            model = replace(named, num_classes=len(data.classes)).load(progress=downloading)
     graph = trace(model, data.input_shape)
     plan = Plan.from_json(graph, context.spec.plan) if context.spec.plan else None
     context.check()
@@ -115,10 +115,10 @@ def save_network(context: JobContext, model: nn.Module, plan: Plan | None) -> No
 
     state = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
     content = save({name: value.contiguous() for name, value in state.items()})
-    atomic_write(context.folder / WEIGHTS, content)
+    context.write(WEIGHTS, content)
     files = [WEIGHTS]
     if plan is not None:
-        atomic_write(context.folder / PLAN, plan.to_json().encode())
+        context.write(PLAN, plan.to_json().encode())
         files.append(PLAN)
     context.keep("files", files)
 

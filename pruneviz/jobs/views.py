@@ -18,6 +18,9 @@ Status = Literal[
     "queued", "running", "paused", "cancelling", "cancelled", "done", "failed", "interrupted"
 ]
 ACTIVE: frozenset[str] = frozenset({"queued", "running", "paused", "cancelling"})
+_KINDS: dict[str, Any] = {"model": Mapping, "data": Mapping, "options": Mapping}
+_OPTIONAL = {"plan", "parent", "owner"}
+QUIET_SECONDS = 120.0  # a batch of a large network may take a minute
 RESUMABLE: frozenset[str] = frozenset({"paused", "interrupted", "failed", "cancelled"})
 
 
@@ -65,6 +68,13 @@ class RunSpec:
             raise InvalidValueError(
                 f"A run's specification has the keys {', '.join(sorted(known))}; {wrong}."
             )
+        for name, value in values.items():
+            kind = _KINDS.get(name, str)
+            if not isinstance(value, kind) and not (value is None and name in _OPTIONAL):
+                wanted = "a mapping" if kind is Mapping else "text"
+                raise InvalidValueError(
+                    f"'{name}' of a run's specification must be {wanted}, but got {value!r:.80}."
+                )
         return cls(**values)
 
 
@@ -95,6 +105,7 @@ class RunView:
     checkpoints: int  # written so far; 0: resuming starts from the beginning
     threads: int | None
     worked: float | None  # when the work itself last gave a sign; the heartbeat goes beside it
+    damage: str | None = None  # what of its record cannot be read
 
     @property
     def active(self) -> bool:
@@ -110,6 +121,13 @@ class RunView:
     def held(self) -> bool:
         """Whether a worker keeps the run in memory."""
         return self.pid is not None
+
+    def quiet(self, now: float) -> float | None:
+        """Return for how many seconds the work has given no sign; None: not remarkably long."""
+        if self.status not in ("running", "cancelling") or self.worked is None:
+            return None
+        silence = now - self.worked
+        return silence if silence > QUIET_SECONDS else None
 
 
 @dataclass(frozen=True)

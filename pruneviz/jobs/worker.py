@@ -6,21 +6,25 @@ import contextlib
 import multiprocessing
 import os
 import shutil
-import signal
 import threading
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
-from pruneviz.errors import PruneVizError, StorageError, UnknownNameError
+from pruneviz.errors import InvalidValueError, PruneVizError, UnknownNameError
+from pruneviz.jobs import orders
 from pruneviz.jobs.checkpoints import Checkpoints
 from pruneviz.jobs.context import Interruption, JobContext
 from pruneviz.jobs.heartbeat import Pulse
+from pruneviz.jobs.home import check_space
 from pruneviz.jobs.leases import LOST, Claim, claim
+from pruneviz.jobs.patience import patiently
 from pruneviz.jobs.records import RunStore
 from pruneviz.jobs.registry import Kind, find_kind
+from pruneviz.jobs.rows import UNREADABLE
 
 NICENESS = 5
-CLOSED = "PruneViz was closed."
+CLOSED = "Stopped with the server. Resume the run to go on from its last checkpoint."
 _busy = threading.Lock()
 
 
@@ -32,14 +36,20 @@ def run_job(home: str, run_id: str, plugins: Sequence[str] = (), threads: int | 
     one core is left to the interface. A run that is no more is "deleted".
 
     Raises:
-        StorageError: the records cannot be read or written.
+        StorageError: the records cannot be read or written; a `StorageFullError` before the run
+            was begun, where there is no room for its checkpoints.
     """
     with _busy if multiprocessing.parent_process() else contextlib.nullcontext():
-        return _run_job(home, run_id, plugins, threads)
+        orders.leave_if_told()
+        try:
+            return _run_job(home, run_id, plugins, threads)
+        finally:
+            orders.leave_soon_if_told()
 
 
 def _run_job(home: str, run_id: str, plugins: Sequence[str], threads: int | None) -> str:
-    store = RunStore(home)
+    check_space(Path(home))
+    store = RunStore(home, create=False)
     try:
         mine = claim(store, run_id, threads=threads or default_threads())
         status = LOST if mine is None else _work(mine, plugins)
@@ -60,34 +70,44 @@ def _work(mine: Claim, plugins: Sequence[str]) -> str:
     error: BaseException | None = None
     status, message = "done", ""
     pulse.start()
+    orders.follow(pulse)
     try:
+        if mine.run.damage:
+            raise InvalidValueError(UNREADABLE.format(damage=mine.run.damage))
         kind = find_kind(mine.run.kind, plugins)
         _limit_threads(kind, mine.run.threads)
         context = JobContext(mine, pulse)
         context.restore()
         kind.work(context)
-        pulse.flush(progress=1.0)
+        pulse.add(progress=1.0)
     except Interruption as interruption:
         if interruption.order in (LOST, "aside"):
             return {LOST: LOST, "aside": "paused"}[interruption.order]
-        status, message = {"cancel": ("cancelled", ""), "stop": ("interrupted", CLOSED)}[
-            interruption.order
-        ]
+        status, message = ENDS[interruption.order]
     except BaseException as caught:
         status, error = "failed", caught
     finally:
         pulse.stop()
-    with contextlib.suppress(StorageError):  # the last rows: wanted, but the end matters more
-        pulse.flush()
-    ours = mine.finish(
+        orders.follow(None)
+    ours = patiently(lambda: _finish(mine, pulse, status, message, error), orders.give_up_if_told)
+    if ours and status == "done":  # only now: until here a kill would have needed it
+        Checkpoints(mine.store.directory(mine.run.id)).clear()
+    return status if ours else LOST
+
+
+ENDS = {"cancel": ("cancelled", ""), "stop": ("interrupted", CLOSED)}
+
+
+def _finish(
+    mine: Claim, pulse: Pulse, status: str, message: str, error: BaseException | None
+) -> bool:
+    pulse.flush()
+    return mine.finish(
         status,
         message=message,
         error=None if error is None else sentence(error),
         trace=None if error is None else "".join(traceback.format_exception(error)),
     )
-    if ours and status == "done":  # only now: until here a kill would have needed it
-        Checkpoints(mine.store.directory(mine.run.id)).clear()
-    return status if ours else LOST
 
 
 def sentence(error: BaseException) -> str:
@@ -108,13 +128,12 @@ def default_threads() -> int:
 def prepare_process() -> None:
     """Make a fresh process a good worker; called once, when it starts.
 
-    It yields to the interface, leaves Ctrl-C to the app (which asks its runs to stop), and does not
-    outlive the app by more than the run in hand.
+    It yields to the interface, ends its run in order when it is told to, and does not outlive the
+    app by more than the run in hand.
     """
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    with contextlib.suppress(ValueError):  # not the main thread
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    orders.listen(_busy)
     parent = multiprocessing.parent_process()
     if parent is not None:
 

@@ -147,3 +147,25 @@ def main_module(context: JobContext) -> None:
 
     main = getattr(sys.modules["__main__"], "__file__", None)
     context.keep("seen", {"main": main, "torch": "torch" in sys.modules})
+
+
+@register("deaf", uses_torch=False)
+def deaf(context: JobContext) -> None:
+    """Work for ever without looking at orders; its heartbeat goes on."""
+    context.report("Deaf")
+    while True:
+        time.sleep(0.05)
+
+
+@register("downloads", uses_torch=False)
+def downloads(context: JobContext) -> None:
+    """Wait for a server that never answers."""
+    import socket
+
+    from pruneviz.jobs.orders import interruptible
+
+    with (
+        interruptible(context.check),
+        socket.create_connection(("127.0.0.1", context.options["port"])) as connection,
+    ):
+        connection.recv(1)

@@ -12,6 +12,7 @@ import pytest
 from pruneviz.jobs import RunSpec, RunStore, migrations
 from pruneviz.jobs.leases import claim
 from pruneviz.jobs.migrations import FORMAT
+from pruneviz.jobs.recovery import mark_interrupted
 
 KEPT = sorted((Path(__file__).parent / "formats").glob("*.db"))
 old = pytest.mark.parametrize("kept", KEPT, ids=lambda path: f"format {path.stem}")
@@ -75,7 +76,7 @@ def test_its_runs_are_read_and_go_on(kept, tmp_path):
     assert store.results(done.id)["after"] == {"accuracy": 0.5, "count": 24}
     assert runs["fine_tune", "queued"].owner is None
     assert [run.kind for run in store.list(owner="bob")] == ["sensitivity", "strategy"]
-    assert [run.status for run in store.mark_interrupted(stale=0)] == ["interrupted"]
+    assert [run.status for run in mark_interrupted(store, stale=0)] == ["interrupted"]
     assert store.request_resume(runs["strategy", "failed"].id)
     mine = claim(store, runs["strategy", "failed"].id)
     assert mine is not None

@@ -14,6 +14,7 @@ import pytest
 
 from pruneviz.jobs import JobService, RunStore
 from pruneviz.jobs.alive import identity, is_alive
+from pruneviz.jobs.worker import CLOSED
 
 HERE = Path(__file__).parent
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
@@ -93,7 +94,7 @@ def test_closing_interrupts_what_runs_and_keeps_the_queue(tmp_path, spec, until)
     assert time.monotonic() - begun < 5
     with JobService(tmp_path, plugins=("job_fakes",)) as again:
         run = again.get(first)
-        assert (run.status, run.message) == ("interrupted", "PruneViz was closed.")
+        assert (run.status, run.message) == ("interrupted", CLOSED)
         assert again.wait(second, 120).status == "done", "adopted without being asked"
 
 

@@ -13,6 +13,7 @@ import pytest
 from pruneviz import errors
 from pruneviz.jobs import RunSpec, RunStore, metrics_frame
 from pruneviz.jobs.leases import LOST, claim
+from pruneviz.jobs.recovery import adopt, disown, mark_interrupted
 from pruneviz.jobs.views import ACTIVE, RESUMABLE
 
 ROW = {"level": "batch", "time": 0.0, "extra": {}}
@@ -220,26 +221,26 @@ def test_dead_workers_are_marked_and_living_ones_are_not(store, spec):
     store.request_cancel(ids[1])
     alive = claim(store, store.create(spec()).id)
     alive.update(heartbeat=0.0)  # a laptop that slept
-    marked = store.mark_interrupted(stale=0.0)
+    marked = mark_interrupted(store, stale=0.0)
     assert {run.id for run in marked} == set(ids)
     assert [store.get(i).status for i in ids] == ["interrupted", "cancelled", "interrupted"]
     assert "ended unexpectedly" in store.get(ids[0]).error
     assert store.get(alive.run.id).status == "running"
-    assert store.mark_interrupted() == ()
+    assert mark_interrupted(store) == ()
 
 
 def test_on_another_host_the_heartbeat_tells(store, spec):
     mine = claim(store, store.create(spec()).id)
     mine.update(host="elsewhere", heartbeat=time.time() - 30)
-    assert store.mark_interrupted(stale=60) == ()
-    assert len(store.mark_interrupted(stale=20)) == 1
+    assert mark_interrupted(store, stale=60) == ()
+    assert len(mark_interrupted(store, stale=20)) == 1
     assert mine.order() == LOST
 
 
 def test_a_process_number_given_out_again_is_not_the_worker(store, spec):
     mine = claim(store, store.create(spec()).id)
     mine.update(process="0-1")
-    assert len(store.mark_interrupted()) == 1
+    assert len(mark_interrupted(store)) == 1
 
 
 def test_the_queue_of_an_app_that_is_gone_is_adopted(store, spec):
@@ -252,9 +253,9 @@ def test_the_queue_of_an_app_that_is_gone_is_adopted(store, spec):
     for submitter in (living, dead, None):
         store.create(spec(), submitter=submitter)
     kept, *orphans = store.queue()
-    assert [r.id for r in store.adopt("me|1||z")] == [r.id for r in orphans]
-    store.disown(living)
-    assert [r.id for r in store.adopt(living)] == [r.id for r in store.queue()]
+    assert [r.id for r in adopt(store, "me|1||z")] == [r.id for r in orphans]
+    disown(store, living)
+    assert [r.id for r in adopt(store, living)] == [r.id for r in store.queue()]
     assert kept.id in [r.id for r in store.queue()]
 
 

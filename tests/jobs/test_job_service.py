@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 import time
 from concurrent.futures import Executor, Future
@@ -12,7 +13,7 @@ import pytest
 from job_fakes import Step
 
 from pruneviz import errors
-from pruneviz.jobs import JobService, RunSpec, context, files, register
+from pruneviz.jobs import JobService, RunSpec, context, files, home, register, service
 from pruneviz.jobs.context import Interruption, JobContext
 from pruneviz.jobs.heartbeat import Pulse
 from pruneviz.jobs.leases import claim
@@ -180,29 +181,64 @@ def test_deleting_what_is_under_way(threaded, spec, until):
     assert not threaded.files(run_id).exists()
 
 
-def test_a_full_disk_fails_the_run_with_the_remedy_and_it_can_go_on(
-    threaded, spec, until, monkeypatch
-):
+def test_a_run_waits_while_the_disk_is_full_and_goes_on_by_itself(threaded, spec, monkeypatch):
     reference = threaded.submit(spec("train", epochs=4))
     threaded.wait(reference, 120)
-    saved, real = [], os.fsync
+    saved, full, refused = [], threading.Event(), threading.Event()
+    full.set()
+    real = os.fsync
 
-    def full(handle: int) -> None:
+    def sync(handle: int) -> None:
         saved.append(handle)
-        if len(saved) > 2:  # the second checkpoint (each forces the file and its folder)
+        if len(saved) > 2 and full.is_set():  # from the second checkpoint on
+            refused.set()
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(handle)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(files.os, "fsync", full)
-        run = threaded.wait(threaded.submit(spec("train", epochs=4)), 120)
-    assert run.status == "failed"
-    assert "is full" in run.error
-    assert "Free some space and resume the run" in run.error
-    threaded.resume(run.id)
-    again = threaded.wait(run.id, 120)
-    assert (again.status, again.error) == ("done", None)
-    assert threaded.results(run.id) == threaded.results(reference)
+    monkeypatch.setattr(files.os, "fsync", sync)
+    run_id = threaded.submit(spec("train", epochs=4))
+    assert refused.wait(120)
+    assert threaded.get(run_id).status == "running"
+    full.clear()
+    run = threaded.wait(run_id, 120)
+    assert (run.status, run.error, run.attempts) == ("done", None, 1)
+    assert threaded.results(run_id) == threaded.results(reference)
+
+
+def test_a_run_that_waits_for_a_full_disk_is_cancelled(threaded, spec, until, monkeypatch):
+    refused = threading.Event()
+
+    def full(_: int) -> None:
+        refused.set()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    run_id = threaded.submit(spec("train", epochs=4))
+    assert refused.wait(120)
+    threaded.cancel(run_id)
+    assert until(threaded, run_id, lambda run: not run.active).status == "cancelled"
+
+
+def test_runs_are_not_taken_up_on_a_full_disk_and_then_are(threaded, spec, until, monkeypatch):
+    full = threading.Event()
+    full.set()
+    real = shutil.disk_usage
+
+    def usage(path: object) -> object:
+        found = real(path)
+        return found._replace(free=2**20) if full.is_set() else found
+
+    monkeypatch.setattr(home.shutil, "disk_usage", usage)
+    monkeypatch.setattr(service, "TEND_SECONDS", 0.05)
+    ids = [threaded.submit(spec()) for _ in range(4)]
+    until(threaded, ids[-1], lambda _: len(threaded._held_back) == 4)
+    assert [threaded.get(i).status for i in ids] == ["queued"] * 4
+    assert "needs 64 MiB of free space" in threaded.trouble()
+    assert threaded.cancel(ids[1]).status == "cancelled"
+    full.clear()
+    runs = [until(threaded, i, lambda run: not run.active) for i in ids]
+    assert [run.status for run in runs] == ["done", "cancelled", "done", "done"]
+    until(threaded, ids[0], lambda _: threaded.trouble() is None)
 
 
 def test_a_damaged_checkpoint_falls_back_and_ends_the_same(threaded, spec, until):

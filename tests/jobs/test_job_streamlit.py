@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 from pruneviz.jobs import RunStore
+from pruneviz.jobs.worker import CLOSED
 
 APP = """
 import os, sys, time
@@ -113,5 +114,5 @@ def test_the_script_is_not_run_again_by_its_workers(tmp_path):
     assert seen == [{"main": None, "torch": False}] * 4
     assert ended == 0, "the server does not wait for its runs"
     assert store.list()[0].status == "interrupted"
-    assert store.list()[0].message == "PruneViz was closed."
+    assert store.list()[0].message == CLOSED
     store.close()

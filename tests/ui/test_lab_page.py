@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from pruneviz.jobs import RunSpec, register
 from pruneviz.jobs.context import JobContext
+from pruneviz.jobs.recovery import fail
 from pruneviz.studies.papers import claims, results
 from pruneviz.studies.race_result import Outcome, Race
 from pruneviz.ui.frame import services
@@ -104,7 +105,7 @@ def test_a_run_that_failed_says_why_and_can_be_deleted(studio: Open) -> None:
     studio("runs")
     service = services.jobs()
     run = service.store.create(RunSpec("claim", options={"claim": "oracle"}), submitter="test")
-    service.store.fail(run.id, "The lights went out.")
+    fail(service.store, run.id, "The lights went out.")
     page = studio("lab")
     assert not page.exception
     assert [e.value for e in page.error] == ["The lights went out."]

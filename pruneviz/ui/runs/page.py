@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -56,7 +57,8 @@ def show() -> None:
 
 def _live(loaded: Workbench, was_active: bool) -> None:
     """The runs and their pictures; redrawn every second while one is active."""
-    runs = [run for run in services.jobs().list() if run.kind in runs_data.NETWORKS]
+    _trouble()
+    runs = [run for run in services.jobs().list() if _shown(run)]
     active = any(run.active for run in runs)
     if was_active and not active:
         st.rerun()
@@ -95,6 +97,23 @@ def _live(loaded: Workbench, was_active: bool) -> None:
         _card(loaded, run)
 
 
+def _shown(run: RunView) -> bool:
+    """Whether the page has a card for it: it ends with a network, or nobody can tell."""
+    return run.kind in runs_data.NETWORKS or run.damage is not None
+
+
+def _trouble() -> None:
+    """Say why runs wait, and offer what helps."""
+    service = services.jobs()
+    trouble = service.trouble()
+    if trouble is None:
+        return
+    st.warning(f"{trouble} Runs wait, and go on by themselves.", icon=":material/hourglass:")
+    if service.rescuable and st.button("Save what is in memory", icon=":material/save:"):
+        service.rescue()
+        st.rerun()
+
+
 def _unit(runs: list[RunView]) -> str:
     """What these runs count: a fine-tuning run its epochs, a strategy its steps."""
     kinds = {run.kind == runs_data.FINE_TUNE for run in runs}
@@ -123,6 +142,14 @@ def _card(loaded: Workbench, run: RunView) -> None:
             st.caption(_facts(run, results), width="stretch")
         if run.active:
             st.progress(min(1.0, max(0.0, run.progress)), run.message or run.status)
+        for notice in results.get("notices", ()):
+            st.warning(notice, icon=":material/info:")
+        if quiet := run.quiet(time.time()):
+            st.warning(
+                f"No sign of its work for {said(quiet)}; the process lives. Wait, or cancel: a "
+                "worker that does not obey is ended.",
+                icon=":material/hourglass_disabled:",
+            )
         if run.error:
             st.error(run.error, icon=":material/error:")
             if run.trace:

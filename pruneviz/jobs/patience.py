@@ -1,0 +1,36 @@
+"""Waiting for what is refused for the moment: a full disk, locked records, a folder moved away.
+
+A run has hours of work in memory when the disk is full. It keeps it, asks again every second, and
+obeys meanwhile; it goes on by itself once it can.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from pruneviz.errors import StorageBusyError, StorageError, StorageFullError, StorageGoneError
+
+T = TypeVar("T")
+PASSING: tuple[type[StorageError], ...] = (StorageFullError, StorageBusyError, StorageGoneError)
+AGAIN = 1.0  # seconds between two tries
+LOOK = 0.1  # seconds between two looks for orders
+
+
+def patiently(action: Callable[[], T], meanwhile: Callable[[], None]) -> T:
+    """Return what `action` returns, tried until the storage takes it.
+
+    `meanwhile` is called while waiting; what it raises ends the waiting.
+
+    Raises:
+        StorageError: one that does not pass by itself.
+    """
+    while True:
+        try:
+            return action()
+        except PASSING:
+            end = time.monotonic() + AGAIN
+            while time.monotonic() < end:
+                meanwhile()
+                time.sleep(LOOK)

@@ -1,0 +1,139 @@
+"""Rows of the records as frozen views; one that cannot be read says so and hides no other.
+
+SQLite keeps any value in any column, and a file is a file: bits turn, hands edit, other versions
+write. A value of the wrong kind is replaced by an empty one, and the view tells which.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import types
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from sqlalchemy.types import UserDefinedType
+
+from pruneviz.errors import InvalidValueError
+from pruneviz.jobs.views import MetricView, RunSpec, RunView
+
+if TYPE_CHECKING:
+    from pruneviz.jobs.schema import Metric, Run
+
+EMPTY: dict[type, Any] = {str: "", float: 0.0, int: 0}
+UNREADABLE = (
+    "The record of this run cannot be read whole ({damage}). Delete the run, or put back a copy of "
+    "the records from before."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Unreadable:
+    """What stands where a column's text is no JSON."""
+
+    reason: str
+
+
+class Json(UserDefinedType[Any]):
+    """A JSON column; text that is none is read as `Unreadable` and fails no query."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """Return the column's type, as SQLAlchemy's own JSON names it."""
+        return "JSON"
+
+    def bind_processor(self, dialect: Any) -> Callable[[Any], str]:
+        """Write JSON."""
+        return lambda value: json.dumps(value)
+
+    def result_processor(self, dialect: Any, coltype: Any) -> Callable[[Any], Any]:
+        """Read JSON; a bare number is one already (SQLite stores it so)."""
+
+        def read(text: Any) -> Any:
+            if not isinstance(text, str | bytes):
+                return text
+            try:
+                return json.loads(text)
+            except (ValueError, RecursionError) as error:
+                return Unreadable(str(error))
+
+        return read
+
+
+def view(run: Run) -> RunView:
+    """Return the frozen view of a run."""
+    values, wrong = _checked(run, _RUN)
+    values["id"] = str(run.id)
+    try:
+        values["spec"] = _spec(run.spec)
+    except InvalidValueError as error:
+        values["spec"] = RunSpec(values["kind"])
+        wrong.append(f"specification: {str(error).rstrip('.')}")
+    if wrong:
+        damage = "; ".join(wrong)
+        values["damage"] = damage
+        values["error"] = values["error"] or UNREADABLE.format(damage=damage)
+    return RunView(**values)
+
+
+def metric(row: Metric) -> MetricView:
+    """Return the frozen view of a row of history."""
+    values, _ = _checked(row, _METRIC)
+    extra = row.extra
+    return MetricView(**values, extra=extra if isinstance(extra, Mapping) else {})
+
+
+def _spec(stored: Any) -> RunSpec:
+    if not isinstance(stored, Mapping):
+        got = stored.reason if isinstance(stored, Unreadable) else type(stored).__name__
+        raise InvalidValueError(f"A run's specification must be a mapping, but got {got}.")
+    return RunSpec.from_dict(stored)
+
+
+def _checked(row: object, kinds: Mapping[str, _Kind]) -> tuple[dict[str, Any], list[str]]:
+    """Return the values by name, and the names of those that had to be replaced."""
+    values, wrong = {}, []
+    for name, kind in kinds.items():
+        value = getattr(row, name)
+        if not kind.holds(value):
+            value = kind.empty
+            wrong.append(name)
+        values[name] = value
+    return values, wrong
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    """What a column may hold, and what stands in for anything else."""
+
+    allowed: tuple[type, ...]
+    choices: tuple[str, ...]
+    empty: Any
+
+    def holds(self, value: Any) -> bool:
+        """Tell whether a value is one of this kind."""
+        if self.choices:
+            return value in self.choices
+        finite = not isinstance(value, float) or math.isfinite(value)
+        return isinstance(value, self.allowed) and finite
+
+
+def _kind(hint: Any) -> _Kind:
+    if get_origin(hint) is Literal:
+        return _Kind((str,), get_args(hint), "failed")
+    parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    optional = type(None) in parts
+    main = next(part for part in parts if part is not type(None))
+    allowed = (int, float) if main is float else (main,)
+    none = (type(None),) if optional else ()
+    return _Kind((*allowed, *none), (), None if optional else EMPTY[main])
+
+
+def _kinds(of: type, but: set[str]) -> dict[str, _Kind]:
+    return {name: _kind(hint) for name, hint in get_type_hints(of).items() if name not in but}
+
+
+_RUN = _kinds(RunView, {"spec", "damage", "id"})
+_METRIC = _kinds(MetricView, {"extra"})

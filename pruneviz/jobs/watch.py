@@ -1,0 +1,61 @@
+"""Watching workers that live but do not answer: a heartbeat that stands still is acted on.
+
+Judged by this process's own clock from when it first saw the heartbeat, never by comparing times:
+a laptop that was asleep wakes up with old heartbeats everywhere, and clocks are set.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pruneviz.jobs.views import RunView
+
+DISOBEYED_SECONDS = 20.0  # in which an order to end is obeyed, or the worker is ended
+SILENT = (
+    "The worker process had not answered for {seconds:.0f} s and was ended. Resume the run to go "
+    "on from its last checkpoint."
+)
+
+
+@dataclass(frozen=True)
+class Hung:
+    """A run whose worker is to be ended, and the sentence that tells why."""
+
+    run: RunView
+    why: str
+
+
+class Watch:
+    """Remembers when each run's heartbeat and order last changed."""
+
+    def __init__(self, stale: float) -> None:
+        self.stale = stale
+        self._beats: dict[str, tuple[float | None, float]] = {}
+        self._orders: dict[str, float] = {}
+
+    def forget(self) -> None:
+        """Begin anew: nothing could be written for a while."""
+        self._beats, self._orders = {}, {}
+
+    def look(self, runs: Iterable[RunView]) -> list[Hung]:
+        """Return the runs that do not answer any more, among those that are held by workers."""
+        now, held = time.monotonic(), [run for run in runs if run.held]
+        ids = {run.id for run in held}
+        self._beats = {i: beat for i, beat in self._beats.items() if i in ids}
+        self._orders = {i: since for i, since in self._orders.items() if i in ids}
+        hung = []
+        for run in held:
+            heartbeat, since = self._beats.get(run.id, (None, now))
+            if run.heartbeat != heartbeat:
+                heartbeat, since = run.heartbeat, now
+            self._beats[run.id] = heartbeat, since
+            ordered = self._orders.setdefault(run.id, now) if _to_end(run) else now
+            if now - since > self.stale or now - ordered > DISOBEYED_SECONDS:
+                hung.append(Hung(run, SILENT.format(seconds=max(now - since, now - ordered))))
+        return hung
+
+
+def _to_end(run: RunView) -> bool:
+    return run.request in ("cancel", "stop")
