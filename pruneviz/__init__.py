@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pruneviz.latency import Latency, latency, measure_latency, width_latency
     from pruneviz.plan import Plan, threshold
     from pruneviz.plugins import register
+    from pruneviz.recipe import Recipe, apply_recipe, notebook_of
     from pruneviz.sensitivity import Sensitivity, sensitivity
     from pruneviz.strategies import run_strategy
     from pruneviz.surgery import mask, prune
@@ -59,6 +60,9 @@ _HOME = {
     "Latency": "latency",
     "export": "export",
     "Exported": "export",
+    "Recipe": "recipe",
+    "apply_recipe": "recipe",
+    "notebook_of": "recipe",
 }
 
 __all__ = [  # noqa: RUF022 - in the order in which one meets them
@@ -90,6 +94,9 @@ __all__ = [  # noqa: RUF022 - in the order in which one meets them
     "Latency",
     "export",
     "Exported",
+    "Recipe",
+    "apply_recipe",
+    "notebook_of",
     "errors",
     "__version__",
 ]

@@ -104,6 +104,10 @@ class ExportError(PruneVizError, RuntimeError):
     """A network that a format cannot hold, or a file that does not do what the network does."""
 
 
+class RecipeError(PruneVizError, ValueError):
+    """A recipe that cannot be followed: damaged, or made for other weights, images or networks."""
+
+
 class MissingExtraError(PruneVizError, ImportError):
     """A library that an optional part needs is not installed; names the pip command."""
 

@@ -51,7 +51,8 @@ ALLOWED["export"] = (*ALLOWED["strategies"], "strategies", "explain", "latency")
 ALLOWED["jobs"] = (*ALLOWED["export"], "export")
 ALLOWED["studies"] = (*ALLOWED["jobs"], "jobs")
 ALLOWED["session"] = (*ALLOWED["studies"], "studies")
-ALLOWED["ui"] = (*ALLOWED["session"], "session")
+ALLOWED["recipe"] = (*ALLOWED["session"], "session")
+ALLOWED["ui"] = (*ALLOWED["recipe"], "recipe")
 ALLOWED["commands"] = (*ALLOWED["ui"], "ui")  # above them all: it starts the studio
 # The package's front door names everything, loads nothing.
 FREE = {"__init__", "__main__"}
