@@ -76,7 +76,9 @@ def test_picks_by_hand_and_rounded_widths(subject: tuple[object, ...]) -> None:
     assert apply_recipe(recipe).plan == plan
     own = subject[3].of("l1")[group.start : group.start + group.width]  # type: ignore[attr-defined]
     best = frozenset(group.start + int(i) for i in own.argsort()[-9:])
-    rounded, plan = made(subject, Decisions("l1", ratio=0.3, dropped=best, multiple=8))
+    rounded, plan = made(
+        subject, Decisions("l1", scope="group", ratio=0.3, dropped=best, multiple=8)
+    )
     assert "plan" in [s.kind for s in rounded.steps]  # no chain of thresholds leads there
     assert apply_recipe(rounded).plan == plan
 
