@@ -5,15 +5,19 @@ Nothing is ever unpacked to disk: an image is read from the zip when it is decod
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
+import struct
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from pruneviz.errors import DataError
+from pruneviz.errors import DataError, shown
 
 MAX_FILES = 2_000_000
 MAX_FILE_BYTES = 256 * 2**20
@@ -22,7 +26,10 @@ MAX_INFLATION = 100
 INFLATION_FREE_BYTES = 64 * 2**20
 """Below this an archive may shrink its content as much as it likes (white bitmaps do)."""
 
-_READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+_READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+"""Of the other ways zipfile unpacks a member whole, whatever length the listing promises."""
+
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
 
 
 Parts = tuple[str, ...]
@@ -30,11 +37,11 @@ Parts = tuple[str, ...]
 
 
 class Entry(NamedTuple):
-    """One file: its path below the root, its size in bytes, and what changes when it changes."""
+    """One file: its path below the root, its size in bytes, and what changes when it is written."""
 
     parts: Parts
     size: int
-    stamp: int
+    stamp: tuple[int, ...] = ()
 
     @property
     def path(self) -> str:
@@ -47,24 +54,51 @@ class FolderTree:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.stamp: tuple[int, ...] = ()
         entries: list[Entry] = []
         folders: list[Parts] = []
         for folder, names in _walk(root):
             below = folder.relative_to(root).parts
             folders.append(below)
+            _refuse_odd_names(root, (*below[-1:], *names))
             for name in names:
+                if len(entries) >= MAX_FILES:
+                    raise DataError(
+                        f"'{root}' holds more than {MAX_FILES:,} files; give the folder of one "
+                        "data set."
+                    )
                 try:
                     info = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118 - quick
                 except OSError:  # a link to nowhere
                     continue
                 if stat.S_ISREG(info.st_mode):
-                    entries.append(Entry((*below, name), info.st_size, info.st_mtime_ns))
+                    entries.append(Entry((*below, name), info.st_size, stamp_of(info)))
         self.entries = tuple(sorted(entries))
         self.folders = tuple(folders)
 
     def read(self, entry: Entry) -> bytes:
-        """The bytes of a file."""
-        return self.root.joinpath(*entry.parts).read_bytes()
+        """The bytes of a file. Raises `DataError` where it cannot be read."""
+        try:
+            if entry.size > MAX_FILE_BYTES:
+                raise OSError(f"it has {entry.size:,} bytes, more than {MAX_FILE_BYTES:,}")
+            return self.root.joinpath(*entry.parts).read_bytes()
+        except (OSError, ValueError) as error:
+            raise _unreadable(self.root, entry, error) from error
+
+    def digest(self, entries: Sequence[Entry]) -> str:
+        """SHA-256 over the paths and contents of files; those that cannot be read count, too."""
+        sha = hashlib.sha256()
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            for entry, content in zip(entries, pool.map(self._digest, entries), strict=True):
+                sha.update(f"{entry.parts!r} {entry.size} {content}\n".encode())
+        return sha.hexdigest()
+
+    def _digest(self, entry: Entry) -> str:
+        try:
+            with self.root.joinpath(*entry.parts).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            return type(error).__name__
 
     def __enter__(self) -> FolderTree:
         return self
@@ -84,8 +118,9 @@ class ZipTree:
     def __init__(self, root: Path) -> None:
         self.root = root
         try:
+            self.stamp = stamp_of(root.stat())
             self._zip = zipfile.ZipFile(root)
-        except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
+        except (*_DAMAGED, struct.error) as error:
             raise DataError(
                 f"'{root.name}' is not a complete zip file; zip the folder again, or give the "
                 "folder itself."
@@ -100,7 +135,7 @@ class ZipTree:
         self._members = dict(zip(paths, members, strict=True))
         self.entries = tuple(
             sorted(
-                Entry(parts, member.file_size, member.CRC)
+                Entry(parts, member.file_size)
                 for parts, member in self._members.items()
                 if not member.is_dir()
             )
@@ -110,8 +145,23 @@ class ZipTree:
         )
 
     def read(self, entry: Entry) -> bytes:
-        """The bytes of a file; never more than the listing says, with their checksum compared."""
-        return self._zip.read(self._members[entry.parts])
+        """The bytes of a file; never more than the listing says, with their checksum compared.
+
+        Raises `DataError` where they cannot be unpacked.
+        """
+        try:
+            with self._zip.open(self._members[entry.parts]) as file:
+                # With the length, or zipfile unpacks it all before it looks at the listing.
+                return file.read(entry.size)
+        except _DAMAGED as error:
+            raise _unreadable(self.root, entry, error) from error
+
+    def digest(self, entries: Sequence[Entry]) -> str:
+        """SHA-256 over the paths of files and over the archive that they are in."""
+        with self.root.open("rb") as file:
+            sha = hashlib.file_digest(file, "sha256")
+        sha.update(repr([entry.parts for entry in entries]).encode())
+        return sha.hexdigest()
 
     def __enter__(self) -> ZipTree:
         return self
@@ -130,11 +180,17 @@ Tree = FolderTree | ZipTree
 
 def open_tree(root: str | os.PathLike[str]) -> Tree:
     """The files in a folder or zip, to be used in a `with`. Raises `DataError` for neither."""
-    path = Path(root).expanduser().absolute()
-    if path.is_dir():
-        return FolderTree(path)
-    if path.is_file():
-        return ZipTree(path)
+    try:
+        path = Path(root).expanduser().absolute()
+        if path.is_dir():
+            return FolderTree(path)
+        if path.is_file():
+            return ZipTree(path)
+    except (OSError, RuntimeError) as error:  # a name too long, no permission, no such home
+        raise DataError(
+            f"The folder or zip {shown(os.fspath(root))} cannot be opened ({error}); give the "
+            "path of one that can be read."
+        ) from error
     raise DataError(f"There is no folder or zip '{path}'; give the path of one that holds images.")
 
 
@@ -149,6 +205,32 @@ def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
         seen.add(real)
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         yield Path(here), sorted(name for name in names if not is_hidden(name))
+
+
+def stamp_of(info: os.stat_result) -> tuple[int, ...]:
+    """What tells a file from any other, and from itself after a change, without reading it.
+
+    The time of change of the inode cannot be set back, as that of the content can.
+    """
+    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
+
+
+def _refuse_odd_names(root: Path, names: Sequence[str]) -> None:
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise DataError(
+                f"'{root.name}' holds the name '{os.fsencode(name).decode(errors='replace')}', "
+                "which is not UTF-8; rename it."
+            ) from None
+
+
+def _unreadable(root: Path, entry: Entry, error: BaseException) -> DataError:
+    why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return DataError(
+        f"'{entry.path}' in '{root.name}' cannot be read ({why}); replace or remove it."
+    )
 
 
 def is_hidden(name: str) -> bool:
@@ -167,6 +249,11 @@ def _refuse_harm(root: Path, members: list[zipfile.ZipInfo]) -> None:
     seen: set[str] = set()
     for member in members:
         path = member.filename
+        if any(len(part) > 255 for part in path.split("/")) or len(path) > 4_096:
+            raise DataError(
+                f"'{name}' holds a path of {len(path):,} characters ({shown(path)}), longer than "
+                "file systems have them; zip the folder again with shorter names."
+            )
         if _leaves(path):
             raise DataError(
                 f"'{name}' holds the path '{path}', which leads out of the archive; zip the "

@@ -51,6 +51,10 @@ def make_room(folder: Path, needed: int, limit: int) -> None:
             for part in (path, path.with_suffix(".json")):
                 with contextlib.suppress(OSError):  # in use, or gone already
                     part.unlink()
+    for seen in folder.glob("*.seen"):  # which files had the content of images that are gone
+        with contextlib.suppress(OSError, ValueError):
+            if not (folder / f"{seen.read_text(encoding='ascii')}.npy").exists():
+                seen.unlink()
     free = shutil.disk_usage(folder).free
     if needed + SPARE_BYTES > free:
         raise StorageError(

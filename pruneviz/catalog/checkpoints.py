@@ -6,10 +6,12 @@ opened with `weights_only=True`. Which of the two it is decides its content, not
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
-import re
+import pickletools
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +21,8 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from pruneviz.errors import WeightsError
+from pruneviz.catalog import pickles
+from pruneviz.errors import WeightsError, shown
 
 State = Mapping[str, torch.Tensor]
 
@@ -29,7 +32,11 @@ WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "weights", "params
 PREFIXES = ("module.", "_orig_mod.", "model.")
 """What DataParallel, torch.compile and Lightning put before every name."""
 
-_INFLATION = 20  # torch.save does not compress; a file that unpacks to more hides something
+MAX_HEADER = 4 * 2**20
+"""Bytes of a safetensors header at most; that of ResNet-152 has 0.1 MiB."""
+
+MAGIC = 0x1950A86A20F9469CFC6C
+"""With which the files begin that torch wrote before version 1.6: a pickle of that number."""
 
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
@@ -39,10 +46,17 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
     Raises `WeightsError` where the file is missing, empty, truncated, no weights file, wants to
     run code, or holds no tensors.
     """
-    path = Path(path).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(path).expanduser()
+        is_folder, is_there = path.is_dir(), path.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, no such home, a NUL
+        raise WeightsError(
+            f"The weights file {shown(os.fspath(path))} cannot be read ({error}); give the path "
+            "of a .safetensors, .pt or .pth file."
+        ) from error
+    if is_folder:
         raise WeightsError(f"'{path}' is a folder; give the path of one weights file in it.")
-    if not path.exists():
+    if not is_there:
         raise WeightsError(
             f"There is no weights file '{path}'; give the path of a .safetensors, .pt or .pth file."
         )
@@ -58,15 +72,26 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
     if head[8:9] == b"{" or path.suffix == ".safetensors":
         return unwrap(_read_safetensors(path), path.name)
     if head.startswith(b"PK"):
-        _refuse_archive_bombs(path)
-    elif not head.startswith(b"\x80"):
+        _check_archive(path)
+    elif head.startswith(b"\x80"):
+        _check_old_format(path)
+    else:
         raise _not_weights(path)
     return unwrap(_read_torch(path), path.name)
 
 
 def _read_safetensors(path: Path) -> object:
     try:
+        with path.open("rb") as file:
+            header = int.from_bytes(file.read(8), "little")
+        if MAX_HEADER < header < path.stat().st_size:
+            raise WeightsError(
+                f"'{path.name}' lists its tensors in {header:,} bytes, more than the "
+                f"{MAX_HEADER:,} that are read; networks have far fewer tensors."
+            )
         return safetensors.torch.load_file(path)
+    except WeightsError:
+        raise
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise WeightsError(
             f"'{path.name}' is not a complete safetensors file ({str(error).strip('. ')}); "
@@ -78,23 +103,9 @@ def _read_torch(path: Path) -> object:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises nearly anything on a damaged file
-        found = re.search(r"GLOBAL (\S+)", str(error))
-        if found:
-            raise WeightsError(
-                f"'{path.name}' holds more than tensors ({found[1]}), and loading that could run "
-                "code; PruneViz loads tensors only. Save it again with "
-                "torch.save(model.state_dict(), path), or as safetensors."
-            ) from error
-        if "TorchScript" in str(error):
-            raise WeightsError(
-                f"'{path.name}' is a TorchScript program, not weights; save the weights with "
-                "torch.save(model.state_dict(), path)."
-            ) from error
         if isinstance(error, pickle.UnpicklingError) or "subdirectory" in str(error):
             raise _not_weights(path) from error
-        raise WeightsError(
-            f"'{path.name}' is truncated or damaged; save or copy it again."
-        ) from error
+        raise _damaged(path) from error
 
 
 def _not_weights(path: Path) -> WeightsError:
@@ -103,19 +114,55 @@ def _not_weights(path: Path) -> WeightsError:
     )
 
 
-def _refuse_archive_bombs(path: Path) -> None:
+def _check_archive(path: Path) -> None:
+    """Refuse a zip that is not torch's, or would take more memory than it is long."""
     try:
         with zipfile.ZipFile(path) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
-        raise WeightsError(
-            f"'{path.name}' is truncated or damaged; save or copy it again."
-        ) from error
-    if unpacked > _INFLATION * path.stat().st_size:
-        raise WeightsError(
-            f"'{path.name}' would unpack to {unpacked:,} bytes, more than {_INFLATION} times its "
-            "size; weights are not stored like that. Save them again with torch.save."
-        )
+            members = archive.infolist()
+            unpacked = sum(member.file_size for member in members)
+            if unpacked > path.stat().st_size:  # torch.save does not compress
+                raise WeightsError(
+                    f"'{path.name}' would unpack to {unpacked:,} bytes, more than its size; "
+                    "weights are not stored like that. Save them again with torch.save."
+                )
+            names = {member.filename.partition("/")[2]: member.filename for member in members}
+            if "constants.pkl" in names:
+                raise WeightsError(
+                    f"'{path.name}' is a TorchScript program, not weights; save the weights with "
+                    "torch.save(model.state_dict(), path)."
+                )
+            if "data.pkl" not in names:
+                raise _not_weights(path)
+            pickles.check(io.BytesIO(archive.read(names["data.pkl"])), path.name)
+    except (zipfile.BadZipFile, OSError, RuntimeError, ValueError, EOFError, zlib.error) as error:
+        if isinstance(error, WeightsError):
+            raise
+        raise _damaged(path) from error
+
+
+def _check_old_format(path: Path) -> None:
+    """Refuse a pickle that is not torch's, or that would do more than to build tensors.
+
+    Torch's file of old holds five: a number, a version, the system, the tensors, their storages.
+    """
+    try:
+        with path.open("rb") as file:
+            first = file.read(64)
+            magic = next(a for code, a, _ in pickletools.genops(first) if "LONG" in code.name)
+            if magic != MAGIC:
+                raise _not_weights(path)
+            file.seek(0)
+            pickles.check(file, path.name, 5)
+    except StopIteration:
+        raise _not_weights(path) from None
+    except ValueError as error:  # from pickletools, on an instruction that there is not
+        if isinstance(error, WeightsError):
+            raise
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> WeightsError:
+    return WeightsError(f"'{path.name}' is truncated or damaged; save or copy it again.")
 
 
 def unwrap(loaded: object, where: str) -> dict[str, torch.Tensor]:
@@ -137,6 +184,7 @@ def unwrap(loaded: object, where: str) -> dict[str, torch.Tensor]:
         loaded = inner
     named = loaded.items() if isinstance(loaded, Mapping) else ()
     state = {str(k): v for k, v in named if isinstance(v, torch.Tensor)}
+    _refuse_expanded(state, where)
     if not state:
         raise WeightsError(
             f"'{where}' holds no named tensors; save the weights with "
@@ -150,6 +198,23 @@ def unwrap(loaded: object, where: str) -> dict[str, torch.Tensor]:
                 state = {key.removeprefix(prefix): value for key, value in state.items()}
                 stripped = True
     return state
+
+
+def _refuse_expanded(state: State, where: str) -> None:
+    """Refuse tensors without numbers, and those that repeat few numbers to look like many."""
+    for key, tensor in state.items():
+        if tensor.is_meta:
+            raise WeightsError(
+                f"'{where}' holds {key} without its numbers (a meta tensor); save the weights "
+                "from a network that has them."
+            )
+        if tensor.layout != torch.strided or tensor.is_quantized:
+            continue  # `load_into` says what is wrong with them, if they are wanted at all
+        if tensor.nbytes > tensor.untyped_storage().nbytes():
+            raise WeightsError(
+                f"'{where}' holds {key} as {_shape(tensor)} repeated from fewer numbers; save it "
+                "as it is: tensor.contiguous()."
+            )
 
 
 def load_into(model: nn.Module, state: State, *, network: str, where: str) -> None:

@@ -16,7 +16,7 @@ from pruneviz.catalog.digits import load_digits
 from pruneviz.catalog.folders import check_options, load_folder
 from pruneviz.catalog.layout import SPLITS
 from pruneviz.data import DataSet, ImageSet
-from pruneviz.errors import DataError, InvalidValueError, UnknownNameError
+from pruneviz.errors import DataError, InvalidValueError, UnknownNameError, shown
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def load_dataset(name: str, **options: Any) -> DataSet:
             )
         return load_folder(root, progress=progress, **options)
     entry = CATALOGUE[name]
-    if root is not None and _is_image_folder(Path(root).expanduser()):
+    if root is not None and _is_image_folder(root):
         size = options.pop("size", entry.input_size)
         data = load_folder(root, name=name, size=size, progress=progress, **options)
         if len(data.classes) != entry.classes:
@@ -184,7 +184,12 @@ def _enlarged(data: DataSet, size: int | None) -> DataSet:
     )
 
 
-def _is_image_folder(root: Path) -> bool:
-    if root.is_file():
-        return True
-    return root.is_dir() and any(p.is_dir() and p.name.lower() in SPLITS for p in root.iterdir())
+def _is_image_folder(root: str) -> bool:
+    try:
+        path = Path(root).expanduser()
+        folders = (p.name.lower() for p in path.iterdir() if p.is_dir()) if path.is_dir() else ()
+        return path.is_file() or any(name in SPLITS for name in folders)
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"The folder {shown(root)} cannot be read ({error}); give one that can."
+        ) from error

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -23,13 +25,16 @@ from pruneviz.catalog.downloads import Progress
 from pruneviz.catalog.images import Pixels, decode
 from pruneviz.errors import DataError, StorageError
 
-VERSION = 1
+VERSION = 2
 """Counts up when the same file would decode to other pixels."""
 
 MAX_BROKEN = 0.1
 _BATCH = 64
 _WORKERS = min(8, os.cpu_count() or 1)
 _WHAT = "Decoding images"
+_KEY_LENGTH = 32
+_SETTLED_NS = 2 * 10**9
+"""Clocks of file systems tick in steps of up to two seconds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +60,12 @@ def decode_all(
 ) -> Decoded:
     """Decode files to (N, 3, size, size), or map what was decoded before.
 
-    The key is each file's path, size and time of change (in a zip: checksum). Raises `DataError`
-    where none, or less than nine in ten, can be decoded; `StorageError` where there is no room.
+    The key is what is in the files. Raises `DataError` where none, or less than nine in ten, can
+    be decoded; `StorageError` where there is no room.
     """
     folder = cache.make(cache.cache_dir() / "decoded")
-    key = _key(entries, size)
+    seen = _seen(folder, tree, entries, size)
+    key = _key(seen, tree, entries, size)
     path = folder / f"{key}.npy"
     found = _load(path)
     if found is None:
@@ -72,13 +78,35 @@ def decode_all(
                 "set PRUNEVIZ_CACHE to a folder with room."
             ) from error
     _refuse_too_many_broken(tree, entries, found.broken)
+    _remember(seen, key, tree, entries)
     return found
 
 
-def _key(entries: Sequence[Entry], size: int) -> str:
-    sha = hashlib.sha256(f"{VERSION} {size}".encode())
+def _key(seen: Path, tree: Tree, entries: Sequence[Entry], size: int) -> str:
+    """A name for the content of files; what did not change since it was `seen` is not read."""
+    try:
+        key = seen.read_text(encoding="ascii")
+        if len(key) == _KEY_LENGTH and key.isalnum():
+            return key
+    except (OSError, ValueError):
+        pass
+    sha = hashlib.sha256(f"{VERSION} {size} {tree.digest(entries)}".encode())
+    return sha.hexdigest()[:_KEY_LENGTH]
+
+
+def _seen(folder: Path, tree: Tree, entries: Sequence[Entry], size: int) -> Path:
+    """The file that keeps the key of these very files, as they were written last."""
+    sha = hashlib.sha256(f"{VERSION} {size} {tree.stamp}".encode())
     sha.update(repr([tuple(entry) for entry in entries]).encode())
-    return sha.hexdigest()[:32]
+    return folder / f"{sha.hexdigest()[:_KEY_LENGTH]}.seen"
+
+
+def _remember(seen: Path, key: str, tree: Tree, entries: Sequence[Entry]) -> None:
+    """Keep the key, unless a file was changed just now: another change might not show yet."""
+    newest = max((s[-1] for s in (tree.stamp, *(e.stamp for e in entries)) if s), default=0)
+    if time.time_ns() - newest > _SETTLED_NS and not seen.exists():
+        with contextlib.suppress(OSError):
+            seen.write_text(key, encoding="ascii")
 
 
 def _load(path: Path) -> Decoded | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
@@ -127,7 +128,11 @@ def guess_size(tree: Tree, layout: Layout) -> int:
     """32 where the images are small (median shorter side up to 64 pixels), else 224."""
     items = layout.splits["train"]
     some = items[:: max(1, len(items) // 50)]
-    sides = [side for entry, _ in some if (side := shorter_side(tree.read(entry)))]
+    sides = []
+    for entry, _ in some:
+        with suppress(DataError):  # a damaged file; it is told of when all are decoded
+            side = shorter_side(tree.read(entry))
+            sides += [side] if side else []
     return SMALL if sides and statistics.median(sides) <= 2 * SMALL else LARGE
 
 

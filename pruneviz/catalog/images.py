@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import io
+import threading
+from contextlib import nullcontext
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from pruneviz.errors import DataError
+
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
 )
+
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+"""What is opened, whatever a file's name says: Pillow would start Ghostscript for an EPS."""
+
+MAX_PIXELS = 2**26
+"""Pixels of an image at most (8192 × 8192), for a JPEG after it was decoded at a smaller scale."""
+
+MAX_ASPECT = 4
+"""Of a longer image only the middle is resized: of 30,000 × 1 pixels, 30,000 × 1 times the size."""
 
 SMALL, LARGE = 32, 224
 """The sizes that the catalogue's networks were trained for: CIFAR's and ImageNet's."""
@@ -20,6 +33,10 @@ MARGIN = 256 / 224
 
 _WITH_ALPHA = {"RGBA", "RGBa", "LA", "La", "PA"}
 
+_MANY = 2**24
+_one_at_a_time = threading.Lock()
+"""Held while an image of more pixels than that is decoded: several at once would add up."""
+
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -27,14 +44,54 @@ def decode(content: bytes, size: int) -> Pixels:
     """An image file as uint8 of shape (3, size, size).
 
     Turned as its EXIF says, converted to RGB (see `to_rgb`), the shorter side resized, and the
-    centre cut out. Raises what Pillow raises where the file is broken, no image, or absurdly large.
+    centre cut out. Raises `DataError` where it has more than `MAX_PIXELS`, and what Pillow raises
+    where the file is broken or no image.
     """
-    with Image.open(io.BytesIO(content)) as image:
-        target = size if size < LARGE else round(size * MARGIN)
-        if image.format == "JPEG":
-            image.draft(None, (2 * target, 2 * target))  # decodes large photographs smaller
-        image.load()
-        rgb = to_rgb(ImageOps.exif_transpose(image))
+    target = size if size < LARGE else round(size * MARGIN)
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        if image.format in ("JPEG", "MPO"):
+            # Decodes large photographs smaller; a progressive one is held whole all the same.
+            whole = image.size
+            image.draft(None, (2 * target, 2 * target))
+            pixels = _pixels(whole if image.info.get("progressive") else image.size)
+        else:
+            pixels = _pixels(image.size)
+        with _one_at_a_time if pixels > _MANY else nullcontext():
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+            return _cut(to_rgb(_smaller(_middle(image), target)), target, size)
+
+
+def _pixels(size: tuple[int, int]) -> int:
+    """How many pixels an image has. Raises `DataError` where they are too many."""
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise DataError(
+            f"An image may have {MAX_PIXELS:,} pixels, but this one has {width:,} × {height:,}; "
+            "save it smaller."
+        )
+    return width * height
+
+
+def _middle(image: Image.Image) -> Image.Image:
+    """The image itself, or what is up to `MAX_ASPECT` times as long as wide in its middle."""
+    short = min(image.size)
+    width, height = (min(side, MAX_ASPECT * short) for side in image.size)
+    if (width, height) == image.size:
+        return image
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
+def _smaller(image: Image.Image, target: int) -> Image.Image:
+    """A huge image averaged over squares, as JPEG's are by its decoder: what follows copies it."""
+    factor = min(image.size) // (2 * target)
+    huge = image.width * image.height > _MANY and image.mode in ("L", "LA", "RGB", "RGBA", "CMYK")
+    return image.reduce(factor) if huge and factor > 1 else image
+
+
+def _cut(rgb: Image.Image, target: int, size: int) -> Pixels:
+    """Resize the shorter side to `target`, and cut `size` × `size` out of the middle."""
     scale = target / min(rgb.size)
     if scale != 1:
         width, height = (max(target, round(side * scale)) for side in rgb.size)
@@ -53,15 +110,16 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I"):
-        values = np.asarray(image, dtype=np.int64)
+        values = np.asarray(image)
         if image.mode != "I" or values.max(initial=0) > 255:
             values = values >> 8
         return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
-        numbers = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        numbers = np.nan_to_num(np.asarray(image))
         if numbers.max(initial=0) <= 1:
-            numbers = numbers * 255
-        return Image.fromarray(np.clip(numbers.round(), 0, 255).astype(np.uint8)).convert("RGB")
+            numbers *= 255
+        np.clip(numbers, 0, 255, out=numbers).round(out=numbers)
+        return Image.fromarray(numbers.astype(np.uint8)).convert("RGB")
     if image.mode in _WITH_ALPHA or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
@@ -72,7 +130,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def shorter_side(content: bytes) -> int | None:
     """The shorter side of an image in pixels, from its head alone; None where it is no image."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             return min(image.size)
     except Exception:  # Pillow's plugins raise nearly anything on damaged files
         return None

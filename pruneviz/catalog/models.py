@@ -16,9 +16,9 @@ from torch import nn
 
 from pruneviz.arguments import path_of, whole
 from pruneviz.catalog import torchvision_models
-from pruneviz.catalog.checkpoints import load_into, read_weights
+from pruneviz.catalog.checkpoints import State, load_into, read_weights
 from pruneviz.catalog.downloads import Progress
-from pruneviz.catalog.heads import count_classes, replace_classifier
+from pruneviz.catalog.heads import classifier_names, count_classes, replace_classifier
 from pruneviz.catalog.registry import architectures, find_architecture
 from pruneviz.errors import InvalidValueError, WeightsError
 
@@ -190,8 +190,8 @@ def load_model(
         model = architecture.build(num_classes)
     else:
         if weights not in architecture.weights and _is_path(weights):
-            weights = str(Path(weights).expanduser().absolute())
             state = torchvision_models.adapt(architecture.plain, read_weights(weights))
+            weights = str(Path(weights).expanduser().absolute())
             where = Path(weights).name
         elif weights in architecture.weights:
             state = architecture.state(weights, progress)
@@ -201,7 +201,7 @@ def load_model(
         with torch.random.fork_rng(devices=[]):  # whatever is drawn here is overwritten
             model = architecture.build(keys=state)
             trained = count_classes(model, state) or architecture.classes
-            if trained != architecture.classes:
+            if trained != architecture.classes and _fits_but_for_classes(model, state):
                 replace_classifier(model, trained)
         load_into(model, state, network=f"'{architecture.name}'", where=where)
         if num_classes is not None and num_classes != trained:
@@ -216,6 +216,16 @@ def load_model(
     )
     _remember(model, loaded)
     return model.eval()
+
+
+def _fits_but_for_classes(model: nn.Module, state: State) -> bool:
+    """Whether the classifier of `state` reads what this one reads; only then is it worth building.
+
+    A classifier of few numbers a class can name so many classes that one of the network's own
+    width fills the memory.
+    """
+    key = f"{classifier_names(model)[0]}.weight"
+    return key in state and state[key].shape[1:] == model.get_parameter(key).shape[1:]
 
 
 def describe_model(model: nn.Module) -> LoadedModel:
@@ -234,7 +244,10 @@ def describe_model(model: nn.Module) -> LoadedModel:
 
 def _is_path(weights: str) -> bool:
     path = Path(weights)
-    return len(path.parts) > 1 or bool(path.suffix) or path.is_file()
+    try:
+        return len(path.parts) > 1 or bool(path.suffix) or path.is_file()
+    except OSError:  # a name longer than any file's
+        return False
 
 
 def _remember(model: nn.Module, loaded: LoadedModel) -> None:

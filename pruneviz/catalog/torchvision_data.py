@@ -15,7 +15,7 @@ from torchvision import datasets as zoo
 from torchvision.transforms.v2.functional import resize
 
 from pruneviz.catalog import cache
-from pruneviz.catalog.archives import Entry, FolderTree
+from pruneviz.catalog.archives import Entry, FolderTree, stamp_of
 from pruneviz.catalog.downloads import Progress, download
 from pruneviz.catalog.folders import assemble, build
 from pruneviz.catalog.layout import Item, default_val, divide, draw, lay_out
@@ -112,7 +112,7 @@ def _build(
 
 def _entry(path: Path) -> Entry:
     info = path.stat()
-    return Entry((path.name,), info.st_size, info.st_mtime_ns)
+    return Entry((path.name,), info.st_size, stamp_of(info))
 
 
 def _fetch(name: str, kind: Callable[..., Any], options: Options, **arguments: Any) -> Any:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pruneviz.catalog import cache, decoded, load_dataset
-from pruneviz.catalog.archives import Entry
+from pruneviz.catalog.archives import Entry, FolderTree
 from pruneviz.catalog.layout import Layout, default_val, divide, draw
 from pruneviz.errors import (
     DataError,
@@ -54,6 +54,52 @@ def test_a_second_load_is_mapped_and_a_changed_file_is_seen(tmp_path, monkeypatc
     path.write_bytes(png(200))
     os.utime(path, (1, 1))
     assert load(tmp_path).train.images[0, 0, 0, 0] == 200
+
+
+def test_equal_names_sizes_and_times_are_not_equal_pixels(tmp_path, own_cache):
+    for name, shift in (("one", 0), ("two", 100)):
+        for path in THREE:
+            other = png((int(path[-7:-4]) + shift) % 256)
+            write(tmp_path / name, {path: other.ljust(200)})
+            assert len(other) < 200
+        for path in (tmp_path / name).rglob("*"):
+            os.utime(path, (1, 1))
+    one, two = load(tmp_path / "one"), load(tmp_path / "two")
+    assert one.train.images[0, 0, 0, 0] == 0
+    assert two.train.images[0, 0, 0, 0] == 100
+    assert one.digest != two.digest
+
+
+def test_a_file_that_was_changed_and_dated_back_is_seen(tmp_path, own_cache, monkeypatch):
+    monkeypatch.setattr(decoded, "_SETTLED_NS", 0)
+    path = tmp_path / "train" / "ants" / "000.png"
+    write(tmp_path, THREE | {"train/ants/000.png": png(1).ljust(200)})
+    load(tmp_path)
+    times = path.stat()
+    with path.open("r+b") as file:  # the same file, the same length
+        file.write(png(7).ljust(200))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert path.stat().st_size == times.st_size
+    assert load(tmp_path).train.images[0, 0, 0, 0] == 7
+
+
+def test_a_copy_of_a_folder_is_not_decoded_again(tmp_path, monkeypatch, own_cache):
+    write(tmp_path / "one", THREE)
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    first = load(tmp_path / "one")
+    monkeypatch.setattr(decoded, "decode", None)
+    assert load(tmp_path / "two").digest == first.digest
+
+
+def test_files_that_did_not_change_are_not_read_again(tmp_path, monkeypatch, own_cache):
+    monkeypatch.setattr(decoded, "_SETTLED_NS", 0)
+    write(tmp_path, THREE)
+    first = load(tmp_path)
+    monkeypatch.setattr(FolderTree, "digest", None)
+    assert load(tmp_path).digest == first.digest
+    assert len(list(own_cache.glob("*.seen"))) == 1
+    cache.make_room(own_cache, 10**6, 10**6)
+    assert not list(own_cache.iterdir())  # what is known of images goes with them
 
 
 def test_a_damaged_cache_is_made_again(tmp_path, own_cache):
@@ -179,7 +225,7 @@ def test_draw_takes_up_to_the_limit_of_each_class(labels, limit, seed):
 
 @given(labels=labels)
 def test_divide_uses_every_image_once(labels):
-    items = tuple((Entry((str(i),), 1, 1), label) for i, label in enumerate(labels))
+    items = tuple((Entry((str(i),), 1), label) for i, label in enumerate(labels))
     splits = divide(Layout(tuple("abcde"), {"train": items}))
     assert sorted(splits["train"] + splits["val"]) == sorted(items)
     assert len(splits["val"]) == default_val(len(items))
