@@ -89,12 +89,11 @@ def test_closing_interrupts_what_runs_and_keeps_the_queue(tmp_path, spec, until)
     first = service.submit(spec(steps=10_000, pause=0.02))
     second = service.submit(spec())
     until(service, first, lambda run: run.progress > 0)
-    begun = time.monotonic()
     service.close()
-    assert time.monotonic() - begun < 5
     with JobService(tmp_path, plugins=("job_fakes",)) as again:
         run = again.get(first)
         assert (run.status, run.message) == ("interrupted", CLOSED)
+        assert run.progress < 1, "it was not waited for"
         assert again.wait(second, 120).status == "done", "adopted without being asked"
 
 

@@ -23,7 +23,7 @@ def test_a_run_leaves_its_history_and_its_result(threaded, spec):
     run = threaded.wait(threaded.submit(spec(steps=4)), 120)
     assert (run.status, run.progress, run.error) == ("done", 1.0, None)
     assert run.created <= run.started <= run.ended
-    assert 0 < run.seconds < 20
+    assert 0 < run.seconds <= run.ended - run.started
     rows = threaded.metrics(run.id)
     assert [(m.level, m.step, m.units_left) for m in rows] == [
         ("step", step, 100 - step) for step in (1, 2, 3, 4)
@@ -131,15 +131,17 @@ def test_pause_holds_the_run_in_memory(threaded, spec, until):
     threaded.pause(run_id)
     held = until(threaded, run_id, lambda run: run.status == "paused")
     assert held.held
-    time.sleep(0.5)
+    written = until(threaded, run_id, lambda run: run.heartbeat > held.heartbeat)
     before = threaded.metrics(run_id)
-    time.sleep(0.5)
+    later = until(threaded, run_id, lambda run: run.heartbeat > written.heartbeat)
     assert threaded.metrics(run_id) == before
+    assert later.seconds == written.seconds
     threaded.resume(run_id)
     run = threaded.wait(run_id, 120)
     assert (run.status, run.attempts) == ("done", 1)
     assert [m.step for m in threaded.metrics(run_id)] == list(range(1, 61))
-    assert run.seconds < run.ended - run.started - 0.5, "the clock stands still meanwhile"
+    pause = later.heartbeat - written.heartbeat
+    assert run.seconds < run.ended - run.started - pause, "the clock stands still meanwhile"
 
 
 def test_a_paused_run_lets_others_pass_and_goes_on_from_its_checkpoint(threaded, spec, until):
