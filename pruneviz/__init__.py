@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pruneviz.plan import Plan, threshold
     from pruneviz.plugins import register
     from pruneviz.recipe import Recipe, apply_recipe, notebook_of
+    from pruneviz.repair import Repairer, Statistics, repair, statistics
     from pruneviz.sensitivity import Sensitivity, sensitivity
     from pruneviz.strategies import run_strategy
     from pruneviz.surgery import mask, prune
@@ -46,6 +47,10 @@ _HOME = {
     "prune": "surgery",
     "rank": "criteria",
     "Ranking": "criteria",
+    "repair": "repair",
+    "Repairer": "repair",
+    "statistics": "repair",
+    "Statistics": "repair",
     "evaluate": "training",
     "Evaluation": "training",
     "fine_tune": "training",
@@ -80,6 +85,10 @@ __all__ = [  # noqa: RUF022 - in the order in which one meets them
     "Cost",
     "mask",
     "prune",
+    "repair",
+    "Repairer",
+    "statistics",
+    "Statistics",
     "evaluate",
     "Evaluation",
     "sensitivity",

@@ -31,7 +31,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "catalog": ("data",),
     "figures": ("channels", "plan", "cost"),  # in type annotations alone; see below
     "pretrain": ("data", "catalog", "training"),
-    "criteria": (*CORE, "plugins", "data", "figures"),
+    "criteria": (*CORE, "plugins", "data", "figures", "repair"),
+    "repair": (*CORE, "data", "training"),
     "training": (*CORE, "data", "catalog", "figures"),
     "latency": (*CORE, "training", "data", "figures"),
     "sensitivity": (*CORE, "criteria", "training", "data", "figures", "latency"),

@@ -1,0 +1,137 @@
+"""Watching a network run, layer by layer: what each convolution or linear layer reads and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from pruneviz.channels import ChannelGraph, Layer
+
+KINDS = {"conv1d": 1, "conv2d": 2, "conv3d": 3, "linear": 0}
+"""Operations whose weights can be refitted, and their spatial dimensions."""
+
+
+@dataclass(frozen=True)
+class LayerCall:
+    """One call of a layer in a forward pass, before or after it was made."""
+
+    layer: Layer
+    index: int
+    """Which torch call of the pass, from 0; the same in every pass of a network, pruned or not."""
+    number: int
+    """Which of the layer's calls in this pass, from 0."""
+    x: Tensor
+    """What it reads: (N, C, *positions), or (N, ..., C) for a linear layer."""
+    weight: Tensor
+    bias: Tensor | None
+    stride: tuple[int, ...]
+    padding: tuple[int, ...] | str
+    dilation: tuple[int, ...]
+    groups: int
+
+
+Run = Callable[[], Tensor]
+"""Makes the call with the weights as they are then."""
+Visit = Callable[[LayerCall, Run], Tensor]
+"""Called in place of a layer's call; returns the layer's output."""
+
+
+@dataclass(frozen=True)
+class OtherCall:
+    """A torch call that is no layer's."""
+
+    index: int
+    """Which call of the pass, from 0; the same in every pass of a network, pruned or not."""
+    name: str
+    given: tuple[Any, ...]
+    result: Any
+
+
+Notice = Callable[[OtherCall], None]
+"""Called after every torch call that is no layer's."""
+
+
+class _Watch(TorchFunctionMode):
+    def __init__(self, layers: Mapping[int, Layer], visit: Visit, notice: Notice | None) -> None:
+        super().__init__()
+        self._layers, self._visit, self._notice = layers, visit, notice
+        self._numbers: dict[str, int] = {}
+        self._index = -1
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        self._index += 1
+        if name in KINDS:
+            weight = args[1] if len(args) > 1 else kwargs["weight"]
+            layer = self._layers.get(id(weight))
+            if layer is not None:
+                number = self._numbers.get(layer.name, -1) + 1
+                self._numbers[layer.name] = number
+                call = _call(layer, self._index, number, name, args, kwargs)
+                return self._visit(call, lambda: func(*args, **kwargs))
+        out = func(*args, **kwargs)
+        if self._notice is not None:
+            self._notice(OtherCall(self._index, name, (*args, *kwargs.values()), out))
+        return out
+
+
+def _call(
+    layer: Layer,
+    index: int,
+    number: int,
+    name: str,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> LayerCall:
+    def given(place: int, key: str, default: Any) -> Any:
+        return args[place] if len(args) > place else kwargs.get(key, default)
+
+    dims = KINDS[name]
+
+    def each(value: Any) -> tuple[int, ...]:
+        values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+        return tuple(int(v) for v in (values * dims if len(values) == 1 else values))
+
+    padding = given(4, "padding", 0)
+    return LayerCall(
+        layer=layer,
+        index=index,
+        number=number,
+        x=given(0, "input", None),
+        weight=given(1, "weight", None),
+        bias=given(2, "bias", None),
+        stride=each(given(3, "stride", 1)),
+        padding=padding if isinstance(padding, str) else each(padding),
+        dilation=each(given(5, "dilation", 1)),
+        groups=int(given(6, "groups", 1)),
+    )
+
+
+@contextmanager
+def watching(
+    model: nn.Module, graph: ChannelGraph, visit: Visit, notice: Notice | None = None
+) -> Iterator[None]:
+    """While this lasts, `visit` is called in place of every call of a layer of `model`.
+
+    Layers are told by their weights, so that functional calls are seen, too. Everything is run in
+    evaluation mode and without gradients; the model comes back in the modes that it was in.
+    """
+    stored = dict(model.named_parameters(remove_duplicate=False))
+    layers = {id(stored[x.weight]): x for x in graph.layers if x.weight in stored}
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad(), _Watch(layers, visit, notice):
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode

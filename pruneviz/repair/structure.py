@@ -1,0 +1,154 @@
+"""What stands right behind each layer: a batch norm that can hold a constant, a residual sum.
+
+Both are found by watching one pass over a few images, whatever the network's code looks like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from pruneviz.channels import ChannelGraph
+from pruneviz.repair.calls import LayerCall, OtherCall, Run, watching
+
+Shift = Callable[[Tensor], None]
+"""Adds a constant (C_out,) to what a layer gives, as its only reader sees it."""
+
+ADDITIONS = frozenset({"add", "add_", "__add__", "__radd__", "__iadd__"})
+SMALLEST_GAIN = 1e-2
+"""A norm that multiplies by less hands nothing back to the layer before it."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What is behind the layers of a network.
+
+    `norms` maps a layer to the batch norm (a module's name) that alone reads its outputs; `others`
+    maps a layer to the torch call whose result is added to its (normalised) outputs, where that
+    call comes before the layer's own.
+    """
+
+    norms: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, int] = field(default_factory=dict)
+
+    def constant(self, call: LayerCall, model: nn.Module) -> Shift | None:
+        """How to add a constant to the layer's outputs; None where nothing can hold one."""
+        if call.bias is not None:
+            bias = call.bias.data
+            return lambda shift: _add(bias, shift)
+        if call.layer.name in self.norms:
+            mean = model.get_buffer(f"{self.norms[call.layer.name]}.running_mean")
+            return lambda shift: _add(mean, -shift)
+        return None
+
+    def per_sum(self, layer: str, model: nn.Module) -> Tensor | None:
+        """(C_out,) by how much the layer's outputs change when the sum behind it does by 1.
+
+        0 for channels that the norm in between all but silences; None for 1 everywhere.
+        """
+        if layer not in self.norms:
+            return None
+        norm: Any = model.get_submodule(self.norms[layer])
+        gain = (norm.running_var + norm.eps).rsqrt()
+        if norm.weight is not None:
+            gain = gain * norm.weight
+        loud = gain.abs() > SMALLEST_GAIN * gain.abs().max()
+        return torch.where(loud, 1 / torch.where(loud, gain, 1), 0).detach()
+
+
+def _add(tensor: Tensor, shift: Tensor) -> None:
+    tensor.add_(shift.to(tensor.dtype))
+
+
+@dataclass
+class _Made:
+    """A tensor of the pass: which call made it, and whose outputs it holds."""
+
+    tensor: Tensor
+    index: int
+    layer: str | None = None
+    norm: str | None = None
+
+
+def structure(model: nn.Module, graph: ChannelGraph, images: Tensor) -> Structure:
+    """Run a few `images` (N, C, H, W), normalised, and see what is behind each layer."""
+    norms = {
+        id(module.running_mean): name
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm) and module.running_mean is not None
+    }
+    made: dict[int, _Made] = {}
+    starts: dict[str, int] = {}
+    readers: dict[int, int] = {}
+    behind: dict[str, str] = {}
+    sums: dict[str, int] = {}
+
+    def read(values: Iterable[object]) -> list[_Made]:
+        found = [made[id(t)] for t in tensors_in(values) if id(t) in made]
+        for one in found:
+            readers[id(one.tensor)] = readers.get(id(one.tensor), 0) + 1
+        return found
+
+    def visit(call: LayerCall, run: Run) -> Tensor:
+        read((call.x,))
+        result = run()
+        starts[call.layer.name] = call.index if call.number == 0 else -1
+        made[id(result)] = _Made(result, call.index, call.layer.name)
+        return result
+
+    def notice(call: OtherCall) -> None:
+        results = list(tensors_in((call.result,)))
+        if not results:
+            return  # a size or a type was asked for: nothing is read
+        sources = read(call.given)
+        new = _Made(results[0], call.index)
+        if call.name == "batch_norm" and sources and sources[0].layer and not sources[0].norm:
+            norm = next((norms[id(t)] for t in tensors_in(call.given) if id(t) in norms), None)
+            if norm is not None:
+                new.layer, new.norm = sources[0].layer, norm
+                behind[new.layer] = norm
+        elif call.name in ADDITIONS and len(sources) == 2:
+            _note_sum(sources, starts, sums)
+        for result in results:
+            made[id(result)] = _Made(result, call.index, new.layer, new.norm)
+
+    with watching(model, graph, visit, notice):
+        model(images)
+    alone = {m.layer for m in made.values() if m.layer and _alone(m, made, readers)}
+    used = list(behind.values())
+    fits = {x: n for x, n in behind.items() if x in alone and used.count(n) == 1}
+    summed = {x: i for x, i in sums.items() if x in alone and behind.get(x) == fits.get(x)}
+    return Structure(fits, summed)
+
+
+def _note_sum(sources: list[_Made], starts: Mapping[str, int], sums: dict[str, int]) -> None:
+    """The operand whose layer runs last can make up for what the other one lacks."""
+    one, other = sources
+    if one.tensor.shape != other.tensor.shape:
+        return
+    for mine, its in ((one, other), (other, one)):
+        if mine.layer and its.index < starts.get(mine.layer, -1):
+            sums[mine.layer] = its.index
+            return
+
+
+def _alone(one: _Made, made: Mapping[int, _Made], readers: Mapping[int, int]) -> bool:
+    """Whether every tensor that holds the layer's outputs is read once."""
+    own = [m for m in made.values() if m.layer == one.layer]
+    return all(readers.get(id(m.tensor), 0) == 1 for m in own)
+
+
+def tensors_in(values: Iterable[object]) -> Iterator[Tensor]:
+    """All tensors in nested arguments or results."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (tuple, list)):
+            yield from tensors_in(value)
+        elif isinstance(value, dict):
+            yield from tensors_in(value.values())
