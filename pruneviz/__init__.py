@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pruneviz.channels import ChannelGraph
     from pruneviz.cost import Cost, cost
     from pruneviz.criteria import Ranking, rank
+    from pruneviz.evaluation import Evaluation
     from pruneviz.export import Exported, export
     from pruneviz.latency import Latency, latency, measure_latency, width_latency
     from pruneviz.plan import Plan, threshold
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pruneviz.strategies import run_strategy
     from pruneviz.surgery import mask, prune
     from pruneviz.trace import trace
-    from pruneviz.training import Evaluation, evaluate, fine_tune, recalibrate
+    from pruneviz.training import evaluate, fine_tune, recalibrate
 
 __version__ = "0.1.0"
 
@@ -52,7 +53,7 @@ _HOME = {
     "statistics": "repair",
     "Statistics": "repair",
     "evaluate": "training",
-    "Evaluation": "training",
+    "Evaluation": "evaluation",
     "fine_tune": "training",
     "recalibrate": "training",
     "sensitivity": "sensitivity",

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pruneviz.arguments import instance, one_of, whole
+from pruneviz.drawing import draw
 from pruneviz.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -273,11 +274,9 @@ class ChannelGraph:
             }
         )
 
-    def figure(self) -> Any:
+    def figure(self, *, dark: bool = False, height: int | None = None) -> Any:
         """The network's layers in order, their widths and ties, as a Plotly figure."""
-        from pruneviz.figures import results
-
-        return results.graph(self)
+        return draw(self, dark=dark, height=height)
 
     def __repr__(self) -> str:
         prunable = self.prunable_groups

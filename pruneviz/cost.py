@@ -19,6 +19,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from pruneviz.channels import ChannelGraph, IntArray, Layer, check_graph
+from pruneviz.drawing import draw
 from pruneviz.plan import Plan, check_plan
 
 if TYPE_CHECKING:
@@ -70,13 +71,9 @@ class Cost:
             }
         )
 
-    def figure(self) -> Any:
+    def figure(self, *, dark: bool = False, height: int | None = None) -> Any:
         """MACs by layer, before and after, as a Plotly figure."""
-        from pruneviz.figures import CostsInfo, costs_figure
-
-        return costs_figure(
-            CostsInfo("MACs", self.layers, self.baseline_layer_macs, self.layer_macs)
-        )
+        return draw(self, dark=dark, height=height)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pruneviz.arguments import network, number, several, whole
 from pruneviz.channels import ChannelGraph, check_graph
 from pruneviz.cost import cost
+from pruneviz.drawing import draw
 from pruneviz.errors import InvalidValueError
 from pruneviz.plan import Plan, Scores, threshold
 
@@ -132,17 +133,17 @@ class Sensitivity:
         columns = list(rows[0]) if self.points else None
         return pd.DataFrame(rows, columns=columns)
 
-    def figure(self, *, tolerance: float | None = None, dark: bool = False) -> Any:
+    def figure(
+        self,
+        *,
+        tolerance: float | None = None,
+        highlight: Iterable[str] = (),
+        dark: bool = False,
+        height: int | None = None,
+    ) -> Any:
         """Draw one curve a group, with the baseline and, on request, a tolerated drop."""
-        from pruneviz.figures import SensitivityInfo, curves_figure
-        from pruneviz.figures import SensitivityPoint as Drawn
-
-        points = tuple(
-            Drawn(p.group, p.ratio, p.removed, p.width, p.accuracy, p.images, p.macs_saved)
-            for p in self.points
-        )
-        info = SensitivityInfo(self.criterion, self.baseline, self.groups, points, self.closed)
-        return curves_figure(info, tolerance=tolerance, dark=dark)
+        look: dict[str, Any] = {"dark": dark, "height": height}
+        return draw(self, tolerance=tolerance, highlight=highlight, **look)
 
 
 def sensitivity(

@@ -28,6 +28,21 @@ def spearman(a: FloatArray, b: FloatArray) -> float:
     return float((x * y).sum() / norm) if norm > 0 else float("nan")
 
 
+def relative_ranks(values: FloatArray) -> FloatArray:
+    """(N,) each value's rank from 0 (lowest) to 1; equal values share the mean of their ranks."""
+    from scipy.stats import rankdata
+
+    ranks: FloatArray = (rankdata(values) - 1) / max(1, len(values) - 1)
+    return ranks
+
+
+def farthest_apart(a: FloatArray, b: FloatArray, count: int) -> list[int]:
+    """The positions at which two rows of ranks differ most, nan nowhere among them."""
+    apart = np.abs(a - b)
+    order = np.argsort(-np.where(np.isnan(apart), -1.0, apart), kind="stable")
+    return [int(i) for i in order[: min(count, int(np.isfinite(apart).sum()))]]
+
+
 def disagreements(
     graph: ChannelGraph, scores: Mapping[str, FloatArray], count: int
 ) -> pd.DataFrame:
@@ -36,20 +51,18 @@ def disagreements(
     `scores` maps the two criteria's names to their scores (num_units,).
     """
     import pandas as pd
-    from scipy.stats import rankdata
 
     ranks = {name: np.full(graph.num_units, np.nan) for name in scores}
     for group in graph.prunable_groups:
         own = slice(group.start, group.start + group.width)
         for name, values in scores.items():
-            ranks[name][own] = (rankdata(values[own]) - 1) / (group.width - 1)
-    apart = np.ptp(np.stack(list(ranks.values())), axis=0)
-    order = np.argsort(-np.where(graph.prunable, apart, -1.0), kind="stable")
-    units = order[: min(count, int(graph.prunable.sum()))]
-    groups = [graph.group_of(int(u)) for u in units]
+            ranks[name][own] = relative_ranks(values[own])
+    rows = list(ranks.values())
+    units = farthest_apart(rows[0], rows[-1], count)
+    groups = [graph.group_of(u) for u in units]
     columns: dict[str, Any] = {
         "unit": units,
         "group": [g.name for g in groups],
-        "index": [int(u) - g.start for u, g in zip(units, groups, strict=True)],
+        "index": [u - g.start for u, g in zip(units, groups, strict=True)],
     }
     return pd.DataFrame(columns | {f"rank by {n}": r[units] for n, r in ranks.items()})

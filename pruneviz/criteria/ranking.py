@@ -17,6 +17,7 @@ from pruneviz.arguments import one_of, whole
 from pruneviz.channels import ChannelGraph, check_graph
 from pruneviz.criteria.agreement import disagreements, spearman
 from pruneviz.criteria.registry import registered
+from pruneviz.drawing import draw
 from pruneviz.errors import InvalidValueError, StorageError, shown
 
 if TYPE_CHECKING:
@@ -151,13 +152,16 @@ class Ranking:
         }
         return pd.DataFrame(columns | {name: s[units] for name, s in self.scores.items()})
 
-    def figure(self, criterion: str | None = None, plan: Plan | None = None) -> Any:
+    def figure(
+        self,
+        criterion: str | None = None,
+        plan: Plan | None = None,
+        *,
+        dark: bool = False,
+        height: int | None = None,
+    ) -> Any:
         """Every layer's sorted scores by one criterion (the first unless named)."""
-        from pruneviz import figures
-
-        if criterion is not None:
-            self.of(criterion)
-        return figures.ranking(self, criterion, plan)
+        return draw(self, criterion=criterion, plan=plan, dark=dark, height=height)
 
     def __or__(self, other: Ranking) -> Ranking:
         """Both rankings' criteria; where both hold one, the right one's scores are taken."""

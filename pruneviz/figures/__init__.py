@@ -3,24 +3,12 @@
 Nothing here knows a screen or torch: the studio and the notebook show the same figures.
 """
 
-from pruneviz.figures.classes import ClassesInfo, classes_figure
-from pruneviz.figures.compare import (
-    CompareInfo,
-    compare_figure,
-    compare_info,
-    spearman,
-    spearman_figure,
-)
+from pruneviz.figures.classes import ClassesInfo, classes_figure, evaluation_figure
+from pruneviz.figures.compare import CompareInfo, compare_figure, compare_info, spearman_figure
 from pruneviz.figures.costs import CostsInfo, costs_figure
-from pruneviz.figures.curves import (
-    SensitivityInfo,
-    SensitivityPoint,
-    curves_figure,
-    sensitivity_heat_figure,
-)
+from pruneviz.figures.curves import curves_figure, sensitivity_heat_figure
 from pruneviz.figures.layer import LayerInfo, layer_figure, layer_info
 from pruneviz.figures.overview import OverviewInfo, OverviewLayer, overview_figure, overview_info
-from pruneviz.figures.results import evaluation, graph, ranking
 from pruneviz.figures.stats import pareto, wilson
 from pruneviz.figures.tradeoff import TradeoffInfo, TradeoffPoint, tradeoff_figure, tradeoff_info
 from pruneviz.figures.training import RunCurve, TrainingInfo, training_figure
@@ -33,8 +21,6 @@ __all__ = [
     "OverviewInfo",
     "OverviewLayer",
     "RunCurve",
-    "SensitivityInfo",
-    "SensitivityPoint",
     "TradeoffInfo",
     "TradeoffPoint",
     "TrainingInfo",
@@ -43,16 +29,13 @@ __all__ = [
     "compare_info",
     "costs_figure",
     "curves_figure",
-    "evaluation",
-    "graph",
+    "evaluation_figure",
     "layer_figure",
     "layer_info",
     "overview_figure",
     "overview_info",
     "pareto",
-    "ranking",
     "sensitivity_heat_figure",
-    "spearman",
     "spearman_figure",
     "tradeoff_figure",
     "tradeoff_info",

@@ -1,4 +1,4 @@
-"""Which classes pay for the pruning."""
+"""Accuracy by class: of one network, and which classes pay for the pruning."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from pruneviz.evaluation import Evaluation
 from pruneviz.figures import style
+from pruneviz.figures.stats import wilson
 
 
 @dataclass(frozen=True)
@@ -56,4 +58,31 @@ def classes_figure(info: ClassesInfo, *, dark: bool = False, height: int | None 
         )
     figure.update_xaxes(title_text="accuracy in the class", tickformat=".0%", range=[-0.02, 1.02])
     figure.update_yaxes(type="category")
+    return figure
+
+
+def evaluation_figure(evaluation: Evaluation, *, dark: bool = False, height: int = 320) -> Any:
+    """Draw the accuracy in each class, and over all of them as a line with its 95 % interval."""
+    figure = style.new_figure(dark, height, showlegend=False)
+    figure.add_trace(
+        go.Bar(
+            x=list(evaluation.classes),
+            y=list(evaluation.per_class),
+            marker_color=style.kept_colour(dark),
+            hovertemplate="<b>%{x}</b><br>accuracy %{y:.1%}<extra></extra>",
+        )
+    )
+    low, high = wilson(evaluation.accuracy, evaluation.count)
+    figure.add_hrect(y0=low, y1=high, fillcolor=style.GREY, opacity=0.2, line_width=0)
+    figure.add_hline(
+        y=evaluation.accuracy,
+        line={"dash": "dash", "color": style.GREY},
+        annotation={
+            "text": f"{style.percent(evaluation.accuracy)} of {evaluation.count} images",
+            "font": {"size": 11},
+        },
+        annotation_position="bottom left",
+    )
+    figure.update_xaxes(type="category", showgrid=False)
+    figure.update_yaxes(title_text="accuracy in the class", tickformat=".0%", range=[0, 1.05])
     return figure

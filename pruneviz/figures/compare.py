@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
+from pruneviz.channels import ChannelGraph
+from pruneviz.criteria.agreement import farthest_apart, relative_ranks, spearman
 from pruneviz.figures import style
-
-if TYPE_CHECKING:
-    from pruneviz.channels import ChannelGraph
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,25 +35,7 @@ class CompareInfo:
 
     def disagreements(self, count: int = 10) -> list[int]:
         """Positions of the units on which the two criteria differ most."""
-        order = np.argsort(-np.abs(self.x - self.y), kind="stable")
-        return [int(i) for i in order[:count]]
-
-
-def spearman(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
-    """Return Spearman's rank correlation (ties get mean ranks); nan if one side is constant."""
-    if len(a) < 2:
-        return float("nan")
-    ranks = [_ranks(v) for v in (a, b)]
-    centred = [r - r.mean() for r in ranks]
-    norm = float(np.sqrt((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
-    return float((centred[0] * centred[1]).sum() / norm) if norm else float("nan")
-
-
-def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    mean: npt.NDArray[np.float64] = (last - (counts - 1) / 2)[inverse]
-    return mean
+        return farthest_apart(self.x, self.y, count)
 
 
 def compare_info(
@@ -80,9 +61,8 @@ def compare_info(
             continue
         if len(index) >= 3:
             by_group.append((g.name, spearman(a[index], b[index])))
-        scale = max(1, len(index) - 1)
-        xs.append((_ranks(a[index]) - 1) / scale)
-        ys.append((_ranks(b[index]) - 1) / scale)
+        xs.append(relative_ranks(a[index]))
+        ys.append(relative_ranks(b[index]))
         units.append(index)
         names += [g.name] * len(index)
         labels += [f"{g.name} [{unit - g.start}]" for unit in index]

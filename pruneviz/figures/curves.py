@@ -2,44 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 
 from pruneviz.figures import style
 from pruneviz.figures.stats import wilson
-
-
-@dataclass(frozen=True)
-class SensitivityPoint:
-    """One measured pruning of one group."""
-
-    group: str
-    ratio: float
-    removed: int
-    width: int
-    accuracy: float
-    images: int
-    macs_saved: float
-    """Fraction of the network's MACs that this pruning saves."""
-
-
-@dataclass(frozen=True)
-class SensitivityInfo:
-    """What the curves and the heat map show; it grows while a scan runs."""
-
-    criterion: str
-    baseline: float
-    groups: tuple[str, ...]
-    points: tuple[SensitivityPoint, ...]
-    closed: tuple[tuple[str, str], ...] = ()
-    """Groups that cannot be pruned, and why: they get no curve."""
-
-    def curve(self, group: str) -> list[SensitivityPoint]:
-        """Points of one group by ratio."""
-        return sorted((p for p in self.points if p.group == group), key=lambda p: p.ratio)
+from pruneviz.sensitivity import Sensitivity, SensitivityPoint
 
 
 def _colours(count: int, dark: bool) -> list[str]:
@@ -53,7 +23,7 @@ def _colours(count: int, dark: bool) -> list[str]:
 
 
 def curves_figure(
-    info: SensitivityInfo,
+    scan: Sensitivity,
     *,
     tolerance: float | None = None,
     highlight: Iterable[str] = (),
@@ -63,15 +33,15 @@ def curves_figure(
     """Draw accuracy against ratio, one line a group; bands (Wilson, 95 %) for the highlighted."""
     figure = style.new_figure(dark, height, hovermode="closest")
     marked = set(highlight)
-    colours = dict(zip(info.groups, _colours(len(info.groups), dark), strict=True))
-    for group in info.groups:
-        curve = info.curve(group)
+    colours = dict(zip(scan.groups, _colours(len(scan.groups), dark), strict=True))
+    for group in scan.groups:
+        curve = scan.curve(group)
         if not curve:
             continue
         x = [0.0, *(p.ratio for p in curve)]
-        y = [info.baseline, *(p.accuracy for p in curve)]
-        if group in marked or (not marked and len(info.groups) == 1):
-            _band(figure, info, curve, colours[group])
+        y = [scan.baseline, *(p.accuracy for p in curve)]
+        if group in marked or (not marked and len(scan.groups) == 1):
+            _band(figure, scan, curve, colours[group])
         figure.add_trace(
             go.Scatter(
                 x=x,
@@ -87,28 +57,28 @@ def curves_figure(
             )
         )
     figure.add_hline(
-        y=info.baseline,
+        y=scan.baseline,
         line={"dash": "dash", "color": style.GREY, "width": 1.5},
-        annotation={"text": f"baseline {style.percent(info.baseline)}", "font": {"size": 11}},
+        annotation={"text": f"baseline {style.percent(scan.baseline)}", "font": {"size": 11}},
         annotation_position="bottom left",
     )
     if tolerance is not None:
         figure.add_hline(
-            y=info.baseline - tolerance,
+            y=scan.baseline - tolerance,
             line={"dash": "dot", "color": style.dropped_colour(dark), "width": 1.5},
             annotation={"text": "allowed drop", "font": {"size": 11}},
             annotation_position="bottom right",
         )
-    figure.update_layout(showlegend=len(info.groups) <= 12, legend={"font": {"size": 11}})
+    figure.update_layout(showlegend=len(scan.groups) <= 12, legend={"font": {"size": 11}})
     figure.update_xaxes(title_text="ratio of the group's units removed", tickformat=".0%")
     figure.update_xaxes(range=[-0.02, 1.0])
     figure.update_yaxes(title_text="accuracy (top-1)", tickformat=".0%")
     return figure
 
 
-def _band(figure: Any, info: SensitivityInfo, curve: list[SensitivityPoint], colour: str) -> None:
+def _band(figure: Any, scan: Sensitivity, curve: Sequence[SensitivityPoint], colour: str) -> None:
     images = curve[0].images
-    bounds = [wilson(info.baseline, images), *(wilson(p.accuracy, p.images) for p in curve)]
+    bounds = [wilson(scan.baseline, images), *(wilson(p.accuracy, p.images) for p in curve)]
     x = [0.0, *(p.ratio for p in curve)]
     shade = colour.replace("rgb(", "rgba(").replace(")", ", 0.18)")
     figure.add_trace(
@@ -136,12 +106,12 @@ def _hover(point: SensitivityPoint | None) -> str:
 
 
 def sensitivity_heat_figure(
-    info: SensitivityInfo, *, dark: bool = False, height: int | None = None
+    scan: Sensitivity, *, dark: bool = False, height: int | None = None
 ) -> Any:
     """Draw the same as a heat map: a row a group, a column a ratio, colour the accuracy left."""
-    ratios = sorted({p.ratio for p in info.points})
-    rows = list(info.groups)
-    values = {(p.group, p.ratio): p for p in info.points}
+    ratios = sorted({p.ratio for p in scan.points})
+    rows = list(scan.groups)
+    values = {(p.group, p.ratio): p for p in scan.points}
     z = [[p.accuracy if (p := values.get((g, r))) else None for r in ratios] for g in rows]
     text = [[_hover(p) if (p := values.get((g, r))) else "" for r in ratios] for g in rows]
     figure = style.new_figure(dark, height or max(220, 90 + 18 * len(rows)))
@@ -152,7 +122,7 @@ def sensitivity_heat_figure(
             y=rows,
             text=text,
             zmin=0,
-            zmax=max(info.baseline, 1e-9),
+            zmax=max(scan.baseline, 1e-9),
             colorscale=style.SCALE_DARK if dark else style.SCALE,
             colorbar={"title": "accuracy", "tickformat": ".0%", "thickness": 12},
             xgap=1,

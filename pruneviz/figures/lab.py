@@ -9,6 +9,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pruneviz.figures import style
+from pruneviz.studies.papers.claims import find_claim
+from pruneviz.studies.papers.result import LabResult
 
 ROW = 30
 """Pixels a finding."""
@@ -36,6 +38,19 @@ class LayersInfo:
     layers: tuple[str, ...]
     correlation: tuple[tuple[float | None, ...], ...]
     """(criteria, layers) -1..1; None where a layer has too few units, or all alike."""
+
+
+def claim_figure(result: LabResult, *, title: bool = True, **look: Any) -> Any:
+    """Draw what one claim's test has found; see `lab_figure`."""
+    claim = find_claim(result.claim)
+    info = LabInfo(
+        title=f"{result.network} on {result.data}" if title else "",
+        measure=claim.measure,
+        findings=tuple((f.label, f.value, f.seeds) for f in result.findings),
+        published=claim.figures,
+        percent=claim.percent,
+    )
+    return lab_figure(info, **look)
 
 
 def lab_figure(info: LabInfo, *, dark: bool = False, height: int | None = None) -> Any:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import plotly.graph_objects as go
 
 from pruneviz.figures import style
-
-if TYPE_CHECKING:
-    from pruneviz.latency import Latency, Timing, WidthLatency
+from pruneviz.latency import Latency, Timing, WidthLatency
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
+from pruneviz.channels import ChannelGraph
 from pruneviz.figures import style
-
-if TYPE_CHECKING:
-    from pruneviz.channels import ChannelGraph
 
 
 @dataclass(frozen=True)

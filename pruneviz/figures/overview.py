@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from pruneviz.channels import ChannelGraph
 from pruneviz.figures import style
-
-if TYPE_CHECKING:
-    from pruneviz.channels import ChannelGraph
 
 BINS = 48
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from pruneviz.figures import style
-
-if TYPE_CHECKING:
-    from pruneviz.studies.pretraining import PretrainingStudy
+from pruneviz.studies.pretraining import PretrainingStudy
 
 MOST_IN_A_ROW = 3
+ROW = 400
+"""Pixels a row of panels."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,9 @@ def pretraining_info(study: PretrainingStudy) -> PretrainingInfo:
     return PretrainingInfo("test" if tested else "validation", tuple(curves))
 
 
-def pretraining_figure(info: PretrainingInfo, *, dark: bool = False, height: int = 400) -> Any:
+def pretraining_figure(
+    info: PretrainingInfo, *, dark: bool = False, height: int | None = None
+) -> Any:
     """Draw a panel (three in a row at most) for each network and data set, a curve each start."""
     panels = info.panels
     rows = max(1, math.ceil(len(panels) / MOST_IN_A_ROW))
@@ -86,7 +88,7 @@ def pretraining_figure(info: PretrainingInfo, *, dark: bool = False, height: int
         vertical_spacing=0.3 / rows,
     )
     figure.update_annotations(font_size=13)
-    figure.update_layout(template=style.template(dark), height=height * rows)
+    figure.update_layout(template=style.template(dark), height=height or ROW * rows)
     looks = {
         "pretrained": (style.kept_colour(dark), "circle", "solid"),
         "scratch": (style.dropped_colour(dark), "square", "dash"),

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import plotly.graph_objects as go
 
 from pruneviz.figures import style
-
-if TYPE_CHECKING:
-    from pruneviz.studies.race_result import Race
+from pruneviz.studies.race_result import Race
 
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "hexagon", "pentagon")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from pruneviz.drawing import draw
 from pruneviz.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -135,11 +136,9 @@ class Latency:
             }
         )
 
-    def figure(self, *, dark: bool = False) -> Any:
+    def figure(self, *, dark: bool = False, height: int | None = None) -> Any:
         """Draw a bar a network, with quartiles, and what its MACs alone would promise."""
-        from pruneviz.figures.latency import latency_figure, latency_info
-
-        return latency_figure(latency_info(self), dark=dark)
+        return draw(self, dark=dark, height=height)
 
 
 @dataclass(frozen=True)
@@ -171,11 +170,9 @@ class WidthLatency:
         frame.insert(1, "step", [w in self.steps for w in self.widths])
         return frame
 
-    def figure(self, *, dark: bool = False) -> Any:
+    def figure(self, *, dark: bool = False, height: int | None = None) -> Any:
         """Draw time against width, the steps marked, beside what MACs promise."""
-        from pruneviz.figures.latency import widths_figure, widths_info
-
-        return widths_figure(widths_info(self), dark=dark)
+        return draw(self, dark=dark, height=height)
 
 
 def _quantile(values: Sequence[float], share: float) -> float:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pruneviz import stored
+from pruneviz.drawing import draw
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,11 +97,9 @@ class PretrainingStudy:
         grouped = pd.DataFrame(rows, columns=columns).groupby(columns[:3], sort=False)["removed"]
         return grouped.agg(["mean", "std", "count"]).reset_index()
 
-    def figure(self, *, dark: bool = False) -> Any:
+    def figure(self, *, dark: bool = False, height: int | None = None) -> Any:
         """Accuracy against the parameters removed, both starts, for each network and data set."""
-        from pruneviz.figures.pretraining import pretraining_figure, pretraining_info
-
-        return pretraining_figure(pretraining_info(self), dark=dark)
+        return draw(self, dark=dark, height=height)
 
     def to_json(self) -> str:
         """The study as text; `from_json` gives the same again."""

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pruneviz import stored
+from pruneviz.drawing import draw
 from pruneviz.studies.published import PublishedPoint, published
 
 if TYPE_CHECKING:
@@ -105,11 +106,9 @@ class Race:
             )
         return pd.DataFrame(rows)
 
-    def figure(self, *, dark: bool = False) -> Any:
+    def figure(self, *, dark: bool = False, height: int | None = None) -> Any:
         """Accuracy against MACs, mean and standard deviation over the seeds."""
-        from pruneviz.figures.race import race_figure, race_info
-
-        return race_figure(race_info(self), dark=dark)
+        return draw(self, dark=dark, height=height)
 
     def to_json(self) -> str:
         """The race as text; `from_json` gives the same again."""

@@ -7,7 +7,8 @@ state is never touched.
 
 from __future__ import annotations
 
-from pruneviz.training.evaluation import Evaluation, evaluate
+from pruneviz.evaluation import Evaluation
+from pruneviz.training.evaluation import evaluate
 from pruneviz.training.loop import BatchEvent, EpochEvent, default_device, fine_tune
 from pruneviz.training.recalibration import recalibrate
 from pruneviz.training.settings import OPTIMIZERS, SCHEDULES, Settings, learning_rate

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -15,38 +13,7 @@ from torch.nn.functional import cross_entropy
 from pruneviz.arguments import network, whole
 from pruneviz.data import DataSet, check_data
 from pruneviz.errors import DataError
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from plotly.graph_objects import Figure
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Top-1 accuracy (0..1) and mean cross-entropy of a network on ``count`` images.
-
-    ``per_class`` is the accuracy on the images of each class, nan where there are none;
-    ``predictions`` the predicted class of each image, int64 of shape (count,).
-    """
-
-    accuracy: float
-    loss: float
-    per_class: tuple[float, ...]
-    count: int
-    classes: tuple[str, ...]
-    predictions: np.ndarray[Any, np.dtype[np.int64]] = field(repr=False)
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row a class: its name and the accuracy on its images."""
-        import pandas as pd
-
-        return pd.DataFrame({"class": self.classes, "accuracy": self.per_class})
-
-    def figure(self) -> Figure:
-        """A bar a class, and the mean."""
-        from pruneviz import figures
-
-        return figures.evaluation(self)
+from pruneviz.evaluation import Evaluation
 
 
 def evaluate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import numpy as np
@@ -9,7 +10,12 @@ import pytest
 
 from pruneviz import figures
 from pruneviz.channels import ChannelGraph, Group, Layer
+from pruneviz.criteria import spearman
+from pruneviz.drawing import draw
+from pruneviz.errors import InvalidValueError
 from pruneviz.figures import overview, style
+from pruneviz.figures.by_result import figure_of
+from pruneviz.sensitivity import Sensitivity, SensitivityPoint
 
 
 def small_graph() -> ChannelGraph:
@@ -119,11 +125,11 @@ def test_layer_figure_carries_filter_numbers_and_ties() -> None:
 
 def test_spearman_by_hand() -> None:
     a, b = np.array([1.0, 2, 3, 4]), np.array([10.0, 30, 20, 40])
-    assert figures.spearman(a, b) == pytest.approx(0.8)
-    assert figures.spearman(a, -a) == pytest.approx(-1)
-    tied = figures.spearman(np.array([1.0, 1, 2]), np.array([1.0, 2, 3]))
+    assert spearman(a, b) == pytest.approx(0.8)
+    assert spearman(a, -a) == pytest.approx(-1)
+    tied = spearman(np.array([1.0, 1, 2]), np.array([1.0, 2, 3]))
     assert tied == pytest.approx(math.sqrt(3) / 2)
-    assert math.isnan(figures.spearman(a, np.ones(4)))
+    assert math.isnan(spearman(a, np.ones(4)))
 
 
 def test_compare_info_ranks_within_groups() -> None:
@@ -166,26 +172,52 @@ def test_tradeoff_front_and_click_keys() -> None:
 
 
 def test_sensitivity_curves_start_at_the_baseline_and_leave_closed_groups_out() -> None:
-    info = figures.SensitivityInfo(
+    scan = Sensitivity(
         criterion="l1",
-        baseline=0.95,
-        groups=("a", "b"),
+        split="val",
+        baseline_correct=95,
+        baseline_loss=0.1,
+        images=100,
+        total=100,
+        ratios=(0.25, 0.5),
         points=(
-            figures.SensitivityPoint("a", 0.5, 2, 4, 0.6, 100, 0.2),
-            figures.SensitivityPoint("a", 0.25, 1, 4, 0.9, 100, 0.1),
+            SensitivityPoint("a", 0.25, 1, 4, 90, 100, 0.3, 9, 0.1),
+            SensitivityPoint("a", 0.5, 2, 4, 60, 100, 0.5, 8, 0.2),
+            SensitivityPoint("b", 0.5, 1, 2, 80, 100, 0.5, 8, 0.2),
         ),
         closed=(("out", "is the network's output"),),
+        final=True,
     )
-    assert [p.ratio for p in info.curve("a")] == [0.25, 0.5]
-    figure = figures.curves_figure(info, tolerance=0.05)
+    figure = figures.curves_figure(scan, tolerance=0.05)
     lines = [t for t in figure.data if t.mode == "lines+markers"]
-    assert [t.name for t in lines] == ["a"]
+    assert [t.name for t in lines] == ["a", "b"], "the closed group has no curve"
     assert list(lines[0].x) == [0.0, 0.25, 0.5]
     assert list(lines[0].y) == [0.95, 0.9, 0.6]
     assert "1 of 4 units removed" in lines[0].customdata[1][1]
-    heat = figures.sensitivity_heat_figure(info).data[0]
+    heat = figures.sensitivity_heat_figure(scan).data[0]
     assert list(heat.y) == ["a", "b"]
     assert heat.z[1][0] is None
+
+
+def test_every_result_has_a_picture_with_the_same_options() -> None:
+    types = [t for t in figure_of.registry if t is not object]
+    assert len(types) == 10
+    for result in types:
+        options = inspect.signature(result.figure).parameters
+        assert [options[name].kind for name in ("dark", "height")] == [
+            inspect.Parameter.KEYWORD_ONLY
+        ] * 2, result
+        assert (options["dark"].default, options["height"].default) == (False, None), result
+
+
+def test_a_result_is_drawn_with_its_options() -> None:
+    graph = small_graph()
+    for dark in (False, True):
+        figure = graph.figure(dark=dark, height=333)
+        assert figure.layout.height == 333
+        assert figure.data[0].marker.color == style.kept_colour(dark)
+    with pytest.raises(InvalidValueError, match="no picture of a str"):
+        draw("nothing")
 
 
 def test_costs_training_and_classes_hold_their_numbers() -> None:

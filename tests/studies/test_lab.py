@@ -18,6 +18,7 @@ from pruneviz.channels import ChannelGraph
 from pruneviz.commands.lab import main, table
 from pruneviz.data import DataSet, ImageSet
 from pruneviz.errors import InvalidValueError, UnknownNameError
+from pruneviz.figures.lab_details import details_figure
 from pruneviz.plan import Plan
 from pruneviz.studies.papers import (
     LabResult,
@@ -26,6 +27,7 @@ from pruneviz.studies.papers import (
     find_claim,
     pretraining,
     results,
+    setting,
 )
 from pruneviz.studies.papers import (
     binary_search as widths,
@@ -207,8 +209,8 @@ def test_every_claim_can_be_run_and_stored(
     assert len(again.to_frame()) == len(findings)
     assert again.figure().data
     # Everything is in the notes: a second time nothing is computed.
-    for place in ("setting", "pretraining"):
-        monkeypatch.setattr(f"pruneviz.studies.papers.{place}.run_strategy", None)
+    monkeypatch.setattr(setting, "run_strategy", None)
+    monkeypatch.setattr(pretraining, "run_study", None)
     rest = Bench("net", bench.data, "minutes", (0, 1), bench.keep, lambda text: None)
     if claim in ("interleaved", "soft", "widths", "pretraining"):
         assert module.run(rest)[1] == readings
@@ -334,7 +336,7 @@ def test_a_second_picture_where_there_is_more_to_see() -> None:
             finding("l1", [0.4], by_layer={"b": 0.3, "c": 0.4}),
         ),
     )
-    heat = oracle.details().data[0]
+    heat = details_figure(oracle).data[0]
     assert list(heat.x) == ["a", "b", "c"]
     assert [list(row) for row in heat.z] == [[0.1, 0.2, None], [None, 0.3, 0.4]]
     curves = [[(0.0, 0.9, 0.8), (0.5, 0.7, 0.6)], [(0.0, 0.9, 0.9), (0.5, 0.7, 0.8)]]
@@ -343,8 +345,8 @@ def test_a_second_picture_where_there_is_more_to_see() -> None:
         claim="pretraining",
         findings=(finding("pretrained", [0.5, 0.5], curves=curves),),
     )
-    line = study.details().data[0]
+    line = details_figure(study).data[0]
     assert list(line.x) == [0.0, 0.5]
     assert list(line.y) == pytest.approx([0.85, 0.7])
     assert list(line.error_y.array) == pytest.approx([0.05 * 2**0.5, 0.1 * 2**0.5])
-    assert replace(made(), claim="soft").details() is None
+    assert details_figure(replace(made(), claim="soft")) is None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruneviz import stored
+from pruneviz.drawing import draw
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,38 +96,9 @@ class LabResult:
             rows.append({**row, "seeds": len(found.seeds), **beside})
         return pd.DataFrame(rows)
 
-    def figure(self, *, dark: bool = False, title: bool = True) -> Any:
+    def figure(self, *, title: bool = True, dark: bool = False, height: int | None = None) -> Any:
         """The findings with their spread over seeds, and the published figures."""
-        from pruneviz.figures.lab import LabInfo, lab_figure
-        from pruneviz.studies.papers.claims import find_claim
-
-        claim = find_claim(self.claim)
-        info = LabInfo(
-            title=f"{self.network} on {self.data}" if title else "",
-            measure=claim.measure,
-            findings=tuple((f.label, f.value, f.seeds) for f in self.findings),
-            published=claim.figures,
-            percent=claim.percent,
-        )
-        return lab_figure(info, dark=dark)
-
-    def details(self, *, dark: bool = False) -> Any | None:
-        """A second picture of what lies behind the means; None where there is nothing more.
-
-        For the oracle: the agreement within each layer. For the pretraining study: accuracy
-        against the parameters removed.
-        """
-        from pruneviz.studies.papers.details import layers_of, study_of
-
-        if self.claim == "oracle":
-            from pruneviz.figures.lab import layers_figure
-
-            return layers_figure(layers_of(self), dark=dark)
-        if self.claim == "pretraining":
-            from pruneviz.figures.pretraining import pretraining_figure
-
-            return pretraining_figure(study_of(self), dark=dark)
-        return None
+        return draw(self, title=title, dark=dark, height=height)
 
     def to_json(self) -> str:
         """The result as text."""

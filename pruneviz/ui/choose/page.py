@@ -9,7 +9,7 @@ import streamlit as st
 from pruneviz.figures import (
     CostsInfo,
     costs_figure,
-    evaluation,
+    evaluation_figure,
     overview_figure,
     overview_info,
     style,
@@ -171,6 +171,6 @@ def _layers(loaded: Workbench, _criterion: str) -> None:
 def _classes(loaded: Workbench, _criterion: str) -> None:
     base = workbench.accuracy(loaded, None)
     if base.value is not None:
-        theme.chart(evaluation(base.value, dark=theme.dark()), "choose_classes")
+        theme.chart(evaluation_figure(base.value, dark=theme.dark()), "choose_classes")
     else:
         st.caption(base.error or "The accuracy is being measured …")

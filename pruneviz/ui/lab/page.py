@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
+from pruneviz.figures.lab_details import details_figure
 from pruneviz.studies.papers import Request, claims, find_claim, results
 from pruneviz.ui.frame import actions, error_boundary, services, state, theme
 from pruneviz.ui.lab import pretraining as lab_study
@@ -115,7 +116,7 @@ def _result(shown: Shown) -> None:
     st.markdown(f"{HOLDS[result.holds]}  \n" + "  \n".join(lines))
     key = f"{shown.key}_{result.name}"
     theme.chart(result.figure(dark=theme.dark(), title=False), f"lab_{key}")
-    details = result.details(dark=theme.dark())
+    details = details_figure(result, dark=theme.dark())
     if details is not None:
         st.caption(find_claim(result.claim).details)
         theme.chart(details, f"lab_details_{key}")

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from pruneviz.figures import (
-    SensitivityInfo,
-    SensitivityPoint,
-    curves_figure,
-    sensitivity_heat_figure,
-)
+from pruneviz.figures import curves_figure, sensitivity_heat_figure
 from pruneviz.session.decisions import set_group_ratios
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.frame import actions, error_boundary, navigation, services, state, theme, workbench
@@ -122,11 +117,10 @@ def _scan(loaded: Workbench, run_id: str, was_active: bool) -> None:
 
 def look_at(loaded: Workbench, found: Sensitivity, *, finished: bool, seconds: float) -> None:
     """Show a scan: curves, heat map, table, and the ratios that a tolerated drop allows."""
-    info = info_of(found)
     state_of = "" if found.final else (", stopped early" if finished else ", growing")
     st.caption(
         f"{found.images} of {found.total} {found.split} images{state_of}; "
-        f"{len(info.groups)} groups, {len(info.closed)} that cannot be pruned; {said(seconds)}."
+        f"{len(found.groups)} groups, {len(found.closed)} that cannot be pruned; {said(seconds)}."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         tolerance = st.slider(
@@ -152,7 +146,7 @@ def look_at(loaded: Workbench, found: Sensitivity, *, finished: bool, seconds: f
         )
         marked = st.multiselect(
             "Highlight groups",
-            info.groups,
+            found.groups,
             key="highlight",
             help="Draws them thick, with a 95 % confidence band (Wilson) from the number "
             "of images.",
@@ -163,13 +157,13 @@ def look_at(loaded: Workbench, found: Sensitivity, *, finished: bool, seconds: f
     with curves:
         theme.chart(
             curves_figure(
-                info, tolerance=tolerance / 100, highlight=tuple(marked), dark=theme.dark()
+                found, tolerance=tolerance / 100, highlight=tuple(marked), dark=theme.dark()
             ),
             "sensitivity_curves",
             alt="Accuracy against the ratio removed, a line a group",
         )
     with heat:
-        theme.chart(sensitivity_heat_figure(info, dark=theme.dark()), "sensitivity_heat")
+        theme.chart(sensitivity_heat_figure(found, dark=theme.dark()), "sensitivity_heat")
     with table:
         frame = found.to_frame()
         frame = frame[frame["reason"] == ""].drop(columns=["reason"])
@@ -182,25 +176,11 @@ def look_at(loaded: Workbench, found: Sensitivity, *, finished: bool, seconds: f
                 for name in ("ratio", "accuracy", "drop", "macs_saved", "allowed")
             },
         )
-    if info.closed:
-        with st.expander(f"{len(info.closed)} groups that cannot be pruned, and why"):
-            st.dataframe(pd.DataFrame(list(info.closed), columns=["group", "why"]), hide_index=True)
-
-
-def info_of(found: Sensitivity) -> SensitivityInfo:
-    """Return what the figures need of a scan."""
-    return SensitivityInfo(
-        criterion=found.criterion,
-        baseline=found.baseline,
-        groups=found.groups,
-        points=tuple(
-            SensitivityPoint(
-                p.group, p.ratio, p.removed, p.width, p.accuracy, p.images, p.macs_saved
+    if found.closed:
+        with st.expander(f"{len(found.closed)} groups that cannot be pruned, and why"):
+            st.dataframe(
+                pd.DataFrame(list(found.closed), columns=["group", "why"]), hide_index=True
             )
-            for p in found.points
-        ),
-        closed=found.closed,
-    )
 
 
 def _take_ratios(allowed: dict[str, float], label: str) -> None:

@@ -1,15 +1,26 @@
-"""What lies behind a result's means, in the terms of the figures. No torch here."""
+"""A second picture of a claim's test: what lies behind its means."""
 
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING
+from typing import Any
 
-from pruneviz.figures.lab import LayersInfo
-from pruneviz.figures.pretraining import PretrainingInfo, StudyCurve
+from pruneviz.figures.lab import LayersInfo, layers_figure
+from pruneviz.figures.pretraining import PretrainingInfo, StudyCurve, pretraining_figure
+from pruneviz.studies.papers.result import LabResult
 
-if TYPE_CHECKING:
-    from pruneviz.studies.papers.result import LabResult
+
+def details_figure(result: LabResult, **look: Any) -> Any | None:
+    """Draw what lies behind the means; None where there is nothing more.
+
+    For the oracle: the agreement within each layer. For the pretraining study: accuracy against
+    the parameters removed.
+    """
+    if result.claim == "oracle":
+        return layers_figure(layers_of(result), **look)
+    if result.claim == "pretraining":
+        return pretraining_figure(study_of(result), **look)
+    return None
 
 
 def layers_of(result: LabResult) -> LayersInfo:
