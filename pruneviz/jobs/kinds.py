@@ -12,11 +12,11 @@ from pruneviz.jobs.context import JobContext
 from pruneviz.jobs.registry import register
 from pruneviz.jobs.steps import (
     RANKING,
-    default_of,
     keep_cost,
     known_options,
     load_subject,
     measure,
+    note,
     portable,
     save_network,
 )
@@ -36,10 +36,12 @@ def fine_tune(context: JobContext) -> None:
 
     Options are those of `pruneviz.fine_tune`. Results: "cost"; "baseline" (the unpruned network),
     "before" (pruned) and "after" (fine-tuned) on the validation images, and "test" with baseline
-    and after where the data set has test images. Files: the weights and the plan.
+    and after where the data set has test images; "notes": sentences on what went on. Files: the
+    weights and the plan.
     """
     from pruneviz.surgery import prune
     from pruneviz.training import fine_tune as train
+    from pruneviz.training import settings_for
 
     options = known_options(context, train, own=("batches", "resume"))
     subject = load_subject(context)
@@ -54,8 +56,10 @@ def fine_tune(context: JobContext) -> None:
         measure(context, "baseline", subject.model, subject.data)
         measure(context, "before", model, subject.data)
         context.report("Fine-tuning")
+        known = {name: value for name, value in options.items() if name != "device"}
+        epochs = settings_for(model, subject.data, **known).epochs
         events = train(model, subject.data, **options, batches=True, resume=context.resume)
-        context.drive(events, epochs=options.get("epochs", default_of(train, "epochs")), also=cost)
+        context.drive(events, each=partial(note, context), epochs=epochs, also=cost)
         measure(context, "after", model, subject.data, again=True)
     save_network(context, model, subject.plan)
 

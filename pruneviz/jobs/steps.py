@@ -75,7 +75,7 @@ def measure(
     context: JobContext, name: str, model: nn.Module, data: DataSet, *, again: bool = False
 ) -> None:
     """Store the network's evaluation under `name`, on the test images too; once is enough."""
-    from pruneviz.training import evaluate
+    from pruneviz.training import chance, evaluate, verdict
 
     if name in context.found and not again:
         return
@@ -83,7 +83,22 @@ def measure(
     if data.test is not None and name != "before":
         test = summary(evaluate(model, data, split="test"))
         context.keep("test", {**context.found.get("test", {}), name: test})
-    context.keep(name, summary(evaluate(model, data)))
+    found = evaluate(model, data)
+    context.keep(name, summary(found) | {"chance": chance(data.val)})
+    if name == "after":
+        add_note(context, verdict(found, chance(data.val)))
+
+
+def note(context: JobContext, event: Any) -> None:
+    """Keep what an event has to say, such as that an epoch was begun again."""
+    add_note(context, getattr(event, "message", ""))
+
+
+def add_note(context: JobContext, sentence: str) -> None:
+    """Keep a sentence for whoever looks at the run; the same one once."""
+    notes = context.found.get("notes", [])
+    if sentence and sentence not in notes:
+        context.keep("notes", [*notes, sentence])
 
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:
@@ -153,8 +168,3 @@ def portable(result: Any) -> dict[str, Any]:
         value = getattr(result, item.name)
         found[item.name] = value.digest if item.name == "graph" else plain(value)
     return found
-
-
-def default_of(function: Callable[..., Any], name: str) -> Any:
-    """Return what a function takes for a parameter that is not given."""
-    return inspect.signature(function).parameters[name].default

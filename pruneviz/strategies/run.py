@@ -115,6 +115,9 @@ class Run:
         resume = None
         if self.training.get("stage") == stage:
             resume = self.training["inner"] | {"model": self.network.state_dict()}
+        head_epochs = None if not self.passes else 0  # a new classifier is new once
+        if resume is not None:
+            head_epochs = resume["settings"].get("head_epochs", 0)
         events = fine_tune(
             self.network,
             self.data,
@@ -126,6 +129,7 @@ class Run:
             schedule=use.schedule,
             weight_decay=use.weight_decay,
             mixed_precision=use.mixed_precision,
+            head_epochs=head_epochs,
             resume=resume,
             device=self.device,
         )
@@ -144,7 +148,7 @@ class Run:
                 measured = each(event)
             yield self.event(
                 "fine-tune",
-                f"{message}, epoch {event.epoch} of {event.epochs}",
+                f"{message}, epoch {event.epoch} of {event.epochs}. {event.message}".rstrip(". "),
                 loss=event.loss,
                 measured=measured,
                 progress=None

@@ -11,7 +11,9 @@ from pruneviz.evaluation import Evaluation
 from pruneviz.training.evaluation import evaluate
 from pruneviz.training.loop import BatchEvent, EpochEvent, default_device, fine_tune
 from pruneviz.training.recalibration import recalibrate
+from pruneviz.training.recipe import settings_for
 from pruneviz.training.settings import OPTIMIZERS, SCHEDULES, Settings, learning_rate
+from pruneviz.training.verdict import chance, verdict
 
 __all__ = [
     "OPTIMIZERS",
@@ -20,9 +22,12 @@ __all__ = [
     "EpochEvent",
     "Evaluation",
     "Settings",
+    "chance",
     "default_device",
     "evaluate",
     "fine_tune",
     "learning_rate",
     "recalibrate",
+    "settings_for",
+    "verdict",
 ]

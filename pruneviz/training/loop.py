@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
-from pruneviz.arguments import instance, network, one_of
-from pruneviz.data import DataSet, check_data, chunks
-from pruneviz.errors import InvalidValueError, TrainingError
-from pruneviz.training.evaluation import channels_last, check_outputs, device_of, evaluate
-from pruneviz.training.settings import (
-    DEFAULT_LR,
-    OPTIMIZERS,
-    Settings,
-    learning_rate,
-    make_optimizer,
-)
+from pruneviz.arguments import network, one_of
+from pruneviz.data import DataSet, ImageSet, check_data, chunks
+from pruneviz.errors import TrainingError
+from pruneviz.training.evaluation import channels_last, device_of, evaluate
+from pruneviz.training.phases import is_head, rate_at, training_mode
+from pruneviz.training.recipe import settings_for
+from pruneviz.training.resuming import check_resumable
+from pruneviz.training.settings import LOWER, OPTIMIZERS, Settings, make_optimizer
+from pruneviz.training.step import own_random_state, seed_of, snapshot, step
 
-AUX_WEIGHTS = {1: 0.4, 2: 0.3}  # Inception v3 has one auxiliary classifier, GoogLeNet two
+RESTARTS = 3  # at a tenth of the rate each, when the loss is no number any more
 HELD_BYTES = 4 * 2**30  # an accelerator holds the training images up to this size
 
 
@@ -43,8 +39,10 @@ class BatchEvent:
 class EpochEvent:
     """One epoch is done: training loss, validation accuracy (0..1) and loss, seconds it took.
 
-    ``state`` holds all that `fine_tune` needs to continue after this epoch; it can be written with
-    ``torch.save`` and read with ``weights_only=True``.
+    ``message`` says what a reader should know, such as that the epoch was begun again at a lower
+    learning rate; empty where there is nothing to say. ``state`` holds all that `fine_tune` needs
+    to continue after this epoch; it can be written with ``torch.save`` and read with
+    ``weights_only=True``.
     """
 
     epoch: int
@@ -55,13 +53,14 @@ class EpochEvent:
     lr: float
     seconds: float
     state: dict[str, Any] = field(repr=False)
+    message: str = ""
 
 
 def fine_tune(
     model: nn.Module,
     data: DataSet,
     *,
-    epochs: int = 3,
+    epochs: int | None = None,
     lr: float | None = None,
     batch_size: int | None = None,
     seed: int = 0,
@@ -73,6 +72,9 @@ def fine_tune(
     augment: str | None = "auto",
     patience: int | None = None,
     mixed_precision: bool = False,
+    head_epochs: int | None = None,
+    head_lr: float | None = None,
+    clip: float | None = None,
     batches: bool = False,
     resume: Mapping[str, Any] | None = None,
     device: torch.device | str | None = None,
@@ -84,39 +86,52 @@ def fine_tune(
     (Loshchilov & Hutter 2017), or rises for 30 % of the steps and falls for the rest (one-cycle,
     Smith & Topin 2018). Auxiliary classifiers count 0.4 where there is one, 0.3 where two.
 
-    ``lr`` defaults to 0.02 for SGD and 0.001 for AdamW; ``batch_size`` to 128, or fewer where
-    that would be under 40 steps an epoch; ``augment`` to what suits the data set. With ``patience``
-    training stops once validation accuracy has not risen for so many epochs. ``mixed_precision``
-    computes in bfloat16 where that is safe. ``device`` defaults to the accelerator where there is
-    one; afterwards the network is back where it was.
+    A classifier that ``load_model`` has put in anew learns alone for the first ``head_epochs``, at
+    ``head_lr``, and then all layers do at a lower rate. What is left out is chosen to suit the
+    network and the number of images, see `pruneviz.training.recipe`: ``epochs`` (3, or more on
+    few images), ``head_epochs``, ``lr`` (0.02 for SGD and 0.001 for AdamW, a tenth of it for a new
+    classifier and without batch norm) and ``clip``, to which the norm of the gradient is bounded
+    in these two cases. ``batch_size`` is 128, or fewer where that would be under 40 steps an
+    epoch; ``augment`` what suits the data set. With ``patience`` training stops once validation
+    accuracy has not risen for so many epochs. ``mixed_precision`` computes in bfloat16 where that
+    is safe. ``device`` defaults to the accelerator where there is one; afterwards the network is
+    back where it was.
+
+    When the loss is no longer a number, training goes back to the end of the epoch before and on
+    at a tenth of the learning rate, up to three times; the event's ``message`` says so.
 
     ``resume`` takes the ``state`` of an `EpochEvent`: called with the same settings, network and
     data, the run continues after that epoch and ends with bit-identical weights (on a CPU, with
     as many threads).
 
     Raises `InvalidValueError` and `UnknownNameError` at the call; `TrainingError` when the loss is
-    no longer a number.
+    no number even so, or was none before anything was learnt.
     """
     one_of("optimizer", optimizer, OPTIMIZERS)
     network(model)
-    count = len(check_data(data).split("train"))
-    settings = Settings(
+    check_data(data).split("train")
+    settings = settings_for(
+        model,
+        data,
         epochs=epochs,
-        lr=DEFAULT_LR[optimizer] if lr is None else lr,
-        batch_size=min(128, max(16, count // 40)) if batch_size is None else batch_size,
+        head_epochs=head_epochs,
+        lr=lr,
+        head_lr=head_lr,
+        clip=clip,
+        batch_size=batch_size,
         seed=seed,
         optimizer=optimizer,
         schedule=schedule,
         momentum=momentum,
         weight_decay=weight_decay,
         label_smoothing=label_smoothing,
-        augment=data.augment if augment == "auto" else augment,
+        augment=augment,
         patience=patience,
         mixed_precision=mixed_precision,
     )
     data.split("val")
     if resume is not None:
-        _check_resumable(resume, settings, model, data)
+        check_resumable(resume, settings, model, data)
     target = torch.device(device) if device is not None else default_device()
     return _run(model, data, settings, batches, resume, target)
 
@@ -125,6 +140,26 @@ def default_device() -> torch.device:
     """CUDA or MPS where there is one, else the CPU."""
     found = torch.accelerator.current_accelerator(check_available=True)
     return found if found is not None and found.type in ("cuda", "mps") else torch.device("cpu")
+
+
+class _DivergedError(Exception):
+    """The loss is no number any more; `learnt` tells whether an update may be to blame."""
+
+    def __init__(self, loss: float, epoch: int, step: int, rate: float) -> None:
+        self.learnt = step > 0
+        where = f"epoch {epoch + 1}, batch {step + 1}, at a learning rate of {rate:.3g}"
+        self.sentence = (
+            f"The loss must stay a finite number, but was {loss} in {where}; lower the learning "
+            "rate, or check the weights that training started from."
+        )
+        self.restart = (
+            f"The loss was {loss} in {where}: the epoch was begun again at a tenth of that rate."
+        )
+
+
+def _beginning(model: nn.Module) -> dict[str, Any]:
+    state = snapshot(model.state_dict())
+    return {"epoch": 0, "best": -1.0, "since": 0, "slowed": 0, "model": state}
 
 
 def _run(
@@ -139,149 +174,95 @@ def _run(
     train = data.train
     if device.type != "cpu" and train.images.nbytes <= HELD_BYTES:
         train = train.to(device)
-    steps = len(chunks(len(train), settings.batch_size))
     try:
         model.to(device).to(memory_format=torch.channels_last)
-        optimizer = make_optimizer(model, settings)
-        done, best, since = 0, -1.0, 0
+        kept: Mapping[str, Any] = resume if resume is not None else _beginning(model)
+        best, since, slowed = kept["best"], kept["since"], kept.get("slowed", 0)
+        optimizer: torch.optim.Optimizer | None = None
+        message = ""
         if resume is not None:
             model.load_state_dict(resume["model"])
-            optimizer.load_state_dict(resume["optimizer"])
-            done, best, since = resume["epoch"], resume["best"], resume["since"]
-        for epoch in range(done, settings.epochs):
+        while (epoch := kept["epoch"]) < settings.epochs:
             if settings.patience is not None and since >= settings.patience:
                 return
-            started, total, rate = time.perf_counter(), 0.0, settings.lr
-            model.train()
-            batch = train.batches(
-                settings.batch_size,
-                shuffle_seed=_seed(settings.seed, epoch, 0),
-                augment=settings.augment,
-                device=device,
-            )
-            for step, (x, y) in enumerate(batch):
-                rate = learning_rate(settings, (epoch + step / steps) / settings.epochs)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                with _own_random_state(device, _seed(settings.seed, epoch, step + 1)):
-                    loss = _step(model, optimizer, channels_last(x), y, data, settings)
-                _check_finite(loss, epoch, step, rate)
-                total += loss * len(y)
-                if batches:
-                    yield BatchEvent(epoch + 1, step + 1, steps, loss)
-            result = evaluate(model, data)
-            if not math.isfinite(result.loss):
-                _check_finite(result.loss, epoch, steps - 1, rate)
+            started, head = time.perf_counter(), is_head(settings, epoch)
+            try:
+                with training_mode(model, head=head):
+                    if optimizer is None or epoch == settings.head_epochs:
+                        optimizer = make_optimizer(model, settings)
+                        if kept is resume and is_head(settings, epoch - 1) == head:
+                            optimizer.load_state_dict(resume["optimizer"])
+                    slower = LOWER**slowed
+                    loss, rate = yield from _epoch(
+                        model, optimizer, train, data, settings, epoch, slower, batches
+                    )
+                result = evaluate(model, data)
+                if not math.isfinite(result.loss):
+                    raise _DivergedError(result.loss, epoch, len(train), rate)
+            except _DivergedError as error:
+                if not error.learnt or slowed == RESTARTS:
+                    raise TrainingError(error.sentence) from None
+                slowed += 1
+                optimizer, message = None, error.restart
+                model.load_state_dict(kept["model"])
+                continue
             best, since = (result.accuracy, 0) if result.accuracy > best else (best, since + 1)
+            kept = {
+                "settings": asdict(settings),
+                "data": data.digest,
+                "epoch": epoch + 1,
+                "best": best,
+                "since": since,
+                "slowed": slowed,
+                "model": snapshot(model.state_dict()),
+                "optimizer": snapshot(optimizer.state_dict()),
+            }
             yield EpochEvent(
                 epoch=epoch + 1,
                 epochs=settings.epochs,
-                loss=total / len(train),
+                loss=loss,
                 accuracy=result.accuracy,
                 val_loss=result.loss,
                 lr=rate,
                 seconds=time.perf_counter() - started,
-                state={
-                    "settings": asdict(settings),
-                    "data": data.digest,
-                    "epoch": epoch + 1,
-                    "best": best,
-                    "since": since,
-                    "model": _snapshot(model.state_dict()),
-                    "optimizer": _snapshot(optimizer.state_dict()),
-                },
+                state=dict(kept),
+                message=message,
             )
+            message = ""
     finally:
         model.to(home).to(memory_format=torch.contiguous_format)
         model.train(was_training)
 
 
-def _step(
+def _epoch(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    x: torch.Tensor,
-    y: torch.Tensor,
+    train: ImageSet,
     data: DataSet,
     settings: Settings,
-) -> float:
-    """One optimiser step; the loss before it."""
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.mixed_precision):
-        output = model(x)
-    outputs = [output] if isinstance(output, torch.Tensor) else [o for o in output if o is not None]
-    check_outputs(outputs[0], data)
-    losses = [
-        cross_entropy(logits.float(), y, label_smoothing=settings.label_smoothing)
-        for logits in outputs
-    ]
-    loss = losses[0]
-    for auxiliary in losses[1:]:
-        loss = loss + AUX_WEIGHTS.get(len(losses) - 1, 0.3) * auxiliary
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    return loss.item()
-
-
-def _seed(*parts: int) -> int:
-    mixed = 0
-    for part in parts:
-        mixed = (mixed * 1_000_003 + part) % (2**63)
-    return mixed
-
-
-@contextmanager
-def _own_random_state(device: torch.device, seed: int) -> Iterator[None]:
-    """Seed what dropout draws from, and put the caller's random state back afterwards."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            torch.cuda.manual_seed(seed)
-        elif device.type == "mps":
-            torch.mps.manual_seed(seed)
-        yield
-
-
-def _snapshot(value: Any) -> Any:
-    """A copy on the CPU of every tensor in nested dicts and lists, layouts kept."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, Mapping):
-        return {key: _snapshot(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_snapshot(item) for item in value]
-    return value
-
-
-def _check_finite(loss: float, epoch: int, step: int, rate: float) -> None:
-    if not math.isfinite(loss):
-        raise TrainingError(
-            f"The loss must stay a finite number, but was {loss} in epoch {epoch + 1}, batch "
-            f"{step + 1}, at a learning rate of {rate:.3g}; lower the learning rate, or check the "
-            "weights that training started from."
-        )
-
-
-def _check_resumable(
-    state: Mapping[str, Any], settings: Settings, model: nn.Module, data: DataSet
-) -> None:
-    instance("resume", state, Mapping, "give the state of an epoch event")  # type: ignore[type-abstract]
-    missing = {"settings", "data", "epoch", "best", "since", "model", "optimizer"} - set(state)
-    if missing:
-        raise InvalidValueError(
-            f"resume must be the state of an epoch event, but has no {', '.join(sorted(missing))}."
-        )
-    there = {key: value.shape for key, value in model.state_dict().items()}
-    if there != {key: value.shape for key, value in state["model"].items()}:
-        raise InvalidValueError(
-            "A run is resumed with the network it was started with, but this one has other "
-            "weights; build and prune it as then, or start a new run."
-        )
-    now = asdict(settings) | {"data": data.digest}
-    then = dict(state["settings"]) | {"data": state["data"]}
-    differing = [name for name in now if now[name] != then.get(name)]
-    if differing:
-        name = differing[0]
-        raise InvalidValueError(
-            f"A run is resumed with the settings it was started with: {name} was {then.get(name)}, "
-            f"but got {now[name]}; pass {name}={then.get(name)} or start a new run."
-        )
+    epoch: int,
+    slower: float,
+    batches: bool,
+) -> Generator[BatchEvent, None, tuple[float, float]]:
+    """Go through the training images once; return the mean loss and the last learning rate."""
+    device = device_of(model)
+    steps = len(chunks(len(train), settings.batch_size))
+    total, rate = 0.0, 0.0
+    batch = train.batches(
+        settings.batch_size,
+        shuffle_seed=seed_of(settings.seed, epoch, 0),
+        augment=settings.augment,
+        device=device,
+    )
+    for number, (x, y) in enumerate(batch):
+        rate = slower * rate_at(settings, epoch + number / steps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        with own_random_state(device, seed_of(settings.seed, epoch, number + 1)):
+            loss = step(model, optimizer, channels_last(x), y, data, settings)
+        if not math.isfinite(loss):
+            raise _DivergedError(loss, epoch, number, rate)
+        total += loss * len(y)
+        if batches:
+            yield BatchEvent(epoch + 1, number + 1, steps, loss)
+    return total / len(train), rate

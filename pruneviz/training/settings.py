@@ -15,6 +15,7 @@ from pruneviz.errors import InvalidValueError
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("cosine", "one-cycle", "constant")
 DEFAULT_LR = {"sgd": 0.02, "adamw": 0.001}
+LOWER = 0.1  # of the default where a higher rate would undo what the network knows, or overflow
 WARM_UP = 0.3  # share of a one-cycle schedule in which the learning rate rises
 
 
@@ -34,6 +35,11 @@ class Settings:
     augment: str | None
     patience: int | None
     mixed_precision: bool
+    head_epochs: int = 0
+    """Of the epochs, those at the beginning in which the classifier alone learns."""
+    head_lr: float = 0.01
+    clip: float = math.inf
+    """The largest norm of the gradient over all weights; a larger one is scaled down to it."""
 
     def __post_init__(self) -> None:
         for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
@@ -43,8 +49,14 @@ class Settings:
         for name in ("epochs", "batch_size"):
             whole(name, getattr(self, name))
         whole("seed", self.seed, 0)
-        if number("lr", self.lr, 0) == 0:
-            raise InvalidValueError(f"lr must be a positive number, but got {self.lr}.")
+        for name in ("lr", "head_lr"):
+            if number(name, getattr(self, name), 0) == 0:
+                raise InvalidValueError(
+                    f"{name} must be a positive number, but got {getattr(self, name)}."
+                )
+        if self.clip != math.inf and number("clip", self.clip, 0) == 0:
+            raise InvalidValueError(f"clip must be a positive number, but got {self.clip}.")
+        whole("head_epochs", self.head_epochs, 0, self.epochs)
         number("weight_decay", self.weight_decay, 0)
         for name in ("momentum", "label_smoothing"):
             if number(name, getattr(self, name), 0) >= 1:
@@ -55,15 +67,16 @@ class Settings:
             whole("patience", self.patience)
 
 
-def learning_rate(settings: Settings, progress: float) -> float:
-    """The learning rate after this share (0..1) of all steps."""
+def learning_rate(settings: Settings, progress: float, *, head: bool = False) -> float:
+    """The learning rate after this share (0..1) of all steps; of the classifier's with `head`."""
+    rate = settings.head_lr if head else settings.lr
     if settings.schedule == "constant":
-        return settings.lr
+        return rate
     if settings.schedule == "one-cycle":
         if progress < WARM_UP:
-            return settings.lr * (0.04 + 0.96 * progress / WARM_UP)
+            return rate * (0.04 + 0.96 * progress / WARM_UP)
         progress = (progress - WARM_UP) / (1 - WARM_UP)
-    return settings.lr * (1 + math.cos(math.pi * progress)) / 2
+    return rate * (1 + math.cos(math.pi * progress)) / 2
 
 
 def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:

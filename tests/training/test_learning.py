@@ -18,8 +18,8 @@ from pruneviz.training import (
     evaluate,
     fine_tune,
     learning_rate,
-    loop,
 )
+from pruneviz.training.step import seed_of
 from tests.training.helpers import CLASSES, Fixed, coded, data_of, net
 
 
@@ -72,7 +72,7 @@ def test_a_run_is_the_plain_loop_of_the_textbook(digits: DataSet, optimizer: str
     plain.train()
     losses = []
     for epoch in range(2):
-        order = loop._seed(0, epoch, 0)
+        order = seed_of(0, epoch, 0)
         for x, y in digits.train.batches(64, shuffle_seed=order):
             loss = loss_of(plain(x), y)
             stepper.zero_grad()

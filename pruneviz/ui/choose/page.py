@@ -39,7 +39,7 @@ def show() -> None:
         if loaded.note:
             st.warning(loaded.note, icon=":material/school:")
             if st.button("Fine-tune it first", icon=":material/model_training:"):
-                st.switch_page(navigation.page_path("runs"))
+                navigation.go_to("runs")
         criterion = history.decisions.criterion
         st.subheader("What if the least important filters went?")
         st.caption(
@@ -54,7 +54,7 @@ def show() -> None:
             icon=":material/content_cut:",
         ):
             actions.take(set_ratio(history.decisions, FIRST_RATIO))
-            st.switch_page(navigation.page_path("prune"))
+            navigation.go_to("prune")
         _tabs(loaded, criterion)
 
 

@@ -10,6 +10,7 @@ from typing import Any, ParamSpec
 import streamlit as st
 
 from pruneviz.errors import PruneVizError
+from pruneviz.ui.frame import state
 
 P = ParamSpec("P")
 
@@ -39,6 +40,11 @@ def fragment(**options: Any) -> Callable[[Callable[P, object]], Callable[P, None
     """`st.fragment` with these options, guarded: a part of a page that is drawn anew by itself."""
 
     def part(work: Callable[P, object]) -> Callable[P, None]:
-        return st.fragment(guarded(work), **options)
+        @wraps(work)
+        def draw(*args: P.args, **kwargs: P.kwargs) -> None:
+            state.hold_address()
+            work(*args, **kwargs)
+
+        return st.fragment(guarded(draw), **options)
 
     return part

@@ -11,6 +11,7 @@ import streamlit as st
 from pruneviz.ui.frame import loading, memory, state, theme
 from pruneviz.ui.frame.error_boundary import guarded
 
+GOING = "going_to"
 PAGES = (
     ("choose", "Choose", ":material/category:"),
     ("rank", "Rank", ":material/sort:"),
@@ -35,7 +36,20 @@ def run(root: Path) -> None:
         ],
         position="top",
     )
+    going = st.session_state.pop(GOING, None)
+    if going is not None:
+        st.switch_page(page_path(going))
     frame(chosen.title, chosen.run)
+
+
+def go_to(name: str) -> None:
+    """Leave for another page, from anywhere: a button, a callback, a part of a page.
+
+    The page is switched at the beginning of a run of the whole app: nothing is drawn twice, and
+    callbacks, which run before the app has said which pages there are, may ask for it, too.
+    """
+    st.session_state[GOING] = name
+    st.rerun()
 
 
 def page(script: str, show: Callable[[], object]) -> None:
@@ -77,5 +91,5 @@ def frame(title: str, work: Callable[[], object]) -> None:
 
 
 def page_path(name: str) -> str:
-    """Return how `st.switch_page` and `st.page_link` call a page."""
+    """Return what Streamlit calls a page."""
     return f"pages/{name}.py"

@@ -8,7 +8,7 @@ import streamlit as st
 
 from pruneviz.errors import PruneVizError
 from pruneviz.figures import style
-from pruneviz.ui.frame import error_boundary, services, state, workbench
+from pruneviz.ui.frame import error_boundary, navigation, services, state, workbench
 
 KEY = "planbar"
 POLL_SECONDS = 0.4
@@ -25,6 +25,7 @@ def show() -> None:
 def rerun_app(action: object) -> None:
     """Do something in a callback, then draw the whole page anew."""
     assert callable(action)
+    state.hold_address()
     action()
     st.rerun()
 
@@ -69,7 +70,7 @@ def _bar() -> None:
             type="primary",
             help="Train the pruned network in the background, with the plan as it is now.",
         ):
-            st.switch_page("pages/runs.py")
+            navigation.go_to("runs")
     if waiting:
         _tick()
 

@@ -70,6 +70,19 @@ def close_studio() -> None:
     st.query_params[ADDRESS] = address
 
 
+def hold_address() -> None:
+    """Before a part of the page is drawn: keep the address that was given last.
+
+    A part never navigates, but the browser may have asked for it before it was told the new
+    address. If the part then draws the whole page anew, that former address must not be obeyed.
+    """
+    address = st.session_state.get("address")
+    if address is None:
+        st.query_params.pop(ADDRESS, None)
+    elif st.query_params.get(ADDRESS) != address:
+        st.query_params[ADDRESS] = address
+
+
 def session() -> Session:
     """Return what the visitor works on."""
     value: Session = st.session_state[SESSION]

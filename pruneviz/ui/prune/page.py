@@ -16,7 +16,7 @@ from pruneviz.figures import (
 )
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.choose.page import COSTS
-from pruneviz.ui.frame import actions, state, theme, workbench
+from pruneviz.ui.frame import actions, address, state, theme, workbench
 from pruneviz.ui.prune import latency, sliders, timings, views
 from pruneviz.ui.rank import page as rank
 
@@ -33,15 +33,11 @@ def show() -> None:
         rank.pick_criterion(loaded)
         sliders.show(loaded)
     with right:
+        address.seed("view", VIEWS)
         view = st.segmented_control(
-            "View",
-            VIEWS,
-            default=VIEWS[0],
-            required=True,
-            key="view",
-            bind="query-params",
-            label_visibility="collapsed",
+            "View", VIEWS, required=True, key="view", label_visibility="collapsed"
         )
+        address.follow("view", VIEWS[0])
         {
             "Trade-off": _tradeoff,
             "Network": _network,

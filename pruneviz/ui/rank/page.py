@@ -17,7 +17,7 @@ from pruneviz.figures import (
 )
 from pruneviz.session.decisions import forget_picks, set_criterion, set_group_ratio
 from pruneviz.session.workbench import Workbench
-from pruneviz.ui.frame import actions, services, state, theme, workbench
+from pruneviz.ui.frame import actions, address, services, state, theme, workbench
 from pruneviz.ui.prune import sliders
 from pruneviz.ui.rank import filter_detail
 from pruneviz.ui.runs import records as runs_data
@@ -34,8 +34,7 @@ def show() -> None:
     criterion = pick_criterion(loaded)
     scores = workbench.ranking(loaded, criterion).of(criterion)
     names = [layer.name for layer in loaded.graph.layers if layer.prunable]
-    if st.session_state.get(LAYER) not in names:
-        st.session_state[LAYER] = names[0]
+    address.seed(LAYER, names)
     plan, _ = state.in_hand()
     info = overview_info(
         loaded.graph, scores, plan.kept, criterion=criterion, selected=st.session_state[LAYER]
@@ -98,7 +97,8 @@ def _layer(loaded: Workbench, criterion: str, scores: np.ndarray, names: list[st
     plan, _ = state.in_hand()
     left, right = st.columns([3, 2], gap="large")
     with left:
-        layer = st.selectbox("Layer", names, key=LAYER, bind="query-params")
+        layer = st.selectbox("Layer", names, key=LAYER)
+        address.follow(LAYER, names[0])
         _slider(loaded, layer)
         nonce = st.session_state.setdefault("picks", 0)
         info = layer_info(
@@ -212,16 +212,17 @@ def _compute(loaded: Workbench, criterion: str) -> None:
 
 def _compare(loaded: Workbench, criterion: str) -> None:
     others = [n for n in workbench.offered_criteria(loaded) if n != criterion]
+    address.seed("second", others)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         second = st.selectbox(
             "Compare with",
             others,
             key="second",
-            bind="query-params",
             width=300,
             help="Spearman's rank correlation: 1 where both order the filters alike, 0 where one "
             "says nothing about the other.",
         )
+        address.follow("second", others[0])
         where = st.selectbox(
             "In", ["all groups", *(g.name for g in loaded.graph.prunable_groups)], width=300
         )

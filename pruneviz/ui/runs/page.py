@@ -169,7 +169,7 @@ def _card(loaded: Workbench, run: RunView) -> None:
             mine = run.status == "done" and runs_data.about(loaded, run)
             if mine and st.button("Export", key=f"export_{run.id}", icon=":material/download:"):
                 st.session_state[EXPORTED] = run.id
-                st.switch_page(navigation.page_path("export"))
+                navigation.go_to("export")
 
 
 def _facts(run: RunView, results: dict[str, object]) -> str:

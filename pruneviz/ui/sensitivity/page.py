@@ -186,4 +186,4 @@ def look_at(loaded: Workbench, found: Sensitivity, *, finished: bool, seconds: f
 def _take_ratios(allowed: dict[str, float], label: str) -> None:
     decisions = state.history().decisions
     actions.take(set_group_ratios(decisions, allowed, label))
-    st.switch_page(navigation.page_path("prune"))
+    navigation.go_to("prune")

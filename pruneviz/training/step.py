@@ -1,0 +1,78 @@
+"""One training step, everything random in it drawn from a seed of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from pruneviz.data import DataSet
+from pruneviz.training.evaluation import check_outputs
+from pruneviz.training.settings import Settings
+
+AUX_WEIGHTS = {1: 0.4, 2: 0.3}  # Inception v3 has one auxiliary classifier, GoogLeNet two
+
+
+def step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    data: DataSet,
+    settings: Settings,
+) -> float:
+    """One optimiser step; the loss before it."""
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.mixed_precision):
+        output = model(x)
+    outputs = [output] if isinstance(output, torch.Tensor) else [o for o in output if o is not None]
+    check_outputs(outputs[0], data)
+    losses = [
+        cross_entropy(logits.float(), y, label_smoothing=settings.label_smoothing)
+        for logits in outputs
+    ]
+    loss = losses[0]
+    for auxiliary in losses[1:]:
+        loss = loss + AUX_WEIGHTS.get(len(losses) - 1, 0.3) * auxiliary
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    if math.isfinite(settings.clip):
+        learning = [p for p in model.parameters() if p.requires_grad]
+        nn.utils.clip_grad_norm_(learning, settings.clip)
+    optimizer.step()
+    return loss.item()
+
+
+def seed_of(*parts: int) -> int:
+    """One seed from several numbers."""
+    mixed = 0
+    for part in parts:
+        mixed = (mixed * 1_000_003 + part) % (2**63)
+    return mixed
+
+
+@contextmanager
+def own_random_state(device: torch.device, seed: int) -> Iterator[None]:
+    """Seed what dropout draws from, and put the caller's random state back afterwards."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
+        yield
+
+
+def snapshot(value: Any) -> Any:
+    """A copy on the CPU of every tensor in nested dicts and lists, layouts kept."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: snapshot(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [snapshot(item) for item in value]
+    return value

@@ -1,0 +1,42 @@
+"""What an accuracy is worth: against chance, and whether the network tells classes apart at all."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pruneviz.data import ImageSet
+    from pruneviz.training.evaluation import Evaluation
+
+SIGMAS = 2.0
+"""Standard errors above chance from which an accuracy counts as more than that."""
+
+
+def chance(images: ImageSet) -> float:
+    """Accuracy (0..1) of always answering the class that most of the images have."""
+    labels = images.labels
+    return float(labels.bincount().max()) / len(labels) if len(labels) else math.nan
+
+
+def verdict(found: Evaluation, by_chance: float) -> str:
+    """Say that a network has learnt nothing, and what to do; empty where it has.
+
+    It has not where it puts all images into one class, or where its accuracy is within two
+    standard errors, `sqrt(c (1 - c) / N)`, of what chance `c` gives on the `N` images.
+    """
+    remedy = "Train it longer, or at a lower learning rate, before anything is made of it."
+    answers = np.unique(found.predictions)
+    if len(answers) == 1 and len(found.classes) > 1:
+        only = found.classes[int(answers[0])]
+        return f"The network puts all {found.count} images into one class, '{only}'. {remedy}"
+    error = math.sqrt(by_chance * (1 - by_chance) / max(1, found.count))
+    if found.accuracy <= by_chance + SIGMAS * error:
+        return (
+            f"The network is right in {found.accuracy:.1%} of {found.count} images, and always "
+            f"answering the commonest class would be in {by_chance:.1%}: no more than chance. "
+            f"{remedy}"
+        )
+    return ""

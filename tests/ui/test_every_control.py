@@ -1,0 +1,200 @@
+"""A hand on every control of every view of every page: nothing raises, nothing shows an error.
+
+Each control is moved on a page that was opened for it, in a studio whose home has seen runs of
+every kind; what it starts in the background is noted and not done. By default one control of each
+sort (of nineteen sliders one a group, the first and the last); with `-m slow` all of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pruneviz.jobs import JobService
+from pruneviz.session.decisions import Decisions
+from pruneviz.ui.frame import services
+from pruneviz.ui.frame.state import begin
+from tests.ui.populated import populate
+
+APP = Path(__file__).resolve().parents[2] / "app.py"
+TIMEOUT = 120
+KNOWN = "The lights went out."
+"""The error of a run that failed is shown as such."""
+
+VIEWS: dict[str, tuple[dict[str, Any], ...]] = {
+    "choose": tuple({"choose_tab": n} for n in ("The whole network", "Costs by layer",
+                                                "Accuracy by class")),
+    "rank": ({"rank_tab": "One layer"}, {"rank_tab": "Two criteria"}),
+    "sensitivity": ({},),
+    "prune": tuple({"view": n} for n in ("Trade-off", "Network", "Costs", "Latency", "Classes",
+                                         "History", "Doctor")),
+    "runs": ({}, {"how": "taylor"}),
+    "export": ({},),
+    "lab": ({},),
+}  # fmt: skip
+WALK = [(name, view) for name, views in VIEWS.items() for view in views]
+
+
+@dataclass(frozen=True)
+class Hand:
+    """A control, found again by its place, and what is done with it."""
+
+    kind: str
+    index: int
+    label: str
+
+    @property
+    def sort(self) -> tuple[str, str]:
+        """Controls that differ in numbers and names alone are of one sort."""
+        return self.kind, re.sub(r"[\d.,]+|\*\*.*?\*\*|'.*?'", "#", self.label)
+
+    def use(self, page: AppTest) -> AppTest:
+        """Press it, or give it another value."""
+        element = getattr(page, self.kind)[self.index]
+        act: Callable[[Any], Any] = ACTIONS[self.kind]
+        done: AppTest = act(element).run(timeout=TIMEOUT)
+        return done
+
+
+def _other(options: list[Any], now: Any) -> Any:
+    return next((o for o in options if o != now), now)
+
+
+def _other_number(e: Any) -> Any:
+    low, high = e.min, e.max
+    middle = type(e.value)((low + high) // 2 if isinstance(low, int) else (low + high) / 2)
+    return e.set_value(middle if middle != e.value else low)
+
+
+ACTIONS: dict[str, Callable[[Any], Any]] = {
+    "button": lambda e: e.click(),
+    "selectbox": lambda e: e.select_index((e.index or 0) - 1 if e.index else len(e.options) - 1),
+    "multiselect": lambda e: e.set_value([]),
+    "segmented_control": lambda e: e.set_value(_other(e.options, e.value)),
+    "slider": _other_number,
+    "number_input": lambda e: e.increment(),
+    "text_input": lambda e: e.set_value("0.5"),
+    "checkbox": lambda e: e.set_value(not e.value),
+    "toggle": lambda e: e.set_value(not e.value),
+}
+
+
+def controls(page: AppTest) -> Iterator[Hand]:
+    for kind in ACTIONS:
+        for index, element in enumerate(getattr(page, kind)):
+            if not getattr(element, "disabled", False):
+                yield Hand(kind, index, element.label)
+
+
+def fine(page: AppTest) -> None:
+    """No exception, and no error box but that of the run that failed."""
+    assert not page.exception, [e.message for e in page.exception]
+    wrong = [e.value for e in page.error if KNOWN not in e.value]
+    assert not wrong, wrong
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("walked")
+    shared = (services.home, services.steps, services.jobs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PRUNEVIZ_HOME", str(folder))
+        for cached in shared:
+            cached.clear()
+        patch.setattr(JobService, "submit", _note)
+        patch.setattr(JobService, "resume", lambda self, run_id: self.get(run_id))
+        patch.setattr(JobService, "delete", lambda self, run_id: None)
+        populate()
+        yield folder
+        services.jobs().close()
+    for cached in shared:
+        cached.clear()
+
+
+def _note(service: JobService, spec: Any) -> str:
+    """Take a run down as one that was cancelled, so that the next hand finds the same home."""
+    run_id = service.store.create(spec, submitter="test").id
+    service.store.delete(run_id)
+    return run_id
+
+
+def opened(name: str, view: dict[str, Any]) -> AppTest:
+    """A fresh visitor on a page, in a view, with a plan in hand."""
+    page = AppTest.from_function(draw, args=(name,), default_timeout=TIMEOUT)
+    studio = begin()
+    change = (Decisions(ratio=0.3), "fisher 30 %")
+    page.session_state["studio"] = studio.with_history(studio.history.push(change))
+    for key, value in view.items():
+        page.session_state[key] = value
+    return page.run()
+
+
+def draw(name: str) -> None:
+    from importlib import import_module
+
+    from pruneviz.ui.frame import navigation
+
+    navigation.frame(name.title(), import_module(f"pruneviz.ui.{name}.page").show)
+
+
+def failures(name: str, view: dict[str, Any], *, every: bool) -> list[str]:
+    """Use the controls of a view one by one; return what went wrong."""
+    page = opened(name, view)
+    fine(page)
+    hands = list(controls(page))
+    assert hands
+    found = []
+    for hand in hands if every else {h.sort: h for h in hands}.values():
+        page = opened(name, view)
+        try:
+            fine(hand.use(page))
+            fine(page.run())
+        except AssertionError as error:
+            found.append(f"{hand.kind} '{hand.label}': {error}")
+    return found
+
+
+IDS = ["-".join([name, *view.values()]) for name, view in WALK]
+
+
+@pytest.mark.parametrize(("name", "view"), WALK, ids=IDS)
+def test_one_control_of_each_sort(home: Path, name: str, view: dict[str, Any]) -> None:
+    assert failures(name, view, every=False) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("name", "view"), WALK, ids=IDS)
+def test_every_single_control(home: Path, name: str, view: dict[str, Any]) -> None:
+    assert failures(name, view, every=True) == []
+
+
+@pytest.mark.parametrize(("name", "view"), WALK, ids=IDS)
+def test_the_bar_leads_to_the_page_runs_from_everywhere(
+    home: Path, walker: AppTest, name: str, view: dict[str, Any]
+) -> None:
+    walker.switch_page(f"pages/{name}.py")
+    for key, value in view.items():
+        walker.session_state[key] = value
+    fine(walker.run())
+    assert walker.title[0].value == name.title()
+    walker.button(key="to_runs").click().run()
+    fine(walker)
+    assert walker.title[0].value == "Runs"
+
+
+@pytest.fixture(scope="module")
+def walker(home: Path) -> AppTest:
+    """One visitor of the whole app, with a plan in hand and another layer in sight."""
+    page = AppTest.from_file(APP, default_timeout=TIMEOUT).run()
+    studio = page.session_state["studio"]
+    change = (Decisions(ratio=0.3), "fisher 30 %")
+    page.session_state["studio"] = studio.with_history(studio.history.push(change))
+    page.session_state["layer"] = "layer2.0.conv1"
+    return page
