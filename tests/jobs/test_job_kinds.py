@@ -17,7 +17,7 @@ from pruneviz.jobs import JobService, RunSpec
 from pruneviz.jobs.results import network_of, ranking_of, sensitivity_of
 from pruneviz.trace import trace
 
-OPTIONS = {"epochs": 3, "batch_size": 16, "seed": 1}
+OPTIONS = {"lr": 0.02, "epochs": 3, "batch_size": 16, "seed": 1}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,66 @@
+"""What an address says and does, in a real browser: AppTest has neither address nor back button."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.browser.test_journeys import drop, go_to, open_prune, press, wait_for_bar
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+VIEWS = ("Network", "Costs", "Latency", "Classes", "History", "Doctor")
+
+
+def fine_tune(page: Any) -> None:
+    page.get_by_role("button", name="Fine-tune", exact=True).first.click()
+    page.get_by_role("heading", name="Runs", exact=True).wait_for()
+
+
+def test_fine_tune_leads_to_the_runs_from_every_view(address: str, page: Any) -> None:
+    open_prune(page, address)
+    drop(page, 20)
+    for view in VIEWS:
+        page.get_by_role("radio", name=view, exact=True).click()
+        page.wait_for_url(re.compile(f"view={view}"))
+        fine_tune(page)
+        go_to(page, "Prune")
+    page.goto(f"{page.url.split('?')[0].rsplit('/', 1)[0]}/rank?layer=layer2.1.conv1")
+    wait_for_bar(page, "0 of 400")
+    page.get_by_role("button", name="Drop filter").first.click()
+    wait_for_bar(page, "1 of 400")
+    fine_tune(page)
+
+
+def test_a_network_that_was_taken_up_stays(address: str, page: Any) -> None:
+    """A part of the page asks for itself while the new network loads, with the former address."""
+    page.goto(address)
+    press(page, "Drop the lowest")  # from here on there is an address
+    page.wait_for_url(re.compile("at="))
+    go_to(page, "Choose")
+    for network in ("vgg16", "mobilenet_v2", "resnet20"):
+        page.get_by_role("combobox", name="Network").click()
+        page.get_by_role("option", name=re.compile(f"^{network} ")).first.click()
+        press(page, "Take this up")
+        title = page.get_by_role("button", name="Take this up")
+        title.first.wait_for()
+        page.wait_for_timeout(4000)
+        shown = page.get_by_role("combobox", name="Network").input_value()
+        assert shown.startswith(network)
+        assert title.first.is_disabled(), "it is in hand"
+
+
+def test_the_back_button_goes_back_to_the_former_plan(address: str, page: Any) -> None:
+    open_prune(page, address)
+    drop(page, 20)
+    wait_for_bar(page, "points")
+    page.wait_for_url(re.compile("at="))
+    before = page.url
+    drop(page, 40)
+    wait_for_bar(page, "160 of 400")
+    wait_for_bar(page, "points")
+    page.wait_for_url(lambda url: url != before)
+    page.go_back()
+    wait_for_bar(page, "80 of 400")
