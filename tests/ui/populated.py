@@ -8,6 +8,7 @@ from typing import Any
 
 from pruneviz.jobs import RunSpec
 from pruneviz.jobs.leases import claim
+from pruneviz.jobs.recovery import fail
 from pruneviz.session.decisions import Subject
 from pruneviz.ui.frame import services, workbench
 from pruneviz.ui.runs import records as runs_data
@@ -31,7 +32,7 @@ def populate() -> None:
     broken = services.jobs().store.create(
         runs_data.spec(loaded, plan, {"epochs": 1}, "broken", "me"), submitter="test"
     )
-    services.jobs().store.fail(broken.id, "The lights went out.")
+    fail(services.jobs().store, broken.id, "The lights went out.")
     front = [
         {"dropped": {n: list(u) for n, u in plan.by_group().items()}, "accuracy": 0.9,
          "macs": workbench.cost_of(loaded, plan).macs}

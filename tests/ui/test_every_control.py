@@ -18,8 +18,8 @@ from streamlit.testing.v1 import AppTest
 
 from pruneviz.jobs import JobService
 from pruneviz.session.decisions import Decisions
+from pruneviz.session.session import Session
 from pruneviz.ui.frame import services
-from pruneviz.ui.frame.state import begin
 from tests.ui.populated import populate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,9 +127,8 @@ def _note(service: JobService, spec: Any) -> str:
 def opened(name: str, view: dict[str, Any]) -> AppTest:
     """A fresh visitor on a page, in a view, with a plan in hand."""
     page = AppTest.from_function(draw, args=(name,), default_timeout=TIMEOUT)
-    studio = begin()
-    change = (Decisions(ratio=0.3), "fisher 30 %")
-    page.session_state["studio"] = studio.with_history(studio.history.push(change))
+    page.session_state["session"] = Session(services.workbenches())
+    page.session_state["session"].take((Decisions(ratio=0.3), "fisher 30 %"))
     for key, value in view.items():
         page.session_state[key] = value
     return page.run()
