@@ -19,7 +19,7 @@ from pruneviz.figures import (
 from pruneviz.session.decisions import Decisions, set_ratio
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.choose import picker, sweep
-from pruneviz.ui.frame import actions, error_boundary, navigation, state, theme, workbench
+from pruneviz.ui.frame import actions, error_boundary, leaving, state, theme, workbench
 
 GROW_SECONDS = 0.5
 COSTS: tuple[Literal["MACs", "parameters"], ...] = ("MACs", "parameters")
@@ -39,7 +39,7 @@ def show() -> None:
         if loaded.note:
             st.warning(loaded.note, icon=":material/school:")
             if st.button("Fine-tune it first", icon=":material/model_training:"):
-                navigation.go_to("runs")
+                leaving.go_to("runs")
         criterion = history.decisions.criterion
         st.subheader("What if the least important filters went?")
         st.caption(
@@ -54,7 +54,7 @@ def show() -> None:
             icon=":material/content_cut:",
         ):
             actions.take(set_ratio(history.decisions, FIRST_RATIO))
-            navigation.go_to("prune")
+            leaving.go_to("prune")
         _tabs(loaded, criterion)
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from pruneviz.ui.frame import loading, memory, state, theme
+from pruneviz.ui.frame import leaving, loading, memory, state, theme
 from pruneviz.ui.frame.error_boundary import guarded
 
-GOING = "going_to"
 PAGES = (
     ("choose", "Choose", ":material/category:"),
     ("rank", "Rank", ":material/sort:"),
@@ -36,20 +35,8 @@ def run(root: Path) -> None:
         ],
         position="top",
     )
-    going = st.session_state.pop(GOING, None)
-    if going is not None:
-        st.switch_page(page_path(going))
+    leaving.leave()
     frame(chosen.title, chosen.run)
-
-
-def go_to(name: str) -> None:
-    """Leave for another page, from anywhere: a button, a callback, a part of a page.
-
-    The page is switched at the beginning of a run of the whole app: nothing is drawn twice, and
-    callbacks, which run before the app has said which pages there are, may ask for it, too.
-    """
-    st.session_state[GOING] = name
-    st.rerun()
 
 
 def page(script: str, show: Callable[[], object]) -> None:
@@ -88,8 +75,3 @@ def frame(title: str, work: Callable[[], object]) -> None:
         guarded(plan_bar.show)()
     guarded(state.close_studio)()
     memory.settle()
-
-
-def page_path(name: str) -> str:
-    """Return what Streamlit calls a page."""
-    return f"pages/{name}.py"

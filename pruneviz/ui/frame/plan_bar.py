@@ -8,7 +8,7 @@ import streamlit as st
 
 from pruneviz.errors import PruneVizError
 from pruneviz.figures import style
-from pruneviz.ui.frame import error_boundary, navigation, services, state, workbench
+from pruneviz.ui.frame import error_boundary, leaving, services, state, workbench
 
 KEY = "planbar"
 POLL_SECONDS = 0.4
@@ -70,7 +70,7 @@ def _bar() -> None:
             type="primary",
             help="Train the pruned network in the background, with the plan as it is now.",
         ):
-            navigation.go_to("runs")
+            leaving.go_to("runs")
     if waiting:
         _tick()
 

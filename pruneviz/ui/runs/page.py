@@ -19,7 +19,7 @@ from pruneviz.figures import (
 from pruneviz.session.decisions import exactly
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.export.page import EXPORTED
-from pruneviz.ui.frame import actions, error_boundary, navigation, services, state, theme, workbench
+from pruneviz.ui.frame import actions, error_boundary, leaving, services, state, theme, workbench
 from pruneviz.ui.prune import views
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.runs import run_results, start
@@ -169,7 +169,7 @@ def _card(loaded: Workbench, run: RunView) -> None:
             mine = run.status == "done" and runs_data.about(loaded, run)
             if mine and st.button("Export", key=f"export_{run.id}", icon=":material/download:"):
                 st.session_state[EXPORTED] = run.id
-                navigation.go_to("export")
+                leaving.go_to("export")
 
 
 def _facts(run: RunView, results: dict[str, object]) -> str:

@@ -10,7 +10,7 @@ import streamlit as st
 from pruneviz.figures import curves_figure, sensitivity_heat_figure
 from pruneviz.session.decisions import set_group_ratios
 from pruneviz.session.workbench import Workbench
-from pruneviz.ui.frame import actions, error_boundary, navigation, services, state, theme, workbench
+from pruneviz.ui.frame import actions, error_boundary, leaving, services, state, theme, workbench
 from pruneviz.ui.rank import page as rank
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.widgets.duration import said
@@ -186,4 +186,4 @@ def look_at(loaded: Workbench, found: Sensitivity, *, finished: bool, seconds: f
 def _take_ratios(allowed: dict[str, float], label: str) -> None:
     decisions = state.history().decisions
     actions.take(set_group_ratios(decisions, allowed, label))
-    navigation.go_to("prune")
+    leaving.go_to("prune")
