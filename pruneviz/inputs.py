@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -69,18 +68,6 @@ def noise(graph: ChannelGraph, model: nn.Module, batch_size: int = 1) -> Argumen
         return tuple(made), {}
     named = {one.name: tensor for one, tensor in zip(inputs, made, strict=True)}
     return ((), named) if graph.handed_over == "keywords" else ((named,), {})
-
-
-@contextmanager
-def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Eval mode for a while; every module's mode comes back as it was."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def _parts(example: Any) -> list[Any]:

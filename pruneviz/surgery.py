@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from pruneviz.arguments import network
 from pruneviz.channels import BoolArray, ChannelGraph, TensorSlots
 from pruneviz.errors import PlanError
-from pruneviz.inputs import eval_mode, noise
+from pruneviz.inputs import noise
+from pruneviz.modes import eval_mode
 from pruneviz.plan import Plan, check_plan
 
 

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from pruneviz.errors import DataError, shown
+from pruneviz.machine import cores
 
 MAX_FILES = 2_000_000
 MAX_FILE_BYTES = 256 * 2**20
@@ -88,7 +89,7 @@ class FolderTree:
     def digest(self, entries: Sequence[Entry]) -> str:
         """SHA-256 over the paths and contents of files; those that cannot be read count, too."""
         sha = hashlib.sha256()
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(min(8, cores())) as pool:
             for entry, content in zip(entries, pool.map(self._digest, entries), strict=True):
                 sha.update(f"{entry.parts!r} {entry.size} {content}\n".encode())
         return sha.hexdigest()

@@ -24,13 +24,14 @@ from pruneviz.catalog.archives import Entry, Tree
 from pruneviz.catalog.downloads import Progress
 from pruneviz.catalog.images import Pixels, decode
 from pruneviz.errors import DataError, StorageError
+from pruneviz.machine import cores
 
 VERSION = 2
 """Counts up when the same file would decode to other pixels."""
 
 MAX_BROKEN = 0.1
 _BATCH = 64
-_WORKERS = min(8, os.cpu_count() or 1)
+_WORKERS = min(8, cores())
 _WHAT = "Decoding images"
 _KEY_LENGTH = 32
 _SETTLED_NS = 2 * 10**9

@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import platform
-import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import nn
 
+from pruneviz import machine
 from pruneviz.catalog.datasets import load_dataset
 from pruneviz.catalog.mobilenet import mobilenet_v2
 from pruneviz.catalog.resnet import resnet20
@@ -169,24 +168,9 @@ def _card(
         "precision": "float16",
         "bytes": path.stat().st_size,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "commit": _commit(),
-        "machine": f"{platform.machine()} CPU, {torch.get_num_threads()} thread(s), "
-        f"torch {torch.__version__}",
+        "commit": machine.commit(),
+        "machine": machine.described(),
     }
-
-
-def _commit() -> str:
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "not in a repository"
-    return found.stdout.strip()
 
 
 def _command(options: argparse.Namespace) -> str:

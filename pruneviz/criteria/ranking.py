@@ -87,11 +87,7 @@ class Ranking:
         known = registered().get(criterion)
         if known is not None and known.same_unit:
             return scores
-        out = scores.copy()
-        for group in self.graph.prunable_groups:
-            part = slice(group.start, group.start + group.width)
-            norm = float(np.sqrt((scores[part] ** 2).sum()))
-            out[part] = scores[part] / norm if norm > 0 else 0.0
+        out = normalised(self.graph, scores)
         out.setflags(write=False)
         return out
 
@@ -239,3 +235,14 @@ class Ranking:
         except OSError as error:
             raise StorageError(f"There is no ranking to read at {path}: {error}.") from None
         return cls.from_json(graph, text)
+
+
+def normalised(graph: ChannelGraph, scores: FloatArray) -> FloatArray:
+    """Divide scores (num_units,) by their l2 norm within each group, nan left aside."""
+    out = scores.copy()
+    for group in graph.prunable_groups:
+        own = out[group.start : group.start + group.width]
+        norm = float(np.sqrt(np.nansum(own**2)))
+        if norm > 0:
+            own /= norm
+    return out

@@ -22,6 +22,7 @@ from pruneviz.jobs.patience import patiently
 from pruneviz.jobs.records import RunStore
 from pruneviz.jobs.registry import Kind, find_kind
 from pruneviz.jobs.rows import UNREADABLE
+from pruneviz.machine import cores
 
 NICENESS = 5
 CLOSED = "Stopped with the server. Resume the run to go on from its last checkpoint."
@@ -120,9 +121,7 @@ def sentence(error: BaseException) -> str:
 
 def default_threads() -> int:
     """Return how many cores a run may use: all but one, which the interface keeps."""
-    known = getattr(os, "sched_getaffinity", None)
-    cores = len(known(0)) if known is not None else os.cpu_count() or 1
-    return max(1, cores - 1)
+    return max(1, cores() - 1)
 
 
 def prepare_process() -> None:

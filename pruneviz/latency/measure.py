@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from pruneviz.cost import cost
 from pruneviz.errors import InvalidValueError, shown
 from pruneviz.latency.alternation import FEWEST, Calls, Progress, in_turns
 from pruneviz.latency.result import BASELINE, PRUNED, Latency, Timing, WidthLatency
+from pruneviz.modes import eval_mode
 from pruneviz.plan import Plan, check_plan
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def measure_latency(
         return once
 
     ways = {name: passes(model) for name, model in models.items()}
-    with _threads(threads) as used, _eval(models.values()), torch.inference_mode():
+    with _threads(threads) as used, eval_mode(*models.values()), torch.inference_mode():
         taken = in_turns(ways, repeats, seconds, progress=progress)
     return Latency(
         tuple(_timing(name, calls, (macs or {}).get(name)) for name, calls in taken.items()),
@@ -190,16 +191,3 @@ def _threads(count: int | None) -> Iterator[int]:
         yield torch.get_num_threads()
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def _eval(models: Iterable[nn.Module]) -> Iterator[None]:
-    """Put all modules into eval mode, and back into their own afterwards."""
-    modes = {module: module.training for model in models for module in model.modules()}
-    for module in modes:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode

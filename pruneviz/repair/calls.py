@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from pruneviz.channels import ChannelGraph, Layer
+from pruneviz.modes import eval_mode
 
 KINDS = {"conv1d": 1, "conv2d": 2, "conv3d": 3, "linear": 0}
 """Operations whose weights can be refitted, and their spatial dimensions."""
@@ -127,11 +128,5 @@ def watching(
     """
     stored = dict(model.named_parameters(remove_duplicate=False))
     layers = {id(stored[x.weight]): x for x in graph.layers if x.weight in stored}
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad(), _Watch(layers, visit, notice):
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    with eval_mode(model), torch.no_grad(), _Watch(layers, visit, notice):
+        yield

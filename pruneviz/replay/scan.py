@@ -7,7 +7,6 @@ better than one mini-batch cut in two.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
+from pruneviz.machine import cores
 from pruneviz.replay.scores import Change, Replay, Score
 
 _CACHE = 6 << 20  # bytes of the largest activation of a mini-batch that stays in cache
@@ -53,8 +53,7 @@ def workers_for(replay: Replay) -> int:
     """Return how many mini-batches to compute side by side: the threads that torch may use."""
     if replay.device.type != "cpu":
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(torch.get_num_threads(), cores or 1, 16))
+    return max(1, min(torch.get_num_threads(), cores(), 16))
 
 
 def batch_size_for(replay: Replay, images: Images, workers: int) -> int:

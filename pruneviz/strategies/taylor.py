@@ -38,12 +38,13 @@ import torch
 
 from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
+from pruneviz.criteria.ranking import normalised
 from pruneviz.errors import InvalidValueError
 from pruneviz.plan import Plan
 from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
 from pruneviz.strategies.budget import FloatArray, Target, by_score, check, reach
 from pruneviz.strategies.run import Run
-from pruneviz.strategies.taylor_scores import GATHERED, Gates, locate, normalised
+from pruneviz.strategies.taylor_scores import GATHERED, Gates, locate
 from pruneviz.strategies.tensors import narrow, plain_layout
 from pruneviz.strategies.updates import BatchStream, averages_of, sgd, update
 from pruneviz.training import Evaluation

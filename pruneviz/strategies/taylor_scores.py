@@ -157,14 +157,3 @@ class Gates(_FloatCalls):
 def channel_dim(layer: Layer, out: Tensor) -> int:
     """Where a feature map's filters lie: (N, C, H, W) after convolutions, last after linear."""
     return out.ndim - 1 if layer.kind == "linear" else 1
-
-
-def normalised(graph: ChannelGraph, scores: FloatArray) -> FloatArray:
-    """Scores divided by their l2 norm within each group, which makes groups comparable."""
-    found = scores.copy()
-    for group in graph.prunable_groups:
-        own = found[group.start : group.start + group.width]
-        norm = np.sqrt(np.nansum(own**2))
-        if norm > 0:
-            own /= norm
-    return found

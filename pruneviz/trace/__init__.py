@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from pruneviz.arguments import network
 from pruneviz.channels import ChannelGraph
 from pruneviz.errors import TraceError
-from pruneviz.inputs import Arguments, Example, eval_mode, given
+from pruneviz.inputs import Arguments, Example, given
+from pruneviz.modes import eval_mode
 from pruneviz.trace.attributes import remembered
 from pruneviz.trace.flow import LAYERS, Flow
 from pruneviz.trace.grouping import resolve

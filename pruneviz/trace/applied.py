@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from pruneviz.channels import ChannelGraph
-from pruneviz.inputs import eval_mode, noise
+from pruneviz.inputs import noise
+from pruneviz.modes import eval_mode
 
 
 def applied_weights(model: nn.Module, graph: ChannelGraph) -> dict[str, Tensor]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +12,7 @@ from pruneviz.arguments import network, whole
 from pruneviz.data import DataSet, check_data
 from pruneviz.errors import DataError
 from pruneviz.evaluation import Evaluation
+from pruneviz.modes import eval_mode
 
 
 def evaluate(
@@ -39,7 +38,7 @@ def evaluate(
     device = device_of(model)
     loss = 0.0
     predicted: list[torch.Tensor] = []
-    with _mode(model, training=False), torch.no_grad():
+    with eval_mode(model), torch.no_grad():
         for x, y in images.batches(batch_size, device=device):
             logits = _logits(model(channels_last(x)))
             check_outputs(logits, data)
@@ -57,18 +56,6 @@ def evaluate(
         classes=data.classes,
         predictions=predictions.numpy(),
     )
-
-
-@contextmanager
-def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
-    """Put every module in one mode, and each back in its own afterwards."""
-    modes = {module: module.training for module in model.modules()}
-    model.train(training)
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def device_of(model: nn.Module) -> torch.device:

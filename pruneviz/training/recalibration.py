@@ -8,6 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pruneviz.arguments import network, whole
 from pruneviz.data import DataSet, check_data
+from pruneviz.modes import eval_mode
 from pruneviz.training.evaluation import channels_last, device_of
 
 IMAGES = 4096
@@ -47,25 +48,22 @@ def recalibrate(
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     if not norms:
         return 0
-    modes = {module: module.training for module in model.modules()}
     momenta = [norm.momentum for norm in norms]
-    model.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the mean over all batches
-        norm.train()
     used = 0
-    try:
-        for x, _ in data.split("train").batches(
-            batch_size, shuffle_seed=seed, augment=data.augment, device=device_of(model)
-        ):
-            model(channels_last(x))
-            used += len(x)
-            if used >= images:
-                break
-    finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-        for module, mode in modes.items():
-            module.training = mode
+    with eval_mode(model):
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over all batches
+            norm.train()
+        try:
+            for x, _ in data.split("train").batches(
+                batch_size, shuffle_seed=seed, augment=data.augment, device=device_of(model)
+            ):
+                model(channels_last(x))
+                used += len(x)
+                if used >= images:
+                    break
+        finally:
+            for norm, momentum in zip(norms, momenta, strict=True):
+                norm.momentum = momentum
     return used

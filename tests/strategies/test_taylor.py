@@ -13,13 +13,14 @@ from torch.nn.functional import cross_entropy
 from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.criteria import rank
+from pruneviz.criteria.ranking import normalised
 from pruneviz.data import DataSet
 from pruneviz.errors import InvalidValueError
 from pruneviz.plan import Plan
 from pruneviz.strategies import find_strategy, run_strategy
 from pruneviz.strategies.run import Run
 from pruneviz.strategies.taylor import budget, unit_mflops
-from pruneviz.strategies.taylor_scores import GATHERED, Gates, locate, normalised
+from pruneviz.strategies.taylor_scores import GATHERED, Gates, locate
 from pruneviz.strategies.updates import BatchStream
 from pruneviz.surgery import prune
 from pruneviz.training import evaluate

@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 import pruneviz as pv
 from pruneviz.latency import Latency, Timing
+from pruneviz.machine import cores
 from pruneviz.session.decisions import Subject
 from pruneviz.ui.frame import services, workbench
 from pruneviz.ui.prune import timings
@@ -64,7 +65,7 @@ def test_time_against_width_and_a_width_taken_up(studio: Open) -> None:
     page = done(page)
     history = page.session_state["session"].history
     loaded = workbench.bench(history.subject)
-    known = timings.widths(loaded, group, Setting(1, max(1, timings.cores() - 1)))
+    known = timings.widths(loaded, group, Setting(1, max(1, cores() - 1)))
     assert known is not None
     assert known[1].widths[0] == loaded.graph.group(group).width
     assert "as in the plan in hand" in texts(page) or "no width" in texts(page)

@@ -117,14 +117,8 @@ def _accuracies(replay: Replay, bench: Bench, split: str, plans: Sequence[Plan])
 
 def hypervolume(graph: ChannelGraph, plans: Sequence[Plan], accuracies: Sequence[float]) -> float:
     """The area of accuracy × MACs saved (fractions) that the plans dominate, 0..1."""
-    points = sorted(
-        (1 - cost(graph, plan).macs_ratio, accuracy)
-        for plan, accuracy in zip(plans, accuracies, strict=True)
-    )
-    area, best, right = 0.0, 0.0, None
-    for saved, accuracy in reversed(points):
-        if right is None:
-            right = saved
-        area += best * (right - saved)
-        right, best = saved, max(best, accuracy)
-    return area + best * (right or 0.0)
+    from pymoo.indicators.hv import HV
+
+    saved = [1 - cost(graph, plan).macs_ratio for plan in plans]
+    worst = np.zeros(2)
+    return float(HV(ref_point=worst)(-np.column_stack([saved, accuracies])))  # it minimises

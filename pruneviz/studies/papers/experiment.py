@@ -6,9 +6,10 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+from pruneviz import machine
 from pruneviz.studies.papers.request import Request
 from pruneviz.studies.papers.result import LabResult
-from pruneviz.studies.papers.setting import Bench, Say, commit, load_data, machine
+from pruneviz.studies.papers.setting import DECIDES, Bench, Say, load_data
 
 
 def perform(
@@ -45,7 +46,7 @@ def perform(
         watch=tick,
         about={k: v for k, v in request.to_dict().items() if k != "seeds"},
     )
-    ran = bench.part("commit", commit)
+    ran = bench.part("commit", lambda: machine.commit(*DECIDES))
     experiment = import_module(f"pruneviz.studies.papers.{request.about.module}")
     findings, readings, settings = experiment.run(bench)
     settings = {
@@ -66,6 +67,6 @@ def perform(
         settings=settings,
         command=request.command(),
         commit=ran,
-        machine=machine(),
+        machine=machine.described(),
         seconds=round(bench.seconds, 1),
     )

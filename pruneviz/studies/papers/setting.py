@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import platform
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from pruneviz.catalog import ModelSource, load_dataset
@@ -186,38 +183,8 @@ def finding(label: str, values: list[float], **detail: Any) -> Finding:
     return Finding(label, sum(values) / len(values), tuple(values), detail)
 
 
-def machine() -> str:
-    """What computed, without naming the place."""
-    threads = torch.get_num_threads()
-    return f"{platform.machine()} CPU, {threads} thread(s), torch {torch.__version__}"
-
-
-def commit() -> str:
-    """The commit of the checkout that runs, with a + where what decides results was changed."""
-    found = _git("rev-parse", "--short", "HEAD")
-    if not found:
-        return "not in a repository"
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", *DECIDES)
-    return found + ("+" if changed else "")
-
-
 DECIDES = (
-    *(f"../{p}" for p in ("catalog", "criteria", "replay", "strategies", "trace", "training")),
-    *(f"../{p}.py" for p in ("data", "plan", "cost", "surgery", "sensitivity")),
-    ".",
+    *("catalog", "criteria", "replay", "strategies", "studies", "trace", "training"),
+    *(f"{part}.py" for part in ("data", "plan", "cost", "surgery", "sensitivity")),
 )
-"""What decides results, seen from here."""
-
-
-def _git(*arguments: str) -> str:
-    try:
-        found = subprocess.run(
-            ["git", *arguments],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return found.stdout.strip()
+"""The parts of the package that decide results."""

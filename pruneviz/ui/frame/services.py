@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from pruneviz.jobs import resolve_home
+from pruneviz.machine import cores
 from pruneviz.session.background import Background
 from pruneviz.session.history import StepStore
 from pruneviz.session.uploads import Uploads
@@ -42,7 +42,7 @@ def workbenches() -> Workbenches:
     from pruneviz.session.workbenches import Workbenches
 
     # One core is left to the pages and to the visitor's browser: sliders must answer meanwhile.
-    torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
+    torch.set_num_threads(max(1, cores() - 1))
     return Workbenches(stored=stored_rankings(jobs))
 
 

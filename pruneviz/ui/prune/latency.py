@@ -10,6 +10,7 @@ import streamlit as st
 from pruneviz.figures import style
 from pruneviz.figures.latency import latency_figure, latency_info
 from pruneviz.latency import BASELINE, Latency
+from pruneviz.machine import cores
 from pruneviz.plan import Plan
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.frame import actions, error_boundary, services, state, theme, workbench
@@ -45,7 +46,7 @@ def show(loaded: Workbench) -> None:
 
 
 def _setting(loaded: Workbench) -> Setting:
-    usual = timings.latest_setting(loaded) or Setting(1, max(1, timings.cores() - 1))
+    usual = timings.latest_setting(loaded) or Setting(1, max(1, cores() - 1))
     batches = sorted({*timings.batches(loaded), usual.batch_size})
     batch = st.selectbox(
         "Batch size",
@@ -58,7 +59,7 @@ def _setting(loaded: Workbench) -> Setting:
     )
     threads = st.selectbox(
         "Threads",
-        range(1, max(timings.cores(), usual.threads) + 1),
+        range(1, max(cores(), usual.threads) + 1),
         index=usual.threads - 1,
         key="latency_threads",
         help="Processor threads that work on one operation.",
@@ -113,7 +114,7 @@ def _measure(loaded: Workbench, plans: list[Plan], how: Setting) -> None:
 
 def ask_for_missing(loaded: Workbench) -> None:
     """Under a picture with measured time as its axis: say what is missing, offer to measure it."""
-    how = timings.latest_setting(loaded) or Setting(1, max(1, timings.cores() - 1))
+    how = timings.latest_setting(loaded) or Setting(1, max(1, cores() - 1))
     plans = missing(loaded, timings.relative(loaded, how))[:MOST_PLANS]
     wait(loaded)
     if plans and timings.active(loaded) is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,12 +38,6 @@ class Setting:
         """The setting in words."""
         images = "1 image" if self.batch_size == 1 else f"batches of {self.batch_size} images"
         return f"{images}, {self.threads} thread{'s' if self.threads > 1 else ''}"
-
-
-def cores() -> int:
-    """Return how many threads can run side by side."""
-    known = getattr(os, "sched_getaffinity", None)
-    return len(known(0)) if known is not None else os.cpu_count() or 1
 
 
 def batches(of: Workbench) -> list[int]:
