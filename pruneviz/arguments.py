@@ -32,7 +32,7 @@ def whole(name: str, value: Any, least: int = 1, most: int = 2**63 - 1) -> int:
 
 def number(name: str, value: Any, low: float, high: float = math.inf) -> float:
     """A finite number in low..high. Raises `InvalidValueError` for anything else, NaN included."""
-    real = isinstance(value, Real) and type(value) is not bool
+    real = isinstance(value, Real) and value is not True and value is not False
     if not real or not math.isfinite(value) or not low <= float(value) <= high:
         bounds = f"from {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
         raise InvalidValueError(f"{name} must be a number {bounds}, but got {shown(value)}.")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Callable
-from typing import Any, TypeVar
+import types
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pruneviz.errors import InvalidValueError, PruneVizError
+from pruneviz.errors import InvalidValueError, PruneVizError, shown
 
 T = TypeVar("T")
 
@@ -24,8 +27,8 @@ def read(
         text: What was written, `{"format": format, ...}`.
         what: What it should be, with its article: "A plan".
         format: The format and its version.
-        build: Takes the other values; a KeyError, TypeError or AttributeError of its means that
-            they are not what they should be.
+        build: Takes the other values (`make` does for a dataclass); a KeyError, TypeError,
+            AttributeError or ValueError of its means that they are not what they should be.
         error: What is raised where the text is something else.
     """
     try:
@@ -36,11 +39,67 @@ def read(
         ) from None
     if not isinstance(found, dict) or found.get("format") != format:
         got = found.get("format") if isinstance(found, dict) else type(found).__name__
-        raise error(f'{what} says "format": "{format}", but got {got!r}.')
+        raise error(f'{what} says "format": "{format}", but got {shown(got)}.')
     try:
         return build({key: value for key, value in found.items() if key != "format"})
-    except (KeyError, TypeError, AttributeError) as cause:
+    except PruneVizError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as cause:
         raise error(
             f"{what} of format '{format}' has other values than this text ({cause}); it is "
             "damaged, or was written by another version."
         ) from None
+
+
+def make(kind: type[T], values: Mapping[str, Any]) -> T:
+    """A dataclass of what JSON holds of it, as `dataclasses.asdict` wrote it.
+
+    Every value must be of the type that its field is annotated with; lists become tuples where
+    the field is one. Raises `TypeError`, which names the field, for any other.
+    """
+    found: T = _fit(kind, values, kind.__name__)
+    return found
+
+
+def _fit(kind: Any, value: Any, where: str) -> Any:
+    """The value as that type, which is one that fields of stored results have."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        for one in inner:
+            try:
+                return _fit(one, value, where)
+            except TypeError:
+                continue
+    elif origin is Literal:
+        if any(value is one or (type(value) is type(one) and value == one) for one in inner):
+            return value
+    elif dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        if isinstance(value, Mapping):
+            hints = _hints(kind)
+            for name in value:
+                if name not in hints:
+                    raise TypeError(f"{where} has no {shown(name)}")
+            return kind(**{n: _fit(hints[n], v, f"{where}.{n}") for n, v in value.items()})
+    elif origin is tuple and isinstance(value, list | tuple):
+        kinds: Sequence[Any] = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
+        if len(kinds) == len(value):
+            return tuple(_fit(k, v, where) for k, v in zip(kinds, value, strict=True))
+    elif origin is not None and issubclass(origin, Mapping):
+        if isinstance(value, dict):
+            return {str(key): _fit(inner[1], item, where) for key, item in value.items()}
+    elif kind is float:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return value
+    elif type(value) is kind or (kind is None and value is None):
+        return value
+    wanted = getattr(kind, "__name__", str(kind))
+    raise TypeError(f"{where} must be {wanted}, but is {shown(value)}")
+
+
+@cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    """The types of a dataclass's fields, by name."""
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind) if field.init}

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import pytest
 
 from pruneviz import stored
-from pruneviz.errors import InvalidValueError, PlanError
+from pruneviz.errors import InvalidValueError, PlanError, PruneVizError
+from pruneviz.latency.stored import latency_from, widths_from
 from pruneviz.studies.papers import LabResult, results
+from pruneviz.studies.papers.request import Request
 from pruneviz.studies.pretraining import PretrainingStudy
 from pruneviz.studies.race_result import Race
 
@@ -43,3 +46,59 @@ def test_a_result_with_a_key_too_many_is_refused() -> None:
     assert LabResult.from_json(json.dumps(whole)) == results()[0]
     with pytest.raises(InvalidValueError, match="another version"):
         LabResult.from_json(json.dumps({**whole, "later": 1}))
+
+
+def test_a_format_is_not_repeated_whole() -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        Race.from_json(json.dumps({"format": "x" * 3_000_000}))
+    assert len(str(caught.value)) < 300
+
+
+@dataclass(frozen=True)
+class Inner:
+    name: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Outer:
+    count: int
+    inner: tuple[Inner, ...]
+    kind: Literal["a", "b"] = "a"
+    pair: tuple[str, bool] = ("x", True)
+    share: float | None = None
+    rest: Mapping[str, Any] = field(default_factory=dict)
+
+
+def test_a_value_is_made_of_what_it_was_written_as() -> None:
+    value = Outer(3, (Inner("n", (1.0, 2.5)),), "b", ("y", False), 0.5, {"any": [1, "x"]})
+    assert stored.make(Outer, json.loads(json.dumps(asdict(value)))) == value
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"count": "3"}, {"count": 3.5}, {"count": True}, {"count": None}, {"inner": {}},
+        {"inner": [{"name": 1, "values": []}]}, {"inner": [{"name": "n", "values": ["1"]}]},
+        {"inner": [{"name": "n"}]}, {"inner": "n"}, {"kind": "c"}, {"kind": ["a"]},
+        {"pair": ["x"]}, {"pair": ["x", 1]}, {"pair": ["x", True, 1]}, {"share": "0.5"},
+        {"rest": []}, {"later": 1},
+    ],
+)  # fmt: skip
+def test_wrong_types_are_refused_by_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=rf"Outer.*{next(iter(wrong))}|Inner.*values"):
+        stored.make(Outer, {"count": 3, "inner": [], **wrong})
+
+
+def test_stored_results_are_read_as_they_were() -> None:
+    for result in results():
+        assert LabResult.from_json(result.to_json()) == result
+
+
+@pytest.mark.parametrize("reader", [latency_from, widths_from, Request.from_dict])
+@pytest.mark.parametrize("found", [{}, {"timings": []}, {"timings": 3}, {"claim": 3}, {"group": 1}])
+def test_readers_of_mappings_refuse_with_a_sentence(
+    reader: Callable[[dict[str, Any]], Any], found: dict[str, Any]
+) -> None:
+    with pytest.raises(PruneVizError):
+        reader(found)

@@ -20,7 +20,7 @@ from pruneviz.catalog.checkpoints import State, load_into, read_weights
 from pruneviz.catalog.downloads import Progress
 from pruneviz.catalog.heads import classifier_names, count_classes, replace_classifier
 from pruneviz.catalog.registry import architectures, find_architecture
-from pruneviz.errors import InvalidValueError, WeightsError
+from pruneviz.errors import InvalidValueError, WeightsError, shown
 
 MOST_CLASSES = 100_000
 """More would make a classifier of gigabytes; ImageNet-21k has 21,841."""
@@ -69,10 +69,10 @@ class ModelSource:
             "seed": (int, none),
         }
         fits = isinstance(data, Mapping) and set(data) <= set(known) and "name" in data
-        if not fits or not all(isinstance(value, known[key]) for key, value in data.items()):
+        if not fits or not all(type(value) in known[key] for key, value in data.items()):
             raise InvalidValueError(
                 "A model source has 'name', 'weights', 'num_classes' and 'seed', but got "
-                f"{data!r}; write it with ModelSource.to_dict()."
+                f"{shown(data)}; write it with ModelSource.to_dict()."
             )
         return cls(**data)
 

@@ -16,16 +16,22 @@ def details_figure(result: LabResult, **look: Any) -> Any | None:
     For the oracle: the agreement within each layer. For the pretraining study: accuracy against
     the parameters removed.
     """
-    if result.claim == "oracle":
+    if result.claim == "oracle" and all("by_layer" in f.detail for f in result.findings):
         return layers_figure(layers_of(result), **look)
-    if result.claim == "pretraining":
+    if result.claim == "pretraining" and all("curves" in f.detail for f in result.findings):
         return pretraining_figure(study_of(result), **look)
     return None
 
 
 def layers_of(result: LabResult) -> LayersInfo:
     """The agreement of every criterion with the oracle, layer by layer."""
-    by_layer = {f.label: dict(f.detail["by_layer"]) for f in result.findings}
+    by_layer = {
+        f.label: {
+            name: None if value is None else float(value)
+            for name, value in f.detail["by_layer"].items()
+        }
+        for f in result.findings
+    }
     layers = tuple(dict.fromkeys(name for found in by_layer.values() for name in found))
     return LayersInfo(
         title="",

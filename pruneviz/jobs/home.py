@@ -16,6 +16,7 @@ from pruneviz.errors import StorageError, StorageFullError
 
 VARIABLE = "PRUNEVIZ_HOME"
 MINIMUM_FREE = 64 * 2**20  # bytes: room for the database and the checkpoints of a small network
+DATABASE = "pruneviz.db"
 RESERVE = ".reserve"
 RESERVE_BYTES = 2**20
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -33,13 +34,28 @@ def resolve_home(option: str | os.PathLike[str] | None = None) -> Path:
     chosen = os.fspath(option) if option is not None else os.environ.get(VARIABLE, "")
     home = Path(chosen or user_data_dir("pruneviz", appauthor=False)).expanduser().absolute()
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _keep_private(home)
         with tempfile.TemporaryFile(dir=home) as probe:
             probe.write(b"pruneviz")
     except OSError as error:
         raise _error(home, error) from error
     check_space(home)
     return home
+
+
+def _keep_private(home: Path) -> None:
+    """Let nobody else on this machine read records and results: 0700, and 0600 for the files.
+
+    A folder that was there before, with other things in it, keeps its permissions; what PruneViz
+    writes there is for its owner alone all the same.
+    """
+    names = {path.name for path in home.iterdir()}
+    if not names or home == Path(user_data_dir("pruneviz", appauthor=False)):
+        home.chmod(0o700)
+    for name in names & {DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", RESERVE}:
+        with suppress(OSError):  # another process tidied up, or it is another person's
+            (home / name).chmod(0o600)
 
 
 def check_space(home: Path) -> None:
@@ -66,6 +82,7 @@ def reserve(home: Path) -> None:
     kept = home / RESERVE
     try:
         if not kept.exists() and shutil.disk_usage(home).free >= MINIMUM_FREE:
+            kept.touch(0o600)
             kept.write_bytes(os.urandom(RESERVE_BYTES))  # no holes, nothing to compress
     except OSError:
         kept.unlink(missing_ok=True)

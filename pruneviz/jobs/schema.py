@@ -6,7 +6,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,9 @@ def open_database(path: Path, *, create: bool = True) -> Engine:
 
     def connect() -> sqlite3.Connection:
         mode = modes.pop() if len(modes) > 1 else modes[0]
+        if mode == "rwc":
+            with suppress(OSError):  # SQLite says what is wrong
+                path.touch(0o600)  # for its owner alone, and so all that SQLite puts beside it
         return sqlite3.connect(f"{address}?mode={mode}", uri=True, check_same_thread=False)
 
     engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from pruneviz.latency.result import Latency, Timing, WidthLatency
+from pruneviz import stored
+from pruneviz.errors import InvalidValueError
+from pruneviz.latency.result import Latency, WidthLatency
 
-
-def latency_from(stored: Mapping[str, Any]) -> Latency:
-    """Return times of networks."""
-    timings = tuple(Timing(**{**t, "seconds": tuple(t["seconds"])}) for t in stored["timings"])
-    return Latency(
-        timings,
-        tuple(stored["input_shape"]),
-        stored["batch_size"],
-        stored["threads"],
-        stored["device"],
-    )
+T = TypeVar("T")
 
 
-def widths_from(stored: Mapping[str, Any]) -> WidthLatency:
-    """Return times against the width of a group."""
-    return WidthLatency(stored["group"], tuple(stored["widths"]), latency_from(stored["latency"]))
+def latency_from(found: Mapping[str, Any]) -> Latency:
+    """Return times of networks. Raises `InvalidValueError` for values that are none."""
+    return _checked(_read(Latency, found))
+
+
+def widths_from(found: Mapping[str, Any]) -> WidthLatency:
+    """Return times against the width of a group. Raises `InvalidValueError`, too."""
+    widths = _read(WidthLatency, found)
+    _checked(widths.latency)
+    return widths
+
+
+def _read(kind: type[T], found: Mapping[str, Any]) -> T:
+    try:
+        return stored.make(kind, found)
+    except TypeError as error:
+        raise InvalidValueError(
+            f"These times are damaged, or of another version ({error}); measure again."
+        ) from None
+
+
+def _checked(found: Latency) -> Latency:
+    if not found.timings or not all(t.seconds and min(t.seconds) > 0 for t in found.timings):
+        raise InvalidValueError(
+            "Each network has at least one time, above zero, but these have not; measure again."
+        )
+    return found

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pruneviz import stored
 from pruneviz.drawing import draw
+from pruneviz.errors import InvalidValueError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +52,14 @@ class PretrainingStudy:
     """All runs so far."""
 
     runs: tuple[StudyRun, ...] = ()
+
+    def __post_init__(self) -> None:
+        for run in self.runs:
+            if not run.points:
+                raise InvalidValueError(
+                    f"A run of a study has at least one point, but that of '{run.network}' with "
+                    f"seed {run.seed} has none."
+                )
 
     def add(
         self, network: str, data: str, seed: int, points: Iterable[StudyPoint]
@@ -108,15 +117,11 @@ class PretrainingStudy:
     @classmethod
     def from_json(cls, text: str | bytes) -> PretrainingStudy:
         """Read a study back. Raises `InvalidValueError` for anything else."""
-        return stored.read(text, "A study", FORMAT, cls._from_values)
-
-    @classmethod
-    def _from_values(cls, found: dict[str, Any]) -> PretrainingStudy:
-        return cls(
-            tuple(
-                StudyRun(**{**run, "points": tuple(StudyPoint(**p) for p in run["points"])})
-                for run in found["runs"]
-            )
+        return stored.read(
+            text,
+            "A study",
+            FORMAT,
+            lambda found: stored.make(cls, {**found, "runs": found["runs"]}),
         )
 
 

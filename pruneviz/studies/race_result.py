@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pruneviz import stored
+from pruneviz.arguments import one_of, whole
 from pruneviz.drawing import draw
 from pruneviz.studies.published import PublishedPoint, published
 
@@ -55,6 +56,12 @@ class Race:
     baseline: float
     """Accuracy of the network before anything was done."""
     outcomes: tuple[Outcome, ...]
+
+    def __post_init__(self) -> None:
+        whole("A race's macs", self.macs)
+        whole("A race's params", self.params)
+        for outcome in self.outcomes:
+            one_of("strategy of this race", outcome.strategy, self.strategies)
 
     @property
     def total(self) -> int:
@@ -117,18 +124,7 @@ class Race:
     @classmethod
     def from_json(cls, text: str | bytes) -> Race:
         """Read a race back. Raises `InvalidValueError` for anything else."""
-        return stored.read(text, "A race", FORMAT, cls._from_values)
-
-    @classmethod
-    def _from_values(cls, found: dict[str, Any]) -> Race:
-        return cls(
-            **{
-                **found,
-                "outcomes": tuple(Outcome(**o) for o in found["outcomes"]),
-                "seeds": tuple(found["seeds"]),
-                "strategies": tuple(found["strategies"]),
-            }
-        )
+        return stored.read(text, "A race", FORMAT, lambda found: stored.make(cls, found))
 
 
 def mean(values: Sequence[float]) -> float:

@@ -11,7 +11,8 @@ import pytest
 from platformdirs import user_data_dir
 
 from pruneviz.errors import StorageError
-from pruneviz.jobs import home, resolve_home
+from pruneviz.jobs import RunStore, home, resolve_home
+from pruneviz.jobs.files import atomic_write
 
 
 def test_the_first_that_is_set_wins(tmp_path, monkeypatch):
@@ -68,3 +69,31 @@ def test_nothing_is_left_behind(tmp_path):
 def test_records_are_read_without_torch():
     code = "import sys, pruneviz.jobs.results, pruneviz.jobs; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+def test_records_and_results_are_for_their_owner_alone(tmp_path):
+    def modes(folder: Path) -> dict[str, int]:
+        return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+
+    before = os.umask(0o022)
+    try:
+        own = resolve_home(tmp_path / "made" / "here")
+        for _ in range(2):
+            store = RunStore(own)
+            home.reserve(own)
+            atomic_write(store.directory("run") / "result.json", b"{}")
+            found = modes(own)
+            assert {found[name] for name in found if name != "runs"} == {0o600}
+            assert "pruneviz.db" in found
+            store.close()
+            assert own.stat().st_mode & 0o777 == 0o700
+            assert modes(own / "runs" / "run") == {"result.json": 0o600}
+        for path in own.glob("pruneviz.db*"):  # as an older version left them
+            path.chmod(0o644)
+        assert modes(resolve_home(own))["pruneviz.db"] == 0o600
+        shared = tmp_path / "shared"
+        (shared / "other").mkdir(parents=True)
+        assert resolve_home(shared).stat().st_mode & 0o777 == 0o755
+    finally:
+        os.umask(before)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pruneviz import stored
 from pruneviz.errors import InvalidValueError, UnknownNameError
 from pruneviz.studies.papers.claims import SCALES, Claim, find_claim
 
@@ -90,5 +91,7 @@ class Request:
                 raise UnknownNameError("option of an experiment", name, known)
         if "claim" not in values:
             raise InvalidValueError("An experiment needs the name of a claim; it is missing.")
-        seeds: Sequence[int] = values.get("seeds", cls.seeds)
-        return cls(**{**values, "seeds": tuple(seeds)})
+        try:
+            return stored.make(cls, values)
+        except TypeError as error:
+            raise InvalidValueError(f"These are no options of an experiment: {error}.") from None

@@ -43,6 +43,16 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class _Behind:
+    """What the second figures draw of a finding's detail."""
+
+    by_layer: Mapping[str, float | None] = field(default_factory=dict)
+    """Layer -> correlation."""
+    curves: tuple[tuple[tuple[float, float, float], ...], ...] = ()
+    """A curve a seed: parameters removed, accuracy on validation and on held-out images."""
+
+
+@dataclass(frozen=True)
 class LabResult:
     """One claim, measured with one network on one data set."""
 
@@ -111,16 +121,16 @@ class LabResult:
 
     @classmethod
     def _from_values(cls, found: dict[str, Any]) -> LabResult:
-        return cls(
-            **{
-                **found,
-                "findings": tuple(
-                    Finding(**{**f, "seeds": tuple(f["seeds"])}) for f in found["findings"]
-                ),
-                "readings": tuple((text, bool(holds)) for text, holds in found["readings"]),
-                "seeds": tuple(found["seeds"]),
-            }
-        )
+        from pruneviz.studies.papers.claims import find_claim
+
+        result = stored.make(cls, found)
+        find_claim(result.claim)
+        if not result.findings or not all(f.seeds for f in result.findings):
+            raise ValueError("a result has findings, each with a value for every seed")
+        for finding in result.findings:
+            behind = {k: v for k, v in finding.detail.items() if k in ("by_layer", "curves")}
+            stored.make(_Behind, behind)
+        return result
 
 
 def results(folder: Path = STORED) -> tuple[LabResult, ...]:

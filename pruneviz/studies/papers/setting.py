@@ -15,6 +15,7 @@ from torch import nn
 from pruneviz.catalog import ModelSource, load_dataset
 from pruneviz.channels import ChannelGraph
 from pruneviz.data import DataSet, stratified_split
+from pruneviz.errors import InvalidValueError
 from pruneviz.strategies import StrategyEvent, run_strategy
 from pruneviz.studies.papers.result import Finding
 from pruneviz.trace import trace
@@ -56,7 +57,12 @@ class Bench:
 
     def __post_init__(self) -> None:
         if self.keep is not None and self.keep.exists():
-            self._parts = json.loads(self.keep.read_text(encoding="utf-8"))
+            try:
+                self._parts = dict(json.loads(self.keep.read_text(encoding="utf-8")))
+            except (ValueError, TypeError) as error:
+                raise InvalidValueError(
+                    f"The notes in {self.keep} are damaged ({error}); delete them to begin again."
+                ) from None
             if self._parts.keys() <= ABOUT or self._parts.get("about") != self.about:
                 self._parts = {}  # nothing was done yet, or with other settings
         self._parts["about"] = self.about
