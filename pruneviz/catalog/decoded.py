@@ -65,9 +65,8 @@ def decode_all(
     be decoded; `StorageError` where there is no room.
     """
     folder = cache.make(cache.cache_dir() / "decoded")
-    how = f"{VERSION} {size}{scaling or ''}"
-    seen = _seen(folder, tree, entries, how)
-    key = _key(seen, tree, entries, how)
+    seen = _seen(folder, tree, entries, size)
+    key = _key(seen, tree, entries, size)
     path = folder / f"{key}.npy"
     found = _load(path)
     if found is None:
@@ -84,7 +83,7 @@ def decode_all(
     return found
 
 
-def _key(seen: Path, tree: Tree, entries: Sequence[Entry], how: str) -> str:
+def _key(seen: Path, tree: Tree, entries: Sequence[Entry], size: int) -> str:
     """A name for the content of files; what did not change since it was `seen` is not read."""
     try:
         key = seen.read_text(encoding="ascii")
@@ -92,13 +91,13 @@ def _key(seen: Path, tree: Tree, entries: Sequence[Entry], how: str) -> str:
             return key
     except (OSError, ValueError):
         pass
-    sha = hashlib.sha256(f"{how} {tree.digest(entries)}".encode())
+    sha = hashlib.sha256(f"{VERSION} {size} {tree.digest(entries)}".encode())
     return sha.hexdigest()[:_KEY_LENGTH]
 
 
-def _seen(folder: Path, tree: Tree, entries: Sequence[Entry], how: str) -> Path:
+def _seen(folder: Path, tree: Tree, entries: Sequence[Entry], size: int) -> Path:
     """The file that keeps the key of these very files, as they were written last."""
-    sha = hashlib.sha256(f"{how} {tree.stamp}".encode())
+    sha = hashlib.sha256(f"{VERSION} {size} {tree.stamp}".encode())
     sha.update(repr([tuple(entry) for entry in entries]).encode())
     return folder / f"{sha.hexdigest()[:_KEY_LENGTH]}.seen"
 

@@ -47,8 +47,7 @@ def decode(content: bytes, size: int) -> Pixels:
     centre cut out. Raises `DataError` where it has more than `MAX_PIXELS`, and what Pillow raises
     where the file is broken or no image.
     """
-    scaling = Scaling.usual(size) if scaling is None else scaling
-    target = scaling.resize
+    target = size if size < LARGE else round(size * MARGIN)
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         if image.format in ("JPEG", "MPO"):
             # Decodes large photographs smaller; a progressive one is held whole all the same.
@@ -60,7 +59,7 @@ def decode(content: bytes, size: int) -> Pixels:
         with _one_at_a_time if pixels > _MANY else nullcontext():
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
-            return _cut(to_rgb(_smaller(_middle(image), target)), scaling, size)
+            return _cut(to_rgb(_smaller(_middle(image), target)), target, size)
 
 
 def _pixels(size: tuple[int, int]) -> int:
@@ -91,9 +90,8 @@ def _smaller(image: Image.Image, target: int) -> Image.Image:
     return image.reduce(factor) if huge and factor > 1 else image
 
 
-def _cut(rgb: Image.Image, scaling: Scaling, size: int) -> Pixels:
-    """Resize the shorter side, and cut `size` × `size` out of the middle."""
-    target = scaling.resize
+def _cut(rgb: Image.Image, target: int, size: int) -> Pixels:
+    """Resize the shorter side to `target`, and cut `size` × `size` out of the middle."""
     scale = target / min(rgb.size)
     if scale != 1:
         width, height = (max(target, round(side * scale)) for side in rgb.size)
