@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pruneviz.errors import StorageError
 from pruneviz.jobs.checkpoints import Checkpoints
 from pruneviz.jobs.files import atomic_write
 from pruneviz.jobs.heartbeat import TICK, Pulse
@@ -63,6 +64,7 @@ class JobContext:
         self._begun = time.monotonic()
         self._saved_at = -math.inf
         self._save_cost = 0.0
+        self._last: tuple[Any, float] = (None, 0.0)
 
     def restore(self) -> None:
         """Take up the last good checkpoint, if there is one, in `self.resume`."""
@@ -239,12 +241,25 @@ class JobContext:
                     if each is not None:
                         each(event)
                     self._save(event, done)
+                self._last = event, done
                 self.check()
+        except Interruption as interruption:
+            if interruption.order == "stop":
+                self._save_at_stop()
+            raise
         finally:
             close = getattr(iterator, "close", None)
             if close is not None:
                 close()
         return last
+
+    def _save_at_stop(self) -> None:
+        """Save after the last batch, for an epoch may take an hour; not where it has to wait."""
+        event, progress = self._last
+        state = getattr(event, "state", None)
+        if callable(state):
+            with suppress(Interruption, StorageError):
+                self.checkpoint(state(), progress)
 
     def _record_batch(self, event: Any) -> None:
         self._batch.append(float(event.loss))

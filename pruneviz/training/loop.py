@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,12 +28,17 @@ HELD_BYTES = 4 * 2**30  # an accelerator holds the training images up to this si
 
 @dataclass(frozen=True)
 class BatchEvent:
-    """One training step is done: ``step`` of ``steps`` in ``epoch`` (both from 1), its loss."""
+    """One training step is done: ``step`` of ``steps`` in ``epoch`` (both from 1), its loss.
+
+    Until the next one, ``state()`` makes what `fine_tune` needs to continue after this batch; a run
+    that has to stop in the middle of a long epoch asks for it.
+    """
 
     epoch: int
     step: int
     steps: int
     loss: float
+    state: Callable[[], dict[str, Any]] = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +106,9 @@ def fine_tune(
     When the loss is no longer a number, training goes back to the end of the epoch before and on
     at a tenth of the learning rate, up to three times; the event's ``message`` says so.
 
-    ``resume`` takes the ``state`` of an `EpochEvent`: called with the same settings, network and
-    data, the run continues after that epoch and ends with bit-identical weights (on a CPU, with
-    as many threads).
+    ``resume`` takes the ``state`` of an event: called with the same settings, network and data, the
+    run continues after that epoch or batch and ends with bit-identical weights (on a CPU, with as
+    many threads).
 
     Raises `InvalidValueError` and `UnknownNameError` at the call; `TrainingError` when the loss is
     no number even so, or was none before anything was learnt.
@@ -157,9 +163,35 @@ class _DivergedError(Exception):
         )
 
 
-def _beginning(model: nn.Module) -> dict[str, Any]:
-    state = snapshot(model.state_dict())
-    return {"epoch": 0, "best": -1.0, "since": 0, "slowed": 0, "model": state}
+def _beginning(model: nn.Module, settings: Settings, data: DataSet) -> dict[str, Any]:
+    return {
+        "settings": asdict(settings),
+        "data": data.digest,
+        "epoch": 0,
+        "best": -1.0,
+        "since": 0,
+        "slowed": 0,
+        "model": snapshot(model.state_dict()),
+        "optimizer": None,
+    }
+
+
+def _broken_off(
+    kept: Mapping[str, Any],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    more: Mapping[str, Any],
+    step: int,
+    total: float,
+) -> dict[str, Any]:
+    """The state in the middle of an epoch: the one before it, and how far it has come."""
+    within = {
+        "step": step,
+        "total": total,
+        "model": snapshot(model.state_dict()),
+        "optimizer": snapshot(optimizer.state_dict()),
+    }
+    return {**kept, **more, "within": within}
 
 
 def _run(
@@ -176,12 +208,15 @@ def _run(
         train = train.to(device)
     try:
         model.to(device).to(memory_format=torch.channels_last)
-        kept: Mapping[str, Any] = resume if resume is not None else _beginning(model)
+        kept: Mapping[str, Any] = (
+            resume if resume is not None else _beginning(model, settings, data)
+        )
+        within: Mapping[str, Any] | None = kept.get("within")
         best, since, slowed = kept["best"], kept["since"], kept.get("slowed", 0)
         optimizer: torch.optim.Optimizer | None = None
         message = ""
         if resume is not None:
-            model.load_state_dict(resume["model"])
+            model.load_state_dict((within or resume)["model"])
         while (epoch := kept["epoch"]) < settings.epochs:
             if settings.patience is not None and since >= settings.patience:
                 return
@@ -190,12 +225,16 @@ def _run(
                 with training_mode(model, head=head):
                     if optimizer is None or epoch == settings.head_epochs:
                         optimizer = make_optimizer(model, settings)
-                        if kept is resume and is_head(settings, epoch - 1) == head:
-                            optimizer.load_state_dict(resume["optimizer"])
-                    slower = LOWER**slowed
+                        begun = within or resume
+                        same = within or is_head(settings, epoch - 1) == head
+                        if kept is resume and same and begun and begun["optimizer"]:
+                            optimizer.load_state_dict(begun["optimizer"])
+                    slower, more = LOWER**slowed, {"slowed": slowed}
+                    now = partial(_broken_off, kept, model, optimizer, more) if batches else None
                     loss, rate = yield from _epoch(
-                        model, optimizer, train, data, settings, epoch, slower, batches
+                        model, optimizer, train, data, settings, epoch, slower, now, within
                     )
+                    within = None
                 result = evaluate(model, data)
                 if not math.isfinite(result.loss):
                     raise _DivergedError(result.loss, epoch, len(train), rate)
@@ -203,7 +242,7 @@ def _run(
                 if not error.learnt or slowed == RESTARTS:
                     raise TrainingError(error.sentence) from None
                 slowed += 1
-                optimizer, message = None, error.restart
+                optimizer, message, within = None, error.restart, None
                 model.load_state_dict(kept["model"])
                 continue
             best, since = (result.accuracy, 0) if result.accuracy > best else (best, since + 1)
@@ -242,12 +281,18 @@ def _epoch(
     settings: Settings,
     epoch: int,
     slower: float,
-    batches: bool,
+    state: Callable[[int, float], dict[str, Any]] | None,
+    within: Mapping[str, Any] | None,
 ) -> Generator[BatchEvent, None, tuple[float, float]]:
-    """Go through the training images once; return the mean loss and the last learning rate."""
+    """Go through the training images once; return the mean loss and the last learning rate.
+
+    An event a batch where there is a `state` to hand out; `within` is where it was broken off.
+    """
     device = device_of(model)
     steps = len(chunks(len(train), settings.batch_size))
-    total, rate = 0.0, 0.0
+    first, total, rate = 0, 0.0, 0.0
+    if within is not None:
+        first, total = within["step"], within["total"]
     batch = train.batches(
         settings.batch_size,
         shuffle_seed=seed_of(settings.seed, epoch, 0),
@@ -256,6 +301,8 @@ def _epoch(
     )
     for number, (x, y) in enumerate(batch):
         rate = slower * rate_at(settings, epoch + number / steps)
+        if number < first:
+            continue  # drawn all the same: the next ones depend on it
         for group in optimizer.param_groups:
             group["lr"] = rate
         with own_random_state(device, seed_of(settings.seed, epoch, number + 1)):
@@ -263,6 +310,7 @@ def _epoch(
         if not math.isfinite(loss):
             raise _DivergedError(loss, epoch, number, rate)
         total += loss * len(y)
-        if batches:
-            yield BatchEvent(epoch + 1, number + 1, steps, loss)
+        if state is not None:
+            now = partial(state, number + 1, total)
+            yield BatchEvent(epoch + 1, number + 1, steps, loss, now)
     return total / len(train), rate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from safetensors.torch import load_file
 import pruneviz as pv
 from pruneviz.catalog import ModelSource
 from pruneviz.jobs import JobService, RunSpec
+from pruneviz.jobs.checkpoints import Checkpoints
+from pruneviz.jobs.context import JobContext
 from pruneviz.jobs.results import network_of, ranking_of, sensitivity_of
 from pruneviz.trace import trace
 
@@ -104,6 +107,38 @@ def test_a_cancelled_fine_tuning_resumes_to_the_same_weights(threaded, made, hal
     assert expected.keys() == got.keys()
     assert all(torch.equal(expected[name], got[name]) for name in expected)
     assert threaded.results(whole)["after"] == threaded.results(parts)["after"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_fine_tuning_that_is_stopped_goes_on_after_its_last_batch(
+    threaded, made, half, until, monkeypatch
+):
+    whole = threaded.submit(made(plan=half, **OPTIONS))
+    threaded.wait(whole, 120)
+    reached, pause, real = threading.Event(), threading.Event(), JobContext._record_batch
+
+    def record(context: JobContext, event) -> None:
+        real(context, event)
+        if (event.epoch, event.step) == (2, 2) and not reached.is_set():
+            reached.set()
+            while context._pulse.order != "stop":  # the order comes here, and nowhere else
+                pause.wait(0.02)
+
+    monkeypatch.setattr(JobContext, "_record_batch", record)
+    run_id = threaded.submit(made(plan=half, **OPTIONS))
+    assert reached.wait(120)
+    threaded.store.request_stop(run_id)
+    assert until(threaded, run_id, lambda run: not run.active).status == "interrupted"
+    state = Checkpoints(threaded.files(run_id)).load()["state"]
+    assert (state["epoch"], state["within"]["step"]) == (1, 2)
+    threaded.resume(run_id)
+    assert threaded.wait(run_id, 120).status == "done"
+    expected, got = (load_file(threaded.files(i) / "weights.safetensors") for i in (whole, run_id))
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+    rows = [threaded.metrics(i, level="epoch") for i in (whole, run_id)]
+    assert [(r.epoch, r.loss, r.accuracy) for r in rows[0]] == [
+        (r.epoch, r.loss, r.accuracy) for r in rows[1]
+    ]
 
 
 @pytest.mark.filterwarnings("ignore")

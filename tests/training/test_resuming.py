@@ -15,7 +15,7 @@ from pruneviz.catalog.resnet import resnet20
 from pruneviz.catalog.vgg import vgg16
 from pruneviz.data import DataSet
 from pruneviz.errors import InvalidValueError
-from pruneviz.training import EpochEvent, evaluate, fine_tune
+from pruneviz.training import BatchEvent, EpochEvent, evaluate, fine_tune
 from tests.training.helpers import net, same_weights
 
 
@@ -32,6 +32,33 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(
         )
     assert same_weights(models[0], models[1])
     assert not same_weights(models[0], models[2])
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("step", [1, 3, None], ids=["first", "third", "last"])
+def test_a_run_that_stops_after_a_batch_ends_with_bit_identical_weights(
+    digits: DataSet, optimizer: str, step: int | None
+) -> None:
+    options: dict[str, Any] = {"epochs": 3, "optimizer": optimizer, "schedule": "one-cycle"}
+    whole, broken, resumed = net(), net(), net(seed=7)
+    expected = list(fine_tune(whole, digits, **options))
+    run = fine_tune(broken, digits, batches=True, **options)
+    for event in run:
+        if isinstance(event, BatchEvent) and (event.epoch, event.step) == (2, step or event.steps):
+            checkpoint = io.BytesIO()
+            torch.save(event.state(), checkpoint)
+            break
+    run.close()
+    checkpoint.seek(0)
+    state = torch.load(checkpoint, weights_only=True)
+    rest = list(fine_tune(resumed, digits, resume=state, batches=True, **options))
+    steps = [(e.epoch, e.step) for e in rest if isinstance(e, BatchEvent)]
+    assert (2, step or 0) not in steps, "what was done is not done again"
+    assert same_weights(whole, resumed)
+    epochs = [e for e in rest if isinstance(e, EpochEvent)]
+    assert [(e.loss, e.accuracy, e.lr) for e in epochs] == [
+        (e.loss, e.accuracy, e.lr) for e in expected[1:]
+    ]
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
