@@ -86,8 +86,10 @@ def metric(row: Metric) -> MetricView:
 
 
 def _spec(stored: Any) -> RunSpec:
+    if isinstance(stored, Unreadable):
+        raise InvalidValueError(f"It is no JSON any more ({stored.reason}).")
     if not isinstance(stored, Mapping):
-        got = stored.reason if isinstance(stored, Unreadable) else type(stored).__name__
+        got = type(stored).__name__
         raise InvalidValueError(f"A run's specification must be a mapping, but got {got}.")
     return RunSpec.from_dict(stored)
 

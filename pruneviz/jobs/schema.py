@@ -27,7 +27,7 @@ READ_SECONDS = 1.0
 
 GONE = (
     "The folder '{home}' with records and results was deleted or replaced while PruneViz was "
-    "running. What runs waits; put the folder back, or have what is in memory saved anew."
+    "running. Put it back, or have what is in memory saved anew."
 )
 
 

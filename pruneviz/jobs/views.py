@@ -115,7 +115,7 @@ class RunView:
     @property
     def resumable(self) -> bool:
         """Whether `resume` is of use."""
-        return self.status in RESUMABLE
+        return self.status in RESUMABLE and self.damage is None
 
     @property
     def held(self) -> bool:

@@ -9,6 +9,7 @@ from pruneviz.errors import StorageFullError, StorageGoneError
 from pruneviz.jobs import RunSpec
 from pruneviz.jobs.leases import claim
 from pruneviz.jobs.recovery import STALE_SECONDS
+from pruneviz.jobs.worker import CLOSED
 from pruneviz.ui.frame import services
 from tests.ui.conftest import Open
 from tests.ui.helpers import sound
@@ -24,11 +25,11 @@ def test_a_full_disk_is_said_and_the_page_goes_on(studio: Open, monkeypatch) -> 
     service._trouble = StorageFullError("The disk is full.")
     service._tended = time.monotonic() + 1000
     page = sound(studio("runs"))
-    assert "The disk is full. Runs wait, and go on by themselves." in warnings(page)
+    assert "The disk is full. Until then runs wait; they go on by themselves." in warnings(page)
     assert "Save what is in memory" not in [button.label for button in page.button]
     assert "Cancel" in [button.label for button in page.button]
     service._trouble = None
-    assert "Runs wait" not in warnings(sound(page.run()))
+    assert "runs wait" not in warnings(sound(page.run()))
 
 
 def test_a_deleted_home_is_said_and_saved_anew(studio: Open) -> None:
@@ -56,6 +57,7 @@ def test_a_damaged_record_has_its_card_and_the_others_theirs(studio: Open) -> No
         database.execute("UPDATE runs SET spec = '{', progress = 'x' WHERE id = ?", (bad.id,))
     page = studio("runs")
     assert not page.exception
+    assert [b.label for b in page.button].count("Resume") == 1, "nobody can resume the damaged one"
     assert ["cannot be read whole" in error.value for error in page.error] == [True]
     assert {"the whole one", "the damaged one"} <= {
         t.value for t in page.text_input if t.label == "Name"
@@ -72,4 +74,5 @@ def test_work_without_a_sign_and_notices_are_said(studio: Open) -> None:
     assert not page.exception
     assert "No sign of its work for 10 min" in warnings(page)
     assert "The run begins again." in warnings(page)
-    mine.finish("cancelled")
+    mine.finish("interrupted", message=CLOSED)
+    assert CLOSED in [caption.value for caption in page.run().caption]

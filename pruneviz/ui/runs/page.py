@@ -108,7 +108,9 @@ def _trouble() -> None:
     trouble = service.trouble()
     if trouble is None:
         return
-    st.warning(f"{trouble} Runs wait, and go on by themselves.", icon=":material/hourglass:")
+    st.warning(
+        f"{trouble} Until then runs wait; they go on by themselves.", icon=":material/hourglass:"
+    )
     if service.rescuable and st.button("Save what is in memory", icon=":material/save:"):
         service.rescue()
         st.rerun()
@@ -142,6 +144,8 @@ def _card(loaded: Workbench, run: RunView) -> None:
             st.caption(_facts(run, results), width="stretch")
         if run.active:
             st.progress(min(1.0, max(0.0, run.progress)), run.message or run.status)
+        elif run.message:
+            st.caption(run.message)
         for notice in results.get("notices", ()):
             st.warning(notice, icon=":material/info:")
         if quiet := run.quiet(time.time()):
