@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from pruneviz.commands.output import add_json, deliver, progress, say
 from pruneviz.errors import InvalidValueError, PruneVizError, StorageError
 from pruneviz.studies.papers.claims import SCALES, claims, find_claim
 from pruneviz.studies.papers.request import Request
@@ -32,23 +35,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listed = actions.add_parser("list", help="the claims, and what was measured of each")
     tabled = actions.add_parser("table", help="the results as a table for a README")
     for shown in (listed, tabled):
+        add_json(shown)
         shown.add_argument(
             "--folder", type=Path, default=STORED, help="where results are (default: our own)"
         )
     one = actions.add_parser("run", help="put a claim to the test")
     names = ", ".join(claim.key for claim in claims())
     one.add_argument("claim", metavar="CLAIM", help=f"one of: {names}")
-    one.add_argument("--network", default="", help="by default the claim's first")
+    one.add_argument(
+        "--model", "--network", dest="network", default="", help="a network (default: the claim's)"
+    )
     one.add_argument("--weights", help="by default those trained on the data")
     one.add_argument("--data", default="digits", help="a data set of the catalogue")
     one.add_argument("--root", help="the folder or zip of its images, where it needs one")
     one.add_argument("--size", type=int, help="side of the images in pixels")
     one.add_argument("--limit", type=int, help="at most so many images a class in each split")
     one.add_argument("--scale", default="minutes", help=f"{' or '.join(SCALES)} (default: minutes)")
-    one.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    one.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one experiment each")
     one.add_argument("--threads", type=int, default=1, help="cores to compute with (default: 1)")
     one.add_argument("--out", type=Path, default=Path.cwd(), help="folder for the result")
-    parser.set_defaults(action="list", folder=STORED)
+    add_json(one)
+    parser.set_defaults(action="list", folder=STORED, json=False)
 
 
 def obey(args: argparse.Namespace) -> int:
@@ -56,9 +63,12 @@ def obey(args: argparse.Namespace) -> int:
     if args.action == "run":
         run(args)
     elif args.action == "table":
-        print(table(results(args.folder)))
+        say(args, table(results(args.folder)))
+        deliver(args, _documents(results(args.folder)))
     else:
-        show(results(args.folder))
+        if not args.json:
+            show(results(args.folder))
+        deliver(args, _documents(results(args.folder)))
     return 0
 
 
@@ -88,13 +98,19 @@ def run(args: argparse.Namespace) -> LabResult:
         args.out.mkdir(parents=True, exist_ok=True)
         (args.out / f".{request.name}.writable").touch()
         (args.out / f".{request.name}.writable").unlink()
-    result = perform(request, keep=kept, say=_say)
+    found = perform(request, keep=kept, say=progress)
     with _writing(args.out):
-        path.write_text(result.to_json() + "\n", encoding="utf-8")
+        path.write_text(found.to_json() + "\n", encoding="utf-8")
     kept.unlink(missing_ok=True)
-    print(f"Wrote {path}")
-    _print(result)
-    return result
+    say(args, f"Wrote {path}")
+    if not args.json:
+        _print(found)
+    deliver(args, json.loads(found.to_json()))
+    return found
+
+
+def _documents(found: Sequence[LabResult]) -> list[dict[str, Any]]:
+    return [json.loads(one.to_json()) for one in found]
 
 
 @contextmanager
@@ -144,7 +160,3 @@ def _print(result: LabResult) -> None:
     print(f"  {about}, {result.commit}:")
     for text, holds in result.readings:
         print(f"    {'holds' if holds else 'DOES NOT HOLD'}: {text}")
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)

@@ -13,11 +13,12 @@ import re
 import shutil
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from getpass import getpass
 from importlib.metadata import version
 from pathlib import Path
 
+from pruneviz.commands.output import add_json, deliver, say, stop_writing
 from pruneviz.errors import InvalidValueError, PruneVizError, StorageError
 
 FIRST_PORT = 8501
@@ -151,7 +152,8 @@ def tour(args: argparse.Namespace) -> int:
 
 def show_version(args: argparse.Namespace) -> int:
     """Print the version."""
-    print(f"pruneviz {version('pruneviz')}")
+    say(args, f"pruneviz {version('pruneviz')}")
+    deliver(args, {"pruneviz": version("pruneviz")})
     return 0
 
 
@@ -241,28 +243,67 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(run=start)
     commands = parser.add_subparsers(title="commands", metavar="")
-    notebook = commands.add_parser("tour", help="copy the tour notebook here")
+
+    def verb(
+        name: str, says: str, example: str, run: Callable[[argparse.Namespace], int]
+    ) -> argparse.ArgumentParser:
+        made = commands.add_parser(
+            name,
+            help=says,
+            description=f"{says[0].upper()}{says[1:]}.",
+            epilog=f"example:\n  pruneviz {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        made.set_defaults(run=run)
+        return made
+
+    notebook = verb("tour", "copy the tour notebook here", "tour notebooks", tour)
     notebook.add_argument("to", nargs="?", default=".", help="folder or file (default: here)")
     notebook.add_argument("--force", action="store_true", help="overwrite")
-    notebook.set_defaults(run=tour)
-    strategy = commands.add_parser("run", help="prune a network by a strategy, and watch")
-    run_cli.add_arguments(strategy)
-    strategy.set_defaults(run=run_strategy)
-    racing = commands.add_parser("race", help="compare strategies on the same budget and seeds")
-    race_cli.add_arguments(racing)
-    racing.set_defaults(run=race)
-    studying = commands.add_parser("study", help="does pretraining help pruning? many runs, queued")
-    study_cli.add_arguments(studying)
-    studying.set_defaults(run=study)
-    claims = commands.add_parser("lab", help="put the claims of the papers to the test")
-    claims_cli.add_arguments(claims)
-    claims.set_defaults(run=lab)
-    commands.add_parser("version", help="print the version").set_defaults(run=show_version)
+    run_cli.add_arguments(
+        verb(
+            "run",
+            "prune a network by a strategy, and watch",
+            "run taylor --model resnet20 --data digits --target-macs 0.5 --epochs 3",
+            run_strategy,
+        )
+    )
+    race_cli.add_arguments(
+        verb(
+            "race",
+            "compare strategies on the same budget and seeds",
+            "race taylor uniform control --epochs 2 --seeds 0 1 --json > race.json",
+            race,
+        )
+    )
+    study_cli.add_arguments(
+        verb(
+            "study",
+            "does pretraining help pruning? many runs, queued",
+            "study --model vgg16 mobilenet_v2 --data digits --seeds 0 1",
+            study,
+        )
+    )
+    claims_cli.add_arguments(
+        verb("lab", "put the claims of the papers to the test", "lab run oracle --model vgg16", lab)
+    )
+    add_json(verb("version", "print the version", "version --json", show_version))
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; a user's mistake is one sentence on stderr and exit code 2."""
+    try:
+        try:
+            return _obey(argv)
+        finally:
+            sys.stdout.flush()  # here rather than at the exit, where nobody could catch it
+    except BrokenPipeError:  # `pruneviz lab list | head`
+        stop_writing()
+        return 128 + 13
+
+
+def _obey(argv: Sequence[str] | None) -> int:
     args = build_parser().parse_args(argv)
     try:
         code: int = args.run(args)

@@ -7,10 +7,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pruneviz.commands.output import deliver, say
 from pruneviz.commands.watch import (
     STOPPED,
     add_service,
     add_subject,
+    data_of,
     follow,
     model_of,
     service_of,
@@ -41,7 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--epochs", type=int, default=6, help="passes that each strategy spends (default: 6)"
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0, 1, 2], help="one run each (default: 0 1 2)"
+    )
     parser.add_argument("--out", type=Path, help="file for the race as JSON")
     add_service(parser)
 
@@ -64,7 +68,8 @@ def obey(args: argparse.Namespace) -> int:
     from pruneviz.jobs.views import RunSpec
     from pruneviz.studies.race import DEFAULT
 
-    data = load_dataset(args.data, **({"root": args.root} if args.root else {}))
+    name, given = data_of(args)
+    data = load_dataset(name, **given)
     names = list(dict.fromkeys(args.strategies)) or list(DEFAULT)
     spec = RunSpec(
         kind=KIND,
@@ -80,19 +85,23 @@ def obey(args: argparse.Namespace) -> int:
     )
     with service_of(args) as service:
         run_id = service.submit(spec)
-        print(f"'{spec.name}', kept in {service.home} and shown on the studio's page Lab.")
+        say(args, f"'{spec.name}', kept in {service.home} and shown on the studio's page Lab.")
         run = follow(service, run_id)
         if run is None:
-            print("\nStopped. The studio's page Lab resumes it after the last strategy that ended.")
+            say(
+                args,
+                "\nStopped. The studio's page Lab resumes it after the last strategy that ended.",
+            )
             return STOPPED
         from pruneviz.studies.race_result import Race
 
         found = service.results(run_id).get("race")
         if found is not None:
             race = Race.from_json(json.dumps(found))
-            print(table(race))
+            say(args, table(race))
+            deliver(args, json.loads(race.to_json()))
             if args.out is not None:
-                write(args.out, race.to_json())
+                write(args, race.to_json())
         return 0 if run.status == "done" else unfinished(run)
 
 
@@ -113,8 +122,9 @@ def table(race: Race) -> str:
     return "\n".join(lines)
 
 
-def write(path: Path, text: str) -> None:
-    """Write a result; `StorageError` where that is not possible."""
+def write(args: argparse.Namespace, text: str) -> None:
+    """Write a result to `--out`; `StorageError` where that is not possible."""
+    path: Path = args.out
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n", encoding="utf-8")
@@ -123,4 +133,4 @@ def write(path: Path, text: str) -> None:
             f"The result cannot be written to '{path}' ({error.strerror}); name a writable file "
             "with --out."
         ) from error
-    print(f"Wrote {path}")
+    say(args, f"Wrote {path}")

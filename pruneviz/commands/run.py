@@ -6,10 +6,12 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pruneviz.commands.output import deliver, say
 from pruneviz.commands.watch import (
     STOPPED,
     add_service,
     add_subject,
+    data_of,
     follow,
     model_of,
     service_of,
@@ -65,7 +67,8 @@ def obey(args: argparse.Namespace) -> int:
     from pruneviz.jobs.views import RunSpec
 
     options = options_of(strategy, args)
-    data = load_dataset(args.data, **({"root": args.root} if args.root else {}))
+    name, given = data_of(args)
+    data = load_dataset(name, **given)
     spec = RunSpec(
         kind="strategy",
         model=model_of(args).to_dict(),
@@ -75,12 +78,12 @@ def obey(args: argparse.Namespace) -> int:
     )
     with service_of(args) as service:
         run_id = service.submit(spec)
-        print(f"Run '{spec.name}', kept in {service.home} and shown on the studio's page Runs.")
+        say(args, f"Run '{spec.name}', kept in {service.home} and shown on the studio's page Runs.")
         run = follow(service, run_id)
         if run is None:
-            print("\nStopped. The studio's page Runs resumes it from its last checkpoint.")
+            say(args, "\nStopped. The studio's page Runs resumes it from its last checkpoint.")
             return STOPPED
-        return report(service, run)
+        return report(args, service, run)
 
 
 def options_of(strategy: Strategy, args: argparse.Namespace) -> dict[str, Any]:
@@ -143,16 +146,19 @@ def describe(strategy: Strategy) -> None:
         print(f"  {info.name}={info.default}  {info.help}{choices}")
 
 
-def report(service: JobService, run: RunView) -> int:
+def report(args: argparse.Namespace, service: JobService, run: RunView) -> int:
     """Say how the run ended; 0 where it is done, 2 where it failed, 1 otherwise."""
     if run.status != "done":
         return unfinished(run)
     found = service.results(run.id)
     cost, before, after = found["cost"], found["baseline"], found["after"]
-    print(
+    say(
+        args,
         f"Done in {run.seconds:.0f} s: top-1 {before['accuracy']:.2%} -> {after['accuracy']:.2%} "
         f"on {after['count']} validation images, {cost['macs'] / cost['baseline_macs']:.1%} of the "
-        f"MACs and {cost['params'] / cost['baseline_params']:.1%} of the parameters left."
+        f"MACs and {cost['params'] / cost['baseline_params']:.1%} of the parameters left.",
     )
-    print(f"Weights and plan: {service.files(run.id)}")
+    say(args, f"Weights and plan: {service.files(run.id)}")
+    facts = {"id": run.id, "name": run.name, "status": run.status, "seconds": run.seconds}
+    deliver(args, {**found, **facts, "folder": str(service.files(run.id))})
     return 0

@@ -6,9 +6,11 @@ The same command again goes on where it was stopped, and with more seeds adds th
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pruneviz.commands.output import deliver, say
 from pruneviz.commands.race import write
 from pruneviz.commands.run import add_set, describe, values_of
 from pruneviz.commands.watch import STOPPED, add_service, follow, service_of, unfinished
@@ -20,7 +22,15 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the command's options."""
-    parser.add_argument("--models", nargs="+", default=["vgg16", "mobilenet_v2"], metavar="NAME")
+    parser.add_argument(
+        "--model",
+        "--models",
+        dest="models",
+        nargs="+",
+        default=["vgg16", "mobilenet_v2"],
+        metavar="NAME",
+        help="networks (default: vgg16 mobilenet_v2)",
+    )
     parser.add_argument(
         "--weights", default="cifar10", help="the pretrained weights (default: cifar10)"
     )
@@ -32,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="data sets of the catalogue, or folders or zips of images (default: digits)",
     )
     parser.add_argument("--size", type=int, help="side of the images in pixels")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0, 1, 2], help="one run each (default: 0 1 2)"
+    )
     add_set(parser)
     parser.add_argument("--options", action="store_true", help="list the study's options")
     parser.add_argument("--out", type=Path, help="file for the study as JSON")
@@ -66,19 +78,20 @@ def obey(args: argparse.Namespace) -> int:
     with service_of(args) as service:
         service.recover()
         ids = submit(service, study)
-        print(f"{len(ids)} runs, kept in {service.home} and shown on the studio's page Lab.")
+        say(args, f"{len(ids)} runs, kept in {service.home} and shown on the studio's page Lab.")
         for number, run_id in enumerate(ids, 1):
-            print(f"\n{number} of {len(ids)}. {service.get(run_id).name}")
+            say(args, f"\n{number} of {len(ids)}. {service.get(run_id).name}")
             run = follow(service, run_id)
             if run is None:
-                print("\nStopped. The same command goes on from the last checkpoint.")
+                say(args, "\nStopped. The same command goes on from the last checkpoint.")
                 return STOPPED
             if run.status != "done":
                 status = max(status, unfinished(run))
         found = gather(service, service.list(parent=study.id))
-    print(table(found))
+    say(args, table(found))
+    deliver(args, json.loads(found.to_json()))
     if args.out is not None:
-        write(args.out, found.to_json())
+        write(args, found.to_json())
     return status
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pruneviz.commands.output import add_json, progress, say
 from pruneviz.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -27,8 +29,26 @@ def add_subject(parser: argparse.ArgumentParser) -> None:
         help="digits, cifar10, imagenet, a file or random; by default those trained on the data, "
         "and random ones where there are none",
     )
-    parser.add_argument("--data", default="digits", help="a data set (default: digits)")
+    add_data(parser)
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the options that name one data set."""
+    parser.add_argument(
+        "--data",
+        default="digits",
+        help="a data set, or a folder or zip of images (default: digits)",
+    )
     parser.add_argument("--root", help="the folder or zip of its images, where it needs one")
+
+
+def data_of(args: argparse.Namespace) -> tuple[str, dict[str, str]]:
+    """Return the name and options of the data set that the options of `add_data` name."""
+    from pruneviz.catalog import datasets
+
+    if args.root is None and args.data not in set(datasets()["name"]) and Path(args.data).exists():
+        return "folder", {"root": args.data}
+    return args.data, {"root": args.root} if args.root else {}
 
 
 def model_of(args: argparse.Namespace) -> ModelSource:
@@ -40,13 +60,14 @@ def model_of(args: argparse.Namespace) -> ModelSource:
         known = models().set_index("name")["weights"].get(args.model, "").split(", ")
         weights = args.data if args.data in known else None
         others = f"; --weights takes {', '.join(filter(None, known))}" if any(known) else ""
-        print(f"Weights: {weights}." if weights else f"Weights: random{others}.")
+        say(args, f"Weights: {weights}." if weights else f"Weights: random{others}.")
     return ModelSource(args.model, None if weights == "random" else weights)
 
 
 def add_service(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options that say where records are kept and how much computes."""
     parser.add_argument("--threads", type=int, help="cores to compute with (default: all but one)")
+    add_json(parser)
     # Given before the command or after it: the default there must not undo what was said here.
     parser.add_argument(
         "--home", default=argparse.SUPPRESS, help="folder for records, the studio's own by default"
@@ -71,12 +92,12 @@ def follow(service: JobService, run_id: str) -> RunView | None:
             rows = service.metrics(run_id, since=seen)
             for row in rows:
                 if row.level != "batch":
-                    print(line_of(row, run), flush=True)
+                    progress(line_of(row, run))
                 seen = row.id
             if run.active and run.message and run.message != said:
                 said = run.message
                 if not rows:  # which say the same
-                    print(f"{said} ...", flush=True)
+                    progress(f"{said} ...")
             if not run.active:
                 return run
             time.sleep(POLL_SECONDS)
@@ -105,5 +126,5 @@ def unfinished(run: RunView) -> int:
     if run.status == "failed":
         print(f"pruneviz: {run.error}", file=sys.stderr)
         return 2
-    print(f"The run is {run.status}.")
+    print(f"pruneviz: The run is {run.status}.", file=sys.stderr)
     return 1

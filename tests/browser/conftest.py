@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +45,19 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
-    """A studio with a home of its own, started by the command."""
+@contextmanager
+def studio_at(home: Path, *flags: str) -> Iterator[list[str]]:
+    """Serve a studio with a home of its own, started by the command; yields what it printed.
+
+    Fails if there is a traceback in what it printed until its end.
+    """
     command = [
         sys.executable,
         "-c",
         "import sys; from pruneviz.commands.main import main; sys.exit(main())",
     ]
     server = subprocess.Popen(
-        [*command, "--headless", "--home", str(tmp_path / "home")],
+        [*command, "--headless", "--home", str(home), *flags],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -61,15 +65,14 @@ def address(tmp_path: Path) -> Iterator[str]:
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
     )
     assert server.stdout is not None
-    printed = ""
+    printed: list[str] = []
     for line in server.stdout:
-        printed += line
-        found = re.search(r"PruneViz is at (http://\S+)", line)
-        if found:
+        printed.append(line)
+        if "Stop with Ctrl+C" in line:
             break
     else:
-        raise AssertionError(f"the studio did not start: {printed}")
-    yield found.group(1)
+        raise AssertionError(f"the studio did not start: {''.join(printed)}")
+    yield printed
     server.terminate()
     try:
         server.wait(timeout=30)
@@ -77,6 +80,15 @@ def address(tmp_path: Path) -> Iterator[str]:
         server.kill()
     said = server.stdout.read()
     assert "Traceback" not in said, said
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """The address of a studio that only this machine reaches."""
+    with studio_at(tmp_path / "home") as printed:
+        found = re.search(r"PruneViz is at (http://\S+)", "".join(printed))
+        assert found
+        yield found.group(1)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import Namespace
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -40,14 +41,18 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_strategy_runs_and_leaves_its_records(
-    quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    quick: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr("pruneviz.commands.output.watched", lambda: True)
     home = str(tmp_path)
     asked = ["run", "uniform", *CLI, "--epochs", "1", "--target-macs", "0.5", "--home", home]
     assert cli.main([*asked, "--set", "criterion=l2", "--name", "mine"]) == 0
-    said = capsys.readouterr().out
+    said, progress = capsys.readouterr()
     assert "Run 'mine'" in said
-    assert "accuracy" in said
+    assert "accuracy" in progress
     assert "of the MACs" in said
     with JobService(tmp_path) as service:
         (run,) = service.list()
@@ -59,7 +64,22 @@ def test_a_strategy_runs_and_leaves_its_records(
         after = service.results(run.id)["after"]["accuracy"]
         assert f"{after:.2%} on 60 validation images" in said
         steps = [r for r in service.metrics(run.id) if r.level != "batch"]
-        assert said.count(" MMACs") == len(steps)
+        assert progress.count(" MMACs") == len(steps)
+        assert " MMACs" not in said
+
+
+def test_a_script_gets_json_and_no_progress(
+    quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["run", "uniform", *CLI, "--epochs", "1", "--target-macs", "0.5", "--json"]
+    assert cli.main([*asked, "--home", str(tmp_path)]) == 0
+    said, progress = capsys.readouterr()
+    assert progress == "", "nobody watches"
+    found = json.loads(said)
+    assert found["status"] == "done"
+    assert (Path(found["folder"]) / "weights.safetensors").exists()
+    assert 0 < found["after"]["accuracy"] <= 1
+    assert found["cost"]["macs"] < found["cost"]["baseline_macs"]
 
 
 def test_home_may_stand_before_the_command(quick: None, tmp_path: Path) -> None:

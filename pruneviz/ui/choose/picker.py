@@ -10,7 +10,7 @@ import streamlit as st
 
 from pruneviz.session.decisions import Subject
 from pruneviz.ui.choose import uploads
-from pruneviz.ui.frame import state
+from pruneviz.ui.frame import actions, state, workbench
 from pruneviz.ui.serving import visitors
 
 if TYPE_CHECKING:
@@ -48,13 +48,22 @@ def show() -> None:
         "Take this up",
         type="primary" if wanted is not None and wanted != now else "secondary",
         disabled=wanted is None or wanted == now,
-        on_click=state.choose,
+        on_click=_take_up,
         args=(wanted,),
         width="stretch",
     )
+    refused = st.session_state.pop(actions.REFUSAL, None)
+    if refused:
+        st.error(refused, icon=":material/block:")
     offline = [w for w in str(row["offline"]).split(", ") if w]
     if weights is not None and "/" not in weights and weights not in offline:
         st.caption("These weights are downloaded once; that needs a network.")
+
+
+def _take_up(wanted: Subject) -> None:
+    """Take a subject up; one of one's own files only if it can be loaded, else nothing changes."""
+    if not wanted.paths or actions.attempt(workbench.bench, wanted):
+        state.choose(wanted)
 
 
 def _network(row: Mapping[Any, Any]) -> str:
@@ -111,10 +120,11 @@ def _server_path(now: str) -> str:
     """Ask for a folder of this machine, where such may be named."""
     if not visitors.may_read_paths():
         return now
-    root = visitors.data_root()
-    return st.text_input(
-        "Folder or zip on this machine" if root is None else f"Folder or zip under {root}",
+    under = visitors.data_root()
+    typed = st.text_input(
+        "Folder or zip on this machine" if under is None else f"Folder or zip under {under}",
         value=now,
-        placeholder=str(root or "/path/to") + "/images",
+        placeholder="/path/to/images" if under is None else "images",
         help="One folder a class, or train/ and val/ (or test/) with one folder a class each.",
     )
+    return str(under / typed) if under is not None and typed else typed

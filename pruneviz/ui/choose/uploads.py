@@ -35,8 +35,18 @@ def ask(label: str, types: tuple[str, ...], help: str | None = None) -> str | No
         st.error(refused, icon=":material/block:")
     if kept is None or not Path(kept).exists():  # refused when it was loaded, or swept
         return None
-    st.caption(f":material/check: {Path(kept).name.replace('`', '')} is uploaded.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(":material/check: The file is uploaded.", width="stretch")
+        st.button(
+            "Forget it", key=f"{slot}_forget", type="tertiary", on_click=_forget, args=(slot,)
+        )
     return str(kept)
+
+
+def _forget(slot: str) -> None:
+    times, kept = st.session_state[slot]
+    st.session_state[slot] = (times, None)
+    services.uploads().refuse(kept)  # stays if something was loaded from it
 
 
 def _take(file: UploadedFile, slot: str) -> str | None:

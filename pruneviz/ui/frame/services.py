@@ -77,7 +77,9 @@ def jobs() -> JobService:
     from pruneviz.jobs import JobService
     from pruneviz.jobs.gate import Gate
 
-    gate = Gate(visitors.here, current().limits, lambda visitor: uploads().taken(visitor.id))
+    gate = Gate(
+        lambda: visitors.here(), current().limits, lambda visitor: uploads().taken(visitor.id)
+    )
     service = JobService(home(), gate=gate)
     service.recover()
     _serving.append(service)

@@ -1,0 +1,46 @@
+"""What a command prints: its result for people or for programs, progress for who watches."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import Any
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Give a parser `--json`."""
+    parser.add_argument(
+        "--json", action="store_true", help="print the result as JSON, and nothing else"
+    )
+
+
+def watched() -> bool:
+    """Tell whether somebody watches: scripts and log files are spared the progress."""
+    return sys.stderr.isatty()
+
+
+def progress(text: str) -> None:
+    """Say how far it is, to a person who watches; results have stdout to themselves."""
+    if watched():
+        print(text, file=sys.stderr, flush=True)
+
+
+def say(args: argparse.Namespace, text: str) -> None:
+    """Say something to a person, unless a program asked."""
+    if not getattr(args, "json", False):
+        print(text, flush=True)
+
+
+def deliver(args: argparse.Namespace, value: Any) -> None:
+    """Print the result for a program that asked for it."""
+    if getattr(args, "json", False):
+        print(json.dumps(value, ensure_ascii=False, indent=2), flush=True)
+
+
+def stop_writing() -> None:
+    """Have nothing written any more to a pipe whose reader has gone, as in `| head`."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
