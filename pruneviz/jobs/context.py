@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pruneviz.errors import StorageError
 from pruneviz.jobs.checkpoints import Checkpoints
 from pruneviz.jobs.files import atomic_write
-from pruneviz.jobs.heartbeat import TICK, Pulse
+from pruneviz.jobs.heartbeat import Pulse
 from pruneviz.jobs.home import disk_errors
-from pruneviz.jobs.leases import LOST, Claim
-from pruneviz.jobs.patience import PASSING, patiently
+from pruneviz.jobs.leases import Claim
+from pruneviz.jobs.patience import patiently
 from pruneviz.jobs.views import RunSpec, RunView, plain
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class JobContext:
 
     # -------------------------------------------------------------------------------- obeying
     def check(self) -> None:
-        """Obey what was asked for: return, hold still as long as the run is paused, or end.
+        """Obey what was asked for: return, or end.
 
         Raises:
             Interruption: cancelled, the app closes, or the run was deleted.
@@ -153,10 +153,6 @@ class JobContext:
         self._pulse.sign()
         if self._pulse.failure is not None:
             raise self._pulse.failure
-        if self._pulse.order is None:
-            return
-        if self._pulse.order == "pause":
-            self._hold()
         if self._pulse.order is not None:
             raise Interruption(self._pulse.order)
 
@@ -180,31 +176,6 @@ class JobContext:
             yield
         finally:
             handle.remove()
-
-    def _hold(self) -> None:
-        """Wait in memory until resumed; step aside when another run waits for the worker."""
-        self._pulse.seconds()
-        self._pulse.working = False
-        self._quietly(lambda: self._claim.hold(True))
-        while self._pulse.order == "pause":  # the pulse looks
-            self._pulse.sign()
-            if self._quietly(self._another_waits):
-                raise Interruption("aside")
-            time.sleep(TICK)
-        if self._pulse.order != LOST:
-            self._quietly(lambda: self._claim.hold(False))
-        self._pulse.seconds()
-        self._pulse.working = True
-
-    def _another_waits(self) -> bool:
-        return self._claim.store.waiting() and self._claim.step_aside()
-
-    def _quietly(self, action: Callable[[], T]) -> T | None:
-        """Do what can as well be left: a run that holds still is not to fail on a full disk."""
-        try:
-            return action()
-        except PASSING:
-            return None
 
     # --------------------------------------------------------------------------------- driving
     def drive(

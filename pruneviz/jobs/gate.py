@@ -95,7 +95,7 @@ class Gate:
         return spec
 
     def readmit(self, run: RunView, store: RunStore) -> None:
-        """Let a run go on that has ended or pauses, if its visitor may have one more.
+        """Let a run go on that has ended, if its visitor may have one more.
 
         Raises:
             NotAllowedError: it is another visitor's, or they have as many as they may.

@@ -14,7 +14,7 @@ from pruneviz.errors import StorageError
 from pruneviz.jobs.leases import LOST, Claim
 from pruneviz.jobs.patience import PASSING
 
-TICK = 0.2  # seconds between looks for a cancel or pause
+TICK = 0.2  # seconds between looks for a cancel
 WRITE = 0.5  # seconds between writes of what has gathered
 HEARTBEAT = 2.0  # seconds between heartbeats when there is nothing else to write
 PATIENCE = 5  # writes that fail for good, in a row, after which the run is told
@@ -27,7 +27,6 @@ class Pulse(threading.Thread):
         super().__init__(name=f"pulse-{claim.run.id}", daemon=True)
         self.order: str | None = None
         self.failure: StorageError | None = None
-        self.working = True  # False while the run is held: its clock stands still
         self.last_row = 0  # id of the run's last row in the database
         self._claim = claim
         self._tick = tick
@@ -54,8 +53,7 @@ class Pulse(threading.Thread):
         """Return the seconds worked so far, over all attempts."""
         now = time.monotonic()
         with self._lock:
-            if self.working:
-                self._seconds += now - self._clock
+            self._seconds += now - self._clock
             self._clock = now
             return self._seconds
 

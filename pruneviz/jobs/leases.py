@@ -35,7 +35,7 @@ class Claim:
     token: str
 
     def order(self) -> str | None:
-        """Return what was asked for: None, "cancel", "pause" or "stop"; "lost": no longer ours."""
+        """Return what was asked for: None, "cancel" or "stop"; "lost": no longer ours."""
         with self.store.reading() as session:
             return self._request(session)
 
@@ -80,23 +80,8 @@ class Claim:
     def finish(self, status: str, **values: Any) -> bool:
         """End the run with `status` and give up the claim; False when it is no longer ours."""
         free: dict[str, Any] = {"claim": None, "pid": None, "process": None, "request": None}
-        if status != "paused":
-            free["ended"] = time.time()
+        free["ended"] = time.time()
         return self.update(status=status, **{**free, **values})
-
-    def step_aside(self) -> bool:
-        """Give up a run that is to pause, unless it was resumed in this very moment."""
-        with self.store.transaction() as session:
-            if self._request(session) != "pause":
-                return False
-            free = {"claim": None, "pid": None, "process": None, "request": None}
-            return self._update(session, {"status": "paused", **free})
-
-    def hold(self, paused: bool) -> None:
-        """Show the run as paused while it is held in memory, and as running again afterwards."""
-        with self.store.transaction() as session:
-            if self._request(session) == ("pause" if paused else None):
-                self._update(session, {"status": "paused" if paused else "running"})
 
     def _request(self, session: Session) -> str | None:
         mine = Run.id == self.run.id, Run.claim == self.token

@@ -32,7 +32,17 @@ def _owners_and_signs(connection: Connection) -> None:
     run("ALTER TABLE runs ADD COLUMN worked DOUBLE")
 
 
-STEPS: tuple[Step, ...] = (_owners_and_signs,)
+def _no_pause(connection: Connection) -> None:
+    """2 to 3: runs are cancelled and resumed, and no longer paused."""
+    run = connection.exec_driver_sql
+    run("UPDATE runs SET request = NULL WHERE request = 'pause'")
+    run(
+        "UPDATE runs SET status = 'interrupted', claim = NULL, pid = NULL, process = NULL "
+        "WHERE status = 'paused'"
+    )
+
+
+STEPS: tuple[Step, ...] = (_owners_and_signs, _no_pause)
 FORMAT = 1 + len(STEPS)
 
 

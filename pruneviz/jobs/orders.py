@@ -84,7 +84,7 @@ def interruptible(check: Callable[[], None]) -> Iterator[None]:
 
     def watch() -> None:
         while not done.wait(0.1):
-            if pulse.order not in (None, "pause"):  # a pause may wait for the download
+            if pulse.order is not None:
                 signal.pthread_kill(threading.main_thread().ident or 0, number)
 
     watcher = threading.Thread(target=watch, name="wake", daemon=True)

@@ -101,11 +101,6 @@ class RunStore:
         with self.reading() as session:
             return tuple(view(run) for run in session.scalars(query))
 
-    def waiting(self) -> bool:
-        """Tell whether anything waits in the queue."""
-        with self.reading() as session:
-            return session.scalar(select(Run.id).where(Run.status == "queued").limit(1)) is not None
-
     def metrics(
         self, run_id: str, *, since: int = 0, level: str | None = None
     ) -> tuple[MetricView, ...]:
@@ -148,8 +143,8 @@ class RunStore:
     def request_cancel(self, run_id: str) -> RunView:
         """Ask a run to end for good; one that no worker holds ends at once."""
         now = time.time()
-        held = Run.id == run_id, Run.claim.is_not(None), Run.status.in_(("running", "paused"))
-        waiting = ("queued", "paused", "interrupted")
+        held = Run.id == run_id, Run.claim.is_not(None), Run.status == "running"
+        waiting = ("queued", "interrupted")
         free = Run.id == run_id, Run.claim.is_(None), Run.status.in_(waiting)
 
         def give(session: Session) -> None:
@@ -159,37 +154,25 @@ class RunStore:
         self._order(run_id, give)
         return self.get(run_id)
 
-    def request_pause(self, run_id: str) -> RunView:
-        """Ask a run to hold still; one that waits in the queue leaves it."""
-
-        def give(session: Session) -> None:
-            change(session, Run.id == run_id, Run.status == "running", request="pause")
-            change(session, Run.id == run_id, Run.status == "queued", status="paused", message="")
-
-        self._order(run_id, give)
-        return self.get(run_id)
-
     def request_stop(self, run_id: str) -> None:
         """Ask a run to end as interrupted, because the app closes."""
-        under_way = Run.id == run_id, Run.status.in_(("running", "paused"))
+        under_way = Run.id == run_id, Run.status == "running"
         self._order(run_id, lambda session: change(session, *under_way, request="stop"))
 
     def request_resume(self, run_id: str, *, submitter: str | None = None) -> bool:
         """Let a run go on; True when it was queued anew and has to be submitted.
 
-        False when its worker holds it still in memory and goes on by itself, or when it is under
-        way already: of two processes that resume the same run, one gets True.
+        False when it is under way already: of two processes that resume the same run, one gets
+        True.
 
         Raises:
             InvalidValueError: it is done.
         """
-        held = Run.id == run_id, Run.claim.is_not(None), Run.request == "pause"
         free = Run.id == run_id, Run.claim.is_(None), Run.status.in_(RESUMABLE)
         anew: dict[str, Any] = dict.fromkeys(("ended", "error", "trace", "request"))
         anew.update(status="queued", queued=time.time(), message="", submitter=submitter)
 
         def give(session: Session) -> tuple[int, str | None]:
-            change(session, *held, request=None)
             again = change(session, *free, **anew)
             return again, session.scalar(select(Run.status).where(Run.id == run_id))
 

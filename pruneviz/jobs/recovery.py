@@ -55,7 +55,7 @@ def mark_interrupted(
 
 
 def release_run(store: RunStore, run_id: str, claim: str | None, why: str) -> bool:
-    """End what a worker held that is no more: interrupted, cancelled or paused, as was asked."""
+    """End what a worker held that is no more: interrupted, or cancelled, as was asked."""
     mine, now = (Run.id == run_id, Run.claim == claim), time.time()
     ended = {**FREE, "ended": now}
     with store.transaction() as session:
@@ -65,7 +65,6 @@ def release_run(store: RunStore, run_id: str, claim: str | None, why: str) -> bo
                        **ended),
                 change(session, *mine, Run.status == "cancelling", status="cancelled", message="",
                        **ended),
-                change(session, *mine, Run.status == "paused", **FREE),
             )
         )  # fmt: skip
 

@@ -113,13 +113,8 @@ class JobService:
         self._allow("cancel", run_id)
         return self.store.request_cancel(run_id)
 
-    def pause(self, run_id: str) -> RunView:
-        """Let a run hold still; it gives up its place when another run waits."""
-        self._allow("pause", run_id)
-        return self.store.request_pause(run_id)
-
     def resume(self, run_id: str) -> RunView:
-        """Let a paused, interrupted, failed or cancelled run go on from its last checkpoint."""
+        """Let an interrupted, failed or cancelled run go on from its last checkpoint."""
         if self._gate is not None:
             self._gate.readmit(self.store.get(run_id), self.store)
         if self.store.request_resume(run_id, submitter=self._me):
@@ -179,7 +174,7 @@ class JobService:
         return durations.expected(self.store.list(status="done"), spec)
 
     def wait(self, run_id: str, timeout: float | None = None) -> RunView:
-        """Wait until a run has ended, or pauses, and return it.
+        """Wait until a run has ended, and return it.
 
         Raises:
             InvalidValueError: `timeout` seconds have passed.
@@ -187,8 +182,7 @@ class JobService:
         until = None if timeout is None else time.monotonic() + timeout
         while True:
             run = self.get(run_id)
-            resumed = run.held and run.request is None  # its worker will notice in a moment
-            if not run.active or (run.status == "paused" and not resumed):
+            if not run.active:
                 return run
             if until is not None and time.monotonic() > until:
                 raise InvalidValueError(

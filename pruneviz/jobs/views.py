@@ -14,14 +14,12 @@ from pruneviz.errors import InvalidValueError
 if TYPE_CHECKING:
     import pandas as pd
 
-Status = Literal[
-    "queued", "running", "paused", "cancelling", "cancelled", "done", "failed", "interrupted"
-]
-ACTIVE: frozenset[str] = frozenset({"queued", "running", "paused", "cancelling"})
+Status = Literal["queued", "running", "cancelling", "cancelled", "done", "failed", "interrupted"]
+ACTIVE: frozenset[str] = frozenset({"queued", "running", "cancelling"})
 _KINDS: dict[str, Any] = {"model": Mapping, "data": Mapping, "options": Mapping}
 _OPTIONAL = {"plan", "parent", "owner"}
 QUIET_SECONDS = 120.0  # a batch of a large network may take a minute
-RESUMABLE: frozenset[str] = frozenset({"paused", "interrupted", "failed", "cancelled"})
+RESUMABLE: frozenset[str] = frozenset({"interrupted", "failed", "cancelled"})
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ class RunView:
     name: str
     kind: str
     status: Status
-    request: str | None  # "cancel", "pause" or "stop": asked for, not yet taken up
+    request: str | None  # "cancel" or "stop": asked for, not yet taken up
     created: float
     started: float | None
     ended: float | None
@@ -100,7 +98,7 @@ class RunView:
     host: str | None
     parent: str | None
     owner: str | None
-    seconds: float  # of work, without pauses and interruptions, over all attempts
+    seconds: float  # of work, without interruptions, over all attempts
     attempts: int  # how often a worker took it up; metrics are read afresh when it changes
     checkpoints: int  # written so far; 0: resuming starts from the beginning
     threads: int | None

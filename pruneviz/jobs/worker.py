@@ -82,8 +82,8 @@ def _work(mine: Claim, plugins: Sequence[str]) -> str:
         kind.work(context)
         pulse.add(progress=1.0)
     except Interruption as interruption:
-        if interruption.order in (LOST, "aside"):
-            return {LOST: LOST, "aside": "paused"}[interruption.order]
+        if interruption.order == LOST:
+            return LOST
         status, message = ENDS[interruption.order]
     except BaseException as caught:
         status, error = "failed", caught

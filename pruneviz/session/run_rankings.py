@@ -11,7 +11,7 @@ from pruneviz.session.rankings import Stored
 from pruneviz.session.workbench import Workbench
 
 RANK = "rank"
-UNDER_WAY = ("queued", "running", "paused", "cancelling")
+UNDER_WAY = ("queued", "running", "cancelling")
 
 
 def is_about(workbench: Workbench, run: RunView) -> bool:

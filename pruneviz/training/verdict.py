@@ -9,7 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from pruneviz.data import ImageSet
-    from pruneviz.training.evaluation import Evaluation
+    from pruneviz.evaluation import Evaluation
 
 SIGMAS = 2.0
 """Standard errors above chance from which an accuracy counts as more than that."""

@@ -62,7 +62,7 @@ def test_its_runs_are_read_and_go_on(kept, tmp_path):
         ("fine_tune", "done"),
         ("strategy", "failed"),
         ("sensitivity", "running"),
-        ("rank", "paused"),
+        ("rank", "interrupted"),
     }
     done = runs["fine_tune", "done"]
     assert (done.owner, done.name, done.seconds, done.threads) == (

@@ -68,7 +68,7 @@ def test_a_specification_that_json_cannot_hold_is_refused(store):
 
 def test_an_unknown_run_is_named(store, spec):
     run = store.create(spec())
-    for use in (store.get, store.request_cancel, store.request_pause, store.delete):
+    for use in (store.get, store.request_cancel, store.delete):
         with pytest.raises(errors.UnknownNameError, match=f"'nothing'.*{run.id}"):
             use("nothing")
     with pytest.raises(errors.InvalidValueError, match="must not be empty"):
@@ -104,18 +104,17 @@ def test_threads_are_those_of_the_first_attempt(store, spec):
 
 
 @pytest.mark.parametrize(
-    ("status", "cancelled", "paused"),
+    ("status", "cancelled"),
     [
-        ("queued", "cancelled", "paused"),
-        ("running", "cancelling", "running"),
-        ("paused", "cancelled", "paused"),
-        ("interrupted", "cancelled", "interrupted"),
-        ("cancelled", "cancelled", "cancelled"),
-        ("failed", "failed", "failed"),
-        ("done", "done", "done"),
+        ("queued", "cancelled"),
+        ("running", "cancelling"),
+        ("interrupted", "cancelled"),
+        ("cancelled", "cancelled"),
+        ("failed", "failed"),
+        ("done", "done"),
     ],
 )
-def test_what_a_request_makes_of_each_status(store, spec, status, cancelled, paused):
+def test_what_a_request_makes_of_each_status(store, spec, status, cancelled):
     def made():
         run = store.create(spec())
         if status != "queued":
@@ -127,9 +126,6 @@ def test_what_a_request_makes_of_each_status(store, spec, status, cancelled, pau
     run = store.request_cancel(made())
     assert run.status == cancelled
     assert run.request == ("cancel" if status == "running" else None)
-    run = store.request_pause(made())
-    assert run.status == paused
-    assert run.request == ("pause" if status == "running" else None)
     again = made()
     if status == "done":
         with pytest.raises(errors.InvalidValueError, match="is done"):
@@ -145,22 +141,6 @@ def test_of_two_resumes_one_submits(store, spec):
     assert [store.request_resume(run.id), store.request_resume(run.id)] == [True, False]
     now = store.get(run.id)
     assert (now.status, now.error, now.ended) == ("queued", None, None)
-
-
-def test_resume_and_stepping_aside_never_both_win(store, spec):
-    run = store.create(spec())
-    mine = claim(store, run.id)
-    store.request_pause(run.id)
-    assert mine.order() == "pause"
-    mine.hold(True)
-    assert store.get(run.id).status == "paused"
-    assert store.request_resume(run.id) is False  # its worker goes on by itself ...
-    assert mine.step_aside() is False  # ... and may no longer leave
-    mine.hold(False)
-    assert store.get(run.id).status == "running"
-    store.request_pause(run.id)
-    assert mine.step_aside() is True
-    assert store.request_resume(run.id) is True  # nobody holds it: it has to be submitted
 
 
 def test_history_grows_and_is_read_from_where_one_was(store, spec):

@@ -125,54 +125,6 @@ def test_a_finished_run_keeps_no_checkpoints(threaded, spec):
     assert list(threaded.files(run.id).iterdir()) == []
 
 
-def test_pause_holds_the_run_in_memory(threaded, spec, until):
-    run_id = threaded.submit(spec(steps=60, pause=0.02))
-    until(threaded, run_id, lambda run: run.progress > 0.1)
-    threaded.pause(run_id)
-    held = until(threaded, run_id, lambda run: run.status == "paused")
-    assert held.held
-    written = until(threaded, run_id, lambda run: run.heartbeat > held.heartbeat)
-    before = threaded.metrics(run_id)
-    later = until(threaded, run_id, lambda run: run.heartbeat > written.heartbeat)
-    assert threaded.metrics(run_id) == before
-    assert later.seconds == written.seconds
-    threaded.resume(run_id)
-    run = threaded.wait(run_id, 120)
-    assert (run.status, run.attempts) == ("done", 1)
-    assert [m.step for m in threaded.metrics(run_id)] == list(range(1, 61))
-    pause = later.heartbeat - written.heartbeat
-    assert run.seconds < run.ended - run.started - pause, "the clock stands still meanwhile"
-
-
-def test_a_paused_run_lets_others_pass_and_goes_on_from_its_checkpoint(threaded, spec, until):
-    reference = threaded.submit(spec("train", epochs=6))
-    first = threaded.submit(spec("train", epochs=6, hold=2))
-    until(threaded, first, lambda run: run.checkpoints >= 2)
-    threaded.pause(first)
-    until(threaded, first, lambda run: run.status == "paused")
-    second = threaded.submit(spec())
-    assert threaded.wait(second, 120).status == "done"
-    aside = threaded.get(first)
-    assert (aside.status, aside.held) == ("paused", False)
-    threaded.resume(first)
-    run = until(threaded, first, lambda run: not run.active)
-    assert (run.status, run.attempts) == ("done", 2)
-    assert threaded.results(first) == threaded.results(reference)
-    epochs = [m.epoch for m in threaded.metrics(first, level="epoch")]
-    assert epochs == [1, 2, 3, 4, 5, 6], "what is done again is in the history once"
-    whole = [m.epoch for m in threaded.metrics(first)]
-    assert whole == sorted(whole)
-
-
-def test_cancelling_what_is_paused(threaded, spec, until):
-    run_id = threaded.submit(spec(steps=1000, pause=0.02))
-    until(threaded, run_id, lambda run: run.status == "running")
-    threaded.pause(run_id)
-    until(threaded, run_id, lambda run: run.status == "paused")
-    threaded.cancel(run_id)
-    assert until(threaded, run_id, lambda run: not run.active).status == "cancelled"
-
-
 def test_deleting_what_is_under_way(threaded, spec, until):
     run_id = threaded.submit(spec("train", epochs=1000, pause=0.01))
     until(threaded, run_id, lambda run: run.checkpoints > 0)

@@ -34,7 +34,6 @@ POLL_SECONDS = 1.0
 COLOURS = {
     "queued": "gray",
     "running": "blue",
-    "paused": "orange",
     "cancelling": "orange",
     "cancelled": "gray",
     "done": "green",
@@ -198,10 +197,6 @@ def _buttons(run: RunView) -> None:
     if not services.may_change(run):
         return
     if run.active:
-        if run.status == "running":
-            _button("Pause", "pause", run, service.pause)
-        if run.status == "paused":
-            _button("Resume", "play_arrow", run, service.resume)
         _button("Cancel", "stop", run, service.cancel)
     elif run.resumable:
         _button("Resume", "play_arrow", run, service.resume)
