@@ -18,6 +18,8 @@ from pruneviz.arguments import path_of, whole
 from pruneviz.catalog import torchvision_models
 from pruneviz.catalog.checkpoints import State, load_into, read_weights
 from pruneviz.catalog.downloads import Progress
+from pruneviz.catalog.elsewhere import is_elsewhere
+from pruneviz.catalog.elsewhere import load as load_elsewhere
 from pruneviz.catalog.heads import classifier_names, count_classes, replace_classifier
 from pruneviz.catalog.registry import architectures, find_architecture
 from pruneviz.errors import InvalidValueError, WeightsError, shown
@@ -80,7 +82,7 @@ class ModelSource:
     def digest(self) -> str:
         """SHA-256 over the source and, where the weights are a file, that file's content."""
         data: dict[str, Any] = self.to_dict()
-        if self.weights is not None and _is_path(self.weights):
+        if self.weights is not None and not is_elsewhere(self.weights) and _is_path(self.weights):
             try:
                 with Path(self.weights).expanduser().open("rb") as file:
                     data["weights"] = hashlib.file_digest(file, "sha256").hexdigest()
@@ -169,8 +171,9 @@ def load_model(
 
     `weights`: "digits" or "cifar10" (bundled); "cifar10-hub" for `resnet20` and "cifar10" for the
     deeper CIFAR ResNets (from the network); "imagenet", or a name of torchvision's such as
-    "IMAGENET1K_V2"; the path of a `.safetensors`, `.pt` or `.pth` file; or None for random
-    weights, drawn from torch's global random state.
+    "IMAGENET1K_V2"; the path of a `.safetensors`, `.pt` or `.pth` file; "run:" and the id or name
+    of a finished run, whose network comes as it was left (pruned, if the run pruned it); or None
+    for random weights, drawn from torch's global random state.
 
     `num_classes`: where it is not the weights' number of classes, the classifier is replaced by a
     fresh one; `describe_model(model)` then says so. By default what the weights have.
@@ -183,12 +186,19 @@ def load_model(
     architecture = find_architecture(name)
     if num_classes is not None:
         whole("num_classes", num_classes, 2, MOST_CLASSES)
-    if weights is not None:
+    elsewhere = str(weights) if is_elsewhere(weights) else None
+    if weights is not None and elsewhere is None:
         weights = path_of("weights", weights, "a weights file, or the name of trained weights")
     trained = None
     if weights is None:
         model = architecture.build(num_classes)
+    elif elsewhere is not None:
+        weights, model = elsewhere, load_elsewhere(elsewhere, architecture.name)
+        trained = count_classes(model)
+        if num_classes is not None and num_classes != trained:
+            replace_classifier(model, num_classes)
     else:
+        weights = architecture.plain_weights(str(weights))
         if weights not in architecture.weights and _is_path(weights):
             state = torchvision_models.adapt(architecture.plain, read_weights(weights))
             weights = str(Path(weights).expanduser().absolute())

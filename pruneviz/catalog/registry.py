@@ -78,6 +78,12 @@ class Architecture:
             return hub.cifar_resnet(self.name, progress)
         return read_weights(bundled_path(self.name, weights))
 
+    def plain_weights(self, weights: str) -> str:
+        """The one name of a set of weights that has two."""
+        if self.source != "torchvision":
+            return weights
+        return torchvision_models.plain_weights(self.plain, weights)
+
     def unknown_weights(self, weights: str) -> UnknownNameError:
         """The error that lists what `weights` could have been."""
         choices = [*self.weights, "the path of a weights file"]

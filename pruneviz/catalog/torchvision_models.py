@@ -62,8 +62,13 @@ def family(name: str) -> str:
 
 def weights_names(name: str) -> tuple[str, ...]:
     """The sets of pretrained weights torchvision has for a network; 'imagenet' is its default."""
-    listed = (w.name for w in zoo.get_model_weights(name) if w.name not in _NOT_CLASSIFIERS)
-    return ("imagenet", *listed)
+    left_out = {*_NOT_CLASSIFIERS, _weights(name, "imagenet").name}  # the default has one name
+    return ("imagenet", *(w.name for w in zoo.get_model_weights(name) if w.name not in left_out))
+
+
+def plain_weights(name: str, weights: str) -> str:
+    """One name for one set of weights: torchvision's name of its default is 'imagenet', too."""
+    return "imagenet" if weights == _weights(name, "imagenet").name else weights
 
 
 def meta(name: str) -> tuple[int, int]:

@@ -77,6 +77,7 @@ def network_of(run: RunView, folder: Path) -> nn.Module:
     from safetensors.torch import load_file
 
     from pruneviz.catalog import ModelSource, load_dataset, load_model
+    from pruneviz.catalog.elsewhere import is_elsewhere
     from pruneviz.jobs.steps import PLAN, WEIGHTS
     from pruneviz.plan import Plan
     from pruneviz.surgery import prune
@@ -88,7 +89,10 @@ def network_of(run: RunView, folder: Path) -> nn.Module:
         )
     data = load_dataset(run.spec.data["name"], **run.spec.data.get("options", {}))
     source = ModelSource.from_dict(run.spec.model)
-    model = load_model(source.name, num_classes=len(data.classes))
+    if is_elsewhere(source.weights):  # which may have been pruned before
+        model = source.load()
+    else:
+        model = load_model(source.name, num_classes=len(data.classes))
     if (folder / PLAN).exists():
         graph = trace(model, data.input_shape)
         model = prune(model, graph, Plan.from_json(graph, (folder / PLAN).read_text()))

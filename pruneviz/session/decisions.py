@@ -153,9 +153,9 @@ def _where(scope: Scope) -> str:
 
 
 def set_ratio(d: Decisions, ratio: float) -> Change:
-    """Move the slider for all groups; sliders of single groups follow it again."""
+    """Move the slider for all groups; those that were set by hand stay until they are released."""
     return (
-        replace(d, ratio=ratio, ratios=()),
+        replace(d, ratio=ratio),
         f"{d.criterion} {_share(ratio)} {_where(d.scope)}",
     )
 
@@ -169,6 +169,12 @@ def set_group_ratios(d: Decisions, ratios: Mapping[str, float], label: str) -> C
     """Move several groups' sliders in one step."""
     merged = {**dict(d.ratios), **ratios}
     return replace(d, ratios=tuple(sorted(merged.items()))), label
+
+
+def release(d: Decisions, group: str) -> Change:
+    """Have a group's slider follow the one for all groups again."""
+    left = tuple((name, ratio) for name, ratio in d.ratios if name != group)
+    return replace(d, ratios=left), f"{group} follows again"
 
 
 def set_criterion(d: Decisions, criterion: str) -> Change:

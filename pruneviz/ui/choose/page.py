@@ -20,6 +20,7 @@ from pruneviz.session.decisions import Decisions, set_ratio
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.choose import picker, sweep
 from pruneviz.ui.frame import actions, error_boundary, leaving, state, theme, workbench
+from pruneviz.ui.frame.text import plain
 
 GROW_SECONDS = 0.5
 COSTS: tuple[Literal["MACs", "parameters"], ...] = ("MACs", "parameters")
@@ -37,7 +38,7 @@ def show() -> None:
         known = workbench.accuracy(loaded, None).value is not None
         error_boundary.fragment(run_every=None if known else GROW_SECONDS)(_facts)(loaded, known)
         if loaded.note:
-            st.warning(loaded.note, icon=":material/school:")
+            st.warning(plain(loaded.note), icon=":material/school:")
             if st.button("Fine-tune it first", icon=":material/model_training:"):
                 leaving.go_to("runs")
         criterion = history.decisions.criterion
@@ -73,7 +74,7 @@ def _facts(loaded: Workbench, was_known: bool) -> None:
             "Accuracy (top-1)",
             value,
             help=base.error
-            or f"On {loaded.preview_images} validation images of {data.name}, "
+            or f"On {loaded.preview_images} validation images of {plain(data.name)}, "
             f"{len(data.classes)} classes.",
             width=150,
         )

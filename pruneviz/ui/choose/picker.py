@@ -10,7 +10,7 @@ import streamlit as st
 
 from pruneviz.session.decisions import Subject
 from pruneviz.ui.choose import uploads
-from pruneviz.ui.frame import actions, state, workbench
+from pruneviz.ui.frame import actions, services, state, workbench
 from pruneviz.ui.serving import visitors
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 RANDOM, OWN_WEIGHTS, OWN_IMAGES = "random", "my own file …", "my own images …"
 
 
-@st.cache_data(show_spinner=False)
+@st.cache_data(show_spinner=False, ttl=60)  # what was downloaded meanwhile is marked
 def _catalogue() -> tuple[pd.DataFrame, pd.DataFrame]:
     from pruneviz.catalog import datasets, models
 
@@ -75,12 +75,20 @@ def _weights(row: Any, now: Subject) -> str | None:
     named = [w for w in str(row["weights"]).split(", ") if w]
     own = now.weights if now.model == row.name and now.weights not in (*named, None) else None
     choices = [*named, *([own] if own else []), RANDOM, OWN_WEIGHTS]
-    preferred = now.weights if now.weights in choices else choices[0]
+    here = [w for w in str(row["offline"]).split(", ") if w]
+    usual = next((w for w in named if w in here), RANDOM)
+    preferred = now.weights if now.model == row.name and now.weights in choices else usual
+
+    def told(weights: str) -> str:
+        if weights == own:
+            return run_name(weights) or Path(weights).name
+        return weights if weights in (*here, RANDOM, OWN_WEIGHTS) else f"{weights} (to download)"
+
     picked = st.selectbox(
         "Weights",
         choices,
         index=choices.index(preferred),
-        format_func=lambda w: Path(w).name if w == own and own else w,
+        format_func=told,
         help="What the weights were trained on. Weights of your own: .safetensors, .pt or .pth, "
         "for the chosen network.",
     )
@@ -91,6 +99,13 @@ def _weights(row: Any, now: Subject) -> str | None:
             "Weights file", ("safetensors", "pt", "pth"), help="Is never unpickled as code."
         )
     return str(picked)
+
+
+def run_name(weights: str) -> str:
+    """What the run is called whose weights these are; empty where they are no run's."""
+    kind, _, run_id = weights.partition(":")
+    found = [run.name for run in services.jobs().list() if run.id == run_id]
+    return f"of the run '{found[0]}'" if kind == "run" and found else ""
 
 
 def _data(data_sets: pd.DataFrame, now: Subject) -> tuple[str | None, tuple[tuple[str, Any], ...]]:

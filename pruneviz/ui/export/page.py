@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -10,6 +11,7 @@ from pruneviz.errors import PruneVizError
 from pruneviz.figures import style
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.frame import services, state, workbench
+from pruneviz.ui.frame.text import plain
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.widgets.memory import let_go
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 PLAIN = "the plan in hand, not fine-tuned"
 PLAN_MIB = 16
 """The largest plan that is read; one of ResNet-152 takes 0.2 MiB."""
+WHICH, ABOUT = "export_which", "export_about"
 EXPORTED = "exported"
 """Where the page Runs leaves the run that is to be exported."""
 
@@ -30,13 +33,19 @@ def show() -> None:
     loaded = workbench.bench(history.subject)
     runs = runs_data.finished(loaded)
     names = {PLAIN: PLAIN, **{run.id: f"{run.name} (fine-tuned)" for run in runs}}
-    asked = st.session_state.get(EXPORTED)
-    first = list(names).index(asked) if asked in names else min(1, len(names) - 1)
+    in_hand, _ = state.in_hand()
+    plans = {run.id: runs_data.plan_of_run(loaded, run) for run in runs}
+    first = default_of(in_hand.digest, {r: p.digest for r, p in plans.items()})
+    asked = st.session_state.pop(EXPORTED, None)
+    about = f"{loaded.subject.digest}{in_hand.digest}"  # another plan in hand, another default
+    if asked in names or st.session_state.get(ABOUT) != about:
+        st.session_state[WHICH] = asked if asked in names else first
+        st.session_state[ABOUT] = about
     chosen = st.selectbox(
         "Which network",
         list(names),
         format_func=lambda k: names[k],
-        index=first,
+        key=WHICH,
         help="A fine-tuned run with its own plan, or the plan in hand as it is.",
     )
     if chosen == PLAIN:
@@ -45,8 +54,14 @@ def show() -> None:
         accuracy = known.accuracy if known is not None else None
     else:
         run = next(r for r in runs if r.id == chosen)
-        plan = runs_data.plan_of_run(loaded, run)
+        plan = plans[chosen]
         accuracy = runs_data.final_accuracy(run)
+        if plan.digest != in_hand.digest:
+            st.warning(
+                f"This is the network of '{plain(run.name)}', without {len(plan):,} units; the "
+                f"plan in hand drops {len(in_hand):,}, other ones.",
+                icon=":material/difference:",
+            )
     cost = workbench.cost_of(loaded, plan)
     with st.container(horizontal=True):
         st.metric(
@@ -69,7 +84,8 @@ def show() -> None:
             width=160,
         )
     if not plan.dropped:
-        st.info("Nothing is pruned yet: what you download is the network as it came.")
+        as_is = "as it came" if chosen == PLAIN else "fine-tuned, with all its filters"
+        st.info(f"Nothing is pruned: what you download is the network {as_is}.")
     found = _bundle(loaded, chosen, plan, accuracy)
     stem = f"{loaded.subject.model.replace('/', '-')}-{plan.digest[:6]}"
     with st.container(horizontal=True):
@@ -101,6 +117,14 @@ def show() -> None:
     st.code(found.snippet, language="python")
     st.divider()
     _read_plan(loaded)
+
+
+def default_of(in_hand: str, plans: Mapping[str, str]) -> str:
+    """Return what is exported unless told otherwise: the newest run of the plan in hand, or that.
+
+    `in_hand` is the plan's digest, `plans` the runs' by their ids, newest first.
+    """
+    return next((run for run, plan in plans.items() if plan == in_hand), PLAIN)
 
 
 def _bundle(loaded: Workbench, chosen: str, plan: Plan, accuracy: float | None) -> Bundle:
@@ -143,7 +167,7 @@ def _read_plan(loaded: Workbench) -> None:
     try:
         plan = Plan.from_json(loaded.graph, file.getvalue())
     except PruneVizError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(error), icon=":material/error:")
         return
     finally:
         let_go(file)

@@ -9,6 +9,7 @@ import streamlit as st
 from pruneviz.errors import PruneVizError
 from pruneviz.session.decisions import drop_by_hand, keep_by_hand
 from pruneviz.ui.frame import state
+from pruneviz.ui.frame.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,7 +48,7 @@ def show_refusal() -> None:
     """Say once why the last step was not taken."""
     said = st.session_state.pop(REFUSAL, None)
     if said:
-        st.toast(said, icon=":material/block:", duration="long")
+        st.toast(plain(said), icon=":material/block:", duration="long")
 
 
 def toggle(

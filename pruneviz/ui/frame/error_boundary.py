@@ -11,6 +11,7 @@ import streamlit as st
 
 from pruneviz.errors import PruneVizError
 from pruneviz.ui.frame import state
+from pruneviz.ui.frame.text import plain
 
 P = ParamSpec("P")
 
@@ -23,11 +24,12 @@ def guarded(work: Callable[P, object]) -> Callable[P, None]:
         try:
             work(*args, **kwargs)
         except PruneVizError as error:
-            st.error(str(error), icon=":material/error:")
+            st.error(plain(error), icon=":material/error:")
         except Exception as error:
             st.error(
-                f"Something went wrong in PruneViz itself ({type(error).__name__}: {error}). Your "
-                "plan is kept; go on with another page, or undo the last step.",
+                f"Something went wrong in PruneViz itself ({type(error).__name__}: "
+                f"{plain(error)}). Your plan is kept; go on with another page, or undo the last "
+                "step.",
                 icon=":material/bug_report:",
             )
             with st.expander("For a bug report"):

@@ -9,6 +9,7 @@ import streamlit as st
 from pruneviz.errors import PruneVizError
 from pruneviz.figures import style
 from pruneviz.ui.frame import error_boundary, leaving, services, state, workbench
+from pruneviz.ui.frame.text import plain
 
 KEY = "planbar"
 POLL_SECONDS = 0.4
@@ -39,7 +40,9 @@ def _bar() -> None:
             icon=":material/undo:",
             key="undo",
             disabled=not history.can_undo,
-            help=f"Take back: {history.step.label}" if history.can_undo else "Nothing to undo",
+            help=f"Take back: {plain(history.step.label)}"
+            if history.can_undo
+            else "Nothing to undo",
             on_click=rerun_app,
             args=(state.undo,),
             shortcut="Ctrl+Z",
@@ -58,7 +61,7 @@ def _bar() -> None:
             try:
                 waiting = _numbers()
             except PruneVizError as error:
-                st.caption(f"No plan to show: {error}")
+                st.caption(f"No plan to show: {plain(error)}")
                 return
             _announce()
             if any(run.active for run in services.jobs().list()):
@@ -153,4 +156,4 @@ def _announce() -> None:
         if run.id in watched and not run.active:
             watched.discard(run.id)
             icon = ":material/check_circle:" if run.status == "done" else ":material/info:"
-            st.toast(f"'{run.name}' is {run.status}.", icon=icon, duration="long")
+            st.toast(f"'{plain(run.name)}' is {run.status}.", icon=icon, duration="long")

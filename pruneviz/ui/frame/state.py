@@ -13,6 +13,7 @@ from pruneviz.errors import StorageError
 from pruneviz.session.decisions import Subject
 from pruneviz.session.session import Session
 from pruneviz.ui.frame import services, workbench
+from pruneviz.ui.frame.text import plain
 
 if TYPE_CHECKING:
     from pruneviz.session.history import History
@@ -44,7 +45,9 @@ def open_studio() -> None:
         return
     kept = services.steps().load(asked)
     if kept is None:
-        st.toast(f"The address names a plan ({asked}) that is not kept here; it was left out.")
+        st.toast(
+            f"The address names a plan ({plain(asked)}) that is not kept here; it was left out."
+        )
         return
     session().adopt(kept)
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import streamlit as st
 
+from pruneviz.ui.frame.text import harmless, has_links
+
 STYLE = """
 <style>
 .stMainBlockContainer { padding: 4.4rem 2.5rem 1rem 2.5rem; max-width: 1600px; }
@@ -48,4 +50,6 @@ def dark() -> bool:
 
 def chart(figure: Any, key: str, **options: Any) -> Any:
     """Show a figure in PruneViz's own style."""
-    return st.plotly_chart(figure, theme=None, key=key, config=CONFIG, **options)
+    parts = figure.to_plotly_json()
+    drawn = harmless(parts) if has_links(parts) else figure
+    return st.plotly_chart(drawn, theme=None, key=key, config=CONFIG, **options)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pruneviz.errors import DataError, InvalidValueError, PruneVizError, WeightsError
 from pruneviz.ui.frame.loading import loading
 from pruneviz.ui.frame.services import previews, uploads, workbenches
+from pruneviz.ui.frame.text import plain
 from pruneviz.ui.serving import visitors
 
 if TYPE_CHECKING:
@@ -47,11 +48,13 @@ def bench(subject: Subject) -> Workbench:
 def _bench(subject: Subject) -> Workbench:
     if subject in workbenches():  # quick, and fit for callbacks, which cannot draw
         return workbenches().get(subject)
-    with loading(f"Loading {subject.title} …") as place:
+    with loading(f"Loading {plain(subject.title)} …") as place:
 
         def progress(done: int, total: int, name: str) -> None:
             share = min(1.0, done / total) if total else 0.0
-            place.progress(share, f"Downloading {name}: {done / 1e6:.1f} of {total / 1e6:.1f} MB")
+            place.progress(
+                share, f"Downloading {plain(name)}: {done / 1e6:.1f} of {total / 1e6:.1f} MB"
+            )
 
         return workbenches().get(subject, progress)
 

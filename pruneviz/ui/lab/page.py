@@ -10,6 +10,7 @@ import streamlit as st
 from pruneviz.figures.lab_details import details_figure
 from pruneviz.studies.papers import Request, claims, find_claim, results
 from pruneviz.ui.frame import actions, error_boundary, services, state, theme
+from pruneviz.ui.frame.text import plain
 from pruneviz.ui.lab import pretraining as lab_study
 from pruneviz.ui.lab import race as lab_race
 from pruneviz.ui.lab import records as lab_data
@@ -104,7 +105,7 @@ def _results(found: list[Shown]) -> None:
             icon=":material/science:",
         )
         return
-    for tab, shown in zip(st.tabs([shown.title for shown in found]), found, strict=True):
+    for tab, shown in zip(st.tabs([plain(shown.title) for shown in found]), found, strict=True):
         with tab:
             _result(shown)
 
@@ -196,11 +197,11 @@ def _under_way(claim: Claim, was_active: bool) -> None:
 
 def _running(run: RunView) -> None:
     with st.container(border=True, key=f"lab_run_{run.id}"):
-        st.markdown(f"**{run.name}**")
+        st.markdown(f"**{plain(run.name)}**")
         if run.active:
             st.progress(min(1.0, max(0.0, run.progress)), run.message or run.status)
         elif run.error:
-            st.error(run.error, icon=":material/error:")
+            st.error(plain(run.error), icon=":material/error:")
         else:
             st.caption(f"{run.status}, {run.progress:.0%} done")
         lab_data.buttons(run)

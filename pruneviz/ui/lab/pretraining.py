@@ -9,6 +9,7 @@ import streamlit as st
 from pruneviz.figures.pretraining import pretraining_figure, pretraining_info
 from pruneviz.studies.pretraining_queue import Study, data_called, gather, studies, submit
 from pruneviz.ui.frame import actions, services, state, theme
+from pruneviz.ui.frame.text import plain
 from pruneviz.ui.lab import records as lab_data
 from pruneviz.ui.widgets.duration import said, when
 
@@ -135,10 +136,10 @@ def _study(parent: str, runs: tuple[RunView, ...]) -> None:
         share = sum(1.0 if run.status == "done" else run.progress for run in runs) / len(runs)
         done = sum(run.status == "done" for run in runs)
         what = f"{done} of {len(runs)} done. {now.name.removeprefix('Study: ')}"
-        st.progress(min(1.0, max(0.0, share)), f"{what}: {now.message or now.status}")
+        st.progress(min(1.0, max(0.0, share)), plain(f"{what}: {now.message or now.status}"))
     for run in runs:
         if run.error:
-            st.error(f"{run.name}: {run.error}", icon=":material/error:")
+            st.error(plain(f"{run.name}: {run.error}"), icon=":material/error:")
     found = gather(services.jobs(), runs)
     if found.runs:
         info = pretraining_info(found)

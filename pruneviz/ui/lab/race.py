@@ -10,6 +10,7 @@ import streamlit as st
 from pruneviz.figures import style
 from pruneviz.figures.race import race_figure, race_info
 from pruneviz.ui.frame import actions, services, state, theme
+from pruneviz.ui.frame.text import plain
 from pruneviz.ui.lab import records as lab_data
 from pruneviz.ui.widgets.duration import said, when
 
@@ -33,7 +34,7 @@ def _form(loaded: Workbench) -> None:
     from pruneviz.strategies import find_strategy, names
 
     with st.form("race", border=True):
-        st.markdown(f"**{loaded.title}**: the same budget and MACs for all")
+        st.markdown(f"**{plain(loaded.title)}**: the same budget and MACs for all")
         chosen = st.multiselect(
             "Strategies",
             list(names()),
@@ -92,7 +93,7 @@ def _race(run: RunView) -> None:
     if run.active:
         st.progress(min(1.0, max(0.0, run.progress)), run.message or run.status)
     if run.error:
-        st.error(run.error, icon=":material/error:")
+        st.error(plain(run.error), icon=":material/error:")
     race = lab_data.race_of(run)
     if race is not None:
         info = replace(race_info(race), title="")  # the selection says it, and phones are narrow

@@ -14,6 +14,7 @@ from pruneviz.machine import cores
 from pruneviz.plan import Plan
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.frame import actions, error_boundary, services, state, theme, workbench
+from pruneviz.ui.frame.text import plain
 from pruneviz.ui.prune import timings, width_latency
 from pruneviz.ui.prune.timings import Setting
 
@@ -137,7 +138,7 @@ def wait(loaded: Workbench) -> None:
         return
     newest = next(iter(timings.runs(loaded, timings.LATENCY, timings.WIDTHS)), None)
     if newest is not None and newest.error:
-        st.error(newest.error, icon=":material/error:")
+        st.error(plain(newest.error), icon=":material/error:")
 
 
 def _wait(run_id: str) -> None:

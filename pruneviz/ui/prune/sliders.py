@@ -12,6 +12,7 @@ import streamlit as st
 
 from pruneviz.figures import style
 from pruneviz.session.decisions import (
+    release,
     set_group_ratio,
     set_multiple,
     set_protected,
@@ -68,8 +69,8 @@ def _all(loaded: Workbench) -> None:
         key=everything.key,
         format="%d %%",
         on_change=_set_ratio,
-        help="Drops the units with the lowest scores. Picks by hand and protected groups stay as "
-        "they are; sliders of single groups follow.",
+        help="Drops the units with the lowest scores. Picks by hand, protected groups and those "
+        "whose own slider was set stay as they are; the others follow.",
     )
     with st.container(height=470, border=True, gap="xsmall"):
         for index, group in enumerate(loaded.graph.prunable_groups):
@@ -98,6 +99,16 @@ def _row(loaded: Workbench, index: int, name: str) -> None:
             disabled=name in decisions.protected,
             help=f"{_layers(group.layers)}. {group.note}",
         )
+        if name in dict(decisions.ratios):
+            st.button(
+                "set",
+                key=f"release{index}",
+                icon=":material/keep:",
+                type="tertiary",
+                on_click=_release,
+                args=(index, name),
+                help="Set by hand, so the slider for all groups leaves it. Click to let it follow.",
+            )
         lock = state.control(f"lock{index}", name in decisions.protected)
         st.checkbox(
             "protect",
@@ -169,6 +180,11 @@ def _set_group(index: int, name: str) -> None:
     if units_of(round(100 * ratio), group.width) != gone:  # else the same plan: no step
         actions.take(set_group_ratio(decisions, name, ratio), slider=name)
     _after(f"row{index}")
+
+
+def _release(index: int, name: str) -> None:
+    actions.take(release(state.history().decisions, name))
+    _after(ALL)
 
 
 def _protect(index: int, name: str) -> None:

@@ -13,6 +13,7 @@ from pruneviz.session.history import Step
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.choose import sweep
 from pruneviz.ui.frame import error_boundary, state, theme, workbench
+from pruneviz.ui.frame.text import plain
 from pruneviz.ui.prune.timings import known as known_time
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.widgets import pictures
@@ -175,7 +176,7 @@ def _flipped(loaded: Workbench, labels: object, before: object, after: object) -
     names = loaded.data.classes
     st.image(
         [pictures.enlarged(images[i].permute(1, 2, 0).numpy(), 64) for i in chosen],
-        caption=[f"{names[truth[i]]} → {names[new[i]]}" for i in chosen],
+        caption=[plain(f"{names[truth[i]]} → {names[new[i]]}") for i in chosen],
         width=84,
     )
 
@@ -189,7 +190,7 @@ def history(loaded: Workbench) -> None:
             here = step.digest == history.current
             branch = "\u2003" * depth + ("↳ " if depth else "")
             st.button(
-                f"{branch}{step.label}{_worth(loaded, step)}",
+                f"{branch}{plain(step.label)}{_worth(loaded, step)}",
                 key=f"step_{step.digest}",
                 type="primary" if here else "tertiary",
                 icon=":material/location_on:" if here else ":material/circle:",

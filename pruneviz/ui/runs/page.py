@@ -16,10 +16,11 @@ from pruneviz.figures import (
     tradeoff_info,
     training_figure,
 )
-from pruneviz.session.decisions import exactly
+from pruneviz.session.decisions import Subject, exactly
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.export.page import EXPORTED
 from pruneviz.ui.frame import actions, error_boundary, leaving, services, state, theme, workbench
+from pruneviz.ui.frame.text import plain
 from pruneviz.ui.prune import views
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.runs import run_results, start
@@ -139,14 +140,14 @@ def _card(loaded: Workbench, run: RunView) -> None:
     results = services.jobs().results(run.id)
     with st.container(border=True, key=f"run_{run.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{run.name}** :{COLOURS[run.status]}-badge[{run.status}]")
+            st.markdown(f"**{plain(run.name)}** :{COLOURS[run.status]}-badge[{run.status}]")
             st.caption(_facts(run, results), width="stretch")
         if run.active:
-            st.progress(min(1.0, max(0.0, run.progress)), run.message or run.status)
+            st.progress(min(1.0, max(0.0, run.progress)), plain(run.message or run.status))
         elif run.message:
-            st.caption(run.message)
-        for notice in results.get("notices", ()):
-            st.warning(notice, icon=":material/info:")
+            st.caption(plain(run.message))
+        for notice in (*results.get("notices", ()), *results.get("notes", ())):
+            st.warning(plain(notice), icon=":material/info:")
         if quiet := run.quiet(time.time()):
             st.warning(
                 f"No sign of its work for {said(quiet)}; the process lives. Wait, or cancel: a "
@@ -154,7 +155,7 @@ def _card(loaded: Workbench, run: RunView) -> None:
                 icon=":material/hourglass_disabled:",
             )
         if run.error:
-            st.error(run.error, icon=":material/error:")
+            st.error(plain(run.error), icon=":material/error:")
             if run.trace:
                 with st.expander("What happened, in full"):
                     st.code(run.trace)
@@ -168,6 +169,15 @@ def _card(loaded: Workbench, run: RunView) -> None:
                     on_click=_take_plan,
                     args=(run.id,),
                     icon=":material/content_cut:",
+                )
+            if run.status == "done" and run.kind in runs_data.NETWORKS:
+                st.button(
+                    "Use these weights",
+                    key=f"weights_{run.id}",
+                    on_click=_use_weights,
+                    args=(run.id,),
+                    icon=":material/start:",
+                    help="Take the network that the run left up, as a new baseline to prune.",
                 )
             mine = run.status == "done" and runs_data.about(loaded, run)
             if mine and st.button("Export", key=f"export_{run.id}", icon=":material/download:"):
@@ -214,6 +224,15 @@ def _button(label: str, icon: str, run: RunView, action: Callable[[str], object]
         st.rerun()
 
     st.button(label, key=f"{label}_{run.id}", icon=f":material/{icon}:", on_click=act)
+
+
+def _use_weights(run_id: str) -> None:
+    """Go on with the network that a run left, on the run's data."""
+    spec = services.jobs().get(run_id).spec
+    options = tuple(sorted(dict(spec.data.get("options", {})).items()))
+    name = str(spec.data["name"])
+    state.choose(Subject(str(spec.model["name"]), f"run:{run_id}", None, name, options))
+    leaving.go_to("choose")
 
 
 def _take_plan(run_id: str) -> None:

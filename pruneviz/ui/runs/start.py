@@ -9,6 +9,7 @@ import streamlit as st
 from pruneviz.errors import InvalidValueError
 from pruneviz.figures import style
 from pruneviz.ui.frame import actions, services, state
+from pruneviz.ui.frame.text import plain
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.widgets.duration import said
 
@@ -57,19 +58,30 @@ def _spec(loaded: Workbench, how: str, name: str, options: dict[str, Any]) -> Ru
 
 
 def _plan_fields(loaded: Workbench) -> tuple[str, dict[str, Any]]:
+    from pruneviz.training import settings_for
+
     history = state.history()
     plan, cost = state.in_hand()
     what = style.change(cost.macs, cost.baseline_macs) + " MACs" if plan.dropped else "unpruned"
     st.caption(
-        f"The plan in hand, **{history.step.label}** ({what}), is pruned and trained on "
+        f"The plan in hand, **{plain(history.step.label)}** ({what}), is pruned and trained on "
         f"{len(loaded.data.train):,} images. It goes on when you leave the page."
     )
     name = st.text_input("Name", value=f"{loaded.subject.model}: {history.step.label}")
-    options: dict[str, Any] = {
-        "epochs": int(
-            st.number_input("Epochs", 1, 1000, 3, help="Passes over the training images.")
+    usual = settings_for(loaded.model, loaded.data)
+    if usual.head_epochs:
+        st.caption(
+            f"Its classifier is new: it learns alone for the first {usual.head_epochs} epochs, at "
+            f"a rate of {usual.head_lr:g}, then all layers do, at {usual.lr:g}."
         )
-    }
+    epochs = st.number_input(
+        "Epochs",
+        1,
+        1000,
+        usual.epochs,
+        help="Passes over the training images: three, or more where there are few of them.",
+    )
+    options: dict[str, Any] = {"epochs": int(epochs)}
     with st.expander("More"):
         options["optimizer"] = st.selectbox(
             "Optimiser",

@@ -11,6 +11,7 @@ from pruneviz.figures import curves_figure, sensitivity_heat_figure
 from pruneviz.session.decisions import set_group_ratios
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.frame import actions, error_boundary, leaving, services, state, theme, workbench
+from pruneviz.ui.frame.text import plain
 from pruneviz.ui.rank import page as rank
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.widgets.duration import said
@@ -106,9 +107,9 @@ def _scan(loaded: Workbench, run_id: str, was_active: bool) -> None:
     if was_active and not run.active:
         st.rerun()
     if run.active:
-        st.progress(min(1.0, run.progress), run.message or run.status)
+        st.progress(min(1.0, run.progress), plain(run.message or run.status))
     if run.error:
-        st.error(run.error, icon=":material/error:")
+        st.error(plain(run.error), icon=":material/error:")
     found = runs_data.scan_of(run)
     if found is None:
         return

@@ -1,0 +1,27 @@
+"""Weights that are neither bundled nor files: `kind:reference`, resolved by who knows the kind.
+
+The catalogue knows nothing of runs; the parts that do are named here, not imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+RESOLVERS = {"run": "pruneviz.jobs.run_weights"}
+"""By kind: the module whose `load(reference, network)` gives the network with its weights."""
+
+
+def is_elsewhere(weights: object) -> bool:
+    """Whether weights are of such a kind: `run:3f2a`."""
+    return isinstance(weights, str) and weights.partition(":")[0] in RESOLVERS and ":" in weights
+
+
+def load(weights: str, network: str) -> nn.Module:
+    """Return the network called `network` with those weights, as their kind resolves them."""
+    kind, _, reference = weights.partition(":")
+    found: nn.Module = importlib.import_module(RESOLVERS[kind]).load(reference, network)
+    return found
