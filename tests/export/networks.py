@@ -15,7 +15,7 @@ TORCHVISION = {
     "densenet121": 64,
     "efficientnet_b0": 64,
     "googlenet": 64,
-    "inception_v3": 128,
+    "inception_v3": 299,
     "mnasnet0_5": 64,
     "mobilenet_v3_small": 64,
     "regnet_y_400mf": 64,
