@@ -54,8 +54,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "explain": (*CORE, "criteria", "training", "data", "drawing", "evaluation"),
 }
-ALLOWED["export"] = (*ALLOWED["strategies"], "strategies", "explain", "latency")
-ALLOWED["jobs"] = (*ALLOWED["export"], "export")
+BELOW_EXPORT = (*ALLOWED["strategies"], "strategies", "explain", "latency")
+ALLOWED["export"] = (*BELOW_EXPORT, "figures")  # the report draws
+ALLOWED["jobs"] = (*BELOW_EXPORT, "export")
 ALLOWED["studies"] = (*ALLOWED["jobs"], "jobs")
 ALLOWED["figures"] = (*ALLOWED["studies"], "studies")
 ALLOWED["session"] = (*ALLOWED["studies"], "studies")
