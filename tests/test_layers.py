@@ -54,14 +54,14 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "explain": (*CORE, "criteria", "training", "data", "drawing", "evaluation"),
 }
-BELOW_EXPORT = (*ALLOWED["strategies"], "strategies", "explain", "latency")
-ALLOWED["export"] = (*BELOW_EXPORT, "figures")  # the report draws
-ALLOWED["jobs"] = (*BELOW_EXPORT, "export")
+ALLOWED["export"] = (*ALLOWED["strategies"], "strategies", "explain", "latency")
+ALLOWED["jobs"] = (*ALLOWED["export"], "export")
 ALLOWED["studies"] = (*ALLOWED["jobs"], "jobs")
 ALLOWED["figures"] = (*ALLOWED["studies"], "studies")
 ALLOWED["session"] = (*ALLOWED["studies"], "studies")
 ALLOWED["recipe"] = (*ALLOWED["session"], "session")
-ALLOWED["ui"] = (*ALLOWED["recipe"], "recipe", "figures")
+ALLOWED["report"] = (*ALLOWED["figures"], "figures")
+ALLOWED["ui"] = (*ALLOWED["recipe"], "recipe", "report", "figures")
 ALLOWED["commands"] = (*ALLOWED["ui"], "ui")  # above them all: it starts the studio
 # The package's front door names everything, loads nothing.
 FREE = {"__init__", "__main__"}

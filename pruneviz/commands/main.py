@@ -185,8 +185,24 @@ def lab(args: argparse.Namespace) -> int:
     return obey(args)
 
 
+def export(args: argparse.Namespace) -> int:
+    """Write a run's network as files that need no PruneViz."""
+    from pruneviz.commands.export import obey
+
+    return obey(args)
+
+
+def apply(args: argparse.Namespace) -> int:
+    """Do what a recipe says."""
+    from pruneviz.commands.apply import obey
+
+    return obey(args)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
+    from pruneviz.commands import apply as apply_cli
+    from pruneviz.commands import export as export_cli
     from pruneviz.commands import lab as claims_cli
     from pruneviz.commands import race as race_cli
     from pruneviz.commands import run as run_cli
@@ -286,6 +302,22 @@ def build_parser() -> argparse.ArgumentParser:
     )
     claims_cli.add_arguments(
         verb("lab", "put the claims of the papers to the test", "lab run oracle --model vgg16", lab)
+    )
+    export_cli.add_arguments(
+        verb(
+            "export",
+            "a run's network as files that need no PruneViz",
+            "export 1a2b --out exported --formats onnx,python",
+            export,
+        )
+    )
+    apply_cli.add_arguments(
+        verb(
+            "apply",
+            "do what a recipe says, without a screen",
+            "apply recipe.json --out exported --report",
+            apply,
+        )
     )
     add_json(verb("version", "print the version", "version --json", show_version))
     return parser

@@ -40,6 +40,8 @@ class Applied:
     evaluations: tuple[tuple[str, str, Evaluation], ...]
     """(stage, split, evaluation): stages are "unpruned", "cut", "repaired", "fine-tuned"."""
     files: Exported | None
+    stage: str
+    """What `network` is: "cut", "repaired", "re-measured" or "fine-tuned"."""
     digests: Mapping[str, str]
     notes: tuple[str, ...]
     """What differs from the recipe without being wrong, such as rounding on another machine."""
@@ -117,7 +119,9 @@ def apply_recipe(
             f"was written on {recipe.made_with.get('machine', 'another machine')} with torch "
             f"{recipe.made_with.get('torch', '?')}, where sums round otherwise."
         )
-    return Applied(network, bench.plan, tuple(bench.evaluations), bench.files, found, tuple(notes))
+    return Applied(
+        network, bench.plan, tuple(bench.evaluations), bench.files, bench.stage, found, tuple(notes)
+    )
 
 
 def _compare(recipe: Recipe, found: Mapping[str, str]) -> None:
@@ -195,11 +199,9 @@ def _prune(bench: Bench) -> None:
 
 
 def _repair(bench: Bench, **options: Any) -> None:
-    import pruneviz
+    from pruneviz.repair import repair
 
-    if not hasattr(pruneviz, "repair"):
-        raise RecipeError("This recipe repairs, which this version of PruneViz cannot; update it.")
-    bench.network = pruneviz.repair(bench.model, bench.graph, bench.plan, bench.data, **options)
+    bench.network = repair(bench.model, bench.graph, bench.plan, bench.data, **options)
     bench.stage = "repaired"
 
 

@@ -108,6 +108,18 @@ def test_a_run_again_gives_bit_equal_weights_and_files(
     assert "not 0000000000000000" in apply_recipe(elsewhere).notes[0]
 
 
+def test_a_repaired_network_is_the_one_that_repair_gives(subject: tuple[object, ...]) -> None:
+    model, graph, data, _ = subject
+    repairing = Step("repair", {"images": 64, "depth": "instant", "seed": 0}, "Repair")
+    recipe, plan = made(
+        subject, Decisions("l1", scope="group", ratio=0.5, multiple=2), then=[repairing]
+    )
+    found = apply_recipe(recipe)
+    small = pv.repair(model, graph, plan, data, images=64, depth="instant", seed=0)
+    assert found.stage == "repaired"
+    assert found.digests["result"] == state_digest(small.state_dict())
+
+
 @pytest.mark.parametrize("name", ["weights", "data", "network", "plan"])
 def test_what_differs_is_named(subject: tuple[object, ...], name: str) -> None:
     recipe, _ = made(subject, Decisions("l1", ratio=0.4))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pruneviz.export.report.facts import Facts
+from pruneviz.report.facts import Facts
 
 
 def model_card(facts: Facts) -> str:

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 import pruneviz as pv
-from pruneviz.export.report import Facts, Stage, gather, model_card, report_html, share_card
 from pruneviz.figures.stats import wilson
 from pruneviz.latency import Latency, Timing
+from pruneviz.report import Facts, Stage, gather, model_card, report_html, share_card
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from pruneviz.export.report.facts import Facts
 from pruneviz.figures import (
     ClassesInfo,
     CostsInfo,
@@ -18,6 +17,7 @@ from pruneviz.figures import (
     overview_info,
     style,
 )
+from pruneviz.report.facts import Facts
 
 _STYLE = """
 :root { color-scheme: light; }

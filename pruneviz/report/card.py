@@ -6,8 +6,8 @@ import io
 
 from PIL import Image, ImageDraw, ImageFont
 
-from pruneviz.export.report.facts import Facts
 from pruneviz.figures import style
+from pruneviz.report.facts import Facts
 
 SIZE = (1200, 630)
 _EDGE = 64

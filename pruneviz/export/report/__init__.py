@@ -1,8 +1,0 @@
-"""What came of a pruning, to be shown to others: a page, a picture, a model card."""
-
-from pruneviz.export.report.card import share_card
-from pruneviz.export.report.facts import Facts, Stage, gather
-from pruneviz.export.report.model_card import model_card
-from pruneviz.export.report.page import report_html
-
-__all__ = ["Facts", "Stage", "gather", "model_card", "report_html", "share_card"]
