@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pruneviz.commands.output import add_json
 from pruneviz.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="a recipe (JSON), as the page Export writes it")
     parser.add_argument("--out", default="exported", help="folder (default: exported)")
     parser.add_argument("--report", action="store_true", help="write the report and cards, too")
-    parser.add_argument("--json", action="store_true", help="print one line of JSON at the end")
+    add_json(parser)
     parser.add_argument("--threads", type=int, help="cores to compute with (default: all)")
 
 
