@@ -40,7 +40,11 @@ def spec(kind: str, root: Path, epochs: int) -> RunSpec:
     train: dict[str, Any] = {"epochs": epochs, "batch_size": 16}
     options: dict[str, tuple[str, dict[str, Any]]] = {
         "fine_tune": ("fine_tune", train),
-        "taylor": ("strategy", {"strategy": "taylor", "target_macs": 0.8, **train}),
+        "taylor": (
+            "strategy",
+            {"strategy": "taylor", "target_macs": 0.8, "iterations": 4, "updates": 2,
+             "update_batch": 8, **train},
+        ),
         "genetic": (
             "strategy",
             {"strategy": "genetic", "population": 4, "generations": 3, "images": 16, **train},
