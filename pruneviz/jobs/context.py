@@ -14,7 +14,7 @@ from pruneviz.jobs.checkpoints import Checkpoints
 from pruneviz.jobs.files import atomic_write
 from pruneviz.jobs.heartbeat import Pulse
 from pruneviz.jobs.home import disk_errors
-from pruneviz.jobs.leases import Claim
+from pruneviz.jobs.leases import Lease
 from pruneviz.jobs.patience import patiently
 from pruneviz.jobs.views import RunSpec, RunView, plain
 
@@ -47,7 +47,7 @@ class Interruption(BaseException):
 class JobContext:
     """One run under way in this process."""
 
-    def __init__(self, claim: Claim, pulse: Pulse) -> None:
+    def __init__(self, claim: Lease, pulse: Pulse) -> None:
         self._claim = claim
         self._pulse = pulse
         self.run: RunView = claim.run

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pruneviz.errors import StorageError
-from pruneviz.jobs.leases import LOST, Claim
+from pruneviz.jobs.leases import LOST, Lease
 from pruneviz.jobs.patience import PASSING
 
 TICK = 0.2  # seconds between looks for a cancel
@@ -23,7 +23,7 @@ PATIENCE = 5  # writes that fail for good, in a row, after which the run is told
 class Pulse(threading.Thread):
     """Beats until `stop`; `order` is what was asked for, `failure` why nothing can be written."""
 
-    def __init__(self, claim: Claim, *, tick: float = TICK) -> None:
+    def __init__(self, claim: Lease, *, tick: float = TICK) -> None:
         super().__init__(name=f"pulse-{claim.run.id}", daemon=True)
         self.order: str | None = None
         self.failure: StorageError | None = None

@@ -27,7 +27,7 @@ LOST = "lost"
 
 
 @dataclass(frozen=True)
-class Claim:
+class Lease:
     """The right of one worker to write one run."""
 
     store: RunStore
@@ -92,7 +92,7 @@ class Claim:
         return change(session, Run.id == self.run.id, Run.claim == self.token, **values) > 0
 
 
-def claim(store: RunStore, run_id: str, *, threads: int | None = None) -> Claim | None:
+def claim(store: RunStore, run_id: str, *, threads: int | None = None) -> Lease | None:
     """Take a queued run for this process; None when it is not queued (any more).
 
     `threads` is kept from the first attempt on: sums over another number of threads round
@@ -109,4 +109,4 @@ def claim(store: RunStore, run_id: str, *, threads: int | None = None) -> Claim 
         run.attempts += 1
         run.threads = run.threads or threads
         session.flush()
-        return Claim(store, view(run), token)
+        return Lease(store, view(run), token)

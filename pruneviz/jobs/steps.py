@@ -26,7 +26,7 @@ RANKING = "ranking.json"
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class Loaded:
     """What a run works on: the unpruned network and the plan that the run starts from."""
 
     model: nn.Module
@@ -35,7 +35,7 @@ class Subject:
     plan: Plan | None
 
 
-def load_subject(context: JobContext) -> Subject:
+def load_subject(context: JobContext) -> Loaded:
     """Load what the specification names, and follow the network's channels.
 
     A network whose classifier does not fit the data's classes gets a new one, as `load_model` does.
@@ -68,7 +68,7 @@ def load_subject(context: JobContext) -> Subject:
     graph = trace(model, data.input_shape)
     plan = Plan.from_json(graph, context.spec.plan) if context.spec.plan else None
     context.check()
-    return Subject(model.to(default_device()), data, graph, plan)
+    return Loaded(model.to(default_device()), data, graph, plan)
 
 
 def measure(

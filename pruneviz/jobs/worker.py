@@ -17,7 +17,7 @@ from pruneviz.jobs.checkpoints import Checkpoints
 from pruneviz.jobs.context import Interruption, JobContext
 from pruneviz.jobs.heartbeat import Pulse
 from pruneviz.jobs.home import check_space
-from pruneviz.jobs.leases import LOST, Claim, claim
+from pruneviz.jobs.leases import LOST, Lease, claim
 from pruneviz.jobs.patience import patiently
 from pruneviz.jobs.records import RunStore
 from pruneviz.jobs.registry import Kind, find_kind
@@ -65,7 +65,7 @@ def _run_job(home: str, run_id: str, plugins: Sequence[str], threads: int | None
         store.close()
 
 
-def _work(mine: Claim, plugins: Sequence[str]) -> str:
+def _work(mine: Lease, plugins: Sequence[str]) -> str:
     """Do a claimed run; whatever happens inside ends in its records."""
     pulse = Pulse(mine)
     error: BaseException | None = None
@@ -100,7 +100,7 @@ ENDS = {"cancel": ("cancelled", ""), "stop": ("interrupted", CLOSED)}
 
 
 def _finish(
-    mine: Claim, pulse: Pulse, status: str, message: str, error: BaseException | None
+    mine: Lease, pulse: Pulse, status: str, message: str, error: BaseException | None
 ) -> bool:
     pulse.flush()
     return mine.finish(
