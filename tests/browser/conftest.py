@@ -72,12 +72,14 @@ def studio_at(home: Path, *flags: str) -> Iterator[list[str]]:
             break
     else:
         raise AssertionError(f"the studio did not start: {''.join(printed)}")
-    yield printed
-    server.terminate()
     try:
-        server.wait(timeout=30)
-    except subprocess.TimeoutExpired:
-        server.kill()
+        yield printed
+    finally:  # also where the test failed: no studio stays behind
+        server.terminate()
+        try:
+            server.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            server.kill()
     said = server.stdout.read()
     assert "Traceback" not in said, said
 
