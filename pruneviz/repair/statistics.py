@@ -10,7 +10,6 @@ the criterion `reconstruction` need.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from pruneviz.errors import InvalidValueError
 from pruneviz.repair.calls import KINDS, LayerCall, Run, watching
 from pruneviz.repair.images import sample
 from pruneviz.repair.structure import Structure, structure
+from pruneviz.training.weights import digest_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -224,11 +224,4 @@ class _Sums:
 
 def network_digest(model: nn.Module, graph: ChannelGraph) -> str:
     """Names a network's structure and weights."""
-    text = hashlib.sha256(graph.digest.encode())
-    for name, tensor in model.state_dict().items():
-        text.update(f"{name}{tuple(tensor.shape)}".encode())
-        values = tensor.detach().cpu().contiguous()
-        text.update(
-            values.reshape(-1).view(torch.uint8).numpy().tobytes() if values.numel() else b""
-        )
-    return text.hexdigest()[:16]
+    return digest_weights(model, graph.digest)

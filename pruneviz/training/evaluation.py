@@ -40,7 +40,7 @@ def evaluate(
     predicted: list[torch.Tensor] = []
     with eval_mode(model), torch.no_grad():
         for x, y in images.batches(batch_size, device=device):
-            logits = _logits(model(channels_last(x)))
+            logits = logits_of(model(channels_last(x)))
             check_outputs(logits, data)
             loss += cross_entropy(logits.float(), y, reduction="sum").item()
             predicted.append(logits.argmax(1).cpu())
@@ -69,15 +69,16 @@ def channels_last(x: torch.Tensor) -> torch.Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def _logits(output: Any) -> torch.Tensor:
+def logits_of(output: Any) -> torch.Tensor:
+    """The logits of a network's output: the first of several."""
     return output if isinstance(output, torch.Tensor) else output[0]
 
 
-def check_outputs(logits: torch.Tensor, data: DataSet) -> None:
+def check_outputs(logits: torch.Tensor, data: DataSet, who: str = "network") -> None:
     """Raise `DataError` unless the logits (N, K) have one column for each class of the data."""
     if logits.ndim != 2 or logits.shape[1] != len(data.classes):
         raise DataError(
-            f"The network must give one output for each of the {len(data.classes)} classes of "
+            f"The {who} must give one output for each of the {len(data.classes)} classes of "
             f"'{data.name}', but its output has the shape {tuple(logits.shape)}; load it with "
             f"num_classes={len(data.classes)} and fine-tune it first."
         )

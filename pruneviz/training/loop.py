@@ -5,22 +5,31 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from pruneviz.arguments import network, one_of
+from pruneviz.arguments import instance, network, one_of
 from pruneviz.data import DataSet, ImageSet, check_data, chunks
 from pruneviz.errors import TrainingError
 from pruneviz.training.evaluation import channels_last, device_of, evaluate
 from pruneviz.training.phases import is_head, rate_at, training_mode
 from pruneviz.training.recipe import settings_for
 from pruneviz.training.resuming import check_resumable
-from pruneviz.training.settings import LOWER, OPTIMIZERS, Settings, make_optimizer
+from pruneviz.training.settings import (
+    LOWER,
+    OPTIMIZERS,
+    TEACHER_WEIGHT,
+    TEMPERATURE,
+    Settings,
+    make_optimizer,
+)
 from pruneviz.training.step import own_random_state, seed_of, snapshot, step
+from pruneviz.training.teacher import Teacher
+from pruneviz.training.weights import digest_weights
 
 RESTARTS = 3  # at a tenth of the rate each, when the loss is no number any more
 HELD_BYTES = 4 * 2**30  # an accelerator holds the training images up to this size
@@ -81,6 +90,9 @@ def fine_tune(
     head_epochs: int | None = None,
     head_lr: float | None = None,
     clip: float | None = None,
+    teacher: nn.Module | None = None,
+    teacher_weight: float = TEACHER_WEIGHT,
+    temperature: float = TEMPERATURE,
     batches: bool = False,
     resume: Mapping[str, Any] | None = None,
     device: torch.device | str | None = None,
@@ -103,6 +115,15 @@ def fine_tune(
     is safe. ``device`` defaults to the accelerator where there is one; afterwards the network is
     back where it was.
 
+    With a ``teacher`` (the unpruned network, as a rule) the outputs s are also drawn towards the
+    teacher's t (Hinton, Vinyals & Dean 2015): with w = ``teacher_weight`` and T = ``temperature``,
+
+        loss = (1 - w) cross-entropy(s, labels) + w T^2 KL(softmax(t / T) || softmax(s / T))
+
+    so labels are not looked at where w = 1. The teacher does not change. Without augmentation it
+    looks at every image once a run; with it, at every batch: an epoch of ResNet-20 on digits, with
+    a quarter of its MACs left, then took 1.6 times as long on a CPU.
+
     When the loss is no longer a number, training goes back to the end of the epoch before and on
     at a tenth of the learning rate, up to three times; the event's ``message`` says so.
 
@@ -115,6 +136,8 @@ def fine_tune(
     """
     one_of("optimizer", optimizer, OPTIMIZERS)
     network(model)
+    if teacher is not None:
+        instance("teacher", teacher, nn.Module, "pv.load_model(name) gives one")
     check_data(data).split("train")
     settings = settings_for(
         model,
@@ -134,12 +157,15 @@ def fine_tune(
         augment=augment,
         patience=patience,
         mixed_precision=mixed_precision,
+        teacher=None if teacher is None else digest_weights(teacher),
+        teacher_weight=teacher_weight,
+        temperature=temperature,
     )
     data.split("val")
     if resume is not None:
         check_resumable(resume, settings, model, data)
     target = torch.device(device) if device is not None else default_device()
-    return _run(model, data, settings, batches, resume, target)
+    return _run(model, data, settings, teacher, batches, resume, target)
 
 
 def default_device() -> torch.device:
@@ -198,6 +224,7 @@ def _run(
     model: nn.Module,
     data: DataSet,
     settings: Settings,
+    teacher: nn.Module | None,
     batches: bool,
     resume: Mapping[str, Any] | None,
     device: torch.device,
@@ -217,6 +244,9 @@ def _run(
         message = ""
         if resume is not None:
             model.load_state_dict((within or resume)["model"])
+        ask = None
+        if teacher is not None and settings.teacher_weight > 0:
+            ask = Teacher(teacher, data, train, settings, device)
         while (epoch := kept["epoch"]) < settings.epochs:
             if settings.patience is not None and since >= settings.patience:
                 return
@@ -232,7 +262,7 @@ def _run(
                     slower, more = LOWER**slowed, {"slowed": slowed}
                     now = partial(_broken_off, kept, model, optimizer, more) if batches else None
                     loss, rate = yield from _epoch(
-                        model, optimizer, train, data, settings, epoch, slower, now, within
+                        model, optimizer, train, data, settings, ask, epoch, slower, now, within
                     )
                     within = None
                 result = evaluate(model, data)
@@ -279,6 +309,7 @@ def _epoch(
     train: ImageSet,
     data: DataSet,
     settings: Settings,
+    ask: Teacher | None,
     epoch: int,
     slower: float,
     state: Callable[[int, float], dict[str, Any]] | None,
@@ -293,20 +324,25 @@ def _epoch(
     first, total, rate = 0, 0.0, 0.0
     if within is not None:
         first, total = within["step"], within["total"]
-    batch = train.batches(
+    # Batches tell images' numbers in place of their labels: a teacher is asked by number.
+    numbers = torch.arange(len(train), device=train.labels.device)
+    labels = train.labels.to(device)
+    batch = replace(train, labels=numbers).batches(
         settings.batch_size,
         shuffle_seed=seed_of(settings.seed, epoch, 0),
         augment=settings.augment,
         device=device,
     )
-    for number, (x, y) in enumerate(batch):
+    for number, (x, rows) in enumerate(batch):
         rate = slower * rate_at(settings, epoch + number / steps)
         if number < first:
             continue  # drawn all the same: the next ones depend on it
         for group in optimizer.param_groups:
             group["lr"] = rate
+        x, y = channels_last(x), labels[rows]
+        taught = None if ask is None else ask(x, rows)
         with own_random_state(device, seed_of(settings.seed, epoch, number + 1)):
-            loss = step(model, optimizer, channels_last(x), y, data, settings)
+            loss = step(model, optimizer, x, y, taught, data, settings)
         if not math.isfinite(loss):
             raise _DivergedError(loss, epoch, number, rate)
         total += loss * len(y)

@@ -15,7 +15,7 @@ from torch import nn
 
 from pruneviz.data import DataSet, chunks
 from pruneviz.errors import InvalidValueError
-from pruneviz.training.settings import DEFAULT_LR, LOWER, Settings
+from pruneviz.training.settings import DEFAULT_LR, LOWER, TEACHER_WEIGHT, TEMPERATURE, Settings
 
 EPOCHS = 3
 HEAD_UPDATES, UPDATES = 48, 64
@@ -71,6 +71,9 @@ def settings_for(
     augment: str | None = "auto",
     patience: int | None = None,
     mixed_precision: bool = False,
+    teacher: str | None = None,
+    teacher_weight: float = TEACHER_WEIGHT,
+    temperature: float = TEMPERATURE,
 ) -> Settings:
     """Return the settings of `fine_tune` with everything decided that was left open.
 
@@ -107,4 +110,7 @@ def settings_for(
         augment=data.augment if augment == "auto" else augment,
         patience=patience,
         mixed_precision=mixed_precision,
+        teacher=teacher,
+        teacher_weight=teacher_weight,
+        temperature=temperature,
     )

@@ -32,7 +32,11 @@ def check_resumable(
             "weights; build and prune it as then, or start a new run."
         )
     now = asdict(settings) | {"data": data.digest}
-    since = {"head_epochs": 0, "head_lr": settings.head_lr, "clip": math.inf}  # newer settings
+    since = {"head_epochs": 0, "head_lr": settings.head_lr, "clip": math.inf} | {  # newer settings
+        "teacher": None,
+        "teacher_weight": settings.teacher_weight,
+        "temperature": settings.temperature,
+    }
     then = since | dict(state["settings"]) | {"data": state["data"]}
     differing = [name for name in now if now[name] != then.get(name)]
     if differing:

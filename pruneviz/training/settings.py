@@ -15,6 +15,7 @@ from pruneviz.errors import InvalidValueError
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("cosine", "one-cycle", "constant")
 DEFAULT_LR = {"sgd": 0.02, "adamw": 0.001}
+TEACHER_WEIGHT, TEMPERATURE = 0.9, 4.0
 LOWER = 0.1  # of the default where a higher rate would undo what the network knows, or overflow
 WARM_UP = 0.3  # share of a one-cycle schedule in which the learning rate rises
 
@@ -40,6 +41,11 @@ class Settings:
     head_lr: float = 0.01
     clip: float = math.inf
     """The largest norm of the gradient over all weights; a larger one is scaled down to it."""
+    teacher: str | None = None
+    """Digest of the weights of the network that this one learns from."""
+    teacher_weight: float = TEACHER_WEIGHT
+    """Share (0..1) of the loss that is the distance to the teacher's outputs."""
+    temperature: float = TEMPERATURE
 
     def __post_init__(self) -> None:
         for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
@@ -49,7 +55,7 @@ class Settings:
         for name in ("epochs", "batch_size"):
             whole(name, getattr(self, name))
         whole("seed", self.seed, 0)
-        for name in ("lr", "head_lr"):
+        for name in ("lr", "head_lr", "temperature"):
             if number(name, getattr(self, name), 0) == 0:
                 raise InvalidValueError(
                     f"{name} must be a positive number, but got {getattr(self, name)}."
@@ -58,6 +64,7 @@ class Settings:
             raise InvalidValueError(f"clip must be a positive number, but got {self.clip}.")
         whole("head_epochs", self.head_epochs, 0, self.epochs)
         number("weight_decay", self.weight_decay, 0)
+        number("teacher_weight", self.teacher_weight, 0, 1)
         for name in ("momentum", "label_smoothing"):
             if number(name, getattr(self, name), 0) >= 1:
                 raise InvalidValueError(

@@ -9,13 +9,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 from pruneviz.data import DataSet
 from pruneviz.training.evaluation import check_outputs
+from pruneviz.training.losses import total_loss
 from pruneviz.training.settings import Settings
-
-AUX_WEIGHTS = {1: 0.4, 2: 0.3}  # Inception v3 has one auxiliary classifier, GoogLeNet two
 
 
 def step(
@@ -23,21 +21,16 @@ def step(
     optimizer: torch.optim.Optimizer,
     x: torch.Tensor,
     y: torch.Tensor,
+    taught: torch.Tensor | None,
     data: DataSet,
     settings: Settings,
 ) -> float:
-    """One optimiser step; the loss before it."""
+    """One optimiser step towards the labels and what a teacher gave; the loss before it."""
     with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.mixed_precision):
         output = model(x)
     outputs = [output] if isinstance(output, torch.Tensor) else [o for o in output if o is not None]
     check_outputs(outputs[0], data)
-    losses = [
-        cross_entropy(logits.float(), y, label_smoothing=settings.label_smoothing)
-        for logits in outputs
-    ]
-    loss = losses[0]
-    for auxiliary in losses[1:]:
-        loss = loss + AUX_WEIGHTS.get(len(losses) - 1, 0.3) * auxiliary
+    loss = total_loss(outputs, y, taught, settings)
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     if math.isfinite(settings.clip):
