@@ -124,6 +124,7 @@ def sensitivity(context: JobContext) -> None:
     `pruneviz.jobs.results.sensitivity_of` reads it.
     """
     from pruneviz.criteria import rank
+    from pruneviz.criteria.usual import usual_images
     from pruneviz.sensitivity import sensitivity as scan
 
     options = known_options(context, scan, also=("criterion", "ratios"))
@@ -136,9 +137,16 @@ def sensitivity(context: JobContext) -> None:
 
     with context.watch(subject.model):
         context.report(f"Ranking by {criterion}")
+        images = usual_images(subject.graph, criterion)  # as many as a screen ranks on: one order
         ranking = rank(
-            subject.model, subject.graph, subject.data, [criterion], progress=context.tick
+            subject.model,
+            subject.graph,
+            subject.data,
+            [criterion],
+            images=images,
+            progress=context.tick,
         )
+        context.keep("ranked", {"criterion": criterion, "images": ranking.images})
         context.report("Measuring every group at every ratio")
         events = scan(subject.model, subject.graph, subject.data, ranking, criterion, **options)
         context.drive(events, each=grow, fraction=lambda found: found.images / found.total)

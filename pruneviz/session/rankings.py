@@ -9,17 +9,14 @@ import numpy.typing as npt
 from torch import nn
 
 from pruneviz.channels import ChannelGraph
-from pruneviz.cost import cost
 from pruneviz.criteria import Criterion, Ranking, applicable, rank
 from pruneviz.criteria.registry import registered
+from pruneviz.criteria.usual import usual_images
 from pruneviz.data import DataSet
 from pruneviz.session.byte_cache import ByteCache
 from pruneviz.session.decisions import Decisions
 from pruneviz.session.sizes import bytes_of
 
-RANKING_MACS = 20e9
-"""Multiply-adds that a ranking may cost: a few seconds."""
-RANKING_IMAGES = (32, 256)
 KEPT_BYTES = 64 << 20
 
 Scores = npt.NDArray[np.float64]
@@ -117,7 +114,5 @@ class Rankings:
         )
 
     def _rank(self, names: tuple[str, ...]) -> Ranking:
-        low, high = RANKING_IMAGES
-        affordable = int(RANKING_MACS / (3 * max(1, cost(self._graph).macs)))  # a step: 3 passes
-        images = max(low, min(high, affordable))
+        images = usual_images(self._graph, names[0])
         return rank(self._model, self._graph, self._data, list(names), images=images)

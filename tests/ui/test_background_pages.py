@@ -52,6 +52,11 @@ def test_a_scan_shows_its_curves_and_turns_a_tolerated_drop_into_ratios(studio: 
     assert services.jobs().wait(run.id, 300).status == "done"
     page = sound(page.run())
     assert "100 of 100 val images" in texts(page) or "100 of 500 val images" in texts(page)
+    loaded = workbench.bench(Subject())
+    ranked = services.jobs().results(run.id)["ranked"]
+    assert ranked["images"] == loaded.rankings.of(ranked["criterion"]).images, "one order for both"
+    rank = sound(studio("rank", like=page))
+    assert f"Ranked on {ranked['images']} training images" in texts(rank)
     points = next(d.value for d in page.dataframe if "allowed" in d.value)
     assert set(points["ratio"]) == {0.1, 0.3, 0.5, 0.7, 0.9}
     assert (points["removed"] > 0).all(), "a point always says how many units went"

@@ -41,7 +41,8 @@ def show() -> None:
     )
     st.caption(
         "Each column is a layer, in the order in which the network computes them; its filters are "
-        "stacked by score, lowest at the bottom. Click a column to go into the layer."
+        "stacked by score, lowest at the bottom. Click a column to go into the layer. "
+        + looked_at(workbench.ranking(loaded, criterion).images)
     )
     theme.chart(
         overview_figure(info, dark=theme.dark()),
@@ -57,6 +58,11 @@ def show() -> None:
     else:
         with detail:
             _layer(loaded, criterion, scores, names)
+
+
+def looked_at(images: int) -> str:
+    """Say what a ranking is made of."""
+    return f"Ranked on {images:,} training images." if images else "Ranked by the weights alone."
 
 
 def pick_criterion(loaded: Workbench, *, width: int = 620) -> str:

@@ -1,0 +1,26 @@
+"""On how many images a network is ranked unless told otherwise: one number for screen and runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pruneviz.cost import cost
+from pruneviz.criteria.registry import registered
+
+if TYPE_CHECKING:
+    from pruneviz.channels import ChannelGraph
+
+RANKING_MACS = 20e9
+"""Multiply-adds that a ranking may cost: a few seconds."""
+RANKING_IMAGES = (32, 256)
+LONG_IMAGES = 128
+"""Images that the criteria with passes of their own look at."""
+
+
+def usual_images(graph: ChannelGraph, criterion: str) -> int:
+    """Return the images for a ranking by a criterion; a step over one is three forward passes."""
+    known = registered().get(criterion)
+    if known is not None and known.own_pass:
+        return LONG_IMAGES
+    low, high = RANKING_IMAGES
+    return max(low, min(high, int(RANKING_MACS / (3 * max(1, cost(graph).macs)))))
