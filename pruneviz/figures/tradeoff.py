@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from pruneviz.figures import style
 from pruneviz.figures.stats import pareto, wilson
 
-Kind = Literal["baseline", "plan", "control", "fine-tuned", "running"]
+Kind = Literal["baseline", "plan", "cut", "control", "fine-tuned", "running"]
 Axis = Literal["macs", "params", "latency"]
 
 TITLES = {
@@ -79,14 +79,16 @@ def tradeoff_figure(info: TradeoffInfo, *, dark: bool = False, height: int = 420
     _join(figure, info, dark)
     looks: dict[Kind, tuple[str, str, int]] = {
         "plan": (style.kept_colour(dark), "circle", 9),
-        "control": (style.GREY, "circle-open", 9),
+        "cut": (style.GREY, "circle", 6),
+        "control": (style.kept_colour(dark), "circle-open", 8),
         "running": (style.ORANGE, "diamond-open", 11),
         "fine-tuned": ("#2FC79A" if dark else style.GREEN, "diamond", 12),
         "baseline": (style.ink(dark), "star", 14),
     }
     names = {
-        "plan": "visited plans",
-        "control": "random control",
+        "plan": "repaired",
+        "cut": "right after the cut",
+        "control": "random filters, repaired",
         "running": "fine-tuning",
         "fine-tuned": "fine-tuned",
         "baseline": "baseline",
@@ -142,14 +144,15 @@ def _join(figure: Any, info: TradeoffInfo, dark: bool) -> None:
             (p for p in info.points if p.series == series), key=lambda p: p.cost(info.axis) or 0
         )
         control = any(p.kind == "control" for p in line)
+        cut = any(p.kind == "cut" for p in line)
         figure.add_trace(
             go.Scatter(
                 x=[p.cost(info.axis) for p in line],
                 y=[p.accuracy for p in line],
                 mode="lines",
                 line={
-                    "color": style.GREY if control else style.kept_colour(dark),
-                    "width": 2,
+                    "color": style.GREY if cut else style.kept_colour(dark),
+                    "width": 1.5 if cut or control else 2,
                     "dash": "dot" if control else "solid",
                 },
                 hoverinfo="skip",

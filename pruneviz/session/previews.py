@@ -7,6 +7,7 @@ kind, the subject, the plan and the number of images, and each is measured once 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from pruneviz.errors import UnknownNameError
@@ -17,6 +18,8 @@ from pruneviz.surgery import prune
 from pruneviz.training import Evaluation, evaluate
 
 CUT = "cut"
+INSTANT = "repaired at once"
+REPAIRED = "repaired"
 BASELINE = "baseline"
 
 Measure = Callable[[Workbench, Plan | None], Evaluation]
@@ -39,8 +42,58 @@ def measure_cut(workbench: Workbench, plan: Plan | None) -> Evaluation:
     return evaluate(model, workbench.data, limit=workbench.preview_images)
 
 
-MEASURES: Mapping[str, Measure] = {CUT: measure_cut}
+def measure_instant(workbench: Workbench, plan: Plan | None) -> Evaluation:
+    """Measure the network that a plan leaves, repaired from moments gathered once."""
+    if plan is None or not plan.dropped:
+        return measure_cut(workbench, plan)
+    network = workbench.repairer.instant(plan).network
+    return evaluate(network, workbench.data, limit=workbench.preview_images)
+
+
+def measure_repaired(workbench: Workbench, plan: Plan | None) -> Evaluation:
+    """Measure the network that a plan leaves, repaired layer by layer: what `pv.repair` gives."""
+    if plan is None or not plan.dropped:
+        return measure_cut(workbench, plan)
+    network = workbench.repairer.full(plan).network
+    return evaluate(network, workbench.data, limit=workbench.preview_images)
+
+
+MEASURES: Mapping[str, Measure] = {
+    CUT: measure_cut,
+    INSTANT: measure_instant,
+    REPAIRED: measure_repaired,
+}
 """By kind. A new kind is a new entry."""
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What is known of a plan so far; the unpruned network is the same under every kind."""
+
+    cut: Answer[Evaluation]
+    instant: Answer[Evaluation]
+    repaired: Answer[Evaluation]
+    whole: bool = False
+    """Whether nothing is pruned."""
+
+    @property
+    def best(self) -> Evaluation | None:
+        """The measurement that says most about the plan: repaired fully, else at once, else cut."""
+        return self.repaired.value or self.instant.value or self.cut.value
+
+    @property
+    def kind(self) -> str:
+        """Of what `best` is the accuracy; empty where nothing is pruned, or nothing known."""
+        if self.whole or self.best is None:
+            return ""
+        if self.repaired.value is not None:
+            return REPAIRED
+        return INSTANT if self.instant.value is not None else CUT
+
+    @property
+    def error(self) -> str | None:
+        """Why there is no accuracy."""
+        return self.repaired.error or self.instant.error or self.cut.error
 
 
 class Previews:
@@ -83,6 +136,38 @@ class Previews:
         measure = self._measures[key.kind]
         asked_by = None if owner is None else f"{owner} {kind}"
         return self._background.ask(key, lambda: measure(workbench, plan), owner=asked_by)
+
+    def worth(
+        self,
+        workbench: Workbench,
+        plan: Plan | None,
+        *,
+        ask: bool = False,
+        owner: str | None = None,
+    ) -> Worth:
+        """Return what is known of a plan under every kind.
+
+        With `ask`, what is missing is asked for: the instant repair first; once that is known, the
+        full one (where it takes seconds) and the cut, so that while a slider moves on only the
+        former is computed.
+        """
+        if plan is None or not plan.dropped:
+            one = (
+                self.ask(workbench, plan, owner=owner) if ask else self._look(workbench, plan, CUT)
+            )
+            return Worth(one, one, one, whole=True)
+        if ask:
+            repaired = self._look(workbench, plan, REPAIRED)
+            first = None if repaired.ready else self.ask(workbench, plan, INSTANT, owner=owner)
+            if first is None or first.ready:
+                if workbench.repairs_quickly:
+                    self.ask(workbench, plan, REPAIRED, owner=owner)
+                self.ask(workbench, plan, CUT, owner=owner)
+        cut, instant, full = (self._look(workbench, plan, k) for k in (CUT, INSTANT, REPAIRED))
+        return Worth(cut, instant, full)
+
+    def _look(self, workbench: Workbench, plan: Plan | None, kind: str) -> Answer[Evaluation]:
+        return self._background.look(self.key(workbench, plan, kind))  # type: ignore[return-value]
 
     def known(self, workbench: Workbench, plan: Plan | None, kind: str = CUT) -> Evaluation | None:
         """Return what was measured already, without asking for it."""

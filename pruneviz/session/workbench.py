@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from typing import NamedTuple
 
 from torch import nn
@@ -15,6 +16,8 @@ from pruneviz.cost import Cost, cost
 from pruneviz.criteria import Ranking
 from pruneviz.data import DataSet
 from pruneviz.plan import Plan
+from pruneviz.repair import Repairer
+from pruneviz.repair.images import usual_images
 from pruneviz.session.byte_cache import ByteCache
 from pruneviz.session.decisions import Decisions, Subject
 from pruneviz.session.planning import plan_of
@@ -26,6 +29,8 @@ Progress = Callable[[int, int, str], None]
 PREVIEW_MACS = 40e9
 """Multiply-adds that a preview may cost: about two seconds on two cores."""
 PREVIEW_IMAGES = (64, 1000)
+FULL_REPAIR_MACS = 120e9
+"""Multiply-adds of the images of a full repair, up to which it is done without being asked for."""
 PLAN_BYTES = 32 << 20
 """What the plans of one network may take: thousands of them."""
 
@@ -106,6 +111,16 @@ class Workbench:
         given = f"given-{weights.hexdigest()[:12]}"
         subject = Subject(type(model).__name__, given, len(data.classes), data.name)
         return cls(subject, model, data, graph=graph)
+
+    @cached_property
+    def repairer(self) -> Repairer:
+        """Repairs plans as `pv.repair` does; what plans share is gathered when it is needed."""
+        return Repairer(self.model, self.graph, self.data)
+
+    @cached_property
+    def repairs_quickly(self) -> bool:
+        """Whether a full repair takes seconds, so that every plan in hand may have one."""
+        return cost(self.graph).macs * usual_images(self.graph) <= FULL_REPAIR_MACS
 
     @property
     def title(self) -> str:

@@ -31,7 +31,7 @@ def settle(page: AppTest) -> AppTest:
 def test_first_visit(studio: Open, name: str) -> None:
     page = sound(studio(name))
     assert page.title[0].value == name.title()
-    assert "Units dropped" in texts(page)
+    assert "Filters pruned" in texts(page)
     assert "0 of 400" in texts(page)
     assert page.button(key="undo").disabled
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pruneviz.figures import TradeoffPoint
 from pruneviz.session.decisions import Decisions
+from pruneviz.session.previews import CUT, INSTANT, REPAIRED
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.frame import workbench
 
@@ -16,31 +17,35 @@ CONTROL = "random"
 
 @dataclass(frozen=True)
 class SweepStep:
-    """One ratio of one criterion; the decisions lead to its plan."""
+    """One ratio of one criterion, cut or repaired; the decisions lead to its plan."""
 
     decisions: Decisions
+    kind: str = REPAIRED
 
     @property
     def key(self) -> str:
         """Names the step for whoever clicks its point."""
-        return f"{self.decisions.criterion}:{self.decisions.ratio}"
+        return f"{self.decisions.criterion}:{self.decisions.ratio}:{self.kind}"
 
     @property
     def label(self) -> str:
         """What the point is called."""
-        return f"{self.decisions.criterion} {self.decisions.ratio:.0%} over all groups"
+        share = f"{self.decisions.ratio:.0%}"
+        return f"{self.decisions.criterion}, {share} of the whole network, {self.kind}"
 
 
 def steps(criterion: str) -> Iterator[SweepStep]:
-    """Yield the ratios in the order in which they are measured: both lines grow side by side."""
+    """Yield the ratios in the order in which they are measured: the lines grow side by side."""
     for ratio in RATIOS:
-        for name in dict.fromkeys((criterion, CONTROL)):
-            yield SweepStep(Decisions(criterion=name, ratio=ratio))
+        yield SweepStep(Decisions(criterion=criterion, ratio=ratio))
+        if criterion != CONTROL:
+            yield SweepStep(Decisions(criterion=criterion, ratio=ratio), CUT)
+            yield SweepStep(Decisions(criterion=CONTROL, ratio=ratio))
 
 
 def decisions_of(key: str) -> Decisions:
     """Return the decisions behind a point's key."""
-    criterion, ratio = key.rsplit(":", 1)
+    criterion, ratio, _kind = key.rsplit(":", 2)
     return Decisions(criterion=criterion, ratio=float(ratio))
 
 
@@ -65,7 +70,8 @@ def grow(of: Workbench, criterion: str) -> tuple[list[TradeoffPoint], bool]:
     ]
     for step in steps(criterion):
         plan, cost = workbench.plan_at(of, step.decisions)
-        answer = workbench.accuracy(of, plan)
+        repaired = REPAIRED if of.repairs_quickly else INSTANT
+        answer = workbench.accuracy(of, plan, CUT if step.kind == CUT else repaired)
         if not answer.ready:
             return points, False
         if answer.value is None:
@@ -75,12 +81,12 @@ def grow(of: Workbench, criterion: str) -> tuple[list[TradeoffPoint], bool]:
             TradeoffPoint(
                 key=step.key,
                 label=step.label,
-                kind="control" if control else "plan",
+                kind="control" if control else "cut" if step.kind == CUT else "plan",
                 macs=cost.macs,
                 params=cost.params,
                 accuracy=answer.value.accuracy,
                 images=answer.value.count,
-                series=step.decisions.criterion,
+                series=f"{step.decisions.criterion} {step.kind}",
             )
         )
     return points, True

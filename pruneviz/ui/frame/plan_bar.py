@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from pruneviz.errors import PruneVizError
 from pruneviz.figures import style
+from pruneviz.figures.stats import wilson
 from pruneviz.ui.frame import error_boundary, leaving, services, state, workbench
 from pruneviz.ui.frame.text import plain
 
+if TYPE_CHECKING:
+    from pruneviz.session.previews import Worth
+    from pruneviz.session.workbench import Workbench
+    from pruneviz.training import Evaluation
+
 KEY = "planbar"
+CUT = "cut"
 POLL_SECONDS = 0.4
 RUN_SECONDS = 1.5
 WATCHED = "watched_runs"
@@ -85,32 +93,48 @@ def _numbers() -> bool:
     plan, cost = state.in_hand()
     visitor = state.session().visitor
     base = workbench.accuracy(loaded, None)
-    now = workbench.accuracy(loaded, plan, owner=visitor)
+    worth = workbench.worth(loaded, plan, owner=visitor)
     parts = [
         _cost("MACs", cost.macs, cost.baseline_macs),
         _cost("Parameters", cost.params, cost.baseline_params),
+        _accuracy(loaded, worth, base.value),
     ]
-    name = f"Top-1 on {loaded.preview_images} images"
-    if now.error:
-        parts.append(_part(name, "not measured", escape(now.error)))
-    elif now.value is not None:
-        st.session_state.shown_accuracy = (history.subject, now.value.accuracy)
-        note = ""
-        if plan.dropped and base.value is not None:
-            note = style.points(now.value.accuracy, base.value.accuracy)
-        parts.append(_part(name, style.percent(now.value.accuracy), note))
-    else:
-        subject, last = st.session_state.get("shown_accuracy", (None, None))
-        if subject == history.subject and last is not None:
-            old = style.percent(last)
-            parts.append(_part(name, old, "of the plan before; measuring …", stale=True))
-        else:
-            parts.append(_part(name, "…", "measuring"))
     units = len(plan)
     total = sum(group.width for group in loaded.graph.prunable_groups)
-    parts.insert(0, _part("Units dropped", f"{units:,} of {total:,}", ""))
+    parts.insert(0, _part("Filters pruned", f"{units:,} of {total:,}", ""))
     st.html(f'<div class="pv-bar" role="status">{"".join(parts)}</div>')
-    return not now.ready
+    return services.previews().pending(visitor) or _more_to_come(loaded, worth)
+
+
+def _more_to_come(loaded: Workbench, worth: Worth) -> bool:
+    """Whether drawing the bar again would ask for, or show, something new."""
+    if worth.whole:
+        return not worth.cut.ready
+    return not worth.cut.ready or (loaded.repairs_quickly and not worth.repaired.ready)
+
+
+def _accuracy(loaded: Workbench, worth: Worth, base: Evaluation | None) -> str:
+    """The accuracy of the plan: repaired in front, right after the cut small behind it."""
+    subject = state.history().subject
+    images = f"on {loaded.preview_images} images"
+    best = worth.best
+    if best is None and worth.error:
+        return _part(f"Top-1 {images}", "not measured", escape(worth.error))
+    if best is None or worth.kind == CUT:
+        last_subject, last = st.session_state.get("shown_accuracy", (None, None))
+        if last_subject == subject and last is not None:
+            note = "of the plan before; measuring …"
+            return _part(f"Top-1 {images}", style.percent(last), note, stale=True)
+        return _part(f"Top-1 {images}", "…", "measuring")
+    st.session_state.shown_accuracy = (subject, best.accuracy)
+    name = f"Top-1 {images}" if worth.whole else f"Top-1 {worth.kind}, {images}"
+    low, high = wilson(best.accuracy, best.count)
+    notes = [f"({100 * low:.1f} to {100 * high:.1f})"]
+    if not worth.whole and base is not None:
+        notes.insert(0, style.points(best.accuracy, base.accuracy))
+    if not worth.whole and worth.cut.value is not None:
+        notes.append(f"· {style.percent(worth.cut.value.accuracy)} right after the cut")
+    return _part(name, style.percent(best.accuracy), " ".join(notes))
 
 
 def _cost(name: str, after: int, before: int) -> str:

@@ -10,6 +10,8 @@ from pruneviz.ui.frame.services import previews, uploads, workbenches
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.serving import visitors
 
+CUT = "cut"
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pruneviz.plan import Plan
     from pruneviz.session.background import Answer
     from pruneviz.session.decisions import Decisions, Subject
+    from pruneviz.session.previews import Worth
     from pruneviz.session.workbench import PlanCost, Workbench
     from pruneviz.training import Evaluation
 
@@ -98,14 +101,26 @@ def cost_of(of: Workbench, plan: Plan) -> Cost:
     return cost(of.graph, plan)
 
 
-def accuracy(of: Workbench, plan: Plan | None, *, owner: str | None = None) -> Answer[Evaluation]:
+def accuracy(
+    of: Workbench, plan: Plan | None, kind: str = CUT, *, owner: str | None = None
+) -> Answer[Evaluation]:
     """Return what is known of a plan's accuracy, and have it measured if nothing is."""
-    return previews().ask(of, plan, owner=owner)
+    return previews().ask(of, plan, kind, owner=owner)
+
+
+def worth(of: Workbench, plan: Plan | None, *, owner: str | None = None) -> Worth:
+    """Return what is known of a plan, cut and repaired, and have the rest measured."""
+    return previews().worth(of, plan, ask=True, owner=owner)
+
+
+def known_worth(of: Workbench, plan: Plan | None) -> Worth:
+    """Return what was measured of a plan already, cut and repaired."""
+    return previews().worth(of, plan)
 
 
 def known_accuracy(of: Workbench, plan: Plan | None) -> Evaluation | None:
-    """Return a plan's accuracy if it was measured already."""
-    return previews().known(of, plan)
+    """Return what says most about a plan of what was measured already: repaired, else cut."""
+    return known_worth(of, plan).best
 
 
 def sentence(error: BaseException) -> str:

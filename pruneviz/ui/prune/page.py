@@ -80,7 +80,7 @@ def _tradeoff(loaded: Workbench) -> None:
     )
     st.caption(
         "Every plan you visit is a point, the one in hand is ringed; click one to go back to it. "
-        "Accuracies of plans are before any fine-tuning; finished runs have points of their own."
+        "Plans are repaired without training; finished runs have points of their own."
     )
     if axis == "latency":
         latency.ask_for_missing(loaded)

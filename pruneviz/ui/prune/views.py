@@ -19,6 +19,7 @@ from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.widgets import pictures
 
 FLIPPED = 12
+CUT = "cut"
 RUN = "run:"
 
 
@@ -35,14 +36,15 @@ def points(
     seen: set[str] = set()
     for step in (history.step, *reversed(tuple(history.steps.values()))):
         plan, cost = workbench.plan_at(loaded, step.decisions)
-        known = workbench.known_accuracy(loaded, plan)
-        if known is None or plan.digest in seen:
+        worth = workbench.known_worth(loaded, plan)
+        known = worth.best
+        if known is None or worth.kind == CUT or plan.digest in seen:
             continue
         seen.add(plan.digest)
         found.append(
             TradeoffPoint(
                 key=step.digest,
-                label=step.label,
+                label=f"{step.label} ({worth.kind})" if worth.kind else step.label,
                 kind="plan" if plan.dropped else "baseline",
                 macs=cost.macs,
                 params=cost.params,
@@ -82,7 +84,7 @@ def points(
                 series="random",
             )
             for p in grown
-            if p.kind != "baseline"
+            if p.kind == "plan"
         ]
         if not complete:
             error_boundary.fragment(run_every=0.8)(_wait_for_control)(loaded)
