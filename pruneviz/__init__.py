@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pruneviz import errors
 
 if TYPE_CHECKING:
+    from pruneviz.allocation import Allocation, allocate
     from pruneviz.catalog import datasets, load_dataset, load_model, models
     from pruneviz.channels import ChannelGraph
     from pruneviz.cost import Cost, cost
@@ -57,6 +58,8 @@ _HOME = {
     "fine_tune": "training",
     "recalibrate": "training",
     "sensitivity": "sensitivity",
+    "allocate": "allocation",
+    "Allocation": "allocation",
     "Sensitivity": "sensitivity",
     "run_strategy": "strategies",
     "register": "plugins",
@@ -94,6 +97,8 @@ __all__ = [  # noqa: RUF022 - in the order in which one meets them
     "Evaluation",
     "sensitivity",
     "Sensitivity",
+    "allocate",
+    "Allocation",
     "recalibrate",
     "fine_tune",
     "run_strategy",

@@ -1,8 +1,11 @@
 """How accuracy falls as one group after another is pruned alone.
 
 After Li et al., *Pruning Filters for Efficient ConvNets* (2016): each group is pruned to several
-ratios, nothing is trained, and the accuracy is measured. All groups and ratios are measured on one
-mini-batch before the next is taken, so every curve is there at once and gets sharper.
+ratios, nothing is trained, and the accuracy is measured. Theirs is that of the cut network; by
+default ours is repaired first (`pruneviz.repair`), as what can be made up for in closed form says
+nothing of what a group is worth. Of cut networks all groups and ratios are measured on one
+mini-batch before the next is taken, so every curve is there at once and gets sharper; repaired ones
+are measured one after another, the same ratio of every group before the next.
 """
 
 from __future__ import annotations
@@ -10,13 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pruneviz.arguments import network, number, several, whole
 from pruneviz.channels import ChannelGraph, check_graph
 from pruneviz.cost import cost
 from pruneviz.drawing import draw
-from pruneviz.errors import InvalidValueError
+from pruneviz.errors import InvalidValueError, UnknownNameError
 from pruneviz.plan import Plan, Scores, threshold
 
 if TYPE_CHECKING:
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from pruneviz.replay import Score
 
 RATIOS = (0.1, 0.3, 0.5, 0.7, 0.9)
+After = Literal["cut", "remeasured", "repaired"]
+AFTER = ("cut", "remeasured", "repaired")
+REMEASURED_IMAGES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,15 @@ class Sensitivity:
     points: tuple[SensitivityPoint, ...]
     closed: tuple[tuple[str, str], ...]
     final: bool
+    after: After = "cut"
+    """What was done to a pruned network before it was measured."""
+
+    @property
+    def progress(self) -> float:
+        """How much of the scan is done, 0..1."""
+        if self.after == "cut":
+            return self.images / self.total if self.total else 1.0
+        return sum(p.images > 0 for p in self.points) / max(1, len(self.points))
 
     @property
     def baseline(self) -> float:
@@ -103,6 +118,8 @@ class Sensitivity:
         for group in self.groups:
             found[group] = 0.0
             for point in self.curve(group):
+                if not point.images:
+                    break  # not measured yet
                 if self.baseline_correct - point.correct > slack:
                     break
                 found[group] = point.ratio if point.removed else 0.0
@@ -157,13 +174,14 @@ def sensitivity(
     images: int | None = None,
     split: str = "val",
     groups: Iterable[str] | None = None,
+    after: After = "repaired",
     batch_size: int | None = None,
     workers: int | None = None,
 ) -> Iterator[Sensitivity]:
     """Measure every group pruned alone to every ratio; yields a growing result.
 
     The units with the lowest scores go first: `round(ratio * width)` of them, at least one stays.
-    The numbers are those of masking each plan and evaluating the network on the same images.
+    What is measured is the network that `repair(..., depth="instant")` gives, or the cut one.
 
     Args:
         model: The network; it is not changed.
@@ -175,18 +193,23 @@ def sensitivity(
         images: How many images, classes balanced; None for the whole split.
         split: "train", "val" or "test".
         groups: Names of the groups to measure; None for all that can be pruned.
+        after: "repaired" folds what goes into what stays before measuring; "remeasured" only
+            measures the batch norms anew; "cut" does nothing, as in the paper: masking each plan
+            and evaluating gives the same numbers.
         batch_size: Images of a mini-batch; None for what suits the network and the machine.
         workers: Mini-batches computed side by side; None for as many threads as torch may use.
 
     Raises:
         InvalidValueError: A ratio outside 0..1, or none, or fewer than one image.
-        UnknownNameError: An unknown criterion, group or split.
+        UnknownNameError: An unknown criterion, group, split or `after`.
         DataError: The split is absent or empty, or has labels without an output.
     """
     from pruneviz.data import check_data
 
     network(model)
     check_graph(graph)
+    if after not in AFTER:
+        raise UnknownNameError("way to measure (after)", after, AFTER)
     steps = tuple(sorted({number("A ratio", r, 0, 1) for r in several("ratios", ratios)}))
     if batch_size is not None:
         whole("batch_size", batch_size)
@@ -219,6 +242,7 @@ def sensitivity(
         points=tuple(points),
         closed=tuple((g.name, g.reason or "") for g in chosen if not g.prunable),
         final=False,
+        after=after,
     )
     names = [g.name for g in chosen if g.prunable]
 
@@ -235,7 +259,54 @@ def sensitivity(
             total = scores if total is None else [a + b for a, b in zip(total, scores, strict=True)]
             yield _grown(start, total, where)
 
-    return run()
+    if after == "cut":
+        return run()
+    return _one_by_one(start, model, graph, data, plans, batch_size or 256)
+
+
+def _one_by_one(
+    start: Sensitivity,
+    model: nn.Module,
+    graph: ChannelGraph,
+    data: DataSet,
+    plans: Sequence[Plan],
+    batch_size: int,
+) -> Iterator[Sensitivity]:
+    """Repair and measure plan after plan, the same ratio of every group before the next."""
+    from pruneviz.repair import Repairer
+    from pruneviz.surgery import prune
+    from pruneviz.training import evaluate, recalibrate
+
+    repairer = Repairer(model, graph, data)
+    measured: dict[Plan, tuple[int, float]] = {}
+
+    def measure(plan: Plan) -> tuple[int, float]:
+        if plan not in measured:
+            network = model
+            if plan.dropped and start.after == "repaired":
+                network = repairer.instant(plan).network
+            elif plan.dropped:
+                network = prune(model, graph, plan)
+                recalibrate(network, data, images=REMEASURED_IMAGES)
+            limit = start.total
+            found = evaluate(network, data, split=start.split, limit=limit, batch_size=batch_size)
+            measured[plan] = round(found.accuracy * found.count), found.loss
+        return measured[plan]
+
+    correct, loss = measure(Plan(graph))
+    result = replace(
+        start, baseline_correct=correct, baseline_loss=loss, images=start.total,
+        final=not start.points,
+    )  # fmt: skip
+    order = sorted(range(len(plans)), key=lambda i: start.points[i].ratio)
+    points = list(start.points)
+    if not order:
+        yield result
+    for done, index in enumerate(order, start=1):
+        correct, loss = measure(plans[index])
+        points[index] = replace(points[index], correct=correct, images=start.total, loss=loss)
+        result = replace(result, points=tuple(points), final=done == len(order))
+        yield result
 
 
 def _names(graph: ChannelGraph) -> list[str]:

@@ -40,20 +40,32 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "repair": (*CORE, "data", "training", "drawing", "evaluation"),
     "training": (*CORE, "data", "catalog", "drawing", "evaluation"),
     "latency": (*CORE, "training", "data", "drawing", "evaluation"),
-    "sensitivity": (*CORE, "criteria", "training", "data", "drawing", "evaluation", "latency"),
+    "sensitivity": (
+        *CORE,
+        "criteria",
+        "repair",
+        "training",
+        "data",
+        "drawing",
+        "evaluation",
+        "latency",
+    ),
     "strategies": (
         *CORE,
         "plugins",
         "criteria",
         "training",
+        "repair",
         "sensitivity",
+        "allocation",
         "data",
         "catalog",
         "drawing",
         "evaluation",
     ),
-    "explain": (*CORE, "criteria", "training", "data", "drawing", "evaluation"),
+    "explain": (*CORE, "criteria", "repair", "training", "data", "drawing", "evaluation"),
 }
+ALLOWED["allocation"] = (*ALLOWED["sensitivity"], "sensitivity")
 ALLOWED["export"] = (*ALLOWED["strategies"], "strategies", "explain", "latency")
 ALLOWED["jobs"] = (*ALLOWED["export"], "export")
 ALLOWED["studies"] = (*ALLOWED["jobs"], "jobs")

@@ -99,7 +99,9 @@ def naive(
 def run(
     model: nn.Module, graph: pv.ChannelGraph, data: DataSet, ratios: Sequence[float], **options: int
 ) -> list[Sensitivity]:
-    return list(pv.sensitivity(model, graph, data, Scores(graph), "chance", ratios, **options))
+    return list(
+        pv.sensitivity(model, graph, data, Scores(graph), "chance", ratios, after="cut", **options)
+    )
 
 
 @pytest.mark.parametrize("norm", [nn.BatchNorm2d, nn.GroupNorm])
@@ -237,7 +239,9 @@ def test_stopping_early_leaves_nothing_behind(
 ) -> None:
     import threading
 
-    scan = pv.sensitivity(model, graph, data, Scores(graph), "chance", workers=2, batch_size=4)
+    scan = pv.sensitivity(
+        model, graph, data, Scores(graph), "chance", workers=2, batch_size=4, after="cut"
+    )
     next(scan)
     scan.close()  # type: ignore[attr-defined]
     assert not [t for t in threading.enumerate() if t.name.startswith("replay")]
@@ -259,5 +263,42 @@ def test_what_a_user_can_get_wrong(model: nn.Module, graph: pv.ChannelGraph, dat
         pv.sensitivity(model, graph, data, rank, "chance", images=0)
     many = DataSet("many", images(8), images(40, 10), None, tuple("abcdefghij"), (3, 8, 8),
                    source={})  # fmt: skip
-    with pytest.raises(DataError, match="one output a class"):
+    with pytest.raises(DataError, match="one output"):
         list(pv.sensitivity(model, graph, many, rank, "chance"))
+
+
+@pytest.mark.parametrize("after", ["repaired", "remeasured"])
+def test_repaired_points_are_those_of_the_repaired_network(after: str) -> None:
+    from pruneviz.repair import repair
+
+    data = pv.load_dataset("digits")
+    net = pv.load_model("resnet20", weights="digits")
+    channels = pv.trace(net, data.input_shape)
+    rank = pv.rank(net, channels, None, "l2")
+    groups = [channels.prunable_groups[0].name, channels.prunable_groups[3].name]
+    grown = list(
+        pv.sensitivity(
+            net, channels, data, rank, "l2", (0.5, 0.25), groups=groups, images=60, after=after
+        )
+    )
+    assert [round(g.progress * 4) for g in grown] == [1, 2, 3, 4]
+    last = grown[-1]
+    assert (last.final, last.after, last.images) == (True, after, 60)
+    assert not any(g.final for g in grown[:-1])
+    point = last.curve(groups[0])[1]
+    plan = pv.threshold(channels, rank, "l2", {groups[0]: 0.5})
+    small = pv.prune(net, channels, plan)
+    if after == "repaired":
+        small = repair(net, channels, plan, data, depth="instant")
+    else:
+        pv.recalibrate(small, data, images=256)
+    found = pv.evaluate(small, data, limit=60)
+    assert (point.accuracy, point.loss) == (found.accuracy, pytest.approx(found.loss))
+    assert grown[0].allowed(1.0)[groups[1]] == 0, "what is not measured yet allows nothing"
+
+
+def test_unknown_way_to_measure_is_refused(
+    model: nn.Module, graph: pv.ChannelGraph, data: DataSet
+) -> None:
+    with pytest.raises(UnknownNameError, match="after"):
+        pv.sensitivity(model, graph, data, Scores(graph), "chance", after="raw")  # type: ignore[arg-type]

@@ -149,7 +149,7 @@ def sensitivity(context: JobContext) -> None:
         context.keep("ranked", {"criterion": criterion, "images": ranking.images})
         context.report("Measuring every group at every ratio")
         events = scan(subject.model, subject.graph, subject.data, ranking, criterion, **options)
-        context.drive(events, each=grow, fraction=lambda found: found.images / found.total)
+        context.drive(events, each=grow, fraction=lambda found: found.progress)
 
 
 @register("rank")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Depth = Literal["full", "instant"]
 DEPTHS = ("full", "instant")
+REMEASURED = 256
+"""Images that batch norms are measured anew on, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +111,7 @@ class Repairer:
         pruned = prune(self.model, self.graph, plan)
         with torch.no_grad():
             layers = fold(self.model, pruned, self.graph, plan, seen)
-        recalibrate(pruned, self.data, images=seen.images, seed=self.seed)
+        recalibrate(pruned, self.data, images=min(seen.images, REMEASURED), seed=self.seed)
         return Repaired(pruned, layers, "instant", seen.images)
 
     def __call__(self, plan: Plan, depth: Depth = "full") -> Repaired:

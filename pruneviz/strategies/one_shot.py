@@ -77,6 +77,7 @@ def _shares(
         options.criterion,
         ratios=tuple(k / 10 for k in range(1, 10)),
         images=options.images,
+        after="cut",  # the paper's
     ):
         if not scan.final:
             yield run.event(

@@ -52,15 +52,25 @@ def strategy_spec(
 
 
 def scan_spec(
-    of: Workbench, criterion: str, ratios: tuple[float, ...], images: int, owner: str
+    of: Workbench,
+    criterion: str,
+    ratios: tuple[float, ...],
+    images: int,
+    owner: str,
+    after: str = "repaired",
 ) -> RunSpec:
     """Return the specification of a sensitivity scan."""
     return RunSpec(
         kind=SENSITIVITY,
         model=of.source,
         data=of.data.source,
-        options={"criterion": criterion, "ratios": sorted(ratios), "images": images},
-        name=f"{of.subject.model}: sensitivity by {criterion}",
+        options={
+            "criterion": criterion,
+            "ratios": sorted(ratios),
+            "images": images,
+            "after": after,
+        },
+        name=f"{of.subject.model}: sensitivity by {criterion}, {after}",
         owner=owner,
     )
 

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.7
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 STANDARD = (0.1, 0.3, 0.5, 0.7, 0.9)
+MEASURED = {
+    "repaired": "Repaired",
+    "remeasured": "Norms re-measured",
+    "cut": "Right after the cut",
+}
 
 
 def show() -> None:
@@ -30,17 +35,31 @@ def show() -> None:
     actions.show_refusal()
     loaded = workbench.bench(state.history().subject)
     st.caption(
-        "Each group is pruned alone, lowest scores first, and the accuracy measured without any "
+        "Each group is pruned alone, lowest scores first, and the accuracy measured with no "
         "training: a group whose curve stays up can lose much."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         criterion = rank.pick_criterion(loaded, width=300)
-        run = latest(loaded, criterion)
-        _controls(loaded, criterion, run)
+        after = (
+            st.segmented_control(
+                "Measured",
+                list(MEASURED),
+                default="repaired",
+                required=True,
+                key="scan_after",
+                format_func=MEASURED.__getitem__,
+                help="Repaired: what a group loses is folded into what it keeps, with no training. "
+                "Norms re-measured: only the batch norms' statistics are new. Right after the cut: "
+                "nothing is done, as in Li et al. 2016.",
+            )
+            or "repaired"
+        )
+        run = latest(loaded, criterion, after)
+        _controls(loaded, criterion, after, run)
     if run is None:
         st.info(
-            f"No scan by **{criterion}** yet. Start one: the curves appear at once and get sharper "
-            "with every batch of images.",
+            f"No scan by **{criterion}**, {MEASURED[after].lower()}, yet. Start one: "
+            "the curves grow while it is measured.",
             icon=":material/show_chart:",
         )
         return
@@ -49,19 +68,20 @@ def show() -> None:
     )
 
 
-def latest(loaded: Workbench, criterion: str) -> RunView | None:
-    """Return the newest scan of the subject by a criterion; a failed one only if it is alone."""
+def latest(loaded: Workbench, criterion: str, after: str) -> RunView | None:
+    """Return the newest such scan of the subject; a failed one only if it is alone."""
     runs = [
         run
         for run in services.jobs().list()
         if run.kind == runs_data.SENSITIVITY
         and runs_data.about(loaded, run)
         and run.spec.options.get("criterion") == criterion
+        and run.spec.options.get("after", "cut") == after
     ]
     return next((run for run in runs if run.status != "failed"), runs[0] if runs else None)
 
 
-def _controls(loaded: Workbench, criterion: str, run: RunView | None) -> None:
+def _controls(loaded: Workbench, criterion: str, after: str, run: RunView | None) -> None:
     total = len(loaded.data.val)
     ratios = st.multiselect(
         "Ratios",
@@ -86,14 +106,17 @@ def _controls(loaded: Workbench, criterion: str, run: RunView | None) -> None:
         icon=":material/play_arrow:",
         disabled=active or not ratios,
         on_click=_start,
-        args=(loaded, criterion, tuple(ratios), images),
+        args=(loaded, criterion, after, tuple(ratios), images),
     )
     if run is not None and active and services.may_change(run):
         st.button("Stop", icon=":material/stop:", on_click=_stop, args=(run.id,))
 
 
-def _start(loaded: Workbench, criterion: str, ratios: tuple[float, ...], images: int) -> None:
-    spec = runs_data.scan_spec(loaded, criterion, ratios, images, state.session().visitor)
+def _start(
+    loaded: Workbench, criterion: str, after: str, ratios: tuple[float, ...], images: int
+) -> None:
+    visitor = state.session().visitor
+    spec = runs_data.scan_spec(loaded, criterion, ratios, images, visitor, after)
     actions.attempt(services.jobs().submit, spec)
 
 
@@ -120,7 +143,7 @@ def look_at(loaded: Workbench, found: Sensitivity, *, finished: bool, seconds: f
     """Show a scan: curves, heat map, table, and the ratios that a tolerated drop allows."""
     state_of = "" if found.final else (", stopped early" if finished else ", growing")
     st.caption(
-        f"{found.images} of {found.total} {found.split} images{state_of}; "
+        f"{MEASURED[found.after]}; {found.images} of {found.total} {found.split} images{state_of}; "
         f"{len(found.groups)} groups, {len(found.closed)} that cannot be pruned; {said(seconds)}."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
