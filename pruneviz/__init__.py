@@ -126,7 +126,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)  # completion shows what is public, nothing else
 
 
 class _Package(ModuleType):

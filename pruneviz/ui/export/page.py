@@ -10,6 +10,7 @@ import streamlit as st
 from pruneviz.errors import PruneVizError
 from pruneviz.figures import style
 from pruneviz.session.workbench import Workbench
+from pruneviz.ui.export import files
 from pruneviz.ui.frame import services, state, workbench
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.runs import records as runs_data
@@ -115,6 +116,9 @@ def show() -> None:
         )
     st.markdown("**Load it again**, anywhere PruneViz is installed:")
     st.code(found.snippet, language="python")
+    picked = next((r for r in runs if r.id == chosen), None)
+    files.show(loaded, plan, picked, stem)
+    files.session(loaded, plan, picked, stem)
     st.divider()
     _read_plan(loaded)
 

@@ -1,0 +1,172 @@
+"""Files that need no PruneViz, and the session as recipe, notebook and link."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pruneviz.errors import PruneVizError
+from pruneviz.ui.frame import services, state
+from pruneviz.ui.runs import records as runs_data
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pruneviz.jobs import RunView
+    from pruneviz.plan import Plan
+    from pruneviz.recipe import Recipe
+    from pruneviz.session.workbench import Workbench
+
+TITLES = {
+    "python": "Plain PyTorch (needs torch alone)",
+    "onnx": "ONNX",
+    "onnx-int8": "ONNX, int8",
+    "pt2": "torch.export (.pt2)",
+    "safetensors": "Weights (safetensors)",
+}
+KEPT = "exported_files"
+
+
+def show(loaded: Workbench, plan: Plan, run: RunView | None, stem: str) -> None:
+    """Show what can be written, and what was."""
+    st.subheader("Files that run without PruneViz")
+    able = find_spec("onnx") is not None and find_spec("onnxruntime") is not None
+    offered = [f for f in TITLES if able or not f.startswith("onnx")]
+    with st.form("formats", border=False):
+        chosen = st.multiselect(
+            "Formats",
+            offered,
+            default=["python"],
+            format_func=TITLES.__getitem__,
+            help="Each file is loaded in a process that cannot import PruneViz, and compared with "
+            "the network, before you get it.",
+        )
+        asked = st.form_submit_button("Write and try them", icon=":material/output:")
+    if not able:
+        st.caption("For ONNX: pip install 'pruneviz[export]'")
+    key = (loaded.subject.digest, run.id if run else "", plan.digest, tuple(chosen))
+    if asked and chosen:
+        _write(loaded, plan, run, chosen, stem, key)
+    kept: dict[str, Any] | None = st.session_state.get(KEPT)
+    if kept is None or kept["key"][:3] != key[:3]:
+        return
+    st.dataframe(
+        kept["table"],
+        hide_index=True,
+        column_config={
+            "difference": st.column_config.NumberColumn("difference", format="%.1e"),
+            "accuracy": st.column_config.NumberColumn("its own accuracy", format="percent"),
+            "kB": st.column_config.NumberColumn(format="%.0f"),
+            "ms": st.column_config.NumberColumn("ms an image", format="%.2f"),
+        },
+    )
+    st.download_button(
+        "These files (zip)",
+        kept["zip"],
+        f"{stem}-files.zip",
+        "application/zip",
+        icon=":material/folder_zip:",
+        on_click="ignore",
+    )
+
+
+def session(loaded: Workbench, plan: Plan, run: RunView | None, stem: str) -> None:
+    """Offer the way to the network: as a recipe, a notebook, a plan in a link."""
+    from pruneviz.recipe import notebook_of
+
+    st.subheader("How it was made")
+    try:
+        recipe = _recipe(loaded, plan, run)
+    except PruneVizError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    with st.container(horizontal=True):
+        st.download_button(
+            "Recipe (JSON)",
+            recipe.to_json(),
+            f"{stem}.recipe.json",
+            "application/json",
+            icon=":material/receipt_long:",
+            on_click="ignore",
+            help="`pruneviz apply FILE --out FOLDER --report` does it again without a screen.",
+        )
+        st.download_button(
+            "Notebook",
+            notebook_of(recipe),
+            f"{stem}.ipynb",
+            "application/x-ipynb+json",
+            icon=":material/menu_book:",
+            on_click="ignore",
+        )
+    if plan.dropped:
+        st.caption(
+            "The plan in a line: the same plan on any machine with this network, by "
+            "`pv.Plan.from_link(graph, ...)`."
+        )
+        st.code(plan.to_link(), language=None, wrap_lines=True)
+
+
+def _recipe(loaded: Workbench, plan: Plan, run: RunView | None) -> Recipe:
+    from pruneviz.recipe import recipe_of_decisions, recipe_of_run
+
+    formats = ("safetensors", "python")
+    whole = (loaded.model, loaded.graph, loaded.data, loaded.source)
+    if run is not None:
+        return recipe_of_run(*whole, run.kind, run.spec.options, plan, formats=formats)
+    decisions = state.history().decisions
+    needed = decisions.needs_ranking
+    ranking = loaded.rankings.of(decisions.criterion) if needed else None
+    return recipe_of_decisions(*whole, decisions, plan, ranking, formats=formats)
+
+
+def _network(loaded: Workbench, plan: Plan, run: RunView | None) -> nn.Module:
+    from pruneviz.surgery import prune
+
+    network = prune(loaded.model, loaded.graph, plan)
+    if run is not None:
+        from safetensors.torch import load_file
+
+        network.load_state_dict(load_file(services.jobs().files(run.id) / runs_data.WEIGHTS))
+    return network
+
+
+def _write(
+    loaded: Workbench,
+    plan: Plan,
+    run: RunView | None,
+    formats: list[str],
+    stem: str,
+    key: tuple[Any, ...],
+) -> None:
+    from pruneviz.export import export
+
+    with (
+        st.status("Writing the files", expanded=True) as status,
+        tempfile.TemporaryDirectory() as d,
+    ):
+        try:
+            files = export(
+                _network(loaded, plan, run),
+                d,
+                input_shape=loaded.data.input_shape,
+                formats=formats,
+                data=loaded.data,
+                progress=lambda text: st.write(text),
+            )
+        except PruneVizError as error:
+            status.update(label="No file was written", state="error")
+            st.error(str(error), icon=":material/error:")
+            return
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(Path(d).iterdir()):
+                archive.write(path, path.name)
+        table = files.to_frame()
+        st.session_state[KEPT] = {"key": key, "zip": out.getvalue(), "table": table}
+        status.update(label="Written and tried", state="complete", expanded=False)
