@@ -7,8 +7,9 @@ same kernels compute the same values. Weights that a replay changes are given as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -29,14 +30,33 @@ _ACTIVATIONS: dict[str, Callable[[Mapping[str, Any]], tuple[str, list[float]] | 
 }
 
 
+@cache
 def available() -> bool:
-    """Whether this build of torch has the kernels."""
-    ops = torch.ops.mkldnn
-    return (
-        torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        and hasattr(ops, "_convolution_pointwise")
-        and hasattr(ops, "_reorder_convolution_weight")
+    """Whether this build of torch has the kernels, and they compute a convolution.
+
+    They are torch's own and may be renamed, take other arguments or mean something else with any
+    release; then convolutions run as the network has them.
+    """
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    x = torch.linspace(-1, 1, 2 * 3 * 5 * 5).view(2, 3, 5, 5)
+    weight = torch.linspace(1, -1, 4 * 3 * 3 * 3).view(4, 3, 3, 3)
+    call = Fused("relu", (), (1, 1), (1, 1), (1, 1), 1)
+    try:
+        with torch.no_grad():
+            found = call(x, _reordered(weight, call, x.shape), None)
+            expected = torch.nn.functional.conv2d(x, weight, padding=1).relu()
+            return torch.allclose(found, expected, atol=1e-5)
+    except Exception:  # whatever a release raises that has them no longer
+        return False
+
+
+def _reordered(weight: Tensor, call: Fused, size: Sequence[int]) -> Tensor:
+    """The weight as the kernel wants it for inputs of that size."""
+    result: Tensor = torch.ops.mkldnn._reorder_convolution_weight(
+        weight, call.padding, call.stride, call.dilation, call.groups, list(size)
     )
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +166,7 @@ def _packed(
 
     def arrange(*sources: Tensor) -> Tensor:
         dense = sources[0] if before is None else before.compute(*sources)
-        result: Tensor = torch.ops.mkldnn._reorder_convolution_weight(
-            dense, call.padding, call.stride, call.dilation, call.groups, size
-        )
-        return result
+        return _reordered(dense, call, size)
 
     sources = (weight.name,) if before is None else before.sources
     scaled = weight.name if before is None else before.scaled

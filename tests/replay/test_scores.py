@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -98,6 +101,53 @@ def test_norms_are_folded_away_and_zero_columns_left_out() -> None:
     }
     assert shapes["side.weight"] == (6, 1, 3, 3)
     assert prepared(recipe, columns)["side.weight"][:, :7].count_nonzero() == 0
+
+
+class Kernels:
+    """torch.ops.mkldnn as another release may have it."""
+
+    def __init__(self, **kernels: Callable[..., Tensor]) -> None:
+        self.__dict__.update(kernels)
+
+
+def raises(*arguments: object) -> Tensor:
+    raise TypeError("takes other arguments")
+
+
+def of_old(*arguments: Any) -> Tensor:
+    return torch.zeros(2, 4, 5, 5)
+
+
+OTHER = {
+    "gone": Kernels(),
+    "other arguments": Kernels(
+        _convolution_pointwise=raises, _reorder_convolution_weight=lambda weight, *rest: weight
+    ),
+    "other values": Kernels(
+        _convolution_pointwise=of_old, _reorder_convolution_weight=lambda weight, *rest: weight
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_without_the_private_kernels_scores_are_the_same(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = liven(Mixed())
+    graph = pv.trace(model, (3, 8, 8))
+    plans = [pv.Plan(graph), *(random_plan(graph, np.random.default_rng(0), n) for n in (1, 4))]
+    x, y = torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 3])
+    usual = Replay(model, graph).scores(x, y, plans)
+    pack.available.cache_clear()
+    monkeypatch.setattr(torch.ops, "mkldnn", OTHER[name], raising=False)
+    try:
+        assert not pack.available()
+        replay = Replay(model, graph)
+        for before, after in zip(usual, replay.scores(x, y, plans), strict=True):
+            agree(after, before)
+        assert replay.reason is None, "no falling back to the whole network"
+    finally:
+        pack.available.cache_clear()
 
 
 def test_a_network_that_cannot_be_replayed_is_run_whole() -> None:
