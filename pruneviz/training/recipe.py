@@ -13,9 +13,17 @@ import math
 
 from torch import nn
 
+from pruneviz.arguments import one_of, whole
 from pruneviz.data import DataSet, chunks
 from pruneviz.errors import InvalidValueError
-from pruneviz.training.settings import DEFAULT_LR, LOWER, TEACHER_WEIGHT, TEMPERATURE, Settings
+from pruneviz.training.settings import (
+    DEFAULT_LR,
+    LOWER,
+    OPTIMIZERS,
+    TEACHER_WEIGHT,
+    TEMPERATURE,
+    Settings,
+)
 
 EPOCHS = 3
 HEAD_UPDATES, UPDATES = 48, 64
@@ -83,6 +91,14 @@ def settings_for(
     without layers that normalise; `head_lr` is 0.01 and 0.001. Gradients are clipped to a norm of
     1 in the same two cases; `clip=math.inf` leaves them as they are.
     """
+    one_of("optimizer", optimizer, OPTIMIZERS)
+    for name, value, least in (
+        ("epochs", epochs, 1),
+        ("head_epochs", head_epochs, 0),
+        ("batch_size", batch_size, 1),
+    ):
+        if value is not None:
+            whole(name, value, least)
     size = batch_size_of(data, batch_size)
     steps = max(1, len(chunks(len(data.split("train")), max(1, size))))
     new, delicate = has_new_classifier(model), not normalises(model)

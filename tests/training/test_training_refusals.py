@@ -19,6 +19,8 @@ from tests.training.helpers import net
     ("options", "sentence"),
     [
         ({"epochs": 0}, "epochs must be a whole number from 1, but got 0"),
+        ({"epochs": "3"}, "epochs must be a whole number from 1, but got '3'"),
+        ({"head_epochs": 0.5}, "head_epochs must be a whole number from 0, but got 0.5"),
         ({"batch_size": 0}, "batch_size must be a whole number from 1, but got 0"),
         ({"lr": -1.0}, "lr must be a number from 0, but got -1"),
         ({"lr": math.nan}, "lr must be a number from 0, but got nan"),
