@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # What each part may import of the others; those in FOR_ALL may be imported by all.
 FOR_ALL = ("errors", "arguments", "machine", "modes", "stored")
-CORE = ("channels", "inputs", "trace", "plan", "cost", "surgery", "replay")
+CORE = ("channels", "inputs", "outputs", "trace", "plan", "cost", "surgery", "replay")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
     "arguments": (),
@@ -28,11 +28,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "evaluation": ("drawing",),
     "channels": ("drawing",),
     "inputs": ("channels",),
+    "outputs": (),
     "trace": ("channels", "inputs"),
     "plan": ("channels", "links"),
     "cost": ("channels", "plan", "drawing"),
     "surgery": ("channels", "inputs", "plan", "cost"),
-    "replay": ("channels", "inputs", "plan", "cost", "surgery"),
+    "replay": ("channels", "inputs", "outputs", "plan", "cost", "surgery"),
     "data": ("catalog",),
     "catalog": ("data",),
     "pretrain": ("data", "catalog", "training"),
@@ -83,6 +84,8 @@ OWNERS = {
     "captum": {"criteria", "explain"},
     "sqlalchemy": {"jobs"},
     "onnx": {"export"},
+    "timm": {"catalog"},
+    "transformers": {"catalog"},
     "onnxruntime": {"export"},
     "onnxscript": {"export"},
     "pymoo": {"strategies", "studies"},

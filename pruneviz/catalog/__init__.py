@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pruneviz.catalog.datasets import datasets, load_dataset
+from pruneviz.catalog.matching import options_for
 from pruneviz.catalog.models import LoadedModel, ModelSource, describe_model, load_model, models
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "load_dataset",
     "load_model",
     "models",
+    "options_for",
 ]

@@ -98,6 +98,10 @@ def load_dataset(name: str, **options: Any) -> DataSet:
     - `val`: how many training images are kept for validation where there is no `val/`: a count
       or a fraction. By default a fifth, at most 2,000. Test images are never used for it.
     - `seed`: decides which these are.
+    - `preprocessing`: for "folder", how the weights' authors prepared images, as
+      `describe_model(model).preprocessing` says; instead of `size`.
+    - `classes_of`: for "folder", "imagenet" where the folders are some of ImageNet's classes, by
+      name or synset (n01440764): then the set has all 1,000, as ImageNet's weights do.
     - `limit`: at most so many images a class in each split.
     - `cache_bytes`: how much of decoded images is kept for the next time.
     - `progress`: called with (done, total, what) while files arrive or are decoded.

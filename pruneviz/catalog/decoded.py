@@ -22,7 +22,7 @@ import torch
 from pruneviz.catalog import cache
 from pruneviz.catalog.archives import Entry, Tree
 from pruneviz.catalog.downloads import Progress
-from pruneviz.catalog.images import Pixels, decode
+from pruneviz.catalog.images import Pixels, Scaling, decode
 from pruneviz.errors import DataError, StorageError
 from pruneviz.machine import cores
 
@@ -56,6 +56,7 @@ def decode_all(
     entries: Sequence[Entry],
     size: int,
     *,
+    scaling: Scaling | None = None,
     cache_bytes: int = cache.LIMIT_BYTES,
     progress: Progress | None = None,
 ) -> Decoded:
@@ -65,14 +66,15 @@ def decode_all(
     be decoded; `StorageError` where there is no room.
     """
     folder = cache.make(cache.cache_dir() / "decoded")
-    seen = _seen(folder, tree, entries, size)
-    key = _key(seen, tree, entries, size)
+    how = f"{VERSION} {size}{scaling or ''}"
+    seen = _seen(folder, tree, entries, how)
+    key = _key(seen, tree, entries, how)
     path = folder / f"{key}.npy"
     found = _load(path)
     if found is None:
         cache.make_room(folder, len(entries) * 3 * size * size, cache_bytes)
         try:
-            found = _fill(path, tree, entries, size, progress)
+            found = _fill(path, tree, entries, size, scaling, progress)
         except OSError as error:
             raise StorageError(
                 f"The decoded images cannot be kept in {folder} ({error.strerror or error}); "
@@ -83,7 +85,7 @@ def decode_all(
     return found
 
 
-def _key(seen: Path, tree: Tree, entries: Sequence[Entry], size: int) -> str:
+def _key(seen: Path, tree: Tree, entries: Sequence[Entry], how: str) -> str:
     """A name for the content of files; what did not change since it was `seen` is not read."""
     try:
         key = seen.read_text(encoding="ascii")
@@ -91,13 +93,13 @@ def _key(seen: Path, tree: Tree, entries: Sequence[Entry], size: int) -> str:
             return key
     except (OSError, ValueError):
         pass
-    sha = hashlib.sha256(f"{VERSION} {size} {tree.digest(entries)}".encode())
+    sha = hashlib.sha256(f"{how} {tree.digest(entries)}".encode())
     return sha.hexdigest()[:_KEY_LENGTH]
 
 
-def _seen(folder: Path, tree: Tree, entries: Sequence[Entry], size: int) -> Path:
+def _seen(folder: Path, tree: Tree, entries: Sequence[Entry], how: str) -> Path:
     """The file that keeps the key of these very files, as they were written last."""
-    sha = hashlib.sha256(f"{VERSION} {size} {tree.stamp}".encode())
+    sha = hashlib.sha256(f"{how} {tree.stamp}".encode())
     sha.update(repr([tuple(entry) for entry in entries]).encode())
     return folder / f"{sha.hexdigest()[:_KEY_LENGTH]}.seen"
 
@@ -122,7 +124,12 @@ def _load(path: Path) -> Decoded | None:
 
 
 def _fill(
-    path: Path, tree: Tree, entries: Sequence[Entry], size: int, progress: Progress | None
+    path: Path,
+    tree: Tree,
+    entries: Sequence[Entry],
+    size: int,
+    scaling: Scaling | None,
+    progress: Progress | None,
 ) -> Decoded:
     """Decode into a file beside `path`, which takes its place when it is complete."""
     part = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
@@ -132,7 +139,7 @@ def _fill(
         with part.open("wb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, on odd metadata and large images
             _write_header(file, len(entries), size)
-            for position, pixels in enumerate(_decoded(tree, entries, size)):
+            for position, pixels in enumerate(_decoded(tree, entries, size, scaling)):
                 if pixels is None:
                     broken.append(position)
                 else:
@@ -168,11 +175,13 @@ def _write_header(file: BinaryIO, count: int, size: int) -> None:
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def _decoded(tree: Tree, entries: Sequence[Entry], size: int) -> Iterator[Pixels | None]:
+def _decoded(
+    tree: Tree, entries: Sequence[Entry], size: int, scaling: Scaling | None
+) -> Iterator[Pixels | None]:
     """Each file's pixels in order, None where it is broken; a few batches are decoded ahead."""
 
     def batch(part: Sequence[Entry]) -> list[Pixels | None]:
-        return [_decode(tree, entry, size) for entry in part]
+        return [_decode(tree, entry, size, scaling) for entry in part]
 
     ahead: deque[Future[list[Pixels | None]]] = deque()
     with ThreadPoolExecutor(_WORKERS) as pool:
@@ -184,9 +193,9 @@ def _decoded(tree: Tree, entries: Sequence[Entry], size: int) -> Iterator[Pixels
             yield from ahead.popleft().result()
 
 
-def _decode(tree: Tree, entry: Entry, size: int) -> Pixels | None:
+def _decode(tree: Tree, entry: Entry, size: int, scaling: Scaling | None) -> Pixels | None:
     try:
-        return decode(tree.read(entry), size)
+        return decode(tree.read(entry), size, scaling)
     except Exception:  # Pillow's plugins raise nearly anything on damaged files; they are counted
         return None
 

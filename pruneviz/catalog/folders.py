@@ -6,6 +6,7 @@ import statistics
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -16,8 +17,10 @@ from pruneviz.catalog import cache
 from pruneviz.catalog.archives import Tree, open_tree
 from pruneviz.catalog.decoded import decode_all
 from pruneviz.catalog.downloads import Progress
-from pruneviz.catalog.images import LARGE, SMALL, shorter_side
+from pruneviz.catalog.imagenet import with_classes_of
+from pruneviz.catalog.images import LARGE, SMALL, Scaling, shorter_side
 from pruneviz.catalog.layout import Item, Layout, divide, lay_out, listed
+from pruneviz.catalog.preprocessing import Preprocessing
 from pruneviz.data import DataSet, ImageSet
 from pruneviz.errors import DataError, InvalidValueError
 
@@ -32,25 +35,49 @@ def load_folder(
     val: float | int | None = None,
     seed: int = 0,
     limit: int | None = None,
+    preprocessing: Preprocessing | Mapping[str, Any] | str | None = None,
+    classes_of: str | None = None,
     cache_bytes: int = cache.LIMIT_BYTES,
     progress: Progress | None = None,
 ) -> DataSet:
     """A folder or zip of images as a data set; see `load_dataset`."""
     check_options(size, val, limit, seed, cache_bytes)
+    prepared = _prepared(preprocessing, size)
     with open_tree(root) as tree:
         layout = lay_out(tree)
-        side = size if size is not None else guess_size(tree, layout)
+        side = size if prepared is None else prepared.size
+        side = guess_size(tree, layout) if side is None else side
         options: dict[str, Any] = {"root": str(tree.root), "size": side, "val": val, "seed": seed}
-        return build(
+        if prepared is not None:
+            options |= {"size": None, "preprocessing": prepared.to_json()}
+        if classes_of is not None:
+            options["classes_of"] = classes_of
+        data = build(
             tree,
             layout.classes,
             divide(layout, val=val, seed=seed, limit=limit),
             side,
             source={"name": name, "options": options | ({"limit": limit} if limit else {})},
             notes=layout.notes,
+            scaling=None if prepared is None else prepared.scaling,
             cache_bytes=cache_bytes,
             progress=progress,
         )
+    if prepared is not None:
+        data = replace(data, mean=prepared.mean, std=prepared.std)
+    return data if classes_of is None else with_classes_of(data, classes_of)
+
+
+def _prepared(
+    preprocessing: Preprocessing | Mapping[str, Any] | str | None, size: int | None
+) -> Preprocessing | None:
+    found = None if preprocessing is None else Preprocessing.of(preprocessing)
+    if found is not None and size is not None and size != found.size:
+        raise InvalidValueError(
+            f"The preprocessing cuts out {found.size} pixels, but got size={size}; give one of "
+            "both."
+        )
+    return found
 
 
 def build(
@@ -61,13 +88,19 @@ def build(
     *,
     source: Mapping[str, Any],
     notes: Sequence[str] = (),
+    scaling: Scaling | None = None,
     cache_bytes: int = cache.LIMIT_BYTES,
     progress: Progress | None = None,
 ) -> DataSet:
     """Decode the images of all splits; those that cannot be read are left out, and told."""
     items = [item for part in splits.values() for item in part]
     decoded = decode_all(
-        tree, [entry for entry, _ in items], side, cache_bytes=cache_bytes, progress=progress
+        tree,
+        [entry for entry, _ in items],
+        side,
+        scaling=scaling,
+        cache_bytes=cache_bytes,
+        progress=progress,
     )
     broken = set(decoded.broken)
     if broken:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from contextlib import nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -40,14 +41,28 @@ _one_at_a_time = threading.Lock()
 Pixels = npt.NDArray[np.uint8]
 
 
-def decode(content: bytes, size: int) -> Pixels:
+@dataclass(frozen=True)
+class Scaling:
+    """How an image gets its size: the shorter side becomes `resize`, then the centre is cut out."""
+
+    resize: int
+    interpolation: str = "bilinear"
+
+    @classmethod
+    def usual(cls, size: int) -> Scaling:
+        """Small images as they are, large ones with a margin around the cut."""
+        return cls(size if size < LARGE else round(size * MARGIN))
+
+
+def decode(content: bytes, size: int, scaling: Scaling | None = None) -> Pixels:
     """An image file as uint8 of shape (3, size, size).
 
     Turned as its EXIF says, converted to RGB (see `to_rgb`), the shorter side resized, and the
     centre cut out. Raises `DataError` where it has more than `MAX_PIXELS`, and what Pillow raises
     where the file is broken or no image.
     """
-    target = size if size < LARGE else round(size * MARGIN)
+    scaling = Scaling.usual(size) if scaling is None else scaling
+    target = scaling.resize
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         if image.format in ("JPEG", "MPO"):
             # Decodes large photographs smaller; a progressive one is held whole all the same.
@@ -59,7 +74,7 @@ def decode(content: bytes, size: int) -> Pixels:
         with _one_at_a_time if pixels > _MANY else nullcontext():
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
-            return _cut(to_rgb(_smaller(_middle(image), target)), target, size)
+            return _cut(to_rgb(_smaller(_middle(image), target)), scaling, size)
 
 
 def _pixels(size: tuple[int, int]) -> int:
@@ -90,12 +105,13 @@ def _smaller(image: Image.Image, target: int) -> Image.Image:
     return image.reduce(factor) if huge and factor > 1 else image
 
 
-def _cut(rgb: Image.Image, target: int, size: int) -> Pixels:
-    """Resize the shorter side to `target`, and cut `size` × `size` out of the middle."""
+def _cut(rgb: Image.Image, scaling: Scaling, size: int) -> Pixels:
+    """Resize the shorter side, and cut `size` × `size` out of the middle."""
+    target = scaling.resize
     scale = target / min(rgb.size)
     if scale != 1:
         width, height = (max(target, round(side * scale)) for side in rgb.size)
-        rgb = rgb.resize((width, height), Image.Resampling.BILINEAR)
+        rgb = rgb.resize((width, height), Image.Resampling[scaling.interpolation.upper()])
     left, top = (rgb.width - size) // 2, (rgb.height - size) // 2
     pixels = np.asarray(rgb.crop((left, top, left + size, top + size)))
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))

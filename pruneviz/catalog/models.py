@@ -21,6 +21,7 @@ from pruneviz.catalog.downloads import Progress
 from pruneviz.catalog.elsewhere import is_elsewhere
 from pruneviz.catalog.elsewhere import load as load_elsewhere
 from pruneviz.catalog.heads import classifier_names, count_classes, replace_classifier
+from pruneviz.catalog.preprocessing import Preprocessing
 from pruneviz.catalog.registry import architectures, find_architecture
 from pruneviz.errors import InvalidValueError, WeightsError, shown
 
@@ -106,6 +107,8 @@ class LoadedModel:
     input_shape: tuple[int, int, int]
     classes: int
     weights_classes: int | None
+    preprocessing: Preprocessing | None = None
+    """How images were prepared for the weights, None where nothing is known of it."""
 
     @property
     def classifier_replaced(self) -> bool:
@@ -134,11 +137,12 @@ class LoadedModel:
 def models() -> pd.DataFrame:
     """The networks that can be loaded, one a row.
 
-    Columns: `name` (for `load_model`), `family`, `description`, `source` ("bundled", "hub" or
-    "torchvision"), `weights` (names for `load_model`, separated by commas), `input_size` (side in
-    pixels), `classes`, `parameters` (count) and `offline` (the weights that load without a
-    network: bundled or downloaded before). `vgg16` and `mobilenet_v2` are the bundled CIFAR forms;
-    torchvision's own are `torchvision/vgg16` and `torchvision/mobilenet_v2`.
+    Columns: `name` (for `load_model`), `family`, `description`, `source` ("bundled", "hub",
+    "torchvision" or "timm"), `weights` (names for `load_model`, separated by commas),
+    `input_size` (side in pixels), `classes`, `parameters` (count) and `offline` (the weights that
+    load without a network: bundled or downloaded before). `vgg16` and `mobilenet_v2` are the
+    bundled CIFAR forms; torchvision's own are `torchvision/vgg16` and `torchvision/mobilenet_v2`.
+    Of timm those are listed that keep the laws; `load_model` takes all others, too.
     """
     rows = [
         {
@@ -168,6 +172,10 @@ def load_model(
 
     `name` is one of `models()`; torchvision's may also be written `torchvision/<name>`, which is
     needed for `vgg16` and `mobilenet_v2`, whose plain names are the bundled CIFAR forms.
+
+    `timm/<name>` is any network of timm (extra `timm`), with the weights that timm lists for it;
+    `hf/<folder>` an image classifier that transformers wrote there, and `hf/<name>` one of the
+    hub's (extra `hf`), both with the weights "pretrained".
 
     `weights`: "digits" or "cifar10" (bundled); "cifar10-hub" for `resnet20` and "cifar10" for the
     deeper CIFAR ResNets (from the network); "imagenet", or a name of torchvision's such as
@@ -223,6 +231,7 @@ def load_model(
         input_shape=(3, size, size),
         classes=count_classes(model),
         weights_classes=trained,
+        preprocessing=architecture.preprocessing(weights),
     )
     _remember(model, loaded)
     return model.eval()

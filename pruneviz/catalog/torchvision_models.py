@@ -15,6 +15,7 @@ from torchvision import models as zoo
 from pruneviz.catalog.checkpoints import State, unwrap
 from pruneviz.catalog.downloads import Progress
 from pruneviz.catalog.hub import fetch, is_cached
+from pruneviz.catalog.preprocessing import Preprocessing
 
 TRANSFORMERS = ("vit_", "swin_", "maxvit_")
 """Families without channels that convolutions carry."""
@@ -114,6 +115,22 @@ def pretrained(
     keywords = entry.transforms.keywords
     mean, std = keywords.get("mean", MEAN), keywords.get("std", STD)
     return state if tuple(mean) == MEAN else renormalise(state, mean, std)
+
+
+def preprocessing(name: str, weights: str | None) -> Preprocessing:
+    """What torchvision did with ImageNet's images for these weights, or for its default ones.
+
+    Mean and deviation are the catalogue's for all of them; see `renormalise`.
+    """
+    known = weights if weights in weights_names(name) else "imagenet"
+    keywords = _weights(name, str(known)).transforms.keywords
+    size = int(keywords["crop_size"])
+    mode = keywords.get("interpolation")
+    return Preprocessing(
+        size=size,
+        resize=int(keywords.get("resize_size", 256)),
+        interpolation="bilinear" if mode is None else str(mode.value),
+    )
 
 
 def adapt(name: str, state: State) -> dict[str, torch.Tensor]:

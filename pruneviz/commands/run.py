@@ -63,12 +63,12 @@ def obey(args: argparse.Namespace) -> int:
     if args.options:
         describe(strategy)
         return 0
-    from pruneviz.catalog import load_dataset
+    from pruneviz.catalog import load_dataset, options_for
     from pruneviz.jobs.views import RunSpec
 
     options = options_of(strategy, args)
     name, given = data_of(args)
-    data = load_dataset(name, **given)
+    data = load_dataset(name, **options_for(model_of(args), name, given))
     spec = RunSpec(
         kind="strategy",
         model=model_of(args).to_dict(),

@@ -16,6 +16,7 @@ from pruneviz.criteria.evidence import FloatArray, Statistics, filter_rows, sum_
 from pruneviz.criteria.taps import Tap, find_taps, tapped
 from pruneviz.criteria.terms import Scratch, UnitTerms, not_a_number
 from pruneviz.errors import DataError, InvalidValueError
+from pruneviz.outputs import logits as main_logits
 
 MOMENTS = frozenset({"total", "absolute", "spread", "positive"})
 TERMS = frozenset({"term", "term_absolute", "term_square"})
@@ -39,7 +40,8 @@ class SharedPass:
         self.weights: dict[str, nn.Parameter] = {}
         if "weight_term" in gathers:
             named = dict(self.model.named_parameters(remove_duplicate=False))
-            self.weights = {n.name: named[n.weight] for n in graph.layers if n.maps_at}
+            layers = [n for n in graph.layers if n.maps_at and (n.prunable or not n.computed)]
+            self.weights = {n.name: named[n.weight] for n in layers}
             for weight in self.weights.values():
                 weight.requires_grad_(True)
         self.images = 0
@@ -171,7 +173,7 @@ def logits_of(output: Any, labels: Tensor) -> Tensor:
     Raises:
         DataError: It gives something else, or there are labels without an output.
     """
-    logits = output if isinstance(output, Tensor) else next(_tensors(output))
+    logits = main_logits(output)
     if logits.ndim != 2 or int(labels.max()) >= logits.shape[1]:
         raise DataError(
             "The network must give one output a class, but its output has the shape "
@@ -184,8 +186,3 @@ def logits_of(output: Any, labels: Tensor) -> Tensor:
 def summed_loss(output: Any, labels: Tensor) -> Tensor:
     """Cross-entropy summed over images, so that each image's gradient is that of its own loss."""
     return cross_entropy(logits_of(output, labels), labels, reduction="sum")
-
-
-def _tensors(output: Any) -> Iterator[Tensor]:
-    values = output.values() if isinstance(output, dict) else output
-    yield from (v for v in values if isinstance(v, Tensor))

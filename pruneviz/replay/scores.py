@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from pruneviz.channels import ChannelGraph
 from pruneviz.errors import DataError, PlanError
+from pruneviz.outputs import logits as logits_of
 from pruneviz.plan import Plan
 from pruneviz.replay import pack
 from pruneviz.replay.columns import Columns, consumers, exact, prepared, silenced
@@ -44,9 +45,7 @@ class Score:
 
 def logits(output: Any) -> Tensor:
     """Return what a model predicts: its output, or the first of its outputs."""
-    result = output if isinstance(output, Tensor) else output[0]
-    assert isinstance(result, Tensor)
-    return result
+    return logits_of(output)
 
 
 def score(output: Any, labels: Tensor) -> Score:

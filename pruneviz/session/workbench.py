@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from pruneviz.catalog import ModelSource, describe_model, load_dataset
+from pruneviz.catalog import ModelSource, describe_model, load_dataset, options_for
 from pruneviz.channels import ChannelGraph
 from pruneviz.cost import Cost, cost
 from pruneviz.criteria import Ranking
@@ -89,8 +89,9 @@ class Workbench:
         stored: Callable[[Workbench], Stored] | None = None,
     ) -> Workbench:
         """Load a subject by its sources; a network for other classes gets a new classifier."""
-        data = load_dataset(subject.data, **dict(subject.options))
         source = ModelSource(subject.model, subject.weights, subject.num_classes)
+        options = options_for(source, subject.data, dict(subject.options))
+        data = load_dataset(subject.data, **options)
         model = source.load(progress)
         if describe_model(model).classes != len(data.classes):
             source = replace(source, num_classes=len(data.classes))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -13,6 +11,7 @@ from pruneviz.data import DataSet, check_data
 from pruneviz.errors import DataError
 from pruneviz.evaluation import Evaluation
 from pruneviz.modes import eval_mode
+from pruneviz.outputs import logits as logits_of
 
 
 def evaluate(
@@ -67,11 +66,6 @@ def device_of(model: nn.Module) -> torch.device:
 def channels_last(x: torch.Tensor) -> torch.Tensor:
     """The layout in which convolutions are fastest; the values are the same."""
     return x.contiguous(memory_format=torch.channels_last)
-
-
-def logits_of(output: Any) -> torch.Tensor:
-    """The logits of a network's output: the first of several."""
-    return output if isinstance(output, torch.Tensor) else output[0]
 
 
 def check_outputs(logits: torch.Tensor, data: DataSet, who: str = "network") -> None:

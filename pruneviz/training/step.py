@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from pruneviz.data import DataSet
+from pruneviz.outputs import heads
 from pruneviz.training.evaluation import check_outputs
 from pruneviz.training.losses import total_loss
 from pruneviz.training.settings import Settings
@@ -28,7 +29,7 @@ def step(
     """One optimiser step towards the labels and what a teacher gave; the loss before it."""
     with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.mixed_precision):
         output = model(x)
-    outputs = [output] if isinstance(output, torch.Tensor) else [o for o in output if o is not None]
+    outputs = heads(output)
     check_outputs(outputs[0], data)
     loss = total_loss(outputs, y, taught, settings)
     optimizer.zero_grad()

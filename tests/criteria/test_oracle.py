@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pruneviz as pv
-from pruneviz.catalog.registry import bundled_path
+from pruneviz.catalog.architecture import bundled_path
 from pruneviz.criteria import Ranking, spearman
 from pruneviz.replay import Replay, scan
 
