@@ -231,7 +231,9 @@ def load_model(
         input_shape=(3, size, size),
         classes=count_classes(model),
         weights_classes=trained,
-        preprocessing=architecture.preprocessing(weights),
+        preprocessing=architecture.preprocessing(
+            weights if weights in architecture.weights else None
+        ),
     )
     _remember(model, loaded)
     return model.eval()
