@@ -79,11 +79,12 @@ def test_hand_picks_survive_sliders_and_can_be_turned() -> None:
     assert (d.dropped, d.kept) == (frozenset({1, 2}), frozenset())
 
 
-def test_global_slider_takes_the_group_sliders_along() -> None:
+def test_global_slider_leaves_the_group_sliders_that_were_set() -> None:
     d, label = w.set_group_ratio(Decisions(), "conv1", 0.25)
-    assert d.ratios == (("conv1", 0.25),)
     assert label == "conv1 25 %"
-    assert w.set_ratio(d, 0.1)[0].ratios == ()
+    d, _ = w.set_ratio(d, 0.1)
+    assert (d.ratio, d.ratios) == (0.1, (("conv1", 0.25),))
+    assert w.release(d, "conv1")[0].ratios == ()
 
 
 @pytest.mark.parametrize(

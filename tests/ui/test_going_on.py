@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 import pruneviz as pv
 from pruneviz.errors import UnknownNameError, WeightsError
-from pruneviz.session.decisions import Decisions, Subject, release, set_group_ratio, set_ratio
+from pruneviz.session.decisions import Subject
 from pruneviz.ui.export.page import PLAIN, default_of
 from pruneviz.ui.frame import services
 from tests.ui.conftest import Open
@@ -74,13 +74,6 @@ def test_a_slider_set_by_hand_stays_until_it_is_released(studio: Open) -> None:
     sound(page.run())
     assert find(page, "ratio1").value != 50
     assert not [b for b in page.button if b.key == "release1"]
-
-
-def test_decisions_of_one_group_outlast_those_of_all() -> None:
-    d, _ = set_group_ratio(Decisions(), "conv1", 0.5)
-    d, _ = set_ratio(d, 0.2)
-    assert dict(d.ratios) == {"conv1": 0.5}
-    assert release(d, "conv1")[0].ratios == ()
 
 
 def test_choose_begins_with_weights_that_are_there(
