@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pruneviz import stored
-from pruneviz.arguments import one_of, whole
+from pruneviz.arguments import number, one_of, whole
 from pruneviz.channels import ChannelGraph, check_graph
 from pruneviz.criteria.agreement import disagreements, spearman
 from pruneviz.criteria.registry import registered
@@ -211,8 +211,9 @@ class Ranking:
             for name, values in data["scores"].items():
                 scores[name] = np.full(graph.num_units, np.nan)
                 scores[name][units] = np.array(values, dtype=np.float64)
-            return cls(graph, scores, int(data["images"]), float(data["seconds"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            images = whole("images", data["images"], 0)
+            return cls(graph, scores, images, number("seconds", data["seconds"], 0))
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise InvalidValueError(
                 f"This ranking is damaged: it must score each of the {units.size} prunable units "
                 f"by every criterion ({error}). Rank the network again."
