@@ -36,9 +36,10 @@ def find_architecture(name: str) -> Architecture:
     known = architectures()
     if isinstance(name, str) and name in known and known[name].source != "timm":
         return known[name]
-    for place in (timm_models, hf_models):
-        if isinstance(name, str) and name.startswith(place.PREFIX):
-            return place.find(name)
+    if isinstance(name, str) and name.startswith(timm_models.PREFIX):
+        return timm_models.find(name)
+    if isinstance(name, str) and name.startswith(hf_models.PREFIX):
+        return hf_models.find(name)
     plain = str(name).removeprefix(PREFIX)
     if plain != str(name) and plain in torchvision_models.names():
         return known[plain]

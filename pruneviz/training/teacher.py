@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from pruneviz.data import DataSet, ImageSet
-from pruneviz.training.evaluation import channels_last, check_outputs, logits_of
+from pruneviz.outputs import logits as logits_of
+from pruneviz.training.evaluation import channels_last, check_outputs
 from pruneviz.training.settings import Settings
 
 HELD_BYTES = 2**30
