@@ -1,8 +1,8 @@
 """Repair without training: what layers lost is made up for by what they kept, in closed form."""
 
 from pruneviz.repair.layerwise import LayerRepair
-from pruneviz.repair.repair import Depth, Repaired, Repairer, repair
-from pruneviz.repair.statistics import Moments, Statistics, statistics
+from pruneviz.repair.moments import Moments, Statistics, statistics
+from pruneviz.repair.repairer import Depth, Repaired, Repairer, repair
 
 __all__ = [
     "Depth",

@@ -25,7 +25,7 @@ from pruneviz.channels import ChannelGraph, IntArray, Layer
 from pruneviz.plan import Plan
 from pruneviz.repair.calls import KINDS
 from pruneviz.repair.layerwise import LayerRepair
-from pruneviz.repair.statistics import Moments, Statistics
+from pruneviz.repair.moments import Moments, Statistics
 
 STRENGTH = 1e-3
 

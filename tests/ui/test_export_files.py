@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from pruneviz.export import load_bundle
+from pruneviz.figures import style
 from pruneviz.plan import Plan
+from pruneviz.session import previews as kinds
 from pruneviz.session.decisions import Subject
-from pruneviz.ui.frame import workbench
+from pruneviz.training import evaluate
+from pruneviz.ui.export.network import PLAIN, REPAIRED
+from pruneviz.ui.frame import services, workbench
 from tests.ui.conftest import Open
 from tests.ui.helpers import move, sound
 
@@ -22,3 +29,27 @@ def test_files_are_tried_before_they_are_offered(studio: Open) -> None:
     plan, _ = workbench.plan_at(loaded, page.session_state["session"].history.decisions)
     link = next(c.value for c in export.code if c.value.startswith("p1."))
     assert Plan.from_link(loaded.graph, link) == plan
+
+
+def test_repaired_and_cut_are_different_networks_with_their_own_accuracy(
+    studio: Open, tmp_path: Path
+) -> None:
+    """What is exported under a word gives that word's accuracy, and the recipe says how."""
+    page = sound(studio("prune"))
+    move(page, "ratio_all", 50)
+    loaded = workbench.bench(Subject())
+    plan, _ = workbench.plan_at(loaded, page.session_state["session"].history.decisions)
+    for kind in (kinds.CUT, kinds.REPAIRED):
+        services.previews().wait(loaded, plan, kind)
+    export = sound(studio("export", like=page))
+    shown = {}
+    for chosen in (REPAIRED, PLAIN):
+        export.selectbox(key="export_which").set_value(chosen)
+        sound(export.run(timeout=200))
+        found = export.session_state["bundle"]["bundle"]
+        path = tmp_path / f"{len(shown)}.zip"
+        path.write_bytes(found.zip())
+        measured = evaluate(load_bundle(path), loaded.data, limit=loaded.preview_images)
+        shown[chosen] = measured.accuracy
+        assert export.metric[0].value == style.percent(measured.accuracy)
+    assert shown[PLAIN] < 0.3 < 0.9 < shown[REPAIRED]

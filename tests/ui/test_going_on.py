@@ -10,7 +10,8 @@ from streamlit.testing.v1 import AppTest
 import pruneviz as pv
 from pruneviz.errors import UnknownNameError, WeightsError
 from pruneviz.session.decisions import Subject
-from pruneviz.ui.export.page import PLAIN, default_of
+from pruneviz.ui.export.network import REPAIRED
+from pruneviz.ui.export.page import default_of
 from pruneviz.ui.frame import services
 from tests.ui.conftest import Open
 from tests.ui.helpers import find, move, sound
@@ -53,7 +54,7 @@ def test_export_begins_with_what_is_in_hand_and_says_where_they_differ(studio: O
     populate()
     move(page, "ratio_all", 40)
     export = sound(studio("export", like=page))
-    assert which(export).value == PLAIN, "no run has the plan in hand"
+    assert which(export).value == REPAIRED, "no run has the plan in hand"
     assert not export.warning
     which(export).set_value(run_called("unpruned")).run()
     assert "in hand drops 160" in export.warning[0].value
@@ -62,7 +63,7 @@ def test_export_begins_with_what_is_in_hand_and_says_where_they_differ(studio: O
 
 def test_the_newest_run_of_the_plan_in_hand_is_exported_first() -> None:
     assert default_of("a", {"new": "b", "old": "a", "older": "a"}) == "old"
-    assert default_of("c", {"new": "b"}) == PLAIN
+    assert default_of("c", {"new": "b"}) == REPAIRED
 
 
 def test_a_slider_set_by_hand_stays_until_it_is_released(studio: Open) -> None:

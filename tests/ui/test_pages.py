@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from pruneviz.session import session
 from pruneviz.session.decisions import Decisions, Subject
-from pruneviz.session.previews import measure_cut
+from pruneviz.session.previews import measure_repaired
 from pruneviz.ui.frame import loading, services, workbench
 from tests.ui.conftest import Open
 from tests.ui.helpers import find, move, sound, texts
@@ -238,7 +238,7 @@ def test_export_gives_files_that_load_again(studio: Open, tmp_path: Path) -> Non
     plan, _ = workbench.plan_at(loaded, page.session_state["session"].history.decisions)
     network = load_bundle(tmp_path / "x.zip")
     same = evaluate(network, loaded.data, limit=loaded.preview_images)
-    assert same.accuracy == measure_cut(loaded, plan).accuracy
+    assert same.accuracy == measure_repaired(loaded, plan).accuracy
 
 
 def test_the_oracle_runs_in_the_background_and_can_then_be_chosen(studio: Open) -> None:

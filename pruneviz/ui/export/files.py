@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pruneviz.errors import PruneVizError
-from pruneviz.ui.frame import services, state
-from pruneviz.ui.runs import records as runs_data
+from pruneviz.ui.export.network import network_of, steps_of
+from pruneviz.ui.frame import state
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from pruneviz.jobs import RunView
     from pruneviz.plan import Plan
     from pruneviz.recipe import Recipe
@@ -33,13 +31,13 @@ TITLES = {
 KEPT = "exported_files"
 
 
-def show(loaded: Workbench, plan: Plan, run: RunView | None, stem: str) -> None:
+def show(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None, stem: str) -> None:
     """Show what can be written, and what was."""
     st.subheader("Files that run without PruneViz")
     able = find_spec("onnx") is not None and find_spec("onnxruntime") is not None
     offered = [f for f in TITLES if able or not f.startswith("onnx")]
     with st.form("formats", border=False):
-        chosen = st.multiselect(
+        formats = st.multiselect(
             "Formats",
             offered,
             default=["python"],
@@ -50,9 +48,9 @@ def show(loaded: Workbench, plan: Plan, run: RunView | None, stem: str) -> None:
         asked = st.form_submit_button("Write and try them", icon=":material/output:")
     if not able:
         st.caption("For ONNX: pip install 'pruneviz[export]'")
-    key = (loaded.subject.digest, run.id if run else "", plan.digest, tuple(chosen))
-    if asked and chosen:
-        _write(loaded, plan, run, chosen, stem, key)
+    key = (loaded.subject.digest, chosen, plan.digest, tuple(formats))
+    if asked and formats:
+        _write(loaded, chosen, plan, run, formats, stem, key)
     kept: dict[str, Any] | None = st.session_state.get(KEPT)
     if kept is None or kept["key"][:3] != key[:3]:
         return
@@ -76,13 +74,13 @@ def show(loaded: Workbench, plan: Plan, run: RunView | None, stem: str) -> None:
     )
 
 
-def session(loaded: Workbench, plan: Plan, run: RunView | None, stem: str) -> None:
+def session(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None, stem: str) -> None:
     """Offer the way to the network: as a recipe, a notebook, a plan in a link."""
     from pruneviz.recipe import notebook_of
 
     st.subheader("How it was made")
     try:
-        recipe = _recipe(loaded, plan, run)
+        recipe = _recipe(loaded, chosen, plan, run)
     except PruneVizError as error:
         st.error(str(error), icon=":material/error:")
         return
@@ -112,7 +110,7 @@ def session(loaded: Workbench, plan: Plan, run: RunView | None, stem: str) -> No
         st.code(plan.to_link(), language=None, wrap_lines=True)
 
 
-def _recipe(loaded: Workbench, plan: Plan, run: RunView | None) -> Recipe:
+def _recipe(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None) -> Recipe:
     from pruneviz.recipe import recipe_of_decisions, recipe_of_run
 
     formats = ("safetensors", "python")
@@ -122,22 +120,13 @@ def _recipe(loaded: Workbench, plan: Plan, run: RunView | None) -> Recipe:
     decisions = state.history().decisions
     needed = decisions.needs_ranking
     ranking = loaded.rankings.of(decisions.criterion) if needed else None
-    return recipe_of_decisions(*whole, decisions, plan, ranking, formats=formats)
-
-
-def _network(loaded: Workbench, plan: Plan, run: RunView | None) -> nn.Module:
-    from pruneviz.surgery import prune
-
-    network = prune(loaded.model, loaded.graph, plan)
-    if run is not None:
-        from safetensors.torch import load_file
-
-        network.load_state_dict(load_file(services.jobs().files(run.id) / runs_data.WEIGHTS))
-    return network
+    then = steps_of(loaded, chosen, plan)
+    return recipe_of_decisions(*whole, decisions, plan, ranking, then=then, formats=formats)
 
 
 def _write(
     loaded: Workbench,
+    chosen: str,
     plan: Plan,
     run: RunView | None,
     formats: list[str],
@@ -152,7 +141,7 @@ def _write(
     ):
         try:
             files = export(
-                _network(loaded, plan, run),
+                network_of(loaded, chosen, plan, run),
                 d,
                 input_shape=loaded.data.input_shape,
                 formats=formats,

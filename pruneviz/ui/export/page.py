@@ -11,16 +11,17 @@ from pruneviz.errors import PruneVizError
 from pruneviz.figures import style
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.export import files
-from pruneviz.ui.frame import services, state, workbench
+from pruneviz.ui.export.network import PLAIN, REPAIRED, accuracy_of, network_of
+from pruneviz.ui.frame import state, workbench
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.widgets.memory import let_go
 
 if TYPE_CHECKING:
     from pruneviz.export import Bundle
+    from pruneviz.jobs import RunView
     from pruneviz.plan import Plan
 
-PLAIN = "the plan in hand, not fine-tuned"
 PLAN_MIB = 16
 """The largest plan that is read; one of ResNet-152 takes 0.2 MiB."""
 WHICH, ABOUT = "export_which", "export_about"
@@ -33,7 +34,11 @@ def show() -> None:
     history = state.history()
     loaded = workbench.bench(history.subject)
     runs = runs_data.finished(loaded)
-    names = {PLAIN: PLAIN, **{run.id: f"{run.name} (fine-tuned)" for run in runs}}
+    names = {
+        REPAIRED: REPAIRED,
+        PLAIN: PLAIN,
+        **{run.id: f"{run.name} (fine-tuned)" for run in runs},
+    }
     in_hand, _ = state.in_hand()
     plans = {run.id: runs_data.plan_of_run(loaded, run) for run in runs}
     first = default_of(in_hand.digest, {r: p.digest for r, p in plans.items()})
@@ -47,22 +52,18 @@ def show() -> None:
         list(names),
         format_func=lambda k: names[k],
         key=WHICH,
-        help="A fine-tuned run with its own plan, or the plan in hand as it is.",
+        help="The plan in hand, repaired without training or as it was cut, or a fine-tuned run "
+        "with its own plan.",
     )
-    if chosen == PLAIN:
-        plan, _ = state.in_hand()
-        known = workbench.known_accuracy(loaded, plan)
-        accuracy = known.accuracy if known is not None else None
-    else:
-        run = next(r for r in runs if r.id == chosen)
-        plan = plans[chosen]
-        accuracy = runs_data.final_accuracy(run)
-        if plan.digest != in_hand.digest:
-            st.warning(
-                f"This is the network of '{plain(run.name)}', without {len(plan):,} units; the "
-                f"plan in hand drops {len(in_hand):,}, other ones.",
-                icon=":material/difference:",
-            )
+    run = next((r for r in runs if r.id == chosen), None)
+    plan = in_hand if run is None else plans[chosen]
+    accuracy = accuracy_of(loaded, chosen, plan, run)
+    if run is not None and plan.digest != in_hand.digest:
+        st.warning(
+            f"This is the network of '{plain(run.name)}', without {len(plan):,} units; the "
+            f"plan in hand drops {len(in_hand):,}, other ones.",
+            icon=":material/difference:",
+        )
     cost = workbench.cost_of(loaded, plan)
     with st.container(horizontal=True):
         st.metric(
@@ -85,9 +86,9 @@ def show() -> None:
             width=160,
         )
     if not plan.dropped:
-        as_is = "as it came" if chosen == PLAIN else "fine-tuned, with all its filters"
+        as_is = "as it came" if run is None else "fine-tuned, with all its filters"
         st.info(f"Nothing is pruned: what you download is the network {as_is}.")
-    found = _bundle(loaded, chosen, plan, accuracy)
+    found = _bundle(loaded, chosen, plan, run, accuracy)
     stem = f"{loaded.subject.model.replace('/', '-')}-{plan.digest[:6]}"
     with st.container(horizontal=True):
         st.download_button(
@@ -116,9 +117,8 @@ def show() -> None:
         )
     st.markdown("**Load it again**, anywhere PruneViz is installed:")
     st.code(found.snippet, language="python")
-    picked = next((r for r in runs if r.id == chosen), None)
-    files.show(loaded, plan, picked, stem)
-    files.session(loaded, plan, picked, stem)
+    files.show(loaded, chosen, plan, run, stem)
+    files.session(loaded, chosen, plan, run, stem)
     st.divider()
     _read_plan(loaded)
 
@@ -128,22 +128,18 @@ def default_of(in_hand: str, plans: Mapping[str, str]) -> str:
 
     `in_hand` is the plan's digest, `plans` the runs' by their ids, newest first.
     """
-    return next((run for run, plan in plans.items() if plan == in_hand), PLAIN)
+    return next((run for run, plan in plans.items() if plan == in_hand), REPAIRED)
 
 
-def _bundle(loaded: Workbench, chosen: str, plan: Plan, accuracy: float | None) -> Bundle:
-    key = (loaded.subject.digest, chosen, plan.digest)
+def _bundle(
+    loaded: Workbench, chosen: str, plan: Plan, run: RunView | None, accuracy: float | None
+) -> Bundle:
+    key = (loaded.subject.digest, chosen, plan.digest, accuracy)
     kept: dict[str, Any] = st.session_state.setdefault("bundle", {})
     if kept.get("key") != key:
         from pruneviz.export import bundle
-        from pruneviz.surgery import prune
 
-        network = prune(loaded.model, loaded.graph, plan)
-        if chosen != PLAIN:
-            from safetensors.torch import load_file
-
-            weights = services.jobs().files(chosen) / runs_data.WEIGHTS
-            network.load_state_dict(load_file(weights))
+        network = network_of(loaded, chosen, plan, run)
         cost = workbench.cost_of(loaded, plan)
         facts = {"accuracy": accuracy, "macs": cost.macs, "params": cost.params}
         kept = {

@@ -16,7 +16,7 @@ from pruneviz.plan import Plan
 from pruneviz.repair.images import sample
 from pruneviz.repair.instant import fold
 from pruneviz.repair.layerwise import LayerRepair, Reference, reference, refit
-from pruneviz.repair.statistics import Statistics, statistics
+from pruneviz.repair.moments import Statistics, statistics
 from pruneviz.surgery import prune
 from pruneviz.training import recalibrate
 

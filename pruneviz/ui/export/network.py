@@ -1,0 +1,62 @@
+"""The network that is exported: of the plan in hand, repaired or as it was cut, or of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pruneviz.ui.frame import services, workbench
+from pruneviz.ui.frame.loading import loading
+from pruneviz.ui.runs import records as runs_data
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pruneviz.jobs import RunView
+    from pruneviz.plan import Plan
+    from pruneviz.recipe import Step
+    from pruneviz.repair import Depth
+    from pruneviz.session.workbench import Workbench
+
+REPAIRED = "the plan in hand, repaired"
+PLAIN = "the plan in hand, as it was cut"
+
+
+def depth_of(loaded: Workbench) -> Depth:
+    """Return how deep a plan is repaired here: in full, or at once where that takes minutes."""
+    return "full" if loaded.repairs_quickly else "instant"
+
+
+def network_of(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None) -> nn.Module:
+    """Return the chosen network; what the accuracy beside it was measured on."""
+    from pruneviz.surgery import prune
+
+    if chosen == REPAIRED and plan.dropped:
+        with loading("Repairing the plan in hand …"):
+            return loaded.repairer(plan, depth_of(loaded)).network
+    network = prune(loaded.model, loaded.graph, plan)
+    if run is not None:
+        from safetensors.torch import load_file
+
+        network.load_state_dict(load_file(services.jobs().files(run.id) / runs_data.WEIGHTS))
+    return network
+
+
+def accuracy_of(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None) -> float | None:
+    """Return the accuracy of the chosen network, None where it is not measured yet."""
+    if run is not None:
+        return runs_data.final_accuracy(run)
+    worth = workbench.known_worth(loaded, plan)
+    if chosen == PLAIN or worth.whole:
+        answer = worth.cut
+    else:
+        answer = worth.repaired if depth_of(loaded) == "full" else worth.instant
+    return None if answer.value is None else answer.value.accuracy
+
+
+def steps_of(loaded: Workbench, chosen: str, plan: Plan) -> list[Step]:
+    """Return the steps of a recipe after the plan; none for the plain cut."""
+    from pruneviz.recipe import Step
+
+    if chosen != REPAIRED or not plan.dropped:
+        return []
+    return [Step("repair", {"depth": depth_of(loaded)}, "Repair")]
