@@ -34,17 +34,26 @@ PARTIAL_SECONDS = 1.0  # between the writes of a result that grows
 def fine_tune(context: JobContext) -> None:
     """Prune by the plan, fine-tune, and measure before and after.
 
-    Options are those of `pruneviz.fine_tune`. Results: "cost"; "baseline" (the unpruned network),
-    "before" (pruned) and "after" (fine-tuned) on the validation images, and "test" with baseline
-    and after where the data set has test images; "notes": sentences on what went on. Files: the
-    weights and the plan.
+    Options are those of `pruneviz.fine_tune`, and `repair`: whether training starts from the
+    repaired network; `teacher` is whether the unpruned one teaches it. Both are so by default where
+    there is a plan (`pruneviz.training.preparation`).
+
+    Results: "cost"; "start" (repaired, taught); "baseline" (the unpruned network), "cut" (pruned,
+    where it is repaired then), "before" (what training starts from) and "after" (fine-tuned) on the
+    validation images, and "test" with baseline and after where the data set has test images;
+    "notes": sentences on what went on. Files: the weights and the plan.
     """
+    from pruneviz.repair import repair
     from pruneviz.surgery import prune
     from pruneviz.training import fine_tune as train
     from pruneviz.training import settings_for
+    from pruneviz.training.preparation import preparation
 
-    options = known_options(context, train, own=("batches", "resume"))
+    own = ("batches", "resume", "teacher")
+    options = known_options(context, train, own=own, also=("repair", "teacher"))
     subject = load_subject(context)
+    start, options = preparation(subject.model, subject.plan is not None, options, context.resume)
+    context.keep("start", {"repaired": start.repair, "taught": start.teacher})
     model = subject.model
     if subject.plan is not None:
         model = prune(subject.model, subject.graph, subject.plan)
@@ -54,11 +63,19 @@ def fine_tune(context: JobContext) -> None:
         if model is not subject.model:
             watched.enter_context(context.watch(model))
         measure(context, "baseline", subject.model, subject.data)
+        if start.repair and subject.plan is not None and context.resume is None:
+            measure(context, "cut", model, subject.data)
+            context.report("Repairing")
+            model = repair(subject.model, subject.graph, subject.plan, subject.data)
+            watched.enter_context(context.watch(model))
         measure(context, "before", model, subject.data)
         context.report("Fine-tuning")
         known = {name: value for name, value in options.items() if name != "device"}
         epochs = settings_for(model, subject.data, **known).epochs
-        events = train(model, subject.data, **options, batches=True, resume=context.resume)
+        teacher = subject.model if start.teacher else None
+        events = train(
+            model, subject.data, **options, teacher=teacher, batches=True, resume=context.resume
+        )
         context.drive(events, each=partial(note, context), epochs=epochs, also=cost)
         measure(context, "after", model, subject.data, again=True)
     save_network(context, model, subject.plan)

@@ -80,7 +80,7 @@ def measure(
     if name in context.found and not again:
         return
     context.report(f"Evaluating the network ({name})")
-    if data.test is not None and name != "before":
+    if data.test is not None and name not in ("before", "cut"):
         test = summary(evaluate(model, data, split="test"))
         context.keep("test", {**context.found.get("test", {}), name: test})
     found = evaluate(model, data)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pruneviz.arguments import one_of
 from pruneviz.errors import RecipeError
-from pruneviz.recipe.recipe import Recipe
+from pruneviz.recipe.recipe import TEACHERS, Recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -216,7 +217,11 @@ def _fine_tune(bench: Bench, options: Mapping[str, Any] | None = None) -> None:
     from pruneviz.training import fine_tune
     from pruneviz.training.loop import EpochEvent
 
-    for event in fine_tune(bench.pruned(), bench.data, **(options or {})):
+    own = dict(options or {})
+    if "teacher" in own:
+        one_of("teacher", own["teacher"], TEACHERS)
+        own["teacher"] = bench.model
+    for event in fine_tune(bench.pruned(), bench.data, **own):
         if isinstance(event, EpochEvent):
             bench.tell(f"Epoch {event.epoch} of {event.epochs}: accuracy {event.accuracy:.2%}")
     bench.stage = "fine-tuned"

@@ -158,8 +158,10 @@ def _recalibrate(v: Values) -> str:
 
 
 def _fine_tune(v: Values) -> str:
+    own = dict(v.get("options", {}))
+    teacher = ", teacher=model" if own.pop("teacher", None) else ""
     return (
-        f"for event in pv.fine_tune(network, data{_arguments(v.get('options', {}))}):\n"
+        f"for event in pv.fine_tune(network, data{_arguments(own)}{teacher}):\n"
         "    print(f'epoch {event.epoch}: accuracy {event.accuracy:.2%}, loss {event.loss:.4f}')"
     )
 

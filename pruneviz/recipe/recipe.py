@@ -35,6 +35,9 @@ KINDS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
 }
 """Every kind of step, and the values that it may have."""
 
+TEACHERS = ("unpruned",)
+"""Who may teach in a step of fine-tuning: the option `teacher`."""
+
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "rank": ("criterion",),
     "threshold": ("criterion", "ratio"),

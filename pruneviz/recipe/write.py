@@ -9,6 +9,7 @@ from pruneviz.errors import PruneVizError
 from pruneviz.plan import Plan, threshold
 from pruneviz.recipe.apply import made_with
 from pruneviz.recipe.recipe import Recipe, Step
+from pruneviz.training.preparation import preparation
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,8 +66,12 @@ def recipe_of_run(
         steps = [Step("strategy", {"name": name, "options": own}, f"Prune by strategy {name}")]
     else:
         steps = list(before or [_whole(plan)])
-        steps += [Step("prune", {}, "Cut"), Step("evaluate", {"split": "val"}, "Cut accuracy")]
-        steps.append(Step("fine_tune", {"options": dict(options)}, "Fine-tune"))
+        start, own = preparation(model, bool(plan.dropped), options)
+        cut = Step("repair", {}, "Cut and repair") if start.repair else Step("prune", {}, "Cut")
+        steps += [cut, Step("evaluate", {"split": "val"}, "Accuracy before training")]
+        if start.teacher:
+            own["teacher"] = "unpruned"
+        steps.append(Step("fine_tune", {"options": own}, "Fine-tune"))
     return _recipe(model, graph, data, source, plan, steps, formats)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 
 import numpy as np
@@ -146,7 +149,7 @@ def test_what_cannot_be_done_is_said(threaded, made, half):
     cases = [
         (RunSpec("fine_tune"), "needs the sources of a network and of a data set"),
         (made(epoch=3), "Unknown option of a fine_tune run 'epoch'. Did you mean 'epochs'?"),
-        (made(lr=-1.0, epochs=1), "lr must be a positive number"),
+        (made(lr=-1.0, epochs=1), "lr must be a number from 0"),
         (made(plan="{}"), "A plan says"),
         (made("strategy"), "needs the option 'strategy'"),
         (made("strategy", plan=half, strategy="uniform"), "decides itself"),
@@ -208,3 +211,52 @@ def test_the_slow_oracle_reports_and_is_cancelled(threaded, made, until):
     assert (run.status, run.error) == ("cancelled", None)
     assert run.progress < 1
     assert threaded.results(run_id) == {}
+
+
+@pytest.fixture
+def digits_plan(monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunSpec]:
+    """Make a run of half of ResNet-20's filters on a few of the digits."""
+    whole = pv.load_dataset("digits")
+    few = replace(whole, train=whole.train.first(64), val=whole.val.first(50), digest="")
+    monkeypatch.setattr("pruneviz.catalog.load_dataset", lambda name, **options: few)
+    source = ModelSource("resnet20", "digits")
+    graph = trace(source.load(), few.input_shape)
+    plan = pv.Plan(graph)
+    for group in graph.prunable_groups:
+        plan = plan.drop_units(range(group.start, group.start + group.width // 2))
+
+    def spec(**options) -> RunSpec:
+        own = {"epochs": 1, "lr": 1e-9, **options}
+        return RunSpec("fine_tune", source.to_dict(), {"name": "digits"}, plan.to_json(), own)
+
+    return spec
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_plan_is_repaired_and_taught_unless_told_otherwise(threaded, digits_plan, monkeypatch):
+    taught, real = [], pv.fine_tune
+
+    @wraps(real)
+    def watched(*args, **options):
+        taught.append(options["teacher"] is not None)
+        return real(*args, **options)
+
+    monkeypatch.setattr("pruneviz.training.fine_tune", watched)
+    ids, runs = [], []
+    for options in ({}, {"repair": False, "teacher": False}):
+        ids.append(threaded.submit(digits_plan(**options)))
+        runs.append(threaded.wait(ids[-1], 120))
+    assert [run.error for run in runs] == [None, None]
+    best, plain = (threaded.results(run_id) for run_id in ids)
+    assert best["start"] == {"repaired": True, "taught": True}
+    assert plain["start"] == {"repaired": False, "taught": False}
+    assert best["cut"] == plain["before"]
+    assert best["before"]["accuracy"] > plain["before"]["accuracy"] + 0.3
+    assert taught == [True, False]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_new_classifier_teaches_nothing_by_default(threaded, made, half):
+    run_id = threaded.submit(made(plan=half, **{**OPTIONS, "epochs": 1}))
+    threaded.wait(run_id, 120)
+    assert threaded.results(run_id)["start"] == {"repaired": True, "taught": False}

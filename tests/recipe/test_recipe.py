@@ -92,8 +92,8 @@ def test_a_run_again_gives_bit_equal_weights_and_files(
     recipe = recipe_of_run(
         model, graph, data, SOURCE, "fine_tune", options, plan, formats=["python"]
     )
-    small = pv.prune(model, graph, plan)
-    for _ in pv.fine_tune(small, data, **options):
+    small = pv.repair(model, graph, plan, data)
+    for _ in pv.fine_tune(small, data, **options, teacher=model):
         pass
     told: list[str] = []
     text = recipe.to_json()
@@ -102,7 +102,7 @@ def test_a_run_again_gives_bit_equal_weights_and_files(
     assert found.files is not None
     assert found.files["python"].is_file()
     assert found.files.check("python").accuracy is not None
-    assert [stage for stage, _, _ in found.evaluations] == ["unpruned", "cut", "fine-tuned"]
+    assert [stage for stage, _, _ in found.evaluations] == ["unpruned", "repaired", "fine-tuned"]
     assert any("Epoch 1 of 1" in line for line in told)
     elsewhere = replace(recipe.with_steps(recipe.steps[:2]), digests={"result": "0" * 16})
     assert "not 0000000000000000" in apply_recipe(elsewhere).notes[0]

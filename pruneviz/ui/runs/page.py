@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
@@ -185,7 +185,7 @@ def _card(loaded: Workbench, run: RunView) -> None:
                 leaving.go_to("export")
 
 
-def _facts(run: RunView, results: dict[str, object]) -> str:
+def _facts(run: RunView, results: dict[str, Any]) -> str:
     parts = [whose] if (whose := services.whose(run)) else []
     parts += [said(run.seconds)] if run.seconds else []
     cost, before, after = (results.get(k) for k in ("cost", "before", "after"))
@@ -199,6 +199,7 @@ def _facts(run: RunView, results: dict[str, object]) -> str:
         if isinstance(after, dict):
             text += f" → {style.percent(after['accuracy'])}"
         parts.append(f"top-1 {text}")
+    parts += [began] if (began := runs_data.beginning(run, results)) else []
     return " · ".join(parts)
 
 

@@ -131,6 +131,16 @@ def has_plan(run: RunView) -> bool:
     return run.spec.plan is not None or (services.jobs().files(run.id) / PLAN).exists()
 
 
+def beginning(run: RunView, results: dict[str, Any]) -> str:
+    """Say how the training of a plan began; empty where there is nothing to say."""
+    start = results.get("start") or {
+        "repaired": run.spec.options.get("repair") and run.kind == FINE_TUNE,
+        "taught": run.spec.options.get("teacher") and run.kind == FINE_TUNE,
+    }
+    said = (("repaired", "repaired first"), ("taught", "taught by the unpruned network"))
+    return ", ".join(words for name, words in said if start.get(name))
+
+
 def final_accuracy(run: RunView) -> float | None:
     """Return the accuracy that a run ended with, on all validation images."""
     after = services.jobs().results(run.id).get("after")

@@ -59,6 +59,7 @@ def _spec(loaded: Workbench, how: str, name: str, options: dict[str, Any]) -> Ru
 
 def _plan_fields(loaded: Workbench) -> tuple[str, dict[str, Any]]:
     from pruneviz.training import settings_for
+    from pruneviz.training.preparation import knows_its_classes
 
     history = state.history()
     plan, cost = state.in_hand()
@@ -82,6 +83,19 @@ def _plan_fields(loaded: Workbench) -> tuple[str, dict[str, Any]]:
         help="Passes over the training images: three, or more where there are few of them.",
     )
     options: dict[str, Any] = {"epochs": int(epochs)}
+    if plan.dropped:
+        options["repair"] = st.checkbox(
+            "Repair it first",
+            True,
+            help="What the removed filters gave is made up for by those that stay, in closed form "
+            "and without training; epoch 0 is then the repaired network.",
+        )
+        options["teacher"] = st.checkbox(
+            "Learn from the unpruned network",
+            knows_its_classes(loaded.model),
+            help="It learns what the unpruned network answers, not the labels alone (Hinton, "
+            "Vinyals & Dean 2015). An epoch takes about half as long again.",
+        )
     with st.expander("More"):
         options["optimizer"] = st.selectbox(
             "Optimiser",
