@@ -11,6 +11,7 @@ from pruneviz.errors import DataError, PlanError
 from pruneviz.strategies.base import (
     FineTuning,
     FrontPoint,
+    OneOff,
     OptionInfo,
     Strategy,
     StrategyEvent,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FineTuning",
     "FrontPoint",
+    "OneOff",
     "OptionInfo",
     "Strategy",
     "StrategyEvent",

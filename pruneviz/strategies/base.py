@@ -130,6 +130,15 @@ class FineTuning:
     mixed_precision: bool = option(False, "Compute in bfloat16 where that is safe.")
 
 
+@dataclass(frozen=True)
+class OneOff(FineTuning):
+    """Options of strategies that remove much at once, which a repair makes up for."""
+
+    repair: bool = option(
+        True, "After a removal, refit what is left in closed form, before it is trained."
+    )
+
+
 RunFunction = Callable[["Run", Any], Iterator[StrategyEvent]]
 BudgetFunction = Callable[[int, int], Mapping[str, Any]]
 

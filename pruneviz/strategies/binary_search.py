@@ -44,6 +44,10 @@ class Options(FineTuning):
     updates: int = option(50, "Mini-batch updates in a trial.", minimum=0)
     update_batch: int = option(32, "Images in one of these mini-batches.", minimum=2)
     update_lr: float = option(1e-3, "Learning rate of these updates.", minimum=0.0)
+    repair: bool = option(
+        False,
+        "Refit what is left in every trial, before its updates; not in the paper.",
+    )
 
 
 def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
@@ -105,7 +109,8 @@ def _trial(run: Run, options: Options, group: Group, count: int) -> tuple[bool, 
     start = Plan.from_json(run.graph, memory["plan"])
     run.load(start, memory["weights"])
     scores = run.rank(options.criterion, f"rank {group.name}", comparable=False)
-    run.shrink(start.drop_units(lowest(run.graph, scores, {group.name: count}).dropped))
+    after = start.drop_units(lowest(run.graph, scores, {group.name: count}).dropped)
+    run.shrink(after, repair=options.repair)
     seed = run.seed_of(f"{group.name} {count}")
     stream = BatchStream(run.data, options.update_batch, seed, run.device)
     plain_layout(run.network)

@@ -52,7 +52,8 @@ def restore(run: Run, state: Mapping[str, Any]) -> None:
     """
     if not isinstance(state, Mapping) or not {"settings", "removed", "done"} <= set(state):
         raise InvalidValueError("resume must be the state of an event of run_strategy.")
-    now, then = settings_of(run), dict(state["settings"])
+    now = settings_of(run)
+    then = {"repair": False} | dict(state["settings"])  # a newer option
     for name in now:
         if json.dumps(now[name]) != json.dumps(then.get(name)):
             raise InvalidValueError(

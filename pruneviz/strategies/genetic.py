@@ -59,6 +59,10 @@ class Options(FineTuning):
     )
     crossover: float = option(0.9, "Probability of a crossover.", minimum=0.0, maximum=1.0)
     mutations: float = option(4.0, "Genes flipped in a child on average.", minimum=0.0)
+    repair: bool = option(
+        False,
+        "Refit what is left when the point of the front is taken; not in the paper.",
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +93,7 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
     if "evolve" not in run.done:
         yield from _evolve(run, options)
     if run.once("prune"):
-        run.shrink(run.plan)
+        run.shrink(run.plan, repair=options.repair)
         run.memory.clear()
         yield run.event("prune", f"Took a point of the front: {len(run.plan)} units removed")
     yield from run.fine_tune("final", options.epochs)

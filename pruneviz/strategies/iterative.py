@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
+from pruneviz.strategies.base import OneOff, Strategy, StrategyEvent, option
 from pruneviz.strategies.budget import Target, by_ratio, by_score, reach
 from pruneviz.strategies.run import Run
 
 
 @dataclass(frozen=True)
-class Options(FineTuning):
+class Options(OneOff):
     """The loop, and the fine-tuning at its end."""
 
     criterion: str = option("l1", "By what units are compared.", choices="criteria")
@@ -45,7 +45,7 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
             else:
                 order = by_ratio(run.graph, scores, plan=left)
             before = len(left)
-            run.shrink(reach(run.graph, order, Target(macs=share), left))
+            run.shrink(reach(run.graph, order, Target(macs=share), left), repair=options.repair)
             gone = len(run.plan) - before
             yield run.event("prune", f"Round {k} of {rounds}: removed {gone} units")
         if k < rounds:

@@ -20,13 +20,13 @@ import numpy as np
 
 from pruneviz.criteria import Ranking
 from pruneviz.sensitivity import sensitivity
-from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
+from pruneviz.strategies.base import OneOff, Strategy, StrategyEvent, option
 from pruneviz.strategies.budget import by_ratio, by_score, reach
 from pruneviz.strategies.run import Run
 
 
 @dataclass(frozen=True)
-class Options(FineTuning):
+class Options(OneOff):
     """How units are chosen, and the fine-tuning."""
 
     criterion: str = option("l1", "By what units are compared.", choices="criteria")
@@ -57,7 +57,7 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
             rest = by_ratio(run.graph, scores)
             order = np.concatenate([first, rest[~np.isin(rest, first)]])
         run.done.append("prune")
-        run.shrink(reach(run.graph, order, run.target))
+        run.shrink(reach(run.graph, order, run.target), repair=options.repair)
         yield run.event("prune", f"Removed {len(run.plan)} units at once", progress=0.3)
     yield from run.fine_tune("final", options.epochs, share=(0.3, 1.0))
 

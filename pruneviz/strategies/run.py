@@ -22,6 +22,7 @@ from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.data import DataSet
 from pruneviz.plan import Plan
+from pruneviz.repair import repair as repaired
 from pruneviz.strategies.base import (
     FineTuning,
     FrontPoint,
@@ -158,13 +159,33 @@ class Run:
 
     # -- the network ----------------------------------------------------------------------------
 
-    def shrink(self, plan: Plan) -> None:
-        """Physically remove what the plan drops; the weights that stay are as they were."""
-        state = narrow(self.network.state_dict(), self.graph, self.removed, plan)
+    def shrink(self, plan: Plan, *, repair: bool = False) -> None:
+        """Physically remove what the plan drops; the weights that stay are as they were.
+
+        With `repair` they are refitted to what the network gave before.
+        """
+        if repair and len(plan) > len(self.removed):
+            state = self._repaired(plan)
+        else:
+            state = narrow(self.network.state_dict(), self.graph, self.removed, plan)
         self.network = prune(self.model, self.graph, plan).to(self.device)
         put(self.network, state)
         self.network.eval()
         self.plan = self.removed = plan
+
+    def _repaired(self, plan: Plan) -> dict[str, torch.Tensor]:
+        """The weights of the network as it stands after a repair without what the plan drops."""
+        network = copy.deepcopy(self.network)  # which may be in the middle of its training
+        plain_layout(network)
+        graph, further = self.graph, plan
+        if len(self.removed):
+            graph = trace(network, self.graph.input_shape)
+            further = Plan(graph)
+            for layer in self.graph.layers:
+                there = layer.units[self.removed.kept[layer.units]]
+                gone = graph.layer(layer.name).units[~plan.kept[there]]
+                further = further.drop_units(gone.tolist())
+        return repaired(network, graph, further, self.data, seed=self.seed).state_dict()
 
     def load(self, plan: Plan, state: Mapping[str, Any]) -> None:
         """Take up a network that lacks what the plan drops, with these weights."""

@@ -70,6 +70,10 @@ class Options(FineTuning):
         "of 391 updates; give half of a small budget.",
         minimum=0,
     )
+    repair: bool = option(
+        False,
+        "Refit what is left when the zeroed filters are removed; not in the paper.",
+    )
 
 
 def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
@@ -102,8 +106,8 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
     use = replace(options, lr=lr)
     yield from run.fine_tune("soft", options.epochs, "Soft pruning", options=use, each=soften)
     if len(run.removed) < len(run.plan):
-        run.shrink(run.plan)
-        if options.recalibrate:
+        run.shrink(run.plan, repair=options.repair)
+        if options.recalibrate and not options.repair:
             recalibrate(run.network, run.data, seed=run.seed_of("recalibrate"))
     after = replace(options, epochs=options.epochs_after)
     yield from run.fine_tune("final", options.epochs_after, options=after)

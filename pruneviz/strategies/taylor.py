@@ -78,6 +78,7 @@ class Options(FineTuning):
         minimum=0.0,
         maximum=1.0,
     )
+    repair: bool = option(False, "Refit what is left after every removal (slow); not in the paper.")
 
 
 def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
@@ -211,7 +212,7 @@ def _remove(run: Run, options: Options, scores: FloatArray) -> None:
         )
         after = reach(run.graph, order, step, before)
     run.memory["averages"] = narrow(run.memory["averages"], run.graph, before, after)
-    run.shrink(after)
+    run.shrink(after, repair=options.repair)
 
 
 def _progress(run: Run) -> float:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
+from pruneviz.strategies.base import OneOff, Strategy, StrategyEvent, option
 from pruneviz.strategies.budget import by_ratio, reach
 from pruneviz.strategies.run import Run
 
 
 @dataclass(frozen=True)
-class Options(FineTuning):
+class Options(OneOff):
     """How units are chosen, and the fine-tuning."""
 
     criterion: str = option("l1", "By what the units of a group are compared.", choices="criteria")
@@ -26,7 +26,7 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
     if run.once("prune"):
         scores = run.rank(options.criterion, "prune", comparable=False)
         target = replace(run.target, params=options.target_params)
-        run.shrink(reach(run.graph, by_ratio(run.graph, scores), target))
+        run.shrink(reach(run.graph, by_ratio(run.graph, scores), target), repair=options.repair)
         yield run.event("prune", f"Removed {len(run.plan)} units, the same share everywhere")
     yield from run.fine_tune("final", options.epochs)
 

@@ -98,6 +98,40 @@ def test_resume_equals_no_interruption(
         assert same_weights(again.model, whole.model), f"interrupted after step {event.step}"
 
 
+REPAIRING = [n for n in names() if "repair" in find_strategy(n).defaults]
+
+
+@pytest.mark.parametrize("name", REPAIRING)
+def test_a_removal_is_repaired_on_request(
+    name: str, model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    """The first event with units gone: the repaired network fits the images better."""
+    losses = {}
+    for repair in (True, False):
+        events = run(name, model, graph, data, repair=repair)
+        losses[repair] = next(e.val_loss for e in events if e.units_left < graph.prunable.sum())
+        last = events[-1].result
+        assert last is not None
+        shapes = {k: v.shape for k, v in prune(model, graph, last.plan).state_dict().items()}
+        assert {k: v.shape for k, v in last.model.state_dict().items()} == shapes
+    if name in ("uniform", "random", "one_shot", "iterative"):
+        assert find_strategy(name).defaults["repair"]
+        assert losses[True] < losses[False]
+    else:
+        assert not find_strategy(name).defaults["repair"]
+
+
+def test_every_round_is_repaired_from_what_the_one_before_left(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    losses = [
+        [e.val_loss for e in run("iterative", model, graph, data, epochs_between=0, repair=r)]
+        for r in (True, False)
+    ]
+    assert len(losses[0]) == len(losses[1]) == 3 + 1 + 1
+    assert all(repaired < cut for repaired, cut in zip(losses[0][:3], losses[1][:3], strict=True))
+
+
 @pytest.mark.parametrize("name", names())
 def test_input_model_and_random_state_are_untouched(
     name: str, model: nn.Module, graph: ChannelGraph, data: DataSet

@@ -16,7 +16,7 @@ from pruneviz.catalog import ModelSource, load_dataset
 from pruneviz.channels import ChannelGraph
 from pruneviz.data import DataSet, stratified_split
 from pruneviz.errors import InvalidValueError
-from pruneviz.strategies import StrategyEvent, run_strategy
+from pruneviz.strategies import StrategyEvent, find_strategy, run_strategy
 from pruneviz.studies.papers.result import Finding
 from pruneviz.trace import trace
 from pruneviz.training import evaluate
@@ -131,13 +131,23 @@ class Bench:
         target_macs: float | None = None,
         model: nn.Module | None = None,
     ) -> dict[str, Any]:
-        """Run a strategy as a part; accuracy on `val` and `test`, what is left, what it took."""
+        """Run a strategy as a part; accuracy on `val` and `test`, what is left, what it took.
+
+        Nothing is repaired unless `options` say so: it is the paper's form that is tested.
+        """
+        paper = {"repair": False} if "repair" in find_strategy(strategy).defaults else {}
 
         def work() -> dict[str, Any]:
             start = model if model is not None else self.model()
             graph = self.graph(start)
             events = run_strategy(
-                strategy, start, graph, self.data, seed=seed, target_macs=target_macs, **options
+                strategy,
+                start,
+                graph,
+                self.data,
+                seed=seed,
+                target_macs=target_macs,
+                **{**paper, **options},
             )
             last = self.follow(events)
             assert last.result is not None
