@@ -286,3 +286,16 @@ def test_a_filter_is_dropped_and_kept_without_a_mouse(studio: Open) -> None:
     assert page.button(key="decide").label == "Keep filter 3"
     page.button(key="decide").click().run()
     assert "0 of 400" in texts(sound(page))
+
+
+def test_the_best_plan_for_a_budget_is_one_step(studio: Open) -> None:
+    page = sound(studio("prune"))
+    page.number_input(key="budget_macs").set_value(50).run()
+    sound(page.button(key="budget_go").click().run(timeout=200))
+    session = page.session_state["session"]
+    loaded = workbench.bench(session.history.subject)
+    plan, cost = workbench.plan_at(loaded, session.history.decisions)
+    assert 0.4 < cost.macs_ratio <= 0.5
+    assert session.history.step.label == "best plan for 50% of the MACs"
+    assert len(session.history.steps) == 2
+    assert measure_repaired(loaded, plan).accuracy > 0.97

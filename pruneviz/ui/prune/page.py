@@ -17,7 +17,7 @@ from pruneviz.figures import (
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.choose.page import COSTS
 from pruneviz.ui.frame import actions, address, state, theme, workbench
-from pruneviz.ui.prune import latency, sliders, timings, views
+from pruneviz.ui.prune import budget, latency, sliders, timings, views
 from pruneviz.ui.rank import page as rank
 
 AXES: tuple[Literal["macs", "params", "latency"], ...] = ("macs", "params", "latency")
@@ -28,9 +28,11 @@ def show() -> None:
     """Show the page."""
     actions.show_refusal()
     loaded = workbench.bench(state.history().subject)
+    budget.look_for(loaded)
     left, right = st.columns([5, 6], gap="large")
     with left:
         rank.pick_criterion(loaded)
+        budget.show()
         sliders.show(loaded)
     with right:
         address.seed("view", VIEWS)

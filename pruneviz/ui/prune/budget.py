@@ -1,0 +1,88 @@
+"""One button to the best plan for a budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pruneviz.errors import PruneVizError
+from pruneviz.session.workbench import Workbench
+from pruneviz.ui.frame import actions, services, state
+from pruneviz.ui.frame.loading import loading
+from pruneviz.ui.runs import records as runs_data
+
+if TYPE_CHECKING:
+    from pruneviz.sensitivity import Sensitivity
+
+TARGET, ASKED = "budget_macs", "budget_asked"
+USUAL = 50
+
+
+def show() -> None:
+    """Show the budget and its button; what the button asked for is looked for before the rest."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.number_input(
+            "MACs to keep, %",
+            min_value=1,
+            max_value=100,
+            value=USUAL,
+            key=TARGET,
+            width=150,
+        )
+        st.button(
+            "Best plan for this budget",
+            icon=":material/auto_awesome:",
+            key="budget_go",
+            on_click=_ask,
+            help="Measures what each group is worth after repair, takes filters from where a "
+            "saved MAC costs the least accuracy, and compares the result with one ratio and one "
+            "threshold for all. One step of the history; nothing is trained.",
+        )
+
+
+def look_for(loaded: Workbench) -> None:
+    """Look for the plan that was asked for, and take it as one step."""
+    if not st.session_state.pop(ASKED, False):
+        return
+    from pruneviz.session.best_plan import best_plan
+
+    target = st.session_state[TARGET] / 100
+    decisions = state.history().decisions
+    with loading("Looking for the best plan …") as place:
+
+        def progress(share: float, what: str) -> None:
+            place.progress(min(1.0, share), what)
+
+        try:
+            change, _ = best_plan(
+                loaded,
+                decisions,
+                target,
+                scan=_scan(loaded, decisions.criterion),
+                progress=progress,
+            )
+        except PruneVizError as error:
+            st.session_state[actions.REFUSAL] = str(error)
+            st.rerun()
+    actions.take(change)
+    st.rerun()
+
+
+def _ask() -> None:
+    st.session_state[ASKED] = True
+
+
+def _scan(loaded: Workbench, criterion: str) -> Sensitivity | None:
+    """Return the newest finished repaired scan by the criterion, None where there is none."""
+    for run in services.jobs().list():
+        options = run.spec.options
+        if (
+            run.kind == runs_data.SENSITIVITY
+            and run.status == "done"
+            and options.get("criterion") == criterion
+            and options.get("after") == "repaired"
+            and runs_data.about(loaded, run)
+        ):
+            return runs_data.scan_of(run)
+    return None
