@@ -123,7 +123,7 @@ class Plan:
 
     def __repr__(self) -> str:
         total = int(self.graph.prunable.sum())
-        return f"Plan({len(self)} of {total} units dropped)"
+        return f"Plan({len(self)} of {total} units pruned)"
 
     # -- changing it ---------------------------------------------------------------------------
 

@@ -221,8 +221,8 @@ def keep_by_hand(d: Decisions, units: frozenset[int], label: str) -> Change:
 
 
 def forget_picks(d: Decisions) -> Change:
-    """Forget all picks by hand."""
-    return replace(d, dropped=frozenset(), kept=frozenset()), "picks by hand forgotten"
+    """Clear all manual picks."""
+    return replace(d, dropped=frozenset(), kept=frozenset()), "manual picks cleared"
 
 
 def exactly(d: Decisions, units: frozenset[int], label: str) -> Change:

@@ -51,9 +51,9 @@ CONTENT = {
     "Choose": "Prunable units",
     "Rank": "Each column is a layer",
     "Sensitivity": "Each group is pruned alone",
-    "Prune": "All groups: ratio of units dropped",
+    "Prune": "Pruning ratio, whole network",
     "Runs": "Expected|How",
-    "Export": "Which network|Load it again",
+    "Export": "Load it again",
 }
 
 

@@ -11,7 +11,7 @@ from tests.browser.test_journeys import drop, go_to, open_prune, press, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
-VIEWS = ("Network", "Costs", "Latency", "Classes", "History", "Doctor")
+VIEWS = ("Network", "Costs", "Latency", "Classes", "History", "Prunability")
 
 
 def fine_tune(page: Any) -> None:
@@ -37,14 +37,14 @@ def test_fine_tune_leads_to_the_runs_from_every_view(address: str, page: Any) ->
 def test_a_network_that_was_taken_up_stays(address: str, page: Any) -> None:
     """A part of the page asks for itself while the new network loads, with the former address."""
     page.goto(address)
-    press(page, "Drop the lowest")  # from here on there is an address
+    press(page, "Prune the lowest")  # from here on there is an address
     page.wait_for_url(re.compile("at="))
     go_to(page, "Choose")
     for network in ("vgg16", "mobilenet_v2", "resnet20"):
         page.get_by_role("combobox", name="Network").click()
         page.get_by_role("option", name=re.compile(f"^{network} ")).first.click()
-        press(page, "Take this up")
-        title = page.get_by_role("button", name="Take this up")
+        title = page.get_by_role("button", name=re.compile(r"\bLoad$"))
+        title.first.click()
         title.first.wait_for()
         page.wait_for_timeout(4000)
         shown = page.get_by_role("combobox", name="Network").input_value()

@@ -65,7 +65,7 @@ def test_from_the_first_page_to_an_exported_network(
 ) -> None:
     page.goto(address)
     page.get_by_role("heading", name="Choose", exact=True).wait_for()
-    page.get_by_role("button", name="Drop the lowest").wait_for()
+    page.get_by_role("button", name="Prune the lowest").wait_for()
 
     go_to(page, "Prune")
     drop(page, 50)
@@ -139,7 +139,7 @@ def test_a_click_on_a_filter_drops_it_and_what_is_tied_to_it(address: str, page:
     bars.nth(5).scroll_into_view_if_needed()
     bars.nth(5).click(force=True)
     wait_for_bar(page, "1 of 400")
-    page.get_by_role("button", name="Forget 1 picks by hand").wait_for()
+    page.get_by_role("button", name="Clear 1 manual pick").wait_for()
     press(page, "Undo")
     wait_for_bar(page, "0 of 400")
 

@@ -94,14 +94,14 @@ def test_two_visitors_and_a_token(chromium: Any, tmp_path: Path) -> None:
         # Bob reads nothing of the machine beside --data-root.
         bob.get_by_role("link", name="Choose", exact=True).first.click()
         is_on(bob, "Choose")
-        bob.get_by_role("button", name="Drop the lowest").wait_for()
+        bob.get_by_role("button", name="Prune the lowest").wait_for()
         pick(bob, "Data", "my own images")
         path = bob.get_by_role("textbox", name="Folder or zip under")
         path.fill("/etc")
         path.press("Enter")
-        bob.get_by_role("button", name="Take this up").click()
+        bob.get_by_role("button", name=re.compile(r"\bLoad$")).click()
         bob.get_by_text("reads only what lies under").first.wait_for()
-        bob.get_by_role("button", name="Drop the lowest").wait_for()  # what was in hand stays
+        bob.get_by_role("button", name="Prune the lowest").wait_for()  # what was in hand stays
 
         # What Bob uploads and nobody can use is let go of, in memory and on disk.
         path = bob.get_by_role("textbox", name="Folder or zip under")
@@ -116,10 +116,10 @@ def test_two_visitors_and_a_token(chromium: Any, tmp_path: Path) -> None:
             is_on(owner, "Choose")
             assert uploaded_bytes(owner, root) < 2**20, "it is on disk, not in memory"
             assert len(list((home / "uploads").iterdir())) == 1
-            bob.get_by_role("button", name="Take this up").click()
+            bob.get_by_role("button", name=re.compile(r"\bLoad$")).click()
             bob.get_by_text(re.compile("broken.zip.*(zip|damaged)")).first.wait_for()
             bob.get_by_text("The file is uploaded").wait_for(state="detached")
-            bob.get_by_role("button", name="Drop the lowest").wait_for()
+            bob.get_by_role("button", name="Prune the lowest").wait_for()
             assert not list((home / "uploads").iterdir())
 
             # The owner may do everything: also cancel what Ann started.

@@ -60,4 +60,4 @@ def test_a_scan_shows_its_curves_and_turns_a_tolerated_drop_into_ratios(studio: 
     points = next(d.value for d in page.dataframe if "allowed" in d.value)
     assert set(points["ratio"]) == {0.1, 0.3, 0.5, 0.7, 0.9}
     assert (points["removed"] > 0).all(), "a point always says how many units went"
-    assert any(b.label.startswith("Take these ratios up") for b in page.button)
+    assert any(b.label.startswith("Use these ratios") for b in page.button)

@@ -33,8 +33,8 @@ VIEWS: dict[str, tuple[dict[str, Any], ...]] = {
     "rank": ({"rank_tab": "One layer"}, {"rank_tab": "Two criteria"}),
     "sensitivity": ({},),
     "prune": tuple({"view": n} for n in ("Trade-off", "Network", "Costs", "Latency", "Classes",
-                                         "History", "Doctor")),
-    "runs": ({}, {"how": "taylor"}),
+                                         "History", "Prunability")),
+    "runs": ({}, {"method": "taylor"}),
     "export": ({},),
     "lab": ({},),
 }  # fmt: skip

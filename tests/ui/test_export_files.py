@@ -20,7 +20,7 @@ def test_files_are_tried_before_they_are_offered(studio: Open) -> None:
     page = sound(studio("prune"))
     move(page, "ratio_all", 40)
     export = sound(studio("export", like=page))
-    button = next(b for b in export.button if b.label == "Write and try them")
+    button = next(b for b in export.button if b.label == "Export and check")
     sound(button.click().run(timeout=200))
     kept = export.session_state["exported_files"]
     assert list(kept["table"]["format"]) == ["python"]

@@ -68,7 +68,7 @@ def test_time_against_width_and_a_width_taken_up(studio: Open) -> None:
     known = timings.widths(loaded, group, Setting(1, max(1, cores() - 1)))
     assert known is not None
     assert known[1].widths[0] == loaded.graph.group(group).width
-    assert "as in the plan in hand" in texts(page) or "no width" in texts(page)
+    assert "as in the current plan" in texts(page) or "no width" in texts(page)
     offered = [b for b in page.button if (b.key or "").startswith("latency_take_")]
     assert len(offered) == len(known[1].steps) - 1
     if offered:

@@ -23,4 +23,4 @@ def test_own_criterion_and_strategy_can_be_chosen(
     assert "Peak (peak)" in find(page, "criterion", "selectbox").options
     find(page, "criterion", "selectbox").set_value("peak").run()
     assert sound(page).session_state["session"].decisions.criterion == "peak"
-    assert "Halving" in sound(studio("runs")).selectbox(key="how").options
+    assert "Halving" in sound(studio("runs")).selectbox(key="method").options

@@ -40,14 +40,14 @@ def test_choose_shows_the_baseline_and_one_thing_to_do(studio: Open) -> None:
     page = settle(studio("choose"))
     accuracy = next(m for m in page.metric if m.label.startswith("Accuracy"))
     assert float(accuracy.value.split("\N{NARROW NO-BREAK SPACE}")[0]) > 98
-    assert any(b.label.startswith("Drop the lowest") for b in page.button)
+    assert any(b.label.startswith("Prune the lowest") for b in page.button)
     assert page.selectbox[0].value == "resnet20"
 
 
 def test_choose_takes_another_network_up(studio: Open) -> None:
     page = sound(studio("choose"))
     page.selectbox[0].set_value("mobilenet_v2").run()
-    next(b for b in page.button if b.label == "Take this up").click().run()
+    next(b for b in page.button if b.label == "Load").click().run()
     sound(page)
     assert page.session_state["session"].subject.model == "mobilenet_v2"
     assert "0 of 400" not in texts(page)
@@ -118,7 +118,9 @@ def test_group_slider_lock_scope_and_multiple(studio: Open) -> None:
         assert group.name not in decisions.protected or left == group.width
 
 
-@pytest.mark.parametrize("view", ["Trade-off", "Network", "Costs", "Classes", "History", "Doctor"])
+@pytest.mark.parametrize(
+    "view", ["Trade-off", "Network", "Costs", "Classes", "History", "Prunability"]
+)
 def test_every_view_of_prune(studio: Open, view: str) -> None:
     page = sound(studio("prune"))
     move(page, "ratio_all", 40)
@@ -126,7 +128,7 @@ def test_every_view_of_prune(studio: Open, view: str) -> None:
     page = settle(page)
     if view == "History":
         assert any("fisher 40 %" in b.label for b in page.button)
-    if view == "Doctor":
+    if view == "Prunability":
         assert "feeds the network's output" in page.dataframe[0].value["why"].tolist()
     if view == "Classes":
         assert "images are lost" in texts(page)

@@ -44,14 +44,14 @@ def show() -> None:
         criterion = history.decisions.criterion
         st.subheader("What if the least important filters went?")
         st.caption(
-            f"The filters with the lowest **{criterion}** scores go, a tenth of the network at a "
-            "time, with no training. Grey: right after the cut. Blue: repaired, the remaining "
+            f"Prunes the filters with the lowest **{criterion}** scores, a tenth of the network "
+            "at a time, with no training. Grey: right after the cut. Blue: repaired, the remaining "
             "weights refitted in closed form. Dotted: random filters, repaired. Click a point to "
             "use that plan."
         )
         _story(loaded, criterion)
         if st.button(
-            f"Drop the lowest {FIRST_RATIO:.0%} and look closer",
+            f"Prune the lowest {FIRST_RATIO:.0%} and look closer",
             type="primary",
             icon=":material/content_cut:",
         ):

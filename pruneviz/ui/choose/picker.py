@@ -27,7 +27,7 @@ def _catalogue() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def show() -> None:
-    """Show the picker; what is picked is taken up by one button."""
+    """Show the picker; one button loads what is picked."""
     networks, data_sets = _catalogue()
     now = state.history().subject
     st.subheader("Network and data")
@@ -45,7 +45,7 @@ def show() -> None:
     data, options = _data(data_sets, now)
     wanted = Subject(model, weights, None, data, options) if data else None
     st.button(
-        "Take this up",
+        "Load",
         type="primary" if wanted is not None and wanted != now else "secondary",
         disabled=wanted is None or wanted == now,
         on_click=_take_up,
@@ -61,7 +61,7 @@ def show() -> None:
 
 
 def _take_up(wanted: Subject) -> None:
-    """Take a subject up; one of one's own files only if it can be loaded, else nothing changes."""
+    """Load a subject; where a file of the visitor's own cannot be loaded, nothing changes."""
     if not wanted.paths or actions.attempt(workbench.bench, wanted):
         state.choose(wanted)
 
@@ -96,7 +96,9 @@ def _weights(row: Any, now: Subject) -> str | None:
         return None
     if picked == OWN_WEIGHTS:
         return uploads.ask(
-            "Weights file", ("safetensors", "pt", "pth"), help="Is never unpickled as code."
+            "Weights file",
+            ("safetensors", "pt", "pth"),
+            help="Loaded as data only; no code in the file is run.",
         )
     return str(picked)
 

@@ -38,7 +38,7 @@ def ask(label: str, types: tuple[str, ...], help: str | None = None) -> str | No
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(":material/check: The file is uploaded.", width="stretch")
         st.button(
-            "Forget it", key=f"{slot}_forget", type="tertiary", on_click=_forget, args=(slot,)
+            "Remove it", key=f"{slot}_forget", type="tertiary", on_click=_forget, args=(slot,)
         )
     return str(kept)
 

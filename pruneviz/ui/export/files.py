@@ -45,7 +45,7 @@ def show(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None, stem: 
             help="Each file is loaded in a process that cannot import PruneViz, and compared with "
             "the network, before you get it.",
         )
-        asked = st.form_submit_button("Write and try them", icon=":material/output:")
+        asked = st.form_submit_button("Export and check", icon=":material/output:")
     if not able:
         st.caption("For ONNX: pip install 'pruneviz[export]'")
     key = (loaded.subject.digest, chosen, plan.digest, tuple(formats))
@@ -78,7 +78,7 @@ def session(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None, ste
     """Offer the way to the network: as a recipe, a notebook, a plan in a link."""
     from pruneviz.recipe import notebook_of
 
-    st.subheader("How it was made")
+    st.subheader("Reproduce it")
     try:
         recipe = _recipe(loaded, chosen, plan, run)
     except PruneVizError as error:
@@ -158,4 +158,4 @@ def _write(
                 archive.write(path, path.name)
         table = files.to_frame()
         st.session_state[KEPT] = {"key": key, "zip": out.getvalue(), "table": table}
-        status.update(label="Written and tried", state="complete", expanded=False)
+        status.update(label="Exported and checked", state="complete", expanded=False)

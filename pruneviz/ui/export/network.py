@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pruneviz.repair import Depth
     from pruneviz.session.workbench import Workbench
 
-REPAIRED = "the plan in hand, repaired"
-PLAIN = "the plan in hand, as it was cut"
+REPAIRED = "the current plan, repaired"
+PLAIN = "the current plan, as it was cut"
 
 
 def depth_of(loaded: Workbench) -> Depth:
@@ -31,7 +31,7 @@ def network_of(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None) 
     from pruneviz.surgery import prune
 
     if chosen == REPAIRED and plan.dropped:
-        with loading("Repairing the plan in hand …"):
+        with loading("Repairing the current plan …"):
             return loaded.repairer(plan, depth_of(loaded)).network
     network = prune(loaded.model, loaded.graph, plan)
     if run is not None:

@@ -48,11 +48,11 @@ def show() -> None:
         st.session_state[WHICH] = asked if asked in names else first
         st.session_state[ABOUT] = about
     chosen = st.selectbox(
-        "Which network",
+        "Network",
         list(names),
         format_func=lambda k: names[k],
         key=WHICH,
-        help="The plan in hand, repaired without training or as it was cut, or a fine-tuned run "
+        help="The current plan, repaired without training or as it was cut, or a fine-tuned run "
         "with its own plan.",
     )
     run = next((r for r in runs if r.id == chosen), None)
@@ -61,7 +61,7 @@ def show() -> None:
     if run is not None and plan.digest != in_hand.digest:
         st.warning(
             f"This is the network of '{plain(run.name)}', without {len(plan):,} units; the "
-            f"plan in hand drops {len(in_hand):,}, other ones.",
+            f"current plan prunes {len(in_hand):,}, other ones.",
             icon=":material/difference:",
         )
     cost = workbench.cost_of(loaded, plan)
@@ -154,15 +154,15 @@ def _bundle(
 
 
 def _read_plan(loaded: Workbench) -> None:
-    """Take up a plan that was written before."""
+    """Load a plan that was written before."""
     from pruneviz.plan import Plan
     from pruneviz.session.decisions import exactly
     from pruneviz.ui.frame import actions
 
     file = st.file_uploader(
-        "Take up a plan (JSON)", type=["json"], key="plan_file", max_upload_size=PLAN_MIB
+        "Load a plan (JSON)", type=["json"], key="plan_file", max_upload_size=PLAN_MIB
     )
-    if file is None or not st.button("Take it up", icon=":material/upload:"):
+    if file is None or not st.button("Load plan", icon=":material/upload:"):
         return
     try:
         plan = Plan.from_json(loaded.graph, file.getvalue())

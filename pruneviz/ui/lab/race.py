@@ -43,7 +43,7 @@ def _form(loaded: Workbench) -> None:
             help="The control fine-tunes the unpruned network with the same budget: what the "
             "others must be compared with.",
         )
-        target = st.slider("MACs to be left", 5, 95, 50, format="%d %%")
+        target = st.slider("MACs to keep", 5, 95, 50, format="%d %%")
         epochs = int(
             st.number_input(
                 "Epochs", 1, 1000, 2, help="Passes over the training images that each spends."

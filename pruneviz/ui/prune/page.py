@@ -21,7 +21,7 @@ from pruneviz.ui.prune import budget, latency, sliders, timings, views
 from pruneviz.ui.rank import page as rank
 
 AXES: tuple[Literal["macs", "params", "latency"], ...] = ("macs", "params", "latency")
-VIEWS = ("Trade-off", "Network", "Costs", "Latency", "Classes", "History", "Doctor")
+VIEWS = ("Trade-off", "Network", "Costs", "Latency", "Classes", "History", "Prunability")
 
 
 def show() -> None:
@@ -47,7 +47,7 @@ def show() -> None:
             "Latency": latency.show,
             "Classes": views.classes,
             "History": views.history,
-            "Doctor": views.doctor,
+            "Prunability": views.prunability,
         }[view or VIEWS[0]](loaded)
 
 
@@ -69,7 +69,7 @@ def _tradeoff(loaded: Workbench) -> None:
         control = st.toggle(
             "Random control",
             key="control",
-            help="As many units, chosen by chance: what a criterion has to beat.",
+            help="As many units, chosen at random: what a criterion has to beat.",
         )
     measured = timings.relative(loaded) if axis == "latency" else {}
     points = views.points(loaded, control=control, times=measured)
@@ -81,7 +81,7 @@ def _tradeoff(loaded: Workbench) -> None:
         alt="Accuracy against cost of every visited plan",
     )
     st.caption(
-        "Every plan you visit is a point, the one in hand is ringed; click one to go back to it. "
+        "Every plan you visit is a point, the current one is ringed; click one to go back to it. "
         "Plans are repaired without training; finished runs have points of their own."
     )
     if axis == "latency":
@@ -115,7 +115,7 @@ def _network(loaded: Workbench) -> None:
     theme.chart(
         overview_figure(info, dark=theme.dark(), height=520),
         "prune_overview",
-        alt="Every layer's filters, the dropped ones marked",
+        alt="Every layer's filters, the pruned ones marked",
     )
 
 

@@ -39,37 +39,37 @@ def _all(loaded: Workbench) -> None:
     with left:
         scope = state.control("scope", decisions.scope)
         st.segmented_control(
-            "Scores compete",
+            "Pruning scope",
             ["global", "group"],
             default=scope.start,
             key=scope.key,
             required=True,
-            format_func=lambda s: {"global": "over all groups", "group": "within each group"}[s],
-            help="Over all groups: the lowest scores of the whole network go, so that some layers "
-            "lose more than others. Within each group: every group loses the same share.",
+            format_func=lambda s: {"global": "global", "group": "per layer group"}[s],
+            help="Global: the lowest scores of the whole network go, so some layers lose more than "
+            "others. Per layer group: every group loses the same share.",
             on_change=_set_scope,
         )
     with right:
         multiple = state.control("multiple", decisions.multiple)
         st.selectbox(
-            "Multiples of",
+            "Round widths to multiples of",
             MULTIPLES,
             index=MULTIPLES.index(multiple.start),
             key=multiple.key,
-            help="What stays of a group is a multiple of this. Hardware likes widths in multiples "
-            "of 8; the best of the dropped units are brought back for it.",
+            help="Every group keeps a multiple of this many units. Hardware likes multiples "
+            "of 8; the best of the pruned units are brought back to get there.",
             on_change=_set_multiple,
         )
     everything = state.control("ratio_all", min(MOST, round(100 * decisions.ratio)))
     st.slider(
-        "All groups: ratio of units dropped",
+        "Pruning ratio, whole network",
         0,
         MOST,
         everything.start,
         key=everything.key,
         format="%d %%",
         on_change=_set_ratio,
-        help="Drops the units with the lowest scores. Picks by hand, protected groups and those "
+        help="Prunes the units with the lowest scores. Manual picks, protected groups and those "
         "whose own slider was set stay as they are; the others follow.",
     )
     with st.container(height=470, border=True, gap="xsmall"):
@@ -107,7 +107,8 @@ def _row(loaded: Workbench, index: int, name: str) -> None:
                 type="tertiary",
                 on_click=_release,
                 args=(index, name),
-                help="Set by hand, so the slider for all groups leaves it. Click to let it follow.",
+                help="Set by hand: the slider for the whole network leaves it alone. "
+                "Click to let it follow.",
             )
         lock = state.control(f"lock{index}", name in decisions.protected)
         st.checkbox(

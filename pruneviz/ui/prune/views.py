@@ -1,4 +1,4 @@
-"""What the page Prune shows beside the sliders: points, classes, history, the doctor's table."""
+"""What the page Prune shows beside the sliders: points, classes, history, what can be pruned."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def _comparison(loaded: Workbench, steps: list[Step]) -> pd.DataFrame:
         plan, cost = workbench.plan_at(loaded, step.decisions)
         known = workbench.known_accuracy(loaded, plan)
         values = {
-            "units dropped": f"{len(plan):,}",
+            "units pruned": f"{len(plan):,}",
             "MACs": f"{style.si(cost.macs)} ({style.change(cost.macs, cost.baseline_macs)})",
             "parameters": f"{style.si(cost.params)} "
             f"({style.change(cost.params, cost.baseline_params)})",
@@ -243,7 +243,7 @@ def _comparison(loaded: Workbench, steps: list[Step]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def doctor(loaded: Workbench) -> None:
+def prunability(loaded: Workbench) -> None:
     """Show of every layer whether it can be pruned, and why not."""
     graph = loaded.graph
     _, cost = state.in_hand()

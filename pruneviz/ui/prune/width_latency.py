@@ -24,7 +24,7 @@ def show(loaded: Workbench, plan: Plan, how: Setting) -> None:
             groups,
             key="latency_group",
             help="The group is narrowed step by step and the whole network timed at each width, "
-            "the other groups as they are in the plan in hand.",
+            "the other groups as they are in the current plan.",
         )
         st.button(
             "Measure widths",
@@ -54,7 +54,7 @@ def _curve(found: WidthLatency, as_in_hand: bool) -> None:
     )
     if found.latency.disturbance:
         st.caption(found.latency.disturbance)
-    rest = "as in the plan in hand" if as_in_hand else "as in an earlier plan: measure again"
+    rest = "as in the current plan" if as_in_hand else "as in an earlier plan: measure again"
     st.caption(
         "A diamond: the time's quartiles lie below those of the diamond before. Between two of "
         f"them filters are lost for no time. The other groups are {rest}."

@@ -29,6 +29,8 @@ class FilterView:
 
     kernels: Image | None
     inputs: int
+    size: str
+    """Of a kernel, such as `3×3`."""
     images: tuple[Image, ...]
     """The validation images that excite it most, the region that does framed."""
     maps: tuple[Image, ...]
@@ -65,7 +67,7 @@ def _decide(loaded: Workbench, layer: str, chosen: int) -> None:
         f"{'Keep' if gone else 'Drop'} filter {chosen}",
         key="decide",
         icon=":material/undo:" if gone else ":material/content_cut:",
-        help="Picks by hand stay when sliders move. What is tied to the filter follows.",
+        help="Manual picks stay when sliders move. What is tied to the filter follows.",
         on_click=_toggle,
         args=(loaded, layer, chosen),
     )
@@ -85,10 +87,10 @@ def _wait(key: tuple[str, str, str, int]) -> None:
 def _pictures(view: FilterView) -> None:
     if view.kernels is not None:
         shown = (
-            "its kernels in colour"
+            f"its {view.size} weights as RGB"
             if view.kernels.ndim == 3 and view.inputs == 3
             else (
-                f"its kernels, one for each of {view.inputs} inputs "
+                f"its {view.size} weights for each of {view.inputs} inputs "
                 "(orange positive, blue negative)"
             )
         )
@@ -169,6 +171,7 @@ def look_at(of: Workbench, layer: str, filter: int) -> FilterView:
     return FilterView(
         kernels=pictures.kernels(weight) if weight.ndim == 3 else None,
         inputs=weight.shape[0],
+        size="×".join(str(n) for n in weight.shape[1:]),
         images=tuple(images),
         maps=tuple(drawn),
         peaks=tuple(float(strength[i]) for i in best),

@@ -130,9 +130,9 @@ def _layer(loaded: Workbench, criterion: str, scores: np.ndarray, names: list[st
                 f"{loaded.graph.group(loaded.graph.layer(layer).group).note}",
                 icon=":material/link:",
             )
-        if history.decisions.by_hand:
+        if picks := len(history.decisions.by_hand):
             st.button(
-                f"Forget {len(history.decisions.by_hand)} picks by hand",
+                f"Clear {picks} manual pick{'s' if picks > 1 else ''}",
                 icon=":material/backspace:",
                 on_click=_forget,
             )
@@ -155,7 +155,7 @@ def _slider(loaded: Workbench, layer: str) -> None:
     tied = f" (tied in {len(group.layers)} layers)" if len(group.layers) > 1 else ""
     control = state.control(name, percent, sliders.means_as_many(group.width))
     st.slider(
-        f"Threshold: {dropped} of {group.width} units dropped{tied}",
+        f"Threshold: {dropped} of {group.width} units pruned{tied}",
         0,
         100,
         control.start,
@@ -177,7 +177,7 @@ def _forget() -> None:
 
 
 def _pick() -> None:
-    """Turn what was selected in the bars into picks by hand."""
+    """Turn what was selected in the bars into manual picks."""
     nonce = st.session_state.picks
     points = st.session_state[f"filters_{nonce}"].selection.points
     chosen = sorted({int(p["customdata"][0]) for p in points if p.get("customdata")})

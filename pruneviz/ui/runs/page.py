@@ -126,7 +126,7 @@ def _compared(runs: list[RunView]) -> list[RunView]:
     """The runs that are drawn together: those that were picked, or the newest three."""
     names = {run.id: run.name for run in runs}
     picked = st.multiselect(
-        "In the charts",
+        "Runs shown",
         list(names),
         default=list(names)[:3],
         format_func=names.__getitem__,
@@ -164,7 +164,7 @@ def _card(loaded: Workbench, run: RunView) -> None:
             _buttons(run)
             if runs_data.about(loaded, run) and runs_data.has_plan(run):
                 st.button(
-                    "Take its plan up",
+                    "Use this plan",
                     key=f"plan_{run.id}",
                     on_click=_take_plan,
                     args=(run.id,),
@@ -177,7 +177,7 @@ def _card(loaded: Workbench, run: RunView) -> None:
                     on_click=_use_weights,
                     args=(run.id,),
                     icon=":material/start:",
-                    help="Take the network that the run left up, as a new baseline to prune.",
+                    help="Prune further from here: this run's network becomes the new baseline.",
                 )
             mine = run.status == "done" and runs_data.about(loaded, run)
             if mine and st.button("Export", key=f"export_{run.id}", icon=":material/download:"):

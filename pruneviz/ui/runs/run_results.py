@@ -54,7 +54,7 @@ def _front(loaded: Workbench, run: RunView, front: tuple[FrontPoint, ...]) -> No
     with st.expander(f"The front: {len(front)} networks", icon=":material/ssid_chart:"):
         st.caption(
             "Accuracy before fine-tuning, on the images that the search looked at. Click a network "
-            "to take its plan up."
+            "to use its plan."
         )
         key, chosen = f"front_{run.id}", f"front_chosen_{run.id}"
 
@@ -71,7 +71,7 @@ def _front(loaded: Workbench, run: RunView, front: tuple[FrontPoint, ...]) -> No
         point = front[number]
         share = point.macs / workbench.cost_of(loaded, point.plan(loaded.graph)).baseline_macs
         if st.button(
-            f"Take network {number + 1} up: {style.percent(point.accuracy)} at "
+            f"Use network {number + 1}: {style.percent(point.accuracy)} at "
             f"{style.percent(share)} of the MACs",
             key=f"take_front_{run.id}",
             icon=":material/content_cut:",

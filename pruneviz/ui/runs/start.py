@@ -27,11 +27,11 @@ def show(loaded: Workbench) -> None:
 
     names = [PLAN, *strategies()["name"]]
     how = st.selectbox(
-        "How",
+        "Method",
         names,
-        format_func=lambda n: "Fine-tune the plan in hand" if n == PLAN else find_strategy(n).title,
-        key="how",
-        help="The plan in hand is pruned and then trained; a strategy decides by itself which "
+        format_func=lambda n: "Fine-tune the current plan" if n == PLAN else find_strategy(n).title,
+        key="method",
+        help="The current plan is pruned and then trained; a strategy decides by itself which "
         "units go, and when.",
     )
     with st.form("start", border=True):
@@ -65,7 +65,7 @@ def _plan_fields(loaded: Workbench) -> tuple[str, dict[str, Any]]:
     plan, cost = state.in_hand()
     what = style.change(cost.macs, cost.baseline_macs) + " MACs" if plan.dropped else "unpruned"
     st.caption(
-        f"The plan in hand, **{plain(history.step.label)}** ({what}), is pruned and trained on "
+        f"The current plan, **{plain(history.step.label)}** ({what}), is pruned and trained on "
         f"{len(loaded.data.train):,} images. It goes on when you leave the page."
     )
     name = st.text_input("Name", value=f"{loaded.subject.model}: {history.step.label}")
@@ -128,7 +128,7 @@ def _strategy_fields(loaded: Workbench, how: str) -> tuple[str, dict[str, Any]]:
     options: dict[str, Any] = {}
     if strategy.reaches_target:
         target = st.slider(
-            "MACs to be left",
+            "MACs to keep",
             5,
             95,
             round(100 * (strategy.default_target or 0.5)),

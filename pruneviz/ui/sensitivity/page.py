@@ -162,7 +162,7 @@ def look_at(loaded: Workbench, found: Sensitivity, *, finished: bool, seconds: f
         allowed = found.allowed(tolerance / 100)
         open_groups = sum(r > 0 for r in allowed.values())
         st.button(
-            f"Take these ratios up ({open_groups} groups)",
+            f"Use these ratios ({open_groups} groups)",
             icon=":material/content_cut:",
             disabled=not open_groups,
             on_click=_take_ratios,
