@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pruneviz.arguments import network, whole
-from pruneviz.channels import check_graph
 from pruneviz.errors import DataError, PlanError
 from pruneviz.strategies.base import (
     FineTuning,
@@ -101,6 +100,8 @@ def begin(
 
     Arguments and errors are those of `run_strategy`.
     """
+    from pruneviz.channels import check_graph
+
     chosen = strategy.make_options(options)
     network(model)
     check_graph(graph)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from pruneviz.catalog import load_dataset, load_model
 from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.criteria import rank
@@ -17,13 +18,16 @@ from pruneviz.criteria.ranking import normalised
 from pruneviz.data import DataSet
 from pruneviz.errors import InvalidValueError
 from pruneviz.plan import Plan
-from pruneviz.strategies import find_strategy, run_strategy
+from pruneviz.strategies import find_strategy, run_strategy, taylor
 from pruneviz.strategies.run import Run
-from pruneviz.strategies.taylor import budget, unit_mflops
+from pruneviz.strategies.taylor import Options, budget, unit_mflops
 from pruneviz.strategies.taylor_scores import GATHERED, Gates, locate
 from pruneviz.strategies.updates import BatchStream
 from pruneviz.surgery import prune
+from pruneviz.trace import trace
 from pruneviz.training import evaluate
+
+QUICK = {"epochs": 0, "epochs_before": 0, "updates": 4, "update_batch": 16}
 
 
 def slow_terms(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict[str, np.ndarray]:
@@ -158,8 +162,8 @@ def test_the_lowest_over_all_layers_goes_first(
     model: nn.Module, graph: ChannelGraph, data: DataSet
 ) -> None:
     """With a learning rate of 0 the first removal can be worked out from outside."""
-    options = {"epochs": 0, "epochs_before": 0, "updates": 6, "update_batch": 16, "update_lr": 0.0}
-    events = list(run_strategy("taylor", model, graph, data, flops_lambda=0.0, **options))
+    options = {**QUICK, "remove_each": 1, "updates": 6, "update_lr": 0.0, "flops_lambda": 0.0}
+    events = list(run_strategy("taylor", model, graph, data, **options))
     at = locate(model, graph)
     assert at is not None
     # The same batches and seeds as the run's.
@@ -184,7 +188,8 @@ def test_the_lowest_over_all_layers_goes_first(
 def test_units_go_one_by_one_and_the_network_shrinks_with_them(
     model: nn.Module, graph: ChannelGraph, data: DataSet
 ) -> None:
-    events = list(run_strategy("taylor", model, graph, data, epochs=1, updates=6, update_batch=16))
+    options = {"remove_each": 1, "epochs": 1, "updates": 6, "update_batch": 16}
+    events = list(run_strategy("taylor", model, graph, data, **options))
     pruning = [e for e in events if e.phase == "prune"]
     gone = [set(Plan.from_json(graph, e.plan).dropped) for e in pruning]
     assert [len(g) for g in gone] == list(range(1, len(gone) + 1))
@@ -199,7 +204,7 @@ def test_units_go_one_by_one_and_the_network_shrinks_with_them(
 def test_lambda_prefers_expensive_units(
     model: nn.Module, graph: ChannelGraph, data: DataSet
 ) -> None:
-    options = {"epochs": 0, "epochs_before": 0, "updates": 4, "update_batch": 16}
+    options = {"remove_each": 1, "epochs": 0, "epochs_before": 0, "updates": 4, "update_batch": 16}
     events = list(run_strategy("taylor", model, graph, data, flops_lambda=1e6, **options))
     dearest = max(graph.prunable_groups, key=lambda g: unit_mflops(graph)[g.start])
     units = list(dearest.units)
@@ -219,11 +224,9 @@ def test_iterations_spread_the_removals(
         assert ratio <= 0.5 ** (k / 3)
 
 
-QUICK = {"epochs": 0, "epochs_before": 0, "updates": 4, "update_batch": 16}
-
-
 def test_a_target_of_parameters_alone(model: nn.Module, graph: ChannelGraph, data: DataSet) -> None:
-    few = list(run_strategy("taylor", model, graph, data, target_params=0.7, **QUICK))
+    options = {**QUICK, "remove_each": 1}
+    few = list(run_strategy("taylor", model, graph, data, target_params=0.7, **options))
     price = cost(graph, Plan.from_json(graph, few[-1].plan))
     assert price.params_ratio <= 0.7
     assert price.macs_ratio > 0.5  # the default target of MACs does not hold then
@@ -288,6 +291,50 @@ def test_a_budget_leaves_several_removals(
     found = budget(epochs, images)
     assert (found["updates"], found["iterations"]) == (updates, iterations)
     assert found["epochs"] == epochs - epochs // 2
+
+
+def test_the_default_run_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's last loop: half of ResNet-20's MACs on digits, nothing else said."""
+    digits = load_dataset("digits")
+    network = load_model("resnet20", weights="digits")
+    whole = trace(network, digits.input_shape)
+    counted: list[int] = []
+
+    def no_updates(run: Run, options: Options, *_: object) -> list[float]:
+        counted.append(options.updates)
+        return [0.0]
+
+    monkeypatch.setattr(taylor, "_updates", no_updates)
+    begun = run_strategy(
+        "taylor", network, whole, digits, target_macs=0.5, criterion="l1", epochs_before=0, epochs=0
+    )
+    last = list(begun)[-1]
+    assert last.macs <= 0.5 * cost(whole).macs
+    assert len(counted) <= 15
+    assert sum(counted) <= 150
+
+
+def test_more_removals_than_units_that_go(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    """A unit may be more than a step; the next step then has to be the first that is not met."""
+    events = list(run_strategy("taylor", model, graph, data, iterations=200, **QUICK))
+    gone = [len(Plan.from_json(graph, e.plan)) for e in events if e.phase == "prune"]
+    assert all(a < b for a, b in pairwise(gone))
+    assert events[-1].macs <= 0.5 * cost(graph).macs
+
+
+def test_accuracy_alone_as_the_target_has_a_pace_of_its_own(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    last = list(run_strategy("taylor", model, graph, data, min_accuracy=0.0, **QUICK))[-1]
+    left = Plan.from_json(graph, last.plan).by_group()
+    assert all(g.width - len(left[g.name]) == 1 for g in graph.prunable_groups)
+
+
+def test_two_paces_at_once(model: nn.Module, graph: ChannelGraph, data: DataSet) -> None:
+    with pytest.raises(InvalidValueError, match="leave one of remove_each and iterations out"):
+        next(run_strategy("taylor", model, graph, data, iterations=3, remove_each=1, **QUICK))
 
 
 def test_iterations_need_a_target(model: nn.Module, graph: ChannelGraph, data: DataSet) -> None:
