@@ -11,7 +11,7 @@ the criterion `reconstruction` need.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -172,6 +172,14 @@ def statistics(
     >>> len(seen.moments["layer1.0.conv1"].mean)
     16
     """
+    moments, behind, count = gather(model, graph, sample(model, graph, data, images, batch_size))
+    return Statistics(network_digest(model, graph), data.digest, count, moments, behind)
+
+
+def gather(
+    model: nn.Module, graph: ChannelGraph, batches: Iterable[Tensor]
+) -> tuple[dict[str, Moments], Structure, int]:
+    """Run mini-batches (B, C, H, W) through a network: moments by layer, structure, images."""
     sums: dict[str, _Sums] = {}
     behind = Structure()
 
@@ -183,14 +191,13 @@ def statistics(
         return run()
 
     count = 0
-    for x in sample(model, graph, data, images, batch_size):
+    for x in batches:
         if not count:
             behind = structure(model, graph, x[:2])
         with watching(model, graph, visit):
             model(x)
         count += len(x)
-    moments = {name: found.moments() for name, found in sums.items()}
-    return Statistics(network_digest(model, graph), data.digest, count, moments, behind)
+    return {name: found.moments() for name, found in sums.items()}, behind, count
 
 
 class _Sums:

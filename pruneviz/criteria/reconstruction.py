@@ -1,0 +1,162 @@
+"""What cannot be made up for: the error that stays when a unit goes and its readers are refitted.
+
+A layer reads C channels x with second moments G = E[x x^T] (about the mean where a bias or a batch
+norm behind the layer can hold a constant); W has a row for each filter and tap, a column for each
+channel. If the channels D of a unit go and the other columns are refitted, the mean square of the
+outputs' error grows by
+
+    tr(W_D ([G^-1]_DD)^-1 W_D^T),    and    W <- W - W_D ([G^-1]_DD)^-1 [G^-1]_D:
+
+It is taken as a fraction of the outputs' energy tr(W G W^T) and summed over the unit's readers. The
+cheapest unit of a group goes first, W and G^-1 are brought up to date, and so on: of two channels
+that say the same, one is free and the other is not. A unit's score is the group's cost so far when
+it goes, so that higher = keep. No gradient, no labels.
+
+A channel that is read through a depthwise convolution counts where the layer after that reads it;
+grouped and transposed convolutions, and layers that read more than 4,096 channels, count nothing. A
+group that nothing else reads is ordered by the l2 norm of its filters, brought to the others' mean.
+
+Hassibi & Stork (1993), *Second Order Derivatives for Network Pruning: Optimal Brain Surgeon*, and
+Frantar & Alistarh (2022), *Optimal Brain Compression*, arXiv:2208.11580, remove single weights and
+blocks of them so. Ours: whole channels, over all layers that read them, as shares of their energy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pruneviz.channels import Group, IntArray
+from pruneviz.criteria.evidence import Evidence, FloatArray, usual_batch
+from pruneviz.criteria.registry import Criterion
+from pruneviz.criteria.weights import by_filter, l2_norms
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+RIDGE = 1e-3
+"""Added to the moments, times their mean on the diagonal: as the instant repair does."""
+STEPS = 512
+"""A wider group loses several units a step."""
+
+
+class Reader:
+    """One layer that reads units of a group: what is left of its weights, and G^-1."""
+
+    def __init__(self, weight: FloatArray, moments: FloatArray, units: IntArray) -> None:
+        """Take (rows, C) weights, (C, C) moments, and the (C,) unit of each channel."""
+        self.square: FloatArray = weight.T @ weight
+        self.energy = max(float((self.square * moments).sum()), 1e-300)
+        ridge = max(RIDGE * float(np.trace(moments)) / len(moments), 1e-300)
+        inverse = np.linalg.inv(moments + ridge * np.eye(len(moments)))
+        self.inverse: FloatArray = (inverse + inverse.T) / 2
+        self.units = units
+
+    def costs(self, start: int, width: int) -> FloatArray:
+        """(width,) what each unit of a group would cost now, as a fraction of the energy."""
+        found = np.zeros(width)
+        mine = np.flatnonzero((self.units >= start) & (self.units < start + width))
+        mine = mine[np.argsort(self.units[mine], kind="stable")]
+        owners, first, counts = np.unique(self.units[mine], return_index=True, return_counts=True)
+        for size in np.unique(counts):
+            same = counts == size
+            columns = mine[first[same][:, None] + np.arange(size)]
+            blocks = columns[:, :, None], columns[:, None, :]
+            apart = np.linalg.inv(self.inverse[blocks])
+            found[owners[same] - start] = (apart * self.square[blocks]).sum((1, 2))
+        return np.maximum(found, 0.0) / self.energy
+
+    def remove(self, gone: IntArray) -> None:
+        """Take these units' channels away and refit the rest."""
+        out = np.flatnonzero(np.isin(self.units, gone))
+        if not len(out):
+            return
+        row = self.inverse[out]
+        share = np.linalg.solve(row[:, out], row)  # ([G^-1]_DD)^-1 [G^-1]_D:
+        moved = self.square[:, out] @ share
+        self.square += share.T @ (self.square[np.ix_(out, out)] @ share) - moved - moved.T
+        self.inverse -= row.T @ share
+        for matrix, diagonal in ((self.square, 0.0), (self.inverse, 1.0)):
+            matrix[out], matrix[:, out] = 0.0, 0.0
+            matrix[out, out] = diagonal
+
+
+def order_of(readers: list[Reader], start: int, width: int) -> FloatArray:
+    """(width,) the cost so far when each unit of a group goes, cheapest first."""
+    scores, left, total = np.zeros(width), np.ones(width, dtype=bool), 0.0
+    each = -(-width // STEPS)
+    while left.any():
+        costs = sum((reader.costs(start, width) for reader in readers), np.zeros(width))
+        costs[~left] = np.inf
+        chosen = np.argsort(costs, kind="stable")[: min(each, int(left.sum()))]
+        for unit in chosen:
+            total += costs[unit]
+            scores[unit] = total
+        left[chosen] = False
+        for reader in readers:
+            reader.remove(start + chosen)
+    return scores
+
+
+def reconstruction(evidence: Evidence) -> FloatArray:
+    """(num_units,) scores; higher = keep."""
+    graph = evidence.graph
+    scores, counted = np.zeros(graph.num_units), np.zeros(graph.num_units, dtype=bool)
+    sources = dict(_sources(evidence))
+    for group in graph.prunable_groups:
+        readers = [Reader(*source) for source in sources.values() if _reads(source[2], group)]
+        if readers:
+            scores[list(group.units)] = order_of(readers, group.start, group.width)
+            counted[list(group.units)] = True
+    rest = graph.prunable & ~counted
+    if rest.any():
+        norm = by_filter(l2_norms)(evidence)
+        scores[rest] = norm[rest] / max(norm[rest].mean(), 1e-300)
+        known = scores[counted & graph.prunable]
+        scores[rest] *= known.mean() if known.size and known.mean() > 0 else 1.0
+    return scores
+
+
+def _reads(units: IntArray, group: Group) -> bool:
+    return bool(((units >= group.start) & (units < group.start + group.width)).any())
+
+
+def _sources(evidence: Evidence) -> Iterator[tuple[str, tuple[FloatArray, FloatArray, IntArray]]]:
+    """Weights (rows, C), moments (C, C) and units (C,) of every layer that can be refitted."""
+    from pruneviz.repair.moments import gather
+
+    graph, model = evidence.graph, evidence.model
+    parameter = next(model.parameters())
+
+    def images() -> Iterator[Tensor]:
+        size = evidence.batch_size or usual_batch(graph)
+        for x, _ in evidence.seen.batches(size, device=parameter.device):
+            yield x.to(parameter.dtype)
+
+    moments, behind, _ = gather(model, graph, images())
+    reads = {t.name: t.slots[1] for t in graph.tensors if 1 in t.slots and 1 in t.reads}
+    for layer in graph.layers:
+        found, units = moments.get(layer.name), reads.get(layer.weight)
+        if found is None or units is None or layer.computed:
+            continue
+        weight = evidence.array(layer.weight).astype(np.float64)
+        rows = weight.reshape(*weight.shape[:2], -1).swapaxes(1, 2).reshape(-1, weight.shape[1])
+        bias = f"{layer.name}.bias" if layer.name else "bias"
+        centred = layer.name in behind.norms or bias in evidence.tensors
+        yield layer.name, (rows, (found.covariance if centred else found.second).numpy(), units)
+
+
+CRITERIA = (
+    Criterion(
+        name="reconstruction",
+        title="Reconstruction error",
+        help="A filter that the others can make up for is not needed: the error that stays in what "
+        "reads it after a refit, with those gone that are needed less.",
+        formula="Σ tr(W_D ([G⁻¹]_DD)⁻¹ W_Dᵀ) / tr(W G Wᵀ)",
+        paper="Hassibi & Stork 1993; Frantar & Alistarh 2022",
+        score=reconstruction,
+        needs_data=True,
+    ),
+)
