@@ -124,7 +124,7 @@ class FineTuning:
     schedule: str = option(
         "cosine",
         "How the learning rate changes.",
-        choices=("cosine", "one-cycle", "constant"),
+        choices=("cosine", "one-cycle", "steps", "constant"),
     )
     weight_decay: float = option(5e-4, "Weight decay.", minimum=0.0)
     mixed_precision: bool = option(False, "Compute in bfloat16 where that is safe.")

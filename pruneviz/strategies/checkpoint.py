@@ -52,8 +52,10 @@ def restore(run: Run, state: Mapping[str, Any]) -> None:
     """
     if not isinstance(state, Mapping) or not {"settings", "removed", "done"} <= set(state):
         raise InvalidValueError("resume must be the state of an event of run_strategy.")
+    # What a run from before an option was there did is what the option does by default; there was
+    # no repair.
     now = settings_of(run)
-    then = {"repair": False} | dict(state["settings"])  # a newer option
+    then = run.strategy.defaults | {"repair": False} | dict(state["settings"])
     for name in now:
         if json.dumps(now[name]) != json.dumps(then.get(name)):
             raise InvalidValueError(

@@ -93,6 +93,7 @@ def fine_tune(
     teacher: nn.Module | None = None,
     teacher_weight: float = TEACHER_WEIGHT,
     temperature: float = TEMPERATURE,
+    decay_all: bool = False,
     batches: bool = False,
     resume: Mapping[str, Any] | None = None,
     device: torch.device | str | None = None,
@@ -102,7 +103,10 @@ def fine_tune(
     SGD (with Nesterov momentum) or AdamW (Loshchilov & Hutter 2019) on the cross-entropy with
     label smoothing (Szegedy et al. 2016); the learning rate follows half a cosine from ``lr`` to 0
     (Loshchilov & Hutter 2017), or rises for 30 % of the steps and falls for the rest (one-cycle,
-    Smith & Topin 2018). Auxiliary classifiers count 0.4 where there is one, 0.3 where two.
+    Smith & Topin 2018), or falls to a fifth of itself after 30, 60 and 80 % of the steps ("steps",
+    as wide residual networks are trained: Zagoruyko & Komodakis 2016). ``weight_decay`` spares
+    biases and the affine values of normalisation layers unless ``decay_all``. Auxiliary classifiers
+    count 0.4 where there is one, 0.3 where two.
 
     A classifier that ``load_model`` has put in anew learns alone for the first ``head_epochs``, at
     ``head_lr``, and then all layers do at a lower rate. What is left out is chosen to suit the
@@ -160,6 +164,7 @@ def fine_tune(
         teacher=None if teacher is None else digest_weights(teacher),
         teacher_weight=teacher_weight,
         temperature=temperature,
+        decay_all=decay_all,
     )
     data.split("val")
     if resume is not None:

@@ -82,6 +82,7 @@ def settings_for(
     teacher: str | None = None,
     teacher_weight: float = TEACHER_WEIGHT,
     temperature: float = TEMPERATURE,
+    decay_all: bool = False,
 ) -> Settings:
     """Return the settings of `fine_tune` with everything decided that was left open.
 
@@ -129,4 +130,5 @@ def settings_for(
         teacher=teacher,
         teacher_weight=teacher_weight,
         temperature=temperature,
+        decay_all=decay_all,
     )

@@ -36,6 +36,7 @@ def check_resumable(
         "teacher": None,
         "teacher_weight": settings.teacher_weight,
         "temperature": settings.temperature,
+        "decay_all": False,
     }
     then = since | dict(state["settings"]) | {"data": state["data"]}
     differing = [name for name in now if now[name] != then.get(name)]

@@ -13,10 +13,16 @@ from pruneviz.data import AUGMENTATIONS
 from pruneviz.errors import InvalidValueError
 
 OPTIMIZERS = ("sgd", "adamw")
-SCHEDULES = ("cosine", "one-cycle", "constant")
+SCHEDULES = ("cosine", "one-cycle", "steps", "constant")
 DEFAULT_LR = {"sgd": 0.02, "adamw": 0.001}
 TEACHER_WEIGHT, TEMPERATURE = 0.9, 4.0
 LOWER = 0.1  # of the default where a higher rate would undo what the network knows, or overflow
+STEPS = (
+    0.3,
+    0.6,
+    0.8,
+)  # shares of the steps after which the rate falls: 60, 120, 160 of 200 epochs
+FALL = 0.2  # to this part of itself
 WARM_UP = 0.3  # share of a one-cycle schedule in which the learning rate rises
 
 
@@ -46,6 +52,8 @@ class Settings:
     teacher_weight: float = TEACHER_WEIGHT
     """Share (0..1) of the loss that is the distance to the teacher's outputs."""
     temperature: float = TEMPERATURE
+    decay_all: bool = False
+    """Whether biases and the affine values of normalisation layers decay, too."""
 
     def __post_init__(self) -> None:
         for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
@@ -79,6 +87,8 @@ def learning_rate(settings: Settings, progress: float, *, head: bool = False) ->
     rate = settings.head_lr if head else settings.lr
     if settings.schedule == "constant":
         return rate
+    if settings.schedule == "steps":
+        return rate * FALL ** sum(progress >= share - 1e-9 for share in STEPS)
     if settings.schedule == "one-cycle":
         if progress < WARM_UP:
             return rate * (0.04 + 0.96 * progress / WARM_UP)
@@ -87,11 +97,12 @@ def learning_rate(settings: Settings, progress: float, *, head: bool = False) ->
 
 
 def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """SGD or AdamW; biases and the affine values of normalisation layers do not decay."""
+    """SGD or AdamW; biases and affine values of normalisation layers decay on request only."""
+    decay = settings.weight_decay if settings.decay_all else 0.0
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": decay},
     ]
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=settings.lr)

@@ -35,6 +35,14 @@ QUICK: dict[str, dict[str, Any]] = {
 }
 
 
+# Options that change what a strategy is; the laws hold for them as well.
+VARIANTS = [
+    *((name, {}) for name in names()),
+    ("soft", {"rate": 0.5}),
+    ("soft", {"rate": 0.5, "hard": True, "repair": True}),
+]
+
+
 def run(
     name: str, model: nn.Module, graph: ChannelGraph, data: DataSet, **more: Any
 ) -> list[StrategyEvent]:
@@ -47,11 +55,11 @@ def same_weights(a: nn.Module, b: nn.Module) -> bool:
     return x.keys() == y.keys() and all(torch.equal(x[k], y[k]) for k in x)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize(("name", "more"), VARIANTS)
 def test_events_tell_the_truth(
-    name: str, model: nn.Module, graph: ChannelGraph, data: DataSet
+    name: str, more: dict[str, Any], model: nn.Module, graph: ChannelGraph, data: DataSet
 ) -> None:
-    events = run(name, model, graph, data)
+    events = run(name, model, graph, data, **more)
     assert [e.step for e in events] == list(range(1, len(events) + 1))
     assert [e.final for e in events] == [False] * (len(events) - 1) + [True]
     assert all(0 <= a.progress <= b.progress <= 1 for a, b in pairwise(events))
@@ -74,11 +82,11 @@ def test_events_tell_the_truth(
     assert evaluate(last.result.model, data).accuracy == last.accuracy
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize(("name", "more"), VARIANTS)
 def test_resume_equals_no_interruption(
-    name: str, model: nn.Module, graph: ChannelGraph, data: DataSet
+    name: str, more: dict[str, Any], model: nn.Module, graph: ChannelGraph, data: DataSet
 ) -> None:
-    events = run(name, model, graph, data)
+    events = run(name, model, graph, data, **more)
     whole = events[-1].result
     assert whole is not None
     states = [e for e in events if e.state is not None]
@@ -89,7 +97,7 @@ def test_resume_equals_no_interruption(
         torch.save(event.state, stored)
         stored.seek(0)
         state = torch.load(stored, weights_only=True)
-        rest = run(name, model, graph, data, resume=state)
+        rest = run(name, model, graph, data, resume=state, **more)
         if not event.final:
             assert [e.step for e in rest] == list(range(event.step + 1, len(events) + 1))
         again = rest[-1].result

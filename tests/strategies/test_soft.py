@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -12,10 +15,13 @@ from pruneviz.cost import cost
 from pruneviz.data import DataSet
 from pruneviz.plan import Plan
 from pruneviz.strategies import StrategyEvent, run_strategy
+from pruneviz.strategies.branches import convolutions, narrow_branches
 from pruneviz.strategies.budget import Target
 from pruneviz.strategies.soft import asymptotic_share, budget, goal_of, renew, zero_filters
+from pruneviz.strategies.soft_rate import smallest
 from pruneviz.surgery import prune
-from pruneviz.training import evaluate, recalibrate
+from pruneviz.trace import trace
+from pruneviz.training import evaluate, fine_tune, recalibrate
 
 
 def filters_of(
@@ -178,3 +184,94 @@ def test_half_of_a_race_s_budget_follows_the_removal(
     assert [e.message.split(",")[0] for e in events] == ["Soft pruning"] * 2 + ["Fine-tuning"] * 2
     assert events[1].plan == events[3].plan
     assert events[3].passes == 4
+
+
+LEFT = {"stem": 3, "inner": 3, "outer": 3, "wide": 6}  # of 6, 5, 6 and 12 filters at 50 %
+
+
+def zero_filters_of(state: dict[str, torch.Tensor], names: Iterable[str]) -> dict[str, list[int]]:
+    return {
+        name: (~state[f"{name}.weight"].flatten(1).any(1)).nonzero().flatten().tolist()
+        for name in names
+    }
+
+
+def test_a_rate_zeroes_every_convolution_s_own_smallest_filters(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    norms = {name: model.get_submodule(name).weight.flatten(1).norm(dim=1) for name in LEFT}
+    event = softened(model, graph, data, epochs=1, rate=0.5, lr=1e-9)[0]
+    assert event.state is not None
+    gone = zero_filters_of(event.state["model"], LEFT)
+    for name, left in LEFT.items():
+        assert gone[name] == sorted(norms[name].argsort()[: len(norms[name]) - left].tolist())
+    # Of the stream nothing leaves; of what one convolution makes, all of it.
+    plan = Plan.from_json(graph, event.plan)
+    assert plan == Plan(graph).drop("inner", gone["inner"]).drop("wide", gone["wide"])
+
+
+def test_a_rate_zeroes_before_the_training_too(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    first, last = softened(model, graph, data, epochs=2, rate=0.5, every=2, lr=1e-9)[:2]
+    assert first.state is not None
+    for name, left in LEFT.items():
+        weight = first.state["model"][f"{name}.weight"].flatten(1).abs().amax(1)
+        assert int((weight > 1e-4).sum()) == left
+    assert first.plan == last.plan
+
+
+def test_hard_zeros_stay_and_soft_ones_learn(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    for options in ({"rate": 0.5}, {"target_macs": 0.6}):
+        hard = softened(model, graph, data, epochs=3, every=3, hard=True, lr=0.01, **options)
+        soft = softened(model, graph, data, epochs=3, every=3, lr=0.01, **options)
+        zeros = [zero_filters_of(e.state["model"], LEFT) for e in hard[:3] if e.state]
+        assert zeros[0] == zeros[1] == zeros[2]
+        assert any(zeros[0].values())
+        assert soft[0].state is not None
+        # What a norm follows learns again; a zeroed filter right before a relu gets no gradient.
+        assert zero_filters_of(soft[0].state["model"], ["outer"]) == {"outer": []}
+
+
+def test_the_network_of_a_rate_equals_the_one_with_narrow_branches(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    *_, told, last = run_strategy(
+        "soft", model, graph, data, epochs=1, rate=0.5, epochs_after=0, recalibrate=True
+    )
+    assert last.result is not None
+    small = narrow_branches(last.result.model, graph.input_shape)
+    x = torch.randn(8, *graph.input_shape, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        torch.testing.assert_close(small(x), last.result.model(x), atol=1e-5, rtol=1e-4)
+    # stem 3 -> 3, inner reads these alone, outer 3 -> 3 on 8 x 8; wide 6 of 6 read on 4 x 4.
+    shapes = {n: tuple(m.weight.shape[:2]) for n, m in convolutions(small).items()}
+    stream = shapes["wide"][1] if "wide" in shapes else shapes["wide.1"][1]
+    by_hand = 64 * (3 * 3 * 9 + 3 * 3 * 9 + 3 * 3) + 16 * 6 * stream * 9 + 6 * 3
+    assert cost(trace(small, graph.input_shape)).macs == by_hand
+    assert f"{by_hand / cost(graph).macs:.1%} of the MACs are left" in told.message
+
+
+def test_a_rate_trains_as_the_authors_do_unless_told_otherwise(
+    model: nn.Module, graph: ChannelGraph, data: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Any, Any]] = []
+
+    def watched(*args: Any, **given: Any) -> Any:
+        seen.append((given["schedule"], given["decay_all"]))
+        return fine_tune(*args, **given)
+
+    monkeypatch.setattr("pruneviz.strategies.run.fine_tune", watched)
+    for options in ({"rate": 0.5}, {}, {"rate": 0.5, "schedule": "cosine", "decay_all": False}):
+        softened(model, graph, data, epochs=1, **options)
+    assert seen == [("steps", True), ("cosine", False), ("cosine", False)]
+
+
+def test_the_norm_decides_which_filters_are_smallest() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, (1, 4), bias=False))
+    # l1: 3 against 4; l2: 3 against 2.
+    network[0].weight.data = torch.tensor([[3.0, 0, 0, 0], [1, 1, 1, 1]]).view(2, 1, 1, 4)
+    assert smallest(network, 0.5, 1) == {"0": [0]}
+    assert smallest(network, 0.5, 2) == {"0": [1]}

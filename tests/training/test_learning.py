@@ -146,10 +146,36 @@ def test_learning_rates_by_hand() -> None:
         ("one-cycle", 0.3, 0.5),
         ("one-cycle", 0.65, 0.25),
         ("one-cycle", 1.0, 0.0),
+        ("steps", 59 / 200, 0.5),
+        ("steps", 60 / 200, 0.1),
+        ("steps", 119 / 200, 0.1),
+        ("steps", 120 / 200, 0.02),
+        ("steps", 160 / 200, 0.004),
+        ("steps", 199 / 200, 0.004),
         ("constant", 0.7, 0.5),
     ):
         settings = dataclasses.replace(base, schedule=schedule)
         assert learning_rate(settings, progress) == pytest.approx(expected, abs=1e-12)
+
+
+def test_biases_and_affine_values_decay_on_request_only(digits: DataSet) -> None:
+    # One step at lr 1 without momentum: two runs differ by the decay of what they start from.
+    options: dict[str, Any] = {
+        "epochs": 1,
+        "lr": 1.0,
+        "momentum": 0.0,
+        "batch_size": len(digits.train),
+    }
+    after = []
+    for decay_all in (False, True):
+        model = net()
+        started = {n: p.detach().clone() for n, p in model.named_parameters()}
+        list(fine_tune(model, digits, weight_decay=0.1, decay_all=decay_all, **options))
+        after.append(dict(model.named_parameters()))
+    spared, all_of_them = after
+    for name, start in started.items():
+        less = 0.1 * start if start.ndim == 1 else torch.zeros_like(start)
+        torch.testing.assert_close(spared[name] - all_of_them[name], less, atol=1e-5, rtol=1e-4)
 
 
 def test_label_smoothing_and_decoupled_decay_change_the_outcome(digits: DataSet) -> None:

@@ -105,7 +105,7 @@ def _plan_fields(loaded: Workbench) -> tuple[str, dict[str, Any]]:
         rate = st.text_input("Learning rate", placeholder="the optimiser's default")
         options["schedule"] = st.selectbox(
             "Schedule",
-            ["cosine", "one-cycle", "constant"],
+            ["cosine", "one-cycle", "steps", "constant"],
             help="How the learning rate changes over the run.",
         )
         smoothing = st.slider("Label smoothing", 0.0, 0.3, 0.0, 0.05, help="Szegedy et al. 2016.")
