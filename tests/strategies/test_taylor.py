@@ -19,13 +19,14 @@ from pruneviz.data import DataSet
 from pruneviz.errors import InvalidValueError
 from pruneviz.plan import Plan
 from pruneviz.strategies import find_strategy, run_strategy, taylor
+from pruneviz.strategies.budget import by_score
 from pruneviz.strategies.run import Run
 from pruneviz.strategies.taylor import Options, budget, unit_mflops
 from pruneviz.strategies.taylor_scores import GATHERED, Gates, locate
 from pruneviz.strategies.updates import BatchStream
 from pruneviz.surgery import prune
 from pruneviz.trace import trace
-from pruneviz.training import evaluate
+from pruneviz.training import evaluate, fine_tune
 
 QUICK = {"epochs": 0, "epochs_before": 0, "updates": 4, "update_batch": 16}
 
@@ -211,6 +212,45 @@ def test_lambda_prefers_expensive_units(
     lost = [(~Plan.from_json(graph, e.plan).kept[units]).sum() for e in events]
     few = dearest.width - 1
     assert lost[:few] == list(range(1, few + 1))
+
+
+def test_lambda_counts_megaflops_and_changes_an_order_from_some_size_on(
+    graph: ChannelGraph,
+) -> None:
+    flops = unit_mflops(graph)
+    inner, wide = graph.group("inner"), graph.group("wide")
+    # Two a multiply-add: 8 x 8 x 6 x 9 for a map of inner, 4 x 4 x 6 x 9 for one of wide.
+    assert flops[inner.start] == pytest.approx(2e-6 * 8 * 8 * 6 * 9)
+    assert flops[wide.start] == pytest.approx(2e-6 * 4 * 4 * 6 * 9)
+    scores = np.ones(graph.num_units)
+    scores[inner.start], scores[wide.start] = 0.102, 0.100
+    first = [int(by_score(graph, scores - way * flops)[0]) for way in (0.0, 1e-3, 1.0)]
+    # At 1e-3 seven millionths are counted against inner: nothing. At 1, 0.0069 and 0.0017.
+    assert first == [wide.start, wide.start, inner.start]
+
+
+def test_the_maps_of_resnet20_are_too_small_for_the_papers_lambda() -> None:
+    maps = unit_mflops(trace(load_model("resnet20", weights=None), (3, 32, 32)))
+    own = {round(float(x), 4) for x in maps if x > 0}
+    # Streams are tied maps of several layers; inner maps are one layer's: 2 * 9 * 16 * 32 * 32.
+    assert 0.2949 in own
+    assert 1e-3 * 0.2949 < 0.01 * 16**-0.5  # a hundredth of a usual score in a layer of 16
+
+
+def test_the_first_fine_tuning_has_a_learning_rate_of_its_own(
+    model: nn.Module, graph: ChannelGraph, data: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float | None] = []
+
+    def watched(*args: object, **given: object) -> object:
+        seen.append(given["lr"])
+        return fine_tune(*args, **given)
+
+    monkeypatch.setattr("pruneviz.strategies.run.fine_tune", watched)
+    options = {"iterations": 1, "updates": 1, "epochs": 1, "lr": 0.01}
+    list(run_strategy("taylor", model, graph, data, lr_before=1e-4, **options))
+    list(run_strategy("taylor", model, graph, data, **options))
+    assert seen == [1e-4, 0.01, 0.01, 0.01]
 
 
 def test_iterations_spread_the_removals(

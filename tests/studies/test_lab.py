@@ -139,10 +139,13 @@ def test_uniform_pruning_goes_as_far_as_accuracy_holds(
         gone = round(1 - options["target_params"], 3)
         tried.append(gone)
         val = 0.9 if gone <= 0.2 * holding else 0.8
-        return {"val": val, "test": 0.7, "params": 1 - gone}
+        return {"val": val, "test": 0.7, "params": 1 - gone, "passes": options["epochs"]}
 
     monkeypatch.setattr(bench, "prune", prune)
-    best = widths._uniform(bench, 0, 1, {"val": 0.905, "test": 0.9})
+    # Three trials of five epochs each spend the search's 15.2 passes, whatever was found.
+    assert len(widths.REDUCTIONS).bit_length() == 3
+    best = widths._uniform(bench, 0, widths.share_of(15.2), {"val": 0.905, "test": 0.9})
+    assert best["passes"] == 5 * len(tried) >= 10
     assert 1 - best["params"] == pytest.approx(0.2 * holding)
     assert len(tried) <= 3
 

@@ -14,9 +14,12 @@ from torch import nn
 
 from pruneviz.catalog import ModelSource, load_dataset
 from pruneviz.channels import ChannelGraph
+from pruneviz.cost import cost
 from pruneviz.data import DataSet, stratified_split
 from pruneviz.errors import InvalidValueError
+from pruneviz.plan import Plan
 from pruneviz.strategies import StrategyEvent, find_strategy, run_strategy
+from pruneviz.strategies.branches import narrow_branches
 from pruneviz.studies.papers.result import Finding
 from pruneviz.trace import trace
 from pruneviz.training import evaluate
@@ -152,16 +155,30 @@ class Bench:
             last = self.follow(events)
             assert last.result is not None
             whole = sum(p.numel() for p in start.parameters())
+            macs, params = last.macs, last.params
+            if options.get("rate") is not None:  # zeros stay in streams; branches are narrow
+                small = narrow_branches(last.result.model, self.data.input_shape)
+                macs = cost(self.graph(small)).macs
+                params = sum(p.numel() for p in small.parameters())
             return {
                 "test": evaluate(last.result.model, self.data, split="test").accuracy,
                 "val": last.accuracy,
-                "macs": last.macs / sum(layer.macs for layer in graph.layers),
-                "params": last.params / whole,
+                "macs": macs / sum(layer.macs for layer in graph.layers),
+                "params": params / whole,
                 "passes": round(last.passes, 3),
+                "widths": widths(graph, last.result.plan),
             }
 
         found: dict[str, Any] = self.part(f"{name}, seed {seed}", work)
         return found
+
+
+def widths(graph: ChannelGraph, plan: Plan) -> dict[str, str]:
+    """Group -> what is left of its units, "12 of 16"."""
+    return {
+        group.name: f"{int(plan.kept[list(group.units)].sum())} of {group.width}"
+        for group in graph.prunable_groups
+    }
 
 
 def with_test(data: DataSet, trained: bool = True) -> DataSet:
