@@ -1,17 +1,19 @@
 """Evolution of which filters stay, for accuracy and MACs at once.
 
 Reinhold & Roisenberg (2019), *Filter Pruning for Efficient Transfer Learning in Deep Convolutional
-Neural Networks* (ICAISC): transfer the network to its task first, then let a genetic algorithm
-choose the filters, a binary chromosome with one gene a filter, for accuracy and FLOPs.
+Neural Networks* (ICAISC). Only the abstract is public: the network is transferred to its task,
+filters are pruned by a genetic algorithm, and many FLOPs go.
 
-Chosen here: NSGA-II (Deb et al. 2002) with binary tournaments, uniform crossover and bit flips, so
-that the whole front of accuracy against MACs comes out instead of one weighting of the two. One
-gene a *unit*, as tied channels live and die together. Fitness is the accuracy on validation images
-of the network with the other units silenced (no training), and the exact MACs. The first
-population drops random units at shares from 0 to `first_drop`, so that it spans the front from the
-start (with `start="magnitude"` every second network lacks the units of smallest l1 norm instead,
-the same share of every group); a chromosome without any unit of a group gets the group's largest
-back. In the end the most accurate point within the MACs target is pruned and fine-tuned;
+All else is ours: the chromosome, the fitness and the selection. NSGA-II (Deb et al. 2002) with
+binary tournaments, uniform crossover and bit flips, so that the whole front of accuracy against
+MACs comes out instead of one weighting of the two. One gene a *unit*, as tied channels live and die
+together. Fitness is the accuracy on validation images of the network with the other units silenced
+(no training), and the exact MACs. The first population drops random units at shares from 0 to
+`first_drop`, so that it spans the front from the start. With `start="magnitude"` every second
+network lacks the units of smallest l1 norm instead, the same share of every group; with
+`start="repaired"` those that cost least once what is left is repaired (`pruneviz.allocation`). A
+chromosome without any unit of a group gets the group's largest back. In the end the most accurate
+point within the MACs target is pruned and fine-tuned;
 `event.front` holds all, and `FrontPoint.plan(graph)` makes a plan of any.
 """
 
@@ -54,8 +56,9 @@ class Options(FineTuning):
     start: str = option(
         "random",
         "What the first population lacks: random units, or in every second network the units of "
-        "smallest norm, as uniform pruning removes them.",
-        choices=("random", "magnitude"),
+        "smallest norm, as uniform pruning removes them, or those that cost least once what is "
+        "left is repaired.",
+        choices=("random", "magnitude", "repaired"),
     )
     crossover: float = option(0.9, "Probability of a crossover.", minimum=0.0, maximum=1.0)
     mutations: float = option(4.0, "Genes flipped in a child on average.", minimum=0.0)
@@ -112,6 +115,8 @@ def _evolve(run: Run, options: Options) -> Iterator[StrategyEvent]:
             if options.start == "magnitude":
                 norms = run.rank("l1", "start", comparable=False)
                 genes[1::2] = smallest_gone(run.graph, norms, options)[1::2]
+            elif options.start == "repaired":
+                genes[1::2] = cheapest_gone(run, options)[1::2]
             now = judge.of(repaired(run.graph, genes, size))
         else:
             last = Generation(memory["genes"].numpy().astype(bool), memory["fitness"].numpy())
@@ -202,6 +207,28 @@ def smallest_gone(graph: ChannelGraph, norms: FloatArray, options: Options) -> G
         row[order[: round(share * total)]] = False
     found: GeneArray = genes[:, graph.prunable]
     return found
+
+
+def cheapest_gone(run: Run, options: Options) -> GeneArray:
+    """Networks with fewer and fewer MACs, 1 to 1 - `first_drop`, as repaired sensitivity has it.
+
+    Each is the greedy plan for its MACs on the curves of repaired loss, see `allocation.greedy`.
+    """
+    # Imported here: the registry needs none of it.
+    from pruneviz.allocation import RATIOS, Budget, greedy
+    from pruneviz.criteria import rank
+    from pruneviz.sensitivity import sensitivity
+
+    graph, seed = run.graph, run.seed_of("start")
+    ranking = rank(run.network, graph, run.data, ["fisher"], seed=seed)
+    *_, scan = sensitivity(
+        run.network, graph, run.data, ranking, "fisher", RATIOS, images=options.images
+    )
+    rows = []
+    for share in np.linspace(0, options.first_drop, options.population).tolist():
+        wanted = Budget(graph, 1 - share, True, tuple(graph.prunable_groups))
+        rows.append(greedy(wanted, ranking.of("fisher"), scan).kept[graph.prunable])
+    return np.asarray(rows, dtype=np.bool_)
 
 
 def repaired(graph: ChannelGraph, genes: GeneArray, scores: FloatArray) -> GeneArray:

@@ -12,15 +12,17 @@ from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.data import DataSet
 from pruneviz.plan import Plan
-from pruneviz.strategies import StrategyEvent, run_strategy
+from pruneviz.strategies import StrategyEvent, find_strategy, run_strategy
 from pruneviz.strategies.genetic import (
     Generation,
     Options,
+    cheapest_gone,
     evolve,
     first_genes,
     repaired,
     smallest_gone,
 )
+from pruneviz.strategies.run import Run
 from pruneviz.surgery import mask
 from pruneviz.training import evaluate
 
@@ -111,6 +113,26 @@ def test_every_chromosome_is_a_plan(graph: ChannelGraph) -> None:
                 assert plan.kept[own[int(np.argmax(scores[own]))]]
             else:
                 assert (plan.kept[own] == was).all()
+
+
+def test_a_population_from_repaired_sensitivity(
+    model: nn.Module, graph: ChannelGraph, data: DataSet
+) -> None:
+    options = Options(population=5, first_drop=0.6, start="repaired", images=None)
+    run = Run(find_strategy("genetic"), model, graph, data, None, 0, options)
+    units = np.flatnonzero(graph.prunable)
+    plans = [Plan(graph, units[~row].tolist()) for row in cheapest_gone(run, options)]
+    assert plans[0] == Plan(graph)
+    for plan, share in zip(plans, (0, 0.15, 0.3, 0.45, 0.6), strict=True):
+        ratio = cost(graph, plan).macs_ratio
+        assert 1 - share - 0.25 < ratio <= 1 - share + 1e-9
+    # They are in the first generation, every second one of it.
+    first = searched(model, graph, data, start="repaired", generations=1)[0]
+    assert first.state is not None
+    genes = first.state["memory"]["genes"].numpy().astype(bool)
+    mine = cheapest_gone(run, Options(**{**QUICK, "start": "repaired"}))
+    assert (genes[1::2] == mine[1::2]).all()
+    assert not (genes[2::2] == mine[2::2]).all()
 
 
 def test_a_population_of_the_smallest_gone(graph: ChannelGraph) -> None:

@@ -319,9 +319,9 @@ def test_evaluations_are_spent_alike(bench: Bench, monkeypatch: pytest.MonkeyPat
     settings = evolution.run(bench)[2]
     whole = settings["evaluations"]
     assert whole == 12
-    assert asked[:6] == [4] * 6  # two evolutions of three generations
-    assert asked[6] == whole
-    assert asked[7] <= whole
+    assert asked[:9] == [4] * 9  # three evolutions of three generations
+    assert asked[9] == whole
+    assert asked[10] <= whole
     assert json.dumps(settings)
 
 

@@ -18,14 +18,19 @@ from pruneviz.strategies.run import Run
 from pruneviz.studies.papers.setting import Bench, Experiment, finding
 
 SIZE = {"minutes": (16, 12), "hours": (48, 40)}
-STARTS = {"evolution": "random", "evolution from L1": "magnitude"}
+STARTS = {
+    "evolution": "random",
+    "evolution from L1": "magnitude",
+    "evolution from repaired sensitivity": "repaired",
+}
 
 
 def run(bench: Bench) -> Experiment:
-    """Four ways to spend the same number of evaluations on the deciding images.
+    """Five ways to spend the same number of evaluations on the deciding images.
 
     The claim is judged by evolution from random networks. What it finds when half of the first
-    networks are uniform L1's own, is measured beside it.
+    networks are uniform L1's own, or the greedy plans on repaired sensitivity (whose scan costs
+    evaluations of its own), is measured beside it.
     """
     population, generations = SIZE[bench.scale]
     bench.expected = len(bench.seeds)
@@ -41,7 +46,7 @@ def run(bench: Bench) -> Experiment:
             deciding_images=[round(p[label]["val"], 4) for p in parts],
             front_size=[p[label]["front"] for p in parts],
         )
-        for label in ("evolution", "random search", "uniform L1", "evolution from L1")
+        for label in ("evolution", "random search", "uniform L1", *list(STARTS)[1:])
     ]
     readings = [
         (
@@ -75,7 +80,7 @@ def _one(bench: Bench, seed: int, population: int, generations: int) -> dict[str
         for event in run_strategy(
             "genetic", model, graph, bench.data, seed=seed, start=start, **chosen
         ):
-            bench.tick((done + event.progress) / 4)
+            bench.tick((done + event.progress) / 5)
             if event.front:
                 fronts[label] = [p.plan(graph) for p in event.front]
     # The other two spend as many evaluations with the same judge.
@@ -86,7 +91,7 @@ def _one(bench: Bench, seed: int, population: int, generations: int) -> dict[str
     wide = Options(population=count, first_drop=options.first_drop)
     genes = repaired(graph, first_genes(graph, wide, random), own.rank("l2", "s", comparable=False))
     now = judge.of(genes)
-    bench.tick(3 / 4)
+    bench.tick(4 / 5)
     fronts["random search"] = [judge.plan(now.genes[i]) for i in now.front()]
     order = by_ratio(graph, own.rank("l1", "u", comparable=False))
     lengths = np.unique(np.linspace(0, len(order), count).astype(int))
