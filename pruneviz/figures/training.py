@@ -33,6 +33,8 @@ class TrainingInfo:
     """Epochs that are planned, so that the axis does not jump while a run goes on."""
     unit: str = "epoch"
     """What the runs count: epochs, or a strategy's steps."""
+    chance: float | None = None
+    """Accuracy (0..1) of always answering the commonest class."""
 
 
 def training_figure(
@@ -63,19 +65,42 @@ def training_figure(
                     f"<br>{what} %{{y:{form}}}<extra></extra>",
                 )
             )
-    if what == "accuracy" and info.baseline is not None:
-        figure.add_hline(
-            y=info.baseline,
-            line={"dash": "dash", "color": style.GREY},
-            annotation={"text": f"baseline {style.percent(info.baseline)}", "font": {"size": 11}},
-            annotation_position="bottom right",
-        )
+    if what == "accuracy":
+        _levels(figure, info)
     last = max([info.epochs, *(e for run in info.runs for e in run.epochs)], default=1)
     figure.update_xaxes(title_text=info.unit, range=[-0.1, max(1, last) + 0.1])
     figure.update_xaxes(tick0=0, dtick=max(1, -(-int(max(1, last)) // 10)))  # whole epochs
     if what == "accuracy":
-        figure.update_yaxes(title_text="validation accuracy (top-1)", tickformat=".0%")
+        figure.update_yaxes(
+            title_text="validation accuracy (top-1)", tickformat=".0%", range=_between(info)
+        )
     else:
         figure.update_yaxes(title_text="loss (cross-entropy)", rangemode="tozero")
     figure.update_layout(showlegend=len(figure.data) > 1)
     return figure
+
+
+def _levels(figure: Any, info: TrainingInfo) -> None:
+    """Draw what a run has to reach, and what it has to beat."""
+    for name, value, dash, place in (
+        ("baseline", info.baseline, "dash", "bottom right"),
+        ("chance", info.chance, "dot", "top right"),
+    ):
+        if value is not None:
+            figure.add_hline(
+                y=value,
+                line={"dash": dash, "color": style.GREY},
+                annotation={"text": f"{name} {style.percent(value)}", "font": {"size": 11}},
+                annotation_position=place,
+            )
+
+
+def _between(info: TrainingInfo) -> tuple[float, float]:
+    """The ends of the axis: all points and levels, 0 to 100 % before there is a point."""
+    points = [value for run in info.runs for value in run.accuracy]
+    if not points:
+        return 0.0, 1.0
+    levels = [value for value in (info.baseline, info.chance) if value is not None]
+    low, high = min(points + levels), max(points + levels)
+    room = max(0.01, 0.06 * (high - low))
+    return max(0.0, low - room), min(1.0 + room / 2, high + room)

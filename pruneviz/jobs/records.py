@@ -7,6 +7,7 @@ any number of processes may share one home.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 import sqlite3
 import time
@@ -120,13 +121,17 @@ class RunStore:
 
     # --------------------------------------------------------------------------- asking for it
     def create(self, spec: RunSpec, *, submitter: str | None = None) -> RunView:
-        """Record a queued run; it starts when a worker claims it."""
+        """Record a queued run; it starts when a worker claims it.
+
+        A name that another run has gets a number.
+        """
         stored, now = spec.to_dict(), time.time()
         with self.transaction() as session:
             count = session.scalar(select(func.count()).where(Run.kind == spec.kind)) or 0
+            wanted = spec.name.strip() or f"{spec.kind.replace('_', ' ')} {count + 1}"
             run = Run(
                 id=uuid.uuid4().hex[:12],
-                name=spec.name.strip() or f"{spec.kind.replace('_', ' ')} {count + 1}",
+                name=_free_name(session, wanted),
                 kind=spec.kind,
                 status="queued",
                 created=now,
@@ -185,10 +190,15 @@ class RunStore:
         return again > 0
 
     def rename(self, run_id: str, name: str) -> RunView:
-        """Give a run another name."""
+        """Give a run another name, with a number where another run has it."""
         if not name.strip():
             raise InvalidValueError(f"A run's name must not be empty; got '{name}'. Type a name.")
-        self._order(run_id, lambda session: change(session, Run.id == run_id, name=name.strip()))
+
+        def give(session: Session) -> int:
+            free = _free_name(session, name.strip(), but=run_id)
+            return change(session, Run.id == run_id, name=free)
+
+        self._order(run_id, give)
         return self.get(run_id)
 
     def delete(self, run_id: str) -> None:
@@ -275,6 +285,13 @@ def _mark(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _free_name(session: Session, wanted: str, but: str = "") -> str:
+    """Return the name, or with the first number under which no other run goes."""
+    taken = set(session.scalars(select(Run.name).where(Run.id != but)))
+    numbered = (f"{wanted} ({number})" for number in itertools.count(2))
+    return next(name for name in itertools.chain([wanted], numbered) if name not in taken)
 
 
 def change(session: Session, *where: Any, **values: Any) -> int:

@@ -77,7 +77,7 @@ def main() -> None:
                 page = browser.new_page(viewport={"width": 1440, "height": 900})
                 page.set_default_timeout(180_000)
                 page.goto(f"{address}/prune?at={half_pruned(home, args.network)}")
-                page.get_by_role("slider", name="All groups").first.wait_for()
+                page.get_by_role("slider", name="Pruning ratio, whole network").first.wait_for()
                 page.locator(".pv-bar").get_by_text("points").first.wait_for()
                 if args.during_run:
                     train(page)
@@ -135,7 +135,7 @@ def train(page: Any) -> None:
 def move(page: Any, count: int, *, everything: bool = False) -> list[float]:
     """Move sliders one step each, by keyboard; return milliseconds until the MACs changed."""
     if everything:
-        sliders = [page.get_by_role("slider", name="All groups").first]
+        sliders = [page.get_by_role("slider", name="Pruning ratio, whole network").first]
     else:
         found = page.get_by_role("slider", name=re.compile(" of MACs"))
         sliders = [found.nth(i) for i in range(found.count())]

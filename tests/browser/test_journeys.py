@@ -14,6 +14,7 @@ from tests.browser.conftest import ROOT
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
+WHOLE = "Pruning ratio, whole network"
 LOAD_AGAIN = """
 import sys
 import pruneviz as pv
@@ -44,7 +45,7 @@ def go_to(page: Any, name: str) -> None:
 
 def drop(page: Any, percent: int) -> None:
     """Move the slider for all groups by keyboard, as quickly as the keys can be pressed."""
-    slider = page.get_by_role("slider", name="All groups").first
+    slider = page.get_by_role("slider", name=WHOLE).first
     slider.wait_for()
     now = int(re.match(r"\d+", slider.get_attribute("aria-valuetext")).group())
     slider.focus()
@@ -55,7 +56,7 @@ def drop(page: Any, percent: int) -> None:
 
 def open_prune(page: Any, address: str) -> None:
     page.goto(f"{address}/prune")
-    page.get_by_role("slider", name="All groups").first.wait_for()
+    page.get_by_role("slider", name=WHOLE).first.wait_for()
     wait_for_bar(page, "0 of 400")
     wait_for_bar(page, "99.0")  # measured: the page is not drawn anew any more
 
@@ -70,9 +71,9 @@ def test_from_the_first_page_to_an_exported_network(
     go_to(page, "Prune")
     drop(page, 50)
     wait_for_bar(page, "points")  # the accuracy of the plan, previewed
-    assert "50" in page.get_by_role("slider", name="All groups").first.get_attribute(
-        "aria-valuetext"
-    )
+    assert "50" in page.get_by_role(
+        "slider", name="Pruning ratio, whole network"
+    ).first.get_attribute("aria-valuetext")
     before = bar(page)
     assert "−" in before
 
@@ -115,9 +116,9 @@ def test_undo_redo_reload_branch_and_compare(address: str, page: Any) -> None:
     wait_for_bar(page, "points")
     page.reload()  # the address says what is in hand
     wait_for_bar(page, "120 of 400")
-    assert "30" in page.get_by_role("slider", name="All groups").first.get_attribute(
-        "aria-valuetext"
-    )
+    assert "30" in page.get_by_role(
+        "slider", name="Pruning ratio, whole network"
+    ).first.get_attribute("aria-valuetext")
 
     page.get_by_role("radio", name="History").click()
     page.get_by_role("button", name="nothing pruned").click()

@@ -231,6 +231,18 @@ def test_costs_training_and_classes_hold_their_numbers() -> None:
     assert list(classes.data[-1].y) == ["y", "x"]  # the greatest loss on top
 
 
+def test_the_runs_chart_has_chance_and_an_axis_of_shares() -> None:
+    nothing = figures.training_figure(figures.TrainingInfo((), baseline=0.99, chance=0.1))
+    assert tuple(nothing.layout.yaxis.range) == (0, 1), "before the first point"
+    run = figures.RunCurve("run", (1, 2), (0.8, 0.9))
+    drawn = figures.training_figure(figures.TrainingInfo((run,), baseline=0.95, chance=0.1))
+    assert {shape.y0 for shape in drawn.layout.shapes} == {0.95, 0.1}
+    assert "chance 10.0" in " ".join(a.text for a in drawn.layout.annotations)
+    low, high = drawn.layout.yaxis.range
+    assert 0 <= low < 0.1
+    assert 0.95 < high <= 1.05
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_light_and_dark_share_the_shape_and_differ_in_colour(dark: bool) -> None:
     info = figures.overview_info(small_graph(), SCORES)

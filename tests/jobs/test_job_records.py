@@ -45,6 +45,14 @@ def test_names_are_counted_by_kind(store, spec):
     assert names == ["fine tune 1", "count 1", "fine tune 2"]
 
 
+def test_two_runs_never_share_a_name(store):
+    made = [store.create(RunSpec("count", name="mine")) for _ in range(3)]
+    assert [run.name for run in made] == ["mine", "mine (2)", "mine (3)"]
+    assert store.rename(made[2].id, "mine").name == "mine (3)", "its own number is free to it"
+    other = store.create(RunSpec("fine_tune", name="other"))
+    assert store.rename(other.id, "mine").name == "mine (4)"
+
+
 def test_lists_are_filtered_and_the_queue_is_in_order(store):
     made = [store.create(RunSpec("count", owner=o, parent=p)) for o, p in
             (("ann", None), ("bob", "s"), ("ann", "s"))]  # fmt: skip

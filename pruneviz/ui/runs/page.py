@@ -8,22 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from pruneviz.figures import (
-    TradeoffPoint,
-    TrainingInfo,
-    style,
-    tradeoff_figure,
-    tradeoff_info,
-    training_figure,
-)
+from pruneviz.figures import style
 from pruneviz.session.decisions import Subject, exactly
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.export.page import EXPORTED
-from pruneviz.ui.frame import actions, error_boundary, leaving, services, state, theme, workbench
+from pruneviz.ui.frame import actions, error_boundary, leaving, services, state, workbench
 from pruneviz.ui.frame.text import plain
-from pruneviz.ui.prune import views
+from pruneviz.ui.runs import charts, run_results, start
 from pruneviz.ui.runs import records as runs_data
-from pruneviz.ui.runs import run_results, start
 from pruneviz.ui.widgets.duration import said
 
 if TYPE_CHECKING:
@@ -69,28 +61,13 @@ def _live(loaded: Workbench, was_active: bool) -> None:
         )
         return
     chosen = _compared(runs)
-    mine = [run for run in chosen if runs_data.about(loaded, run)]
     accuracy, loss, picture, figures = st.tabs(["Accuracy", "Loss", "Accuracy and MACs", "Table"])
-    curves = tuple(runs_data.curve(run) for run in chosen)
-    base = workbench.known_accuracy(loaded, None)
-    planned = max((int(run.spec.options.get("epochs", 3)) for run in chosen), default=1)
-    info = TrainingInfo(curves, base.accuracy if base and mine else None, planned, _unit(chosen))
     with accuracy:
-        theme.chart(training_figure(info, dark=theme.dark()), "runs_accuracy")
+        charts.training(chosen, "accuracy")
     with loss:
-        theme.chart(training_figure(info, "loss", dark=theme.dark()), "runs_loss")
+        charts.training(chosen, "loss")
     with picture:
-        found: list[TradeoffPoint] = [
-            p
-            for run in runs
-            if runs_data.about(loaded, run)
-            if (p := runs_data.point(run)) is not None
-        ]
-        found += [p for run in mine for p in runs_data.course(run)]
-        theme.chart(
-            tradeoff_figure(tradeoff_info([*views.points(loaded), *found]), dark=theme.dark()),
-            "runs_tradeoff",
-        )
+        charts.tradeoff(loaded, runs, chosen)
     with figures:
         _table(chosen)
     for run in runs:
@@ -116,19 +93,13 @@ def _trouble() -> None:
         st.rerun()
 
 
-def _unit(runs: list[RunView]) -> str:
-    """What these runs count: a fine-tuning run its epochs, a strategy its steps."""
-    kinds = {run.kind == runs_data.FINE_TUNE for run in runs}
-    return "epoch" if kinds <= {True} else "step" if kinds == {False} else "epoch or step"
-
-
 def _compared(runs: list[RunView]) -> list[RunView]:
-    """The runs that are drawn together: those that were picked, or the newest three."""
+    """The runs that are drawn: those that were picked, or the newest on the same data."""
     names = {run.id: run.name for run in runs}
     picked = st.multiselect(
         "Runs shown",
         list(names),
-        default=list(names)[:3],
+        default=charts.first_shown(runs),
         format_func=names.__getitem__,
         key=f"compared_{len(runs)}",
     )
@@ -212,11 +183,17 @@ def _buttons(run: RunView) -> None:
     elif run.resumable:
         _button("Resume", "play_arrow", run, service.resume)
     with st.popover("More", icon=":material/more_horiz:"):
-        name = st.text_input("Name", run.name, key=f"name_{run.id}")
-        if name != run.name and name.strip():
-            actions.attempt(service.rename, run.id, name.strip())
-            st.rerun()
+        key = f"name_{run.id}"
+        st.text_input("Name", run.name, key=key, on_change=_rename, args=(run, key))
         _button("Delete", "delete", run, service.delete)
+
+
+def _rename(run: RunView, key: str) -> None:
+    """Give the run the name that was typed, or the free one next to it."""
+    name = str(st.session_state[key]).strip()
+    if name and actions.attempt(services.jobs().rename, run.id, name):
+        name = services.jobs().get(run.id).name
+    st.session_state[key] = name or run.name
 
 
 def _button(label: str, icon: str, run: RunView, action: Callable[[str], object]) -> None:

@@ -1,0 +1,61 @@
+"""The pictures of runs: the same images for the same claim, one data set a chart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pruneviz.figures import TradeoffPoint
+from pruneviz.jobs import RunSpec
+from pruneviz.jobs.leases import claim
+from pruneviz.session.decisions import Subject
+from pruneviz.ui.frame import services, workbench
+from pruneviz.ui.runs import charts
+from tests.ui.conftest import Open
+from tests.ui.helpers import sound, texts
+
+
+def measured(accuracy: float, chance: float, count: int) -> dict[str, Any]:
+    return {"accuracy": accuracy, "chance": chance, "count": count, "loss": 1.0,
+            "classes": [], "per_class": []}  # fmt: skip
+
+
+def finished(data: dict[str, Any], baseline: float, chance: float, name: str) -> None:
+    store = services.jobs().store
+    model = workbench.bench(Subject()).source
+    spec = RunSpec("fine_tune", model, data, options={"epochs": 1}, name=name)
+    mine = claim(store, store.create(spec, submitter="test").id, threads=1)
+    assert mine is not None
+    mine.keep("baseline", measured(baseline, chance, 500))
+    mine.keep("before", measured(0.4, chance, 500))
+    mine.finish("done")
+
+
+def test_one_data_set_a_chart_with_its_own_baseline_and_chance(studio: Open) -> None:
+    finished({"name": "digits", "options": {}}, 0.575, 0.1, "first")
+    ants = {"name": "folder", "options": {"root": "ants.zip"}}
+    finished(ants, 0.7, 0.6, "second")
+    runs = list(services.jobs().list())
+    assert charts.first_shown(runs) == [runs[0].id], "the newest run's data alone"
+    together = charts.by_data(runs)
+    assert sorted(together) == ["ants", "digits"]
+    infos = {name: charts.training_info(own) for name, own in together.items()}
+    assert (infos["digits"].baseline, infos["digits"].chance) == (0.575, 0.1)
+    assert (infos["ants"].baseline, infos["ants"].chance) == (0.7, 0.6)
+    assert infos["digits"].runs[0].accuracy[0] == 0.4, "epoch 0 is on the baseline's images"
+
+    page = sound(studio("runs"))
+    box = page.multiselect[0]
+    assert box.value == [runs[0].id]
+    page = sound(box.set_value([run.id for run in runs]).run())
+    assert "**ants**" in texts(page)
+    assert "**digits**" in texts(page)
+
+
+def test_a_preview_on_fewer_images_is_not_drawn_beside_a_run() -> None:
+    def point(key: str, kind: Any, images: int) -> TradeoffPoint:
+        return TradeoffPoint(key, key, kind, 1.0, 1.0, 0.5, images)
+
+    run = point("run", "fine-tuned", 500)
+    plans = [point("here", "baseline", 64), point("plan", "plan", 64), point("b", "baseline", 500)]
+    assert [p.key for p in charts.comparable(plans, [run])] == ["b", "run"]
+    assert len(charts.comparable(plans[:2], [])) == 2
