@@ -115,7 +115,7 @@ def studies(service: JobService) -> dict[str, tuple[RunView, ...]]:
 def data_called(source: Mapping[str, Any]) -> str:
     """What a data set is called: an image folder by its own name."""
     root = source.get("options", {}).get("root")
-    return Path(root).stem if root else str(source["name"])
+    return Path(str(root)).stem if root else str(source.get("name", "unnamed data"))
 
 
 def _subject(spec: RunSpec) -> str:
