@@ -13,6 +13,8 @@ from pruneviz.figures import style
 from pruneviz.studies.pretraining import PretrainingStudy
 
 MOST_IN_A_ROW = 3
+WITHIN = 0.01
+"""How far below its baseline a pruned network may be in the study."""
 ROW = 400
 """Pixels a row of panels."""
 
@@ -75,7 +77,10 @@ def pretraining_info(study: PretrainingStudy) -> PretrainingInfo:
 def pretraining_figure(
     info: PretrainingInfo, *, dark: bool = False, height: int | None = None
 ) -> Any:
-    """Draw a panel (three in a row at most) for each network and data set, a curve each start."""
+    """Draw a panel (three in a row at most) for each network and data set, a curve each start.
+
+    Behind each curve lies the band within one point of its baseline, the accuracy before pruning.
+    """
     panels = info.panels
     rows = max(1, math.ceil(len(panels) / MOST_IN_A_ROW))
     columns = max(1, math.ceil(len(panels) / rows))
@@ -95,6 +100,12 @@ def pretraining_figure(
     }
     for curve in info.curves:
         colour, symbol, dash = looks.get(curve.start, (style.GREY, "diamond", "dot"))
+        place = {
+            "row": panels.index(curve.panel) // columns + 1,
+            "col": panels.index(curve.panel) % columns + 1,
+        }
+        if curve.removed:
+            figure.add_trace(_band(curve, colour), **place)
         figure.add_trace(
             go.Scatter(
                 x=curve.removed,
@@ -109,14 +120,30 @@ def pretraining_figure(
                 hovertemplate=f"<b>{curve.start}</b>, {curve.seeds} seeds<br>%{{y:.2%}} with "
                 "%{x:.0%} of the parameters removed<extra></extra>",
             ),
-            row=panels.index(curve.panel) // columns + 1,
-            col=panels.index(curve.panel) % columns + 1,
+            **place,
         )
     figure.update_xaxes(tickformat=".0%")
-    figure.update_xaxes(title_text="parameters removed", row=rows)
+    figure.update_xaxes(title_text="parameters removed (bands: baseline less 1 point)", row=rows)
     figure.update_yaxes(tickformat=".3~%")
     figure.update_yaxes(title_text=f"accuracy (top-1, {info.split})", col=1)
     return figure
+
+
+def _band(curve: StudyCurve, colour: str) -> Any:
+    """The baseline, which is the first point, and the point below it, as far as the curve goes."""
+    top, low = curve.accuracy[0], curve.accuracy[0] - WITHIN
+    first, last = curve.removed[0], curve.removed[-1]
+    return go.Scatter(
+        x=[first, last, last, first],
+        y=[top, top, low, low],
+        fill="toself",
+        mode="lines",
+        line={"color": colour, "width": 0},
+        opacity=0.4,
+        legendgroup=curve.start,
+        showlegend=False,
+        hoverinfo="skip",
+    )
 
 
 def _deviation(values: list[float]) -> float:

@@ -348,7 +348,9 @@ def test_a_second_picture_where_there_is_more_to_see() -> None:
         claim="pretraining",
         findings=(finding("pretrained", [0.5, 0.5], curves=curves),),
     )
-    line = details_figure(study).data[0]
+    band, line = details_figure(study).data
+    assert list(band.x) == [0.0, 0.5, 0.5, 0.0]
+    assert list(band.y) == pytest.approx([0.85, 0.85, 0.84, 0.84])  # the mean of 0.8 and 0.9
     assert list(line.x) == [0.0, 0.5]
     assert list(line.y) == pytest.approx([0.85, 0.7])
     assert list(line.error_y.array) == pytest.approx([0.05 * 2**0.5, 0.1 * 2**0.5])
