@@ -130,7 +130,7 @@ class Run:
             schedule=use.schedule,
             weight_decay=use.weight_decay,
             mixed_precision=use.mixed_precision,
-            decay_all=bool(getattr(use, "decay_all", False)),
+            decay_all=getattr(use, "decay", "weights") == "all",
             head_epochs=head_epochs,
             resume=resume,
             device=self.device,

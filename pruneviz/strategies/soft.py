@@ -107,8 +107,11 @@ class Options(FineTuning):
         "How the learning rate changes; by default in steps with a rate, else by a cosine.",
         choices=SCHEDULES,
     )
-    decay_all: bool | None = option(
-        None, "Let biases and norms decay, too; by default with a rate, as the authors do."
+    decay: str | None = option(
+        None,
+        "What the weight decay is for: weights alone, or biases and norms, too; by default all "
+        "with a rate, as in the authors' code, else weights.",
+        choices=("weights", "all"),
     )
     epochs_after: int = option(
         0,
@@ -147,7 +150,7 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
         options,
         lr=options.lr if options.lr is not None else (0.1 if options.from_scratch else 0.01),
         schedule=options.schedule or ("steps" if by_rate else "cosine"),
-        decay_all=by_rate if options.decay_all is None else options.decay_all,
+        decay=options.decay or ("all" if by_rate else "weights"),
     )
     with held_at_zero(run.network, options.hard):
         yield from run.fine_tune("soft", options.epochs, "Soft pruning", options=use, each=soften)

@@ -241,3 +241,10 @@ def test_control_prunes_nothing(model: nn.Module, graph: ChannelGraph, data: Dat
     assert all(Plan.from_json(graph, e.plan) == Plan(graph) for e in events)
     assert events[-1].result is not None
     assert not same_weights(events[-1].result.model, model)
+
+
+def test_no_option_is_a_switch_with_three_positions() -> None:
+    # A form draws a switch for a bool, which cannot say "by default": choices can.
+    for strategy in map(find_strategy, names()):
+        for info in strategy.fields:
+            assert not (info.kind == "bool" and info.optional), f"{strategy.name}: {info.name}"

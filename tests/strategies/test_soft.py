@@ -264,7 +264,7 @@ def test_a_rate_trains_as_the_authors_do_unless_told_otherwise(
         return fine_tune(*args, **given)
 
     monkeypatch.setattr("pruneviz.strategies.run.fine_tune", watched)
-    for options in ({"rate": 0.5}, {}, {"rate": 0.5, "schedule": "cosine", "decay_all": False}):
+    for options in ({"rate": 0.5}, {}, {"rate": 0.5, "schedule": "cosine", "decay": "weights"}):
         softened(model, graph, data, epochs=1, **options)
     assert seen == [("steps", True), ("cosine", False), ("cosine", False)]
 
