@@ -24,9 +24,10 @@ def options_for(source: ModelSource, data: str, options: Mapping[str, Any]) -> d
     if data != "folder" or chosen.get("size") is not None or "preprocessing" in chosen:
         return chosen
     network = find_architecture(source.name)
-    if source.weights not in network.weights:
+    weights = None if source.weights is None else network.plain_weights(source.weights)
+    if weights not in network.weights:
         return chosen
-    prepared = network.preprocessing(source.weights)
+    prepared = network.preprocessing(weights)
     if prepared is None:
         return chosen
     chosen["preprocessing"] = prepared.to_json()

@@ -159,7 +159,7 @@ def test_unknown_weights_list_the_choices():
         load_model("resnet20", "imagenet")
     with pytest.raises(UnknownNameError, match="'torchvision/vgg16'"):
         load_model("vgg16", "imagenet")
-    with pytest.raises(UnknownNameError, match="IMAGENET1K_V2"):
+    with pytest.raises(UnknownNameError, match="imagenet, IMAGENET1K_V1"):
         load_model("resnet50", "digits")
     with pytest.raises(UnknownNameError):  # its classifier is not a number
         load_model("torchvision/vgg16", "IMAGENET1K_FEATURES")
