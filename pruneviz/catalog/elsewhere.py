@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 RESOLVERS = {"run": "pruneviz.jobs.run_weights"}
-"""By kind: the module whose `load(reference, network)` gives the network with its weights."""
+"""By kind: the module whose `load(reference, network)` gives the network with its weights, and
+whose `plans(reference)` those by which it was pruned."""
 
 
 def is_elsewhere(weights: object) -> bool:
@@ -24,4 +25,13 @@ def load(weights: str, network: str) -> nn.Module:
     """Return the network called `network` with those weights, as their kind resolves them."""
     kind, _, reference = weights.partition(":")
     found: nn.Module = importlib.import_module(RESOLVERS[kind]).load(reference, network)
+    return found
+
+
+def plans(weights: object) -> tuple[str, ...]:
+    """Return the plans (JSON), oldest first, by which the network with those weights was pruned."""
+    if not is_elsewhere(weights):
+        return ()
+    kind, _, reference = str(weights).partition(":")
+    found: tuple[str, ...] = importlib.import_module(RESOLVERS[kind]).plans(reference)
     return found

@@ -55,13 +55,20 @@ def bundle(
 
     `network` is what `prune` made of the plan, fine-tuned or not; `model` and `data` are the
     sources of the unpruned network (`ModelSource.to_dict()`) and of the data set
-    (`DataSet.source`); `facts` (accuracy, MACs, ...) are written down beside them.
+    (`DataSet.source`); `facts` (accuracy, MACs, ...) are written down beside them. Where the
+    unpruned network is one that a run pruned before, the plans that led to it are written, too.
     """
     from safetensors.torch import save
 
+    from pruneviz.catalog import elsewhere
+
     state = {k: v.detach().cpu().contiguous().clone() for k, v in network.state_dict().items()}
+    before = list(elsewhere.plans(model.get("weights")))
+    if elsewhere.is_elsewhere(model.get("weights")):
+        model = {**model, "num_classes": _classes(network, plan.graph.input_shape)}
     recipe = {
         "model": dict(model),
+        "before": before,
         "data": dict(data),
         "input_shape": list(plan.graph.input_shape),
         "facts": dict(facts or {}),
@@ -70,15 +77,42 @@ def bundle(
         weights=save(state),
         plan=plan.to_json(),
         recipe=json.dumps(recipe, indent=1),
-        snippet=snippet(model, data, plan.graph),
+        snippet=snippet(model, data, plan.graph, pruned_before=bool(before)),
     )
 
 
-def snippet(model: Mapping[str, Any], data: Mapping[str, Any], graph: ChannelGraph) -> str:
+def _classes(network: nn.Module, shape: tuple[int, ...]) -> int:
+    """How many classes a network tells apart; only its weights know after another run."""
+    import torch
+
+    weight = next(network.parameters())
+    with torch.no_grad():
+        return int(network.eval()(torch.zeros(1, *shape, device=weight.device)).shape[-1])
+
+
+def snippet(
+    model: Mapping[str, Any],
+    data: Mapping[str, Any],
+    graph: ChannelGraph,
+    *,
+    pruned_before: bool = False,
+) -> str:
     """Return Python that loads the exported files from its own folder and measures the network."""
     num = model.get("num_classes")
     classes = f", num_classes={num}" if num else ""
     options = "".join(f", {k}={v!r}" for k, v in dict(data.get("options", {})).items())
+    if pruned_before:
+        return f'''"""Load the pruned network that lies beside this file, and measure it."""
+from pathlib import Path
+
+import pruneviz as pv
+from pruneviz.export import load_bundle
+
+network = load_bundle(Path(__file__).parent)  # pruned more than once, plan after plan
+
+data = pv.load_dataset({data["name"]!r}{options})
+print(pv.evaluate(network, data))
+'''
     return f'''"""Load the pruned network that lies beside this file, and measure it."""
 from pathlib import Path
 
@@ -120,14 +154,17 @@ def load_bundle(path: Path | str) -> nn.Module:
         told = json.loads(recipe)
         source, shape = told["model"], told["input_shape"]
         name, num_classes = source["name"], source.get("num_classes")
+        plans = [*told.get("before", ()), plan]
     except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
         raise WeightsError(
             f"An exported network is a folder or zip with {WEIGHTS}, {PLAN} and {RECIPE}; "
             f"'{path}' is none ({error}). Give what the page Export wrote."
         ) from error
     model = load_model(name, num_classes=num_classes)
-    graph = trace(model, shape)
-    network = prune(model, graph, Plan.from_json(graph, plan))
+    network = model
+    for step in plans:
+        graph = trace(network, shape)
+        network = prune(network, graph, Plan.from_json(graph, step))
     try:
         network.load_state_dict(load(weights))
     except (RuntimeError, SafetensorError) as error:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pruneviz.catalog import elsewhere
 from pruneviz.errors import UnknownNameError, WeightsError
 from pruneviz.jobs.home import resolve_home
 from pruneviz.jobs.results import network_of
-from pruneviz.jobs.steps import WEIGHTS
+from pruneviz.jobs.steps import PLAN, WEIGHTS
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from pruneviz.jobs.records import RunStore
+    from pruneviz.jobs.views import RunView
 
 
 def load(reference: str, network: str) -> nn.Module:
@@ -20,6 +24,28 @@ def load(reference: str, network: str) -> nn.Module:
         UnknownNameError: no run that left a network has this id or name; those that do are listed.
         WeightsError: the run's network is not the one that is asked for.
     """
+    store, run = _find(reference)
+    if run.spec.model.get("name") != network:
+        raise WeightsError(
+            f"The run '{run.name}' left a {run.spec.model.get('name')}, not a {network}; load "
+            "that, or give weights of this network."
+        )
+    return network_of(run, store.directory(run.id))
+
+
+def plans(reference: str) -> tuple[str, ...]:
+    """Return the plans (JSON) of a run and of those that it went on from, oldest first.
+
+    Raises:
+        UnknownNameError: one of these runs is not there any more.
+    """
+    store, run = _find(reference)
+    own = store.directory(run.id) / PLAN
+    before = elsewhere.plans(run.spec.model.get("weights"))
+    return (*before, own.read_text()) if own.exists() else before
+
+
+def _find(reference: str) -> tuple[RunStore, RunView]:
     from pruneviz.jobs.records import RunStore
 
     store = RunStore(resolve_home())
@@ -29,9 +55,4 @@ def load(reference: str, network: str) -> nn.Module:
         raise UnknownNameError(
             "finished run", reference, [name for r in left for name in (r.name,)]
         )
-    if run.spec.model.get("name") != network:
-        raise WeightsError(
-            f"The run '{run.name}' left a {run.spec.model.get('name')}, not a {network}; load "
-            "that, or give weights of this network."
-        )
-    return network_of(run, store.directory(run.id))
+    return store, run

@@ -55,6 +55,7 @@ def test_a_scan_shows_its_curves_and_turns_a_tolerated_drop_into_ratios(studio: 
     loaded = workbench.bench(Subject())
     ranked = services.jobs().results(run.id)["ranked"]
     assert ranked["images"] == loaded.rankings.of(ranked["criterion"]).images, "one order for both"
+    assert f"Ranked on {ranked['images']} training images" in texts(page)
     rank = sound(studio("rank", like=page))
     assert f"Ranked on {ranked['images']} training images" in texts(rank)
     points = next(d.value for d in page.dataframe if "allowed" in d.value)

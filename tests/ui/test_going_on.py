@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
 import pruneviz as pv
 from pruneviz.errors import UnknownNameError, WeightsError
+from pruneviz.export import bundle, load_bundle
 from pruneviz.session.decisions import Subject
 from pruneviz.ui.export.network import REPAIRED
 from pruneviz.ui.export.page import default_of
-from pruneviz.ui.frame import services
+from pruneviz.ui.frame import services, workbench
 from tests.ui.conftest import Open
 from tests.ui.helpers import find, move, sound
 from tests.ui.populated import populate
@@ -43,6 +50,32 @@ def test_a_finished_run_is_a_new_baseline(studio: Open) -> None:
         pv.load_model("resnet20", weights="run:none")
     with pytest.raises(WeightsError, match="left a resnet20, not a vgg16"):
         pv.load_model("vgg16", weights="run:tuned")
+
+
+def test_what_is_exported_of_a_pruned_baseline_loads_again(studio: Open, tmp_path: Path) -> None:
+    studio("choose")
+    populate()
+    subject = Subject("resnet20", f"run:{run_called('tuned')}", None, "digits")
+    loaded = workbench.bench(subject)
+    plan = pv.Plan(loaded.graph).drop("layer1.0.conv1", [1, 2])
+    small = pv.prune(loaded.model, loaded.graph, plan)
+    found = bundle(small, plan, model=loaded.source, data=loaded.data.source)
+    (tmp_path / "all.zip").write_bytes(found.zip())
+    again = load_bundle(tmp_path / "all.zip")
+    assert again.get_parameter("layer1.0.conv1.weight").shape[0] == 12
+    state, expected = again.state_dict(), small.state_dict()
+    assert all(torch.equal(state[name], expected[name]) for name in expected)
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        archive.extractall(tmp_path / "out")
+    assert "load_bundle" in found.snippet
+    ran = subprocess.run(
+        [sys.executable, str(tmp_path / "out" / "load.py")],
+        cwd=Path(pv.__file__).parents[1],
+        env={**os.environ, "PYTHONPATH": str(Path(pv.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert "Evaluation(accuracy=" in ran.stdout, ran.stderr
 
 
 def which(page: AppTest) -> Any:

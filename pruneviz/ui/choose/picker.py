@@ -11,6 +11,7 @@ import streamlit as st
 from pruneviz.session.decisions import Subject
 from pruneviz.ui.choose import uploads
 from pruneviz.ui.frame import actions, services, state, workbench
+from pruneviz.ui.frame.text import plain
 from pruneviz.ui.serving import visitors
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def show() -> None:
     )
     refused = st.session_state.pop(actions.REFUSAL, None)
     if refused:
-        st.error(refused, icon=":material/block:")
+        st.error(plain(refused), icon=":material/block:")
     offline = [w for w in str(row["offline"]).split(", ") if w]
     if weights is not None and "/" not in weights and weights not in offline:
         st.caption("These weights are downloaded once; that needs a network.")
@@ -139,7 +140,7 @@ def _server_path(now: str) -> str:
         return now
     under = visitors.data_root()
     typed = st.text_input(
-        "Folder or zip on this machine" if under is None else f"Folder or zip under {under}",
+        "Folder or zip on this machine" if under is None else f"Folder or zip under {plain(under)}",
         value=now,
         placeholder="/path/to/images" if under is None else "images",
         help="One folder a class, or train/ and val/ (or test/) with one folder a class each.",

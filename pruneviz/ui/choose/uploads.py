@@ -14,6 +14,7 @@ import streamlit as st
 from pruneviz.errors import PruneVizError
 from pruneviz.jobs.gate import size_of
 from pruneviz.ui.frame import services
+from pruneviz.ui.frame.text import plain
 from pruneviz.ui.serving import visitors
 from pruneviz.ui.serving.sharing import current
 from pruneviz.ui.widgets.memory import let_go
@@ -32,7 +33,7 @@ def ask(label: str, types: tuple[str, ...], help: str | None = None) -> str | No
         st.rerun()
     refused = st.session_state.pop(f"{slot}_refused", None)
     if refused:
-        st.error(refused, icon=":material/block:")
+        st.error(plain(refused), icon=":material/block:")
     if kept is None or not Path(kept).exists():  # refused when it was loaded, or swept
         return None
     with st.container(horizontal=True, vertical_alignment="center"):

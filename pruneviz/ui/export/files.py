@@ -14,6 +14,7 @@ import streamlit as st
 from pruneviz.errors import PruneVizError
 from pruneviz.ui.export.network import network_of, steps_of
 from pruneviz.ui.frame import state
+from pruneviz.ui.frame.text import plain
 
 if TYPE_CHECKING:
     from pruneviz.jobs import RunView
@@ -82,7 +83,7 @@ def session(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None, ste
     try:
         recipe = _recipe(loaded, chosen, plan, run)
     except PruneVizError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(error), icon=":material/error:")
         return
     with st.container(horizontal=True):
         st.download_button(
@@ -146,11 +147,11 @@ def _write(
                 input_shape=loaded.data.input_shape,
                 formats=formats,
                 data=loaded.data,
-                progress=lambda text: st.write(text),
+                progress=lambda text: st.write(plain(text)),
             )
         except PruneVizError as error:
             status.update(label="No file was written", state="error")
-            st.error(str(error), icon=":material/error:")
+            st.error(plain(error), icon=":material/error:")
             return
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -199,7 +199,7 @@ def _running(run: RunView) -> None:
     with st.container(border=True, key=f"lab_run_{run.id}"):
         st.markdown(f"**{plain(run.name)}**")
         if run.active:
-            st.progress(min(1.0, max(0.0, run.progress)), run.message or run.status)
+            st.progress(min(1.0, max(0.0, run.progress)), plain(run.message or run.status))
         elif run.error:
             st.error(plain(run.error), icon=":material/error:")
         else:

@@ -91,7 +91,7 @@ def _live(was_active: bool) -> None:
 
 def _race(run: RunView) -> None:
     if run.active:
-        st.progress(min(1.0, max(0.0, run.progress)), run.message or run.status)
+        st.progress(min(1.0, max(0.0, run.progress)), plain(run.message or run.status))
     if run.error:
         st.error(plain(run.error), icon=":material/error:")
     race = lab_data.race_of(run)

@@ -10,6 +10,7 @@ from pruneviz.errors import PruneVizError
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.frame import actions, services, state
 from pruneviz.ui.frame.loading import loading
+from pruneviz.ui.frame.text import plain
 from pruneviz.ui.runs import records as runs_data
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def look_for(loaded: Workbench) -> None:
     with loading("Looking for the best plan …") as place:
 
         def progress(share: float, what: str) -> None:
-            place.progress(min(1.0, share), what)
+            place.progress(min(1.0, share), plain(what))
 
         try:
             change, _ = best_plan(

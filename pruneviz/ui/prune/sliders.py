@@ -21,6 +21,7 @@ from pruneviz.session.decisions import (
 )
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.frame import actions, error_boundary, plan_bar, state, workbench
+from pruneviz.ui.frame.text import plain
 
 MULTIPLES = (1, 2, 4, 8, 16, 32)
 MOST = 95
@@ -87,7 +88,7 @@ def _row(loaded: Workbench, index: int, name: str) -> None:
         percent = round(100 * dropped / group.width)
         ratio = state.control(f"ratio{index}", percent, means_as_many(group.width))
         st.slider(
-            f"**{style.short(name, 26)}** · {group.width - dropped} of {group.width}"
+            f"**{plain(style.short(name, 26))}** · {group.width - dropped} of {group.width}"
             f" · {_weight(loaded, name, dropped)}",
             0,
             100,
@@ -97,7 +98,7 @@ def _row(loaded: Workbench, index: int, name: str) -> None:
             on_change=_set_group,
             args=(index, name),
             disabled=name in decisions.protected,
-            help=f"{_layers(group.layers)}. {group.note}",
+            help=plain(f"{_layers(group.layers)}. {group.note}"),
         )
         if name in dict(decisions.ratios):
             st.button(

@@ -10,6 +10,7 @@ from pruneviz.plan import Plan
 from pruneviz.session.decisions import set_group_ratio
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.frame import actions, services, state, theme
+from pruneviz.ui.frame.text import plain
 from pruneviz.ui.prune import timings
 from pruneviz.ui.prune.timings import Setting
 
@@ -61,7 +62,7 @@ def _curve(found: WidthLatency, as_in_hand: bool) -> None:
     )
     narrower = [w for w in found.steps if w < found.widths[0]]
     if not narrower:
-        st.info(f"On this machine no width of {found.group} makes the network faster.")
+        st.info(f"On this machine no width of {plain(found.group)} makes the network faster.")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption("Keep", width="content")

@@ -12,6 +12,7 @@ import streamlit as st
 
 from pruneviz.ui.frame import actions, error_boundary, state, workbench
 from pruneviz.ui.frame.services import background
+from pruneviz.ui.frame.text import plain
 from pruneviz.ui.widgets import pictures
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def show(loaded: Workbench, layer: str, info: LayerInfo) -> None:
     key = ("filter", loaded.subject.digest, layer, chosen)
     answer = background().ask(key, lambda: look_at(loaded, layer, int(chosen)))
     if answer.error:
-        st.caption(f"No pictures: {answer.error}")
+        st.caption(f"No pictures: {plain(answer.error)}")
     elif answer.value is None:
         st.caption("Looking at it …")
         error_boundary.fragment(run_every=0.4)(_wait)(key)

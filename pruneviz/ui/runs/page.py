@@ -86,7 +86,8 @@ def _trouble() -> None:
     if trouble is None:
         return
     st.warning(
-        f"{trouble} Until then runs wait; they go on by themselves.", icon=":material/hourglass:"
+        f"{plain(trouble)} Until then runs wait; they go on by themselves.",
+        icon=":material/hourglass:",
     )
     if service.rescuable and st.button("Save what is in memory", icon=":material/save:"):
         service.rescue()

@@ -45,7 +45,7 @@ def show(loaded: Workbench) -> None:
         st.caption(f"Expected: about {said(expected)}, from earlier runs on this machine.")
     if started:
         if actions.attempt(services.jobs().submit, spec):
-            st.toast(f"'{name}' is queued.", icon=":material/play_arrow:")
+            st.toast(f"'{plain(name)}' is queued.", icon=":material/play_arrow:")
         st.rerun()
 
 

@@ -136,14 +136,28 @@ def _scan(loaded: Workbench, run_id: str, was_active: bool) -> None:
     found = runs_data.scan_of(run)
     if found is None:
         return
-    look_at(loaded, found, finished=not run.active, seconds=run.seconds)
+    ranked = services.jobs().results(run.id).get("ranked") or {}
+    look_at(
+        loaded,
+        found,
+        finished=not run.active,
+        seconds=run.seconds,
+        ranked=int(ranked.get("images") or 0),
+    )
 
 
-def look_at(loaded: Workbench, found: Sensitivity, *, finished: bool, seconds: float) -> None:
-    """Show a scan: curves, heat map, table, and the ratios that a tolerated drop allows."""
+def look_at(
+    loaded: Workbench, found: Sensitivity, *, finished: bool, seconds: float, ranked: int = 0
+) -> None:
+    """Show a scan: curves, heat map, table, and the ratios that a tolerated drop allows.
+
+    `ranked` is the number of training images on which the order of the filters was decided.
+    """
     state_of = "" if found.final else (", stopped early" if finished else ", growing")
+    order = f"Ranked on {ranked:,} training images. " if ranked else ""
     st.caption(
-        f"{MEASURED[found.after]}; {found.images} of {found.total} {found.split} images{state_of}; "
+        f"{order}{MEASURED[found.after]}; {found.images} of {found.total} {found.split} "
+        f"images{state_of}; "
         f"{len(found.groups)} groups, {len(found.closed)} that cannot be pruned; {said(seconds)}."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
