@@ -26,6 +26,7 @@ class OddError(errors.PruneVizError):
 
 MADE = {
     errors.UnknownNameError: lambda: errors.UnknownNameError("run", "x", ["a", "b"]),
+    errors.MissingExtraError: lambda: errors.MissingExtraError("ONNX", "onnx", "export"),
     OddError: lambda: OddError(rule="one at a time"),
 }
 
