@@ -21,6 +21,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "arguments": (),
     "stored": (),
     "links": (),
+    "docs": (),
     "machine": (),
     "modes": (),
     "plugins": (),
@@ -74,7 +75,7 @@ ALLOWED["figures"] = (*ALLOWED["studies"], "studies")
 ALLOWED["session"] = (*ALLOWED["studies"], "studies")
 ALLOWED["recipe"] = (*ALLOWED["session"], "session", "repair")
 ALLOWED["report"] = (*ALLOWED["figures"], "figures")
-ALLOWED["ui"] = (*ALLOWED["recipe"], "recipe", "report", "figures")
+ALLOWED["ui"] = (*ALLOWED["recipe"], "recipe", "report", "figures", "docs")
 ALLOWED["commands"] = (*ALLOWED["ui"], "ui")  # above them all: it starts the studio
 # The package's front door names everything, loads nothing.
 FREE = {"__init__", "__main__"}

@@ -122,7 +122,7 @@ def load_dataset(name: str, **options: Any) -> DataSet:
         options.get("seed", 0),
         options.get("cache_bytes", cache.LIMIT_BYTES),
     )
-    if name == "digits":
+    if name == "digits":  # bundled
         return _enlarged(load_digits(), options.get("size"))
     root = options.pop("root", None)
     if root is not None:

@@ -57,7 +57,7 @@ def architectures() -> Mapping[str, Architecture]:
             name=name,
             family=family,
             description=f"{title} for 32×32 images",
-            source="bundled" if bundled else "hub",
+            source="hub" if extra and not bundled else "bundled",
             weights=(*bundled, *extra),
             input_size=32,
             classes=10,

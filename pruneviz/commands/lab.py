@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the lab's commands and options."""
     actions = parser.add_subparsers(dest="action", title="commands", metavar="")
     listed = actions.add_parser("list", help="the claims, and what was measured of each")
-    tabled = actions.add_parser("table", help="the results as a table for a README")
+    tabled = actions.add_parser("table", help="the results as a table in Markdown")
     for shown in (listed, tabled):
         add_json(shown)
         shown.add_argument(

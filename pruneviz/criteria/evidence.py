@@ -105,7 +105,7 @@ class Evidence:
                 nan, infinite = int(np.isnan(values).sum()), int(np.isinf(values).sum())
                 path, _, own = slots.name.rpartition(".")
                 raise InvalidValueError(
-                    f"Layer '{path or own}' has a {own} that is no number ({nan} NaN and "
+                    f"Layer '{path or own}' has a {own} that is not finite ({nan} NaN and "
                     f"{infinite} infinite of {values.size} values); load weights that are whole, "
                     "or train with a lower learning rate."
                 )

@@ -118,7 +118,7 @@ class SharedPass:
             # The total is always summed: it is cheap, and shows values that are no numbers.
             if not np.isfinite(sums[name, "total"]).all():
                 raise InvalidValueError(
-                    f"The feature map of layer '{name}' holds values that are no numbers (NaN or "
+                    f"The feature map of layer '{name}' holds values that are not finite (NaN or "
                     "infinite). Check the weights and norms up to this layer."
                 )
             count[name] = count.get(name, 0) + self.images * self._positions[index]

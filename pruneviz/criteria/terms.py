@@ -110,6 +110,6 @@ class UnitTerms:
 def not_a_number(layer: str) -> InvalidValueError:
     """The error for a gradient that is NaN or infinite at a layer."""
     return InvalidValueError(
-        f"The gradient of the loss at layer '{layer}' holds values that are no numbers (NaN or "
+        f"The gradient of the loss at layer '{layer}' holds values that are not finite (NaN or "
         "infinite). Check the network's weights and the images."
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 IMAGES = 512
 LEAST = 64
 PIXELS = 64 * 224 * 224
-"""Pixels of all images together where no number is given; memory is bounded by them."""
+"""Pixels of all images together where their number is not given; memory is bounded by them."""
 
 
 def usual_images(graph: ChannelGraph) -> int:

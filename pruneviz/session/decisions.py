@@ -85,7 +85,7 @@ class Decisions:
     ratios: tuple[tuple[str, float], ...] = ()
     """Groups whose own slider was moved: name and ratio, in order of name."""
     dropped: frozenset[int] = frozenset()
-    """Units dropped by hand."""
+    """Units pruned by hand."""
     kept: frozenset[int] = frozenset()
     """Units kept by hand."""
     protected: frozenset[str] = frozenset()

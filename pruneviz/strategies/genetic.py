@@ -51,7 +51,7 @@ class Options(FineTuning):
         256, "Validation images that fitness is measured on; None for all.", minimum=1
     )
     first_drop: float = option(
-        0.6, "Largest share of units dropped in the first population.", minimum=0.0, maximum=1.0
+        0.6, "Largest share of units pruned in the first population.", minimum=0.0, maximum=1.0
     )
     start: str = option(
         "random",

@@ -87,7 +87,7 @@ def test_weights_that_are_no_numbers(bad) -> None:
     graph = pv.trace(model, SHAPE)
     with torch.no_grad():
         model.conv2.weight[1, 2] = bad
-    with pytest.raises(InvalidValueError, match="Layer 'conv2' has a weight that is no number"):
+    with pytest.raises(InvalidValueError, match="Layer 'conv2' has a weight that is not finite"):
         pv.rank(model, graph, None, "l1")
 
 

@@ -17,6 +17,7 @@ from torch import nn
 from pruneviz.channels import ChannelGraph
 from pruneviz.commands.lab import main, table
 from pruneviz.data import DataSet, ImageSet
+from pruneviz.docs import chapter
 from pruneviz.errors import InvalidValueError, UnknownNameError
 from pruneviz.figures.lab_details import details_figure
 from pruneviz.plan import Plan
@@ -325,9 +326,8 @@ def test_evaluations_are_spent_alike(bench: Bench, monkeypatch: pytest.MonkeyPat
     assert json.dumps(settings)
 
 
-def test_the_readme_has_the_stored_results() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    shown = readme.split("<!-- lab -->")[1].split("<!-- /lab -->")[0]
+def test_the_documentation_has_the_stored_results() -> None:
+    shown = chapter("lab").text.split("<!-- lab -->")[1].split("<!-- /lab -->")[0]
     assert shown.strip() == table(results()), "put in what `pruneviz lab table` prints"
 
 

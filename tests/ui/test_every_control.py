@@ -37,6 +37,7 @@ VIEWS: dict[str, tuple[dict[str, Any], ...]] = {
     "runs": ({}, {"method": "taylor"}),
     "export": ({},),
     "lab": ({},),
+    "help": ({},),
 }  # fmt: skip
 WALK = [(name, view) for name, views in VIEWS.items() for view in views]
 

@@ -53,7 +53,7 @@ class Bench:
     watch: Callable[[float], None] | None = None
     """Called often with the fraction that is done; what it raises ends the experiment."""
     about: Mapping[str, Any] = field(default_factory=dict)
-    """Settings besides those above (plain JSON): parts done with others are not taken up."""
+    """Settings besides those above (plain JSON): parts done with others are done again."""
     expected: int = 0
     """How many parts there will be, at most; the experiment says so."""
     _parts: dict[str, Any] = field(default_factory=dict)

@@ -19,7 +19,15 @@ PAGES = (
     ("runs", "Runs", ":material/model_training:"),
     ("export", "Export", ":material/download:"),
     ("lab", "Lab", ":material/science:"),
+    ("help", "Help", ":material/help:"),
 )
+CHAPTERS = {
+    "choose": "networks-and-data",
+    "sensitivity": "repair",
+    "export": "export",
+    "lab": "lab",
+}
+"""What the documentation says of a page; of the others, the chapter on the studio does."""
 
 
 def run(root: Path) -> None:
@@ -28,15 +36,16 @@ def run(root: Path) -> None:
     st.html(theme.STYLE)
     st.logo(str(Path(__file__).with_name("logo.svg")), size="large")
     _drawn().add("navigation")
-    chosen = st.navigation(
-        [
-            st.Page(root / "pages" / f"{name}.py", title=title, icon=icon, default=name == "choose")
-            for name, title, icon in PAGES
-        ],
-        position="top",
-    )
+    pages = {
+        name: st.Page(
+            root / "pages" / f"{name}.py", title=title, icon=icon, default=name == "choose"
+        )
+        for name, title, icon in PAGES
+    }
+    chosen = st.navigation(list(pages.values()), position="top")
     leaving.leave()
-    frame(chosen.title, chosen.run)
+    name = next(n for n, p in pages.items() if p == chosen)
+    frame(chosen.title, chosen.run, None if name == "help" else (pages["help"], name))
 
 
 def page(script: str, show: Callable[[], object]) -> None:
@@ -60,11 +69,22 @@ def _navigation_is_known() -> bool:
     return "navigation" in _drawn()
 
 
-def frame(title: str, work: Callable[[], object]) -> None:
+def frame(
+    title: str, work: Callable[[], object], explained: tuple[st.Page, str] | None = None
+) -> None:
     """Show a page between its title and the plan's bar, in the state that the address names."""
     guarded(state.open_studio)()
     # The frame is drawn before anything heavy is imported, so that it is there at once.
-    st.title(title)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.title(title)
+        if explained is not None:
+            page_of_help, name = explained
+            st.page_link(
+                page_of_help,
+                label="About this page",
+                icon=":material/help:",
+                query_params={"chapter": CHAPTERS.get(name, "studio")},
+            )
     with loading.reserved():
         if "torch" not in sys.modules:
             with loading.loading("Starting PyTorch …"):

@@ -36,7 +36,7 @@ def show(loaded: Workbench) -> None:
 
 def _all(loaded: Workbench) -> None:
     decisions = state.history().decisions
-    left, right = st.columns([5, 2], vertical_alignment="bottom")
+    left, right = st.columns([4, 3], vertical_alignment="bottom")
     with left:
         scope = state.control("scope", decisions.scope)
         st.segmented_control(
