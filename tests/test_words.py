@@ -34,13 +34,7 @@ RETIRED = {
 def strings(file: Path) -> Iterator[tuple[int, str]]:
     """The strings of a file that are not docstrings; what is filled in stands as {}."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    docstrings = {
-        id(node.body[0].value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-        and node.body
-        and isinstance(node.body[0], ast.Expr)
-    }
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     pieces = {
         id(part)
         for node in ast.walk(tree)
