@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
-RATIOS = (0.25, 0.5, 0.75, 0.9)
+RATIOS = (0.3, 0.6, 0.85)
 STEPS = 32
 """Units go in steps of a group's width over this, at least one."""
 BOLDNESS = (1.0, 0.5, 2.0)
 """Exponents of the curves that are tried."""
-IMAGES = 512
+IMAGES = 256
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pruneviz.allocation import Allocation, budget, search
+from pruneviz.allocation import IMAGES, RATIOS, Allocation, budget, search
 from pruneviz.errors import InvalidValueError
 from pruneviz.plan import Plan
 from pruneviz.sensitivity import Sensitivity, sensitivity
 from pruneviz.session.decisions import Change, Decisions, exactly
 from pruneviz.session.workbench import Workbench
-
-RATIOS = (0.3, 0.6, 0.85)
-IMAGES = 256
-"""Validation images that a scan and the candidates are measured on, at most."""
 
 
 def best_plan(
