@@ -4,6 +4,10 @@ Streamlit matches what a run draws with what the last run drew by position. A sp
 in one run and not in the next would shift all that follows, and for a moment the page would show
 everything twice; so its place is always there.
 
+The place is two elements that stay what they are, never a container that is filled and emptied: of
+what is sent within the same moment Streamlit keeps the last at each place, so the browser would be
+told of the contents of a container that it no longer knows, and show an empty page.
+
 A part of the page that is drawn anew by itself may not write to that place, and has none of its
 own: there Streamlit's own sign that something runs must do.
 """
@@ -29,7 +33,7 @@ class Silent:
 @contextmanager
 def reserved() -> Iterator[None]:
     """Keep the place while a whole page is drawn."""
-    st.session_state[PLACE] = st.empty()
+    st.session_state[PLACE] = (st.empty(), st.empty())
     try:
         yield
     finally:
@@ -46,8 +50,9 @@ def loading(text: str) -> Iterator[Any]:
     if place is None:
         yield Silent()
         return
-    with place.container():
-        more = st.empty()
-        with st.spinner(text):
+    more, spot = place
+    try:
+        with spot, st.spinner(text):
             yield more
-    place.empty()
+    finally:  # also where it failed
+        more.empty()
