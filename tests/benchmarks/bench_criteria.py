@@ -33,7 +33,7 @@ from pruneviz.data import DataSet, ImageSet
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.criteria.reference import Maps, cifar_maps, inner_layers, run_with_maps
 
-CRITERIA = [name for name, c in registered().items() if c.needs_data and not c.own_pass]
+CRITERIA = [name for name, c in registered().items() if c.gathers]  # those of the shared pass
 BATCH = 64
 
 BY_FILTER = ("mean_activation", "std_activation", "apoz")
