@@ -194,7 +194,7 @@ def test_measured_time_is_an_axis_of_the_trade_off() -> None:
     assert info.front == ("a", "baseline")
     drawn = tradeoff_figure(info)
     assert drawn.layout.xaxis.title.text == "measured time (unpruned: 100 %)"
-    told = next(t for t in drawn.data if t.name == "visited plans").customdata[0][1]
+    told = next(t for t in drawn.data if t.name == "repaired").customdata[0][1]
     assert "70.0\N{NARROW NO-BREAK SPACE}% of the unpruned network's time" in told
 
 
