@@ -216,7 +216,7 @@ def test_what_cannot_be_run_is_refused(
 ) -> None:
     with pytest.raises(UnknownNameError, match=r"Choose one of: .*uniform"):
         run_strategy("unifrom", model, graph, data)
-    with pytest.raises(InvalidValueError, match=r"at most 1, but got 1\.5"):
+    with pytest.raises(InvalidValueError, match=r"between 0 and 1, but got 1\.5"):
         run_strategy("uniform", model, graph, data, target_macs=1.5)
     with pytest.raises(InvalidValueError, match="A seed is a whole number"):
         run_strategy("uniform", model, graph, data, seed=-1)
