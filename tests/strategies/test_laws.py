@@ -218,7 +218,7 @@ def test_what_cannot_be_run_is_refused(
         run_strategy("unifrom", model, graph, data)
     with pytest.raises(InvalidValueError, match=r"between 0 and 1, but got 1\.5"):
         run_strategy("uniform", model, graph, data, target_macs=1.5)
-    with pytest.raises(InvalidValueError, match="A seed is a whole number"):
+    with pytest.raises(InvalidValueError, match="seed must be a whole number"):
         run_strategy("uniform", model, graph, data, seed=-1)
     with pytest.raises(DataError, match="needs a data set"):
         run_strategy("uniform", model, graph, None)  # type: ignore[arg-type]

@@ -113,7 +113,9 @@ def test_panels_stand_in_rows(panels: int, rows: int, columns: int) -> None:
     for number in range(panels):
         study = study.add(f"net {number}", "digits", 0, made())
     figure = study.figure()
-    assert len(figure.data) == 2 * panels
+    bands = [t for t in figure.data if t.fill == "toself"]
+    assert len(bands) == 2 * panels, "one point below each start's baseline"
+    assert len(figure.data) == 4 * panels
     grid = figure._get_subplot_rows_columns()
     assert [len(part) for part in grid] == [rows, columns]
     assert len({t.xaxis for t in figure.data}) == panels
