@@ -83,10 +83,14 @@ def test_resnet20_at_a_rate_of_30_percent_to_the_last_mac() -> None:
     assert stored[0] < 0.62 * stored[1]
 
 
-def test_narrow_branches_can_be_taken_away(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["python", "pt2", "onnx"])
+def test_narrow_branches_can_be_taken_away(form: str, tmp_path: Path) -> None:
+    if form == "onnx":
+        pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnxscript")
     small = narrow_branches(zeroed_resnet20(0.3), CIFAR)
-    files = export(small, tmp_path, input_shape=CIFAR, formats=("onnx", "pt2", "python"))
-    assert set(files) == {"onnx", "pt2", "python"}  # each was run, and its outputs compared
+    files = export(small, tmp_path, input_shape=CIFAR, formats=(form,))
+    assert set(files) == {form}  # it was run, and its outputs compared
 
 
 def test_narrow_branches_learn(model: nn.Module, graph: ChannelGraph) -> None:
