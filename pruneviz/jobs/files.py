@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from pruneviz.errors import StorageGoneError
 from pruneviz.jobs.home import disk_errors
 
 DRAFTS = ".*.tmp"
@@ -31,6 +32,10 @@ def atomic_write(path: Path, content: bytes | memoryview) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)
+        except FileNotFoundError as error:  # the folder went while this was written
+            raise StorageGoneError(
+                f"'{path.parent}' was deleted or replaced while '{path.name}' was written."
+            ) from error
         finally:
             draft.unlink(missing_ok=True)
         _sync_folder(path.parent)
