@@ -45,6 +45,7 @@ def run(root: Path) -> None:
     chosen = st.navigation(list(pages.values()), position="top")
     leaving.leave()
     name = next(n for n, p in pages.items() if p == chosen)
+    state.enter(name)
     frame(chosen.title, chosen.run, None if name == "help" else (pages["help"], name))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SESSION = "session"
 ADDRESS = "at"
 CONTROLS = "controls"
+PAGE, VISIT = "page", "visit"
 
 
 class _Benches:
@@ -125,6 +127,30 @@ def choose(subject: Subject) -> None:
     session().choose(subject)
 
 
+def enter(page: str) -> None:
+    """At the start of every run of the whole app: note which page is drawn."""
+    if st.session_state.get(PAGE) != page:
+        st.session_state[PAGE] = page
+        st.session_state[VISIT] = st.session_state.get(VISIT, 0) + 1
+
+
+def while_here(callback: Callable[..., None]) -> Callable[..., None]:
+    """Return the callback, which does nothing once the page it was drawn on has been left.
+
+    A hand may move something in the moment in which another page is on its way. The browser then
+    sends all controls of the former page, some as they were drawn first, and Streamlit takes
+    what differs for moves.
+    """
+    visit = st.session_state.get(VISIT, 0)
+
+    @wraps(callback)
+    def obey(*args: Any) -> None:
+        if st.session_state.get(VISIT, 0) == visit:
+            callback(*args)
+
+    return obey
+
+
 @dataclass(frozen=True)
 class Control:
     """Under which key a control is drawn, and what it shows until a hand moves it."""
@@ -132,6 +158,7 @@ class Control:
     name: str
     number: int
     start: Any
+    visit: int
 
     @property
     def key(self) -> str:
@@ -146,15 +173,16 @@ def control(name: str, value: Any, same: Callable[[Any, Any], bool] = operator.e
     if a hand had put them there. So a control that has to give up its value becomes a new one,
     with a key of its own: what the browser still says of the old one concerns nobody. One that
     shows the value already keeps its key, its focus, and the hand on it. `same(shown, value)`
-    tells whether it does.
+    tells whether it does. A control whose page was left and is drawn again is a new one, too.
     """
     controls: dict[str, Control] = st.session_state.setdefault(CONTROLS, {})
     now = controls.get(name)
+    visit = st.session_state.get(VISIT, 0)
     shown = None if now is None else st.session_state.get(now.key)
     if now is None:
-        controls[name] = Control(name, 0, value)
-    elif shown is None or not same(shown, value):  # also: its page was left, and is drawn again
-        controls[name] = Control(name, now.number + 1, value)
+        controls[name] = Control(name, 0, value, visit)
+    elif now.visit != visit or shown is None or not same(shown, value):
+        controls[name] = Control(name, now.number + 1, value, visit)
     return controls[name]
 
 

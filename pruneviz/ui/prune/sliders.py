@@ -48,7 +48,7 @@ def _all(loaded: Workbench) -> None:
             format_func=lambda s: {"global": "global", "group": "per layer group"}[s],
             help="Global: the lowest scores of the whole network go, so some layers lose more than "
             "others. Per layer group: every group loses the same share.",
-            on_change=_set_scope,
+            on_change=state.while_here(_set_scope),
         )
     with right:
         multiple = state.control("multiple", decisions.multiple)
@@ -59,7 +59,7 @@ def _all(loaded: Workbench) -> None:
             key=multiple.key,
             help="Every group keeps a multiple of this many units. Hardware likes multiples "
             "of 8; the best of the pruned units are brought back to get there.",
-            on_change=_set_multiple,
+            on_change=state.while_here(_set_multiple),
         )
     everything = state.control("ratio_all", min(MOST, round(100 * decisions.ratio)))
     st.slider(
@@ -69,7 +69,7 @@ def _all(loaded: Workbench) -> None:
         everything.start,
         key=everything.key,
         format="%d %%",
-        on_change=_set_ratio,
+        on_change=state.while_here(_set_ratio),
         help="Prunes the units with the lowest scores. Manual picks, protected groups and those "
         "whose own slider was set stay as they are; the others follow.",
     )
@@ -95,7 +95,7 @@ def _row(loaded: Workbench, index: int, name: str) -> None:
             ratio.start,
             key=ratio.key,
             format="%d %%",
-            on_change=_set_group,
+            on_change=state.while_here(_set_group),
             args=(index, name),
             disabled=name in decisions.protected,
             help=plain(f"{_layers(group.layers)}. {group.note}"),
@@ -106,7 +106,7 @@ def _row(loaded: Workbench, index: int, name: str) -> None:
                 key=f"release{index}",
                 icon=":material/keep:",
                 type="tertiary",
-                on_click=_release,
+                on_click=state.while_here(_release),
                 args=(index, name),
                 help="Set by hand: the slider for the whole network leaves it alone. "
                 "Click to let it follow.",
@@ -116,7 +116,7 @@ def _row(loaded: Workbench, index: int, name: str) -> None:
             "protect",
             lock.start,
             key=lock.key,
-            on_change=_protect,
+            on_change=state.while_here(_protect),
             args=(index, name),
         )
 

@@ -82,7 +82,7 @@ def pick_criterion(loaded: Workbench, *, width: int = 620) -> str:
         key=control.key,
         format_func=lambda n: f"{names[n].title} ({n})",
         help=f"{names[now].help} {names[now].paper}" if now in names else None,
-        on_change=_set_criterion,
+        on_change=state.while_here(_set_criterion),
         width=width,
     )
     return now
@@ -161,7 +161,7 @@ def _slider(loaded: Workbench, layer: str) -> None:
         control.start,
         key=control.key,
         format="%d %%",
-        on_change=_set_threshold,
+        on_change=state.while_here(_set_threshold),
         args=(group.name, name),
         help="Ratio of the group's units to drop, lowest scores first. At least one stays.",
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pruneviz.jobs import RunView
 
 POLL_SECONDS = 1.0
+IDLE_SECONDS = 3.0
 COLOURS = {
     "queued": "gray",
     "running": "blue",
@@ -43,8 +44,20 @@ def show() -> None:
     with left:
         error_boundary.guarded(start.show)(loaded)
     with right:
-        active = any(run.active for run in services.jobs().list())
+        active = _any_active()
         error_boundary.fragment(run_every=POLL_SECONDS if active else None)(_live)(loaded, active)
+        if not active:
+            error_boundary.fragment(run_every=IDLE_SECONDS)(_look_out)()
+
+
+def _any_active() -> bool:
+    return any(run.active for run in services.jobs().list())
+
+
+def _look_out() -> None:
+    """While nothing runs: notice what another visitor, or a command, has started."""
+    if _any_active():
+        st.rerun()
 
 
 def _live(loaded: Workbench, was_active: bool) -> None:
