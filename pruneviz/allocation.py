@@ -102,7 +102,7 @@ def allocate(
     >>> graph = pv.trace(model, data.input_shape)
     >>> plan = pv.allocate(model, graph, data, target_macs=0.5, images=100)  # doctest: +SKIP
     """
-    tell = progress or (lambda share, what: None)
+    tell = progress or (lambda share, message: None)
     return search(
         model,
         graph,
@@ -127,8 +127,8 @@ class Budget:
 
     def used(self, plan: Plan) -> float:
         """The fraction that a plan leaves, 0..1."""
-        found = cost(self.graph, plan)
-        return found.macs_ratio if self.of_macs else found.params_ratio
+        price = cost(self.graph, plan)
+        return price.macs_ratio if self.of_macs else price.params_ratio
 
     def met(self, plan: Plan) -> bool:
         """Whether a plan leaves no more than the target."""
@@ -192,14 +192,14 @@ def search(
     assert scan is not None
     plans = candidates(wanted, ranking, criterion, scan)
     repairer = Repairer(model, graph, data)
-    found = []
+    measured = []
     for index, (name, plan) in enumerate(plans.items()):
         progress(0.7 + 0.3 * index / len(plans), f"Repairing and measuring {name}")
         worth = evaluate(repairer.full(plan).network, data, limit=images)
         used = cost(graph, plan).macs_ratio
-        found.append(Candidate(name, plan, used, worth.accuracy, worth.loss))
-    best = min(found, key=lambda c: c.loss)
-    return Allocation(best.plan, tuple(found), scan)
+        measured.append(Candidate(name, plan, used, worth.accuracy, worth.loss))
+    best = min(measured, key=lambda c: c.loss)
+    return Allocation(best.plan, tuple(measured), scan)
 
 
 def candidates(

@@ -62,15 +62,15 @@ def one_of(kind: str, name: object, choices: Iterable[str]) -> str:
 
 
 def path_of(
-    name: str, value: object, what: str, error: type[PruneVizError] = InvalidValueError
+    name: str, value: object, kind: str, error: type[PruneVizError] = InvalidValueError
 ) -> str:
     """A path as text; whether something lies there is another question."""
     if not isinstance(value, str | os.PathLike):
-        raise error(f"{name} must be the path of {what}, but got {shown(value)}.")
+        raise error(f"{name} must be the path of {kind}, but got {shown(value)}.")
     path = os.fspath(value)
     if not isinstance(path, str) or "\0" in path or len(os.fsencode(path)) > LONGEST_PATH:
         raise error(
-            f"{name} must be the path of {what}, but {shown(path)} cannot be one: it has a NUL, "
+            f"{name} must be the path of {kind}, but {shown(path)} cannot be one: it has a NUL, "
             f"is bytes, or is longer than {LONGEST_PATH} bytes."
         )
     return path

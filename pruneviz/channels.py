@@ -228,23 +228,23 @@ class ChannelGraph:
 
     def unit_of(self, layer: str, filter: int) -> int:
         """The unit that filter number `filter` of the layer belongs to."""
-        found = self.layer(layer)
-        if whole("A filter", filter, 0) >= found.out_channels:
+        entry = self.layer(layer)
+        if whole("A filter", filter, 0) >= entry.out_channels:
             raise InvalidValueError(
-                f"Layer '{layer}' has {found.out_channels} filters, numbered from 0 to "
-                f"{found.out_channels - 1}; there is no filter {filter}."
+                f"Layer '{layer}' has {entry.out_channels} filters, numbered from 0 to "
+                f"{entry.out_channels - 1}; there is no filter {filter}."
             )
-        return int(found.units[int(filter)])
+        return int(entry.units[int(filter)])
 
     @cached_property
     def _members(self) -> dict[int, dict[str, tuple[int, ...]]]:
-        found: dict[int, dict[str, list[int]]] = {}
+        members: dict[int, dict[str, list[int]]] = {}
         for layer in self.layers:
             for index, unit in enumerate(layer.units.tolist()):
-                found.setdefault(unit, {}).setdefault(layer.name, []).append(index)
+                members.setdefault(unit, {}).setdefault(layer.name, []).append(index)
         return {
             unit: {name: tuple(filters) for name, filters in layers.items()}
-            for unit, layers in found.items()
+            for unit, layers in members.items()
         }
 
     def members(self, unit: int) -> dict[str, tuple[int, ...]]:

@@ -111,9 +111,9 @@ class RecipeError(PruneVizError, ValueError):
 class MissingExtraError(PruneVizError, ImportError):
     """A library that an optional part needs is not installed; names the pip command."""
 
-    def __init__(self, what: str, library: str, extra: str) -> None:
+    def __init__(self, part: str, library: str, extra: str) -> None:
         super().__init__(
-            f"{what} needs {library}, which is not installed; "
+            f"{part} needs {library}, which is not installed; "
             f"install it with: pip install 'pruneviz[{extra}]'"
         )
 

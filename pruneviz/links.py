@@ -54,7 +54,7 @@ def _rank(chosen: Sequence[int]) -> int:
 
 def _unrank(width: int, count: int, rank: int) -> list[int]:
     """Find the subset of that number, from its largest index down."""
-    found: list[int] = []
+    subset: list[int] = []
     index, ways = width, comb(width, count)
     while count:
         # from C(index, count) to C(index - 1, count), without computing it anew
@@ -62,9 +62,9 @@ def _unrank(width: int, count: int, rank: int) -> list[int]:
         index -= 1
         if rank >= below:
             rank -= below
-            found.append(index)
+            subset.append(index)
             ways -= below
             count -= 1
         else:
             ways = below
-    return found[::-1]
+    return subset[::-1]

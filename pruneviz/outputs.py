@@ -16,7 +16,7 @@ def tensors(output: Any) -> list[Tensor]:
         output = list(output.values())
     elif not isinstance(output, (tuple, list)):
         output = list(getattr(output, "__dict__", {}).values())
-    return [found for part in output if part is not None for found in tensors(part)]
+    return [tensor for part in output if part is not None for tensor in tensors(part)]
 
 
 def logits(output: Any) -> Tensor:

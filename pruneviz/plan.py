@@ -83,12 +83,12 @@ class Plan:
 
     def by_group(self) -> dict[str, tuple[int, ...]]:
         """Group name -> indices, within the group, of the units that go."""
-        found: dict[str, tuple[int, ...]] = {}
+        pruned: dict[str, tuple[int, ...]] = {}
         for group in self.graph.prunable_groups:
             gone = np.flatnonzero(~self._kept[group.start : group.start + group.width])
             if gone.size:
-                found[group.name] = tuple(gone.tolist())
-        return found
+                pruned[group.name] = tuple(gone.tolist())
+        return pruned
 
     def dropped_filters(self, layer: str) -> tuple[int, ...]:
         """The filters of a layer that go, whether picked there or tied to a pick elsewhere."""
@@ -155,18 +155,18 @@ class Plan:
         return _from_kept(self.graph, kept)
 
     def _units_of(self, layer: str, filters: int | Iterable[int], verb: str) -> list[int]:
-        found = self.graph.layer(layer)
+        entry = self.graph.layer(layer)
         single = isinstance(filters, (int, np.integer))
         wanted: list[Any] = [filters] if single else several("Filters", filters, PlanError)
         units = []
         for index in wanted:
             whole = isinstance(index, (int, np.integer)) and not isinstance(index, bool)
-            if not whole or not 0 <= int(index) < found.out_channels:
+            if not whole or not 0 <= int(index) < entry.out_channels:
                 raise PlanError(
-                    f"Layer '{layer}' has {found.out_channels} filters; cannot {verb} filter "
-                    f"{shown(index)}. Filters are numbered from 0 to {found.out_channels - 1}."
+                    f"Layer '{layer}' has {entry.out_channels} filters; cannot {verb} filter "
+                    f"{shown(index)}. Filters are numbered from 0 to {entry.out_channels - 1}."
                 )
-            units.append(int(found.units[int(index)]))
+            units.append(int(entry.units[int(index)]))
         stuck = [u for u in units if not self.graph.prunable[u]]
         if stuck and verb == "drop":
             reason = self.graph.group_of(stuck[0]).reason
@@ -239,15 +239,15 @@ class Plan:
         Raises:
             PlanError: The text is no such plan, was cut short, or was made for another network.
         """
-        found = parse_qs(urlsplit(text).query).get("plan", [text.strip()])[0]
+        encoded = parse_qs(urlsplit(text).query).get("plan", [text.strip()])[0]
         remedy = "Copy the whole link again."
-        if not found.startswith(LINK):
+        if not encoded.startswith(LINK):
             raise PlanError(
-                f"A plan in a link begins with '{LINK}', but got '{found[:20]}'. {remedy}"
+                f"A plan in a link begins with '{LINK}', but got '{encoded[:20]}'. {remedy}"
             )
         groups = sorted(graph.prunable_groups, key=lambda group: group.name)
         try:
-            content = links.from_text(found.removeprefix(LINK))
+            content = links.from_text(encoded.removeprefix(LINK))
         except ValueError as error:
             raise PlanError(f"The plan in this link is damaged ({error}). {remedy}") from None
         network, digest = content[:4].hex(), content[4:8].hex()

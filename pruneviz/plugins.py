@@ -38,14 +38,14 @@ T = TypeVar("T", bound=Named)
 
 
 @singledispatch
-def register(thing: Any) -> Any:
+def register(plugin: Any) -> Any:
     """Add a criterion or a strategy of your own, and return it.
 
     From then on `rank`, `run_strategy` and the studio know it by its name. One that was added
     before under the same name is replaced, so that a notebook's cell can run again.
 
     Args:
-        thing: A `pruneviz.criteria.Criterion` or a `pruneviz.strategies.Strategy`.
+        plugin: A `pruneviz.criteria.Criterion` or a `pruneviz.strategies.Strategy`.
 
     Raises:
         InvalidValueError: Something else, or a name that is PruneViz's own.
@@ -58,8 +58,8 @@ def register(thing: Any) -> Any:
         Criterion('peak')
     """
     raise InvalidValueError(
-        "Only a Criterion or a Strategy can be registered, but got "
-        f"{type(thing).__name__}; see pruneviz.criteria.Criterion and pruneviz.strategies.Strategy."
+        f"Only a Criterion or a Strategy can be registered, but got {type(plugin).__name__}; "
+        "see pruneviz.criteria.Criterion and pruneviz.strategies.Strategy."
     )
 
 
@@ -67,14 +67,14 @@ class Registry(Generic[T]):
     """Things by name: those of a package, and those that users add.
 
     Args:
-        what: What they are called, for errors.
+        kind: What they are called, for errors.
         package: Whose modules have them.
         variable: Where a module has its own: one thing, or a tuple of them. A module without it
             is none of the list; it is read, not imported, as importing takes seconds.
     """
 
-    def __init__(self, what: str, package: str, variable: str) -> None:
-        self.what = what
+    def __init__(self, kind: str, package: str, variable: str) -> None:
+        self.kind = kind
         self._package, self._variable = package, variable
         self._added: dict[str, T] = {}
 
@@ -98,7 +98,7 @@ class Registry(Generic[T]):
 
     @cached_property
     def _own(self) -> dict[str, T]:
-        return {thing.name: thing for file in self.files for thing in self.own(file)}
+        return {item.name: item for file in self.files for item in self.own(file)}
 
     def all(self) -> dict[str, T]:
         """Everything by name, the package's own first."""
@@ -107,21 +107,21 @@ class Registry(Generic[T]):
     def find(self, name: str) -> T:
         """The thing of that name; `UnknownNameError` lists the choices."""
         known = self.all()
-        return known[one_of(self.what, name, known)]
+        return known[one_of(self.kind, name, known)]
 
-    def add(self, thing: T) -> T:
+    def add(self, plugin: T) -> T:
         """Add a user's own; one of the same name that was added before is replaced."""
-        if not isinstance(thing.name, str) or not thing.name.isidentifier():
+        if not isinstance(plugin.name, str) or not plugin.name.isidentifier():
             raise InvalidValueError(
-                f"A {self.what} is named by letters, digits and underscores, but got "
-                f"{thing.name!r}."
+                f"A {self.kind} is named by letters, digits and underscores, but got "
+                f"{plugin.name!r}."
             )
-        if thing.name in self._own:
+        if plugin.name in self._own:
             raise InvalidValueError(
-                f"'{thing.name}' is a {self.what} of PruneViz's own; give yours another name."
+                f"'{plugin.name}' is a {self.kind} of PruneViz's own; give yours another name."
             )
-        self._added[thing.name] = thing
-        return thing
+        self._added[plugin.name] = plugin
+        return plugin
 
 
 @cache
@@ -133,13 +133,13 @@ def load_plugins() -> None:
         _load(f"module '{module}' in {VARIABLE}", partial(import_module, module.strip()))
 
 
-def _load(what: str, load: Callable[[], object]) -> None:
+def _load(label: str, load: Callable[[], object]) -> None:
     """Load a plugin; one that fails is told of, and all else goes on."""
     try:
         loaded = load()
-        things = loaded if isinstance(loaded, (tuple, list)) else (loaded,)
-        for thing in things:
-            if hasattr(thing, "name"):  # a module registers its own while it is imported
-                register(thing)
+        plugins = loaded if isinstance(loaded, (tuple, list)) else (loaded,)
+        for plugin in plugins:
+            if hasattr(plugin, "name"):  # a module registers its own while it is imported
+                register(plugin)
     except Exception as error:
-        warnings.warn(f"The {what} was left out: {error}", RuntimeWarning, stacklevel=3)
+        warnings.warn(f"The {label} was left out: {error}", RuntimeWarning, stacklevel=3)

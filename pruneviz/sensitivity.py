@@ -114,16 +114,16 @@ class Sensitivity:
         """
         number("A tolerated drop of accuracy", drop, 0, 1)
         slack = drop * self.images + 1e-9
-        found = {}
+        ratios = {}
         for group in self.groups:
-            found[group] = 0.0
+            ratios[group] = 0.0
             for point in self.curve(group):
                 if not point.images:
                     break  # not measured yet
                 if self.baseline_correct - point.correct > slack:
                     break
-                found[group] = point.ratio if point.removed else 0.0
-        return found
+                ratios[group] = point.ratio if point.removed else 0.0
+        return ratios
 
     def to_frame(self) -> pd.DataFrame:
         """One row a point; groups that cannot be pruned have one row without numbers."""
@@ -289,8 +289,10 @@ def _one_by_one(
                 network = prune(model, graph, plan)
                 recalibrate(network, data, images=REMEASURED_IMAGES)
             limit = start.total
-            found = evaluate(network, data, split=start.split, limit=limit, batch_size=batch_size)
-            measured[plan] = round(found.accuracy * found.count), found.loss
+            evaluation = evaluate(
+                network, data, split=start.split, limit=limit, batch_size=batch_size
+            )
+            measured[plan] = round(evaluation.accuracy * evaluation.count), evaluation.loss
         return measured[plan]
 
     correct, loss = measure(Plan(graph))

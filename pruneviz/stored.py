@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 def read(
     text: str | bytes,
-    what: str,
+    kind: str,
     format: str,
     build: Callable[[dict[str, Any]], T],
     error: type[PruneVizError] = InvalidValueError,
@@ -25,28 +25,28 @@ def read(
 
     Args:
         text: What was written, `{"format": format, ...}`.
-        what: What it should be, with its article: "A plan".
+        kind: What it should be, with its article: "A plan".
         format: The format and its version.
         build: Takes the other values (`make` does for a dataclass); a KeyError, TypeError,
             AttributeError or ValueError of its means that they are not what they should be.
         error: What is raised where the text is something else.
     """
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except (ValueError, TypeError, RecursionError) as cause:
         raise error(
-            f"{what} is JSON text from to_json(), but this is not JSON ({cause})."
+            f"{kind} is JSON text from to_json(), but this is not JSON ({cause})."
         ) from None
-    if not isinstance(found, dict) or found.get("format") != format:
-        got = found.get("format") if isinstance(found, dict) else type(found).__name__
-        raise error(f'{what} says "format": "{format}", but got {shown(got)}.')
+    if not isinstance(document, dict) or document.get("format") != format:
+        got = document.get("format") if isinstance(document, dict) else type(document).__name__
+        raise error(f'{kind} says "format": "{format}", but got {shown(got)}.')
     try:
-        return build({key: value for key, value in found.items() if key != "format"})
+        return build({key: value for key, value in document.items() if key != "format"})
     except PruneVizError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as cause:
         raise error(
-            f"{what} of format '{format}' has other values than this text ({cause}); it is "
+            f"{kind} of format '{format}' has other values than this text ({cause}); it is "
             "damaged, or was written by another version."
         ) from None
 
@@ -57,8 +57,8 @@ def make(kind: type[T], values: Mapping[str, Any]) -> T:
     Every value must be of the type that its field is annotated with; lists become tuples where
     the field is one. Raises `TypeError`, which names the field, for any other.
     """
-    found: T = _fit(kind, values, kind.__name__)
-    return found
+    instance: T = _fit(kind, values, kind.__name__)
+    return instance
 
 
 def _fit(kind: Any, value: Any, where: str) -> Any:

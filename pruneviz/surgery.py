@@ -90,11 +90,11 @@ def _rebuild(
     stored = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     for slots in graph.tensors:
         tensor = stored.get(slots.name)
-        found = None if tensor is None else tuple(tensor.shape)
-        if tensor is None or found != slots.shape:
+        shape = None if tensor is None else tuple(tensor.shape)
+        if tensor is None or shape != slots.shape:
             raise PlanError(
                 f"The graph was traced from another network: '{slots.name}' has shape "
-                f"{slots.shape} there and {found or 'no counterpart'} in this model. Trace this "
+                f"{slots.shape} there and {shape or 'no counterpart'} in this model. Trace this "
                 "model first."
             )
         if not slots.slots:

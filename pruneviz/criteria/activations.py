@@ -13,27 +13,27 @@ from pruneviz.criteria.evidence import Evidence, FloatArray, Statistics, mean_ov
 from pruneviz.criteria.registry import Criterion
 
 
-def mean_absolute(found: Statistics, layer: str) -> FloatArray:
+def mean_absolute(statistics: Statistics, layer: str) -> FloatArray:
     """(C,) mean of |a| over images and positions."""
-    return found.absolute[layer] / found.count[layer]
+    return statistics.absolute[layer] / statistics.count[layer]
 
 
-def standard_deviation(found: Statistics, layer: str) -> FloatArray:
+def standard_deviation(statistics: Statistics, layer: str) -> FloatArray:
     """(C,) standard deviation of a over images and positions."""
-    return np.asarray(np.sqrt(np.maximum(found.spread[layer], 0.0) / found.count[layer]))
+    return np.asarray(np.sqrt(np.maximum(statistics.spread[layer], 0.0) / statistics.count[layer]))
 
 
-def share_above_zero(found: Statistics, layer: str) -> FloatArray:
+def share_above_zero(statistics: Statistics, layer: str) -> FloatArray:
     """(C,) share of values above zero: 1 - APoZ after a ReLU."""
-    return found.positive[layer] / found.count[layer]
+    return statistics.positive[layer] / statistics.count[layer]
 
 
 def _by_filter(
     measure: Callable[[Statistics, str], FloatArray],
 ) -> Callable[[Evidence], FloatArray]:
     def score(evidence: Evidence) -> FloatArray:
-        found = evidence.gathered
-        values = {layer: measure(found, layer) for layer in found.count}
+        statistics = evidence.gathered
+        values = {layer: measure(statistics, layer) for layer in statistics.count}
         return mean_over_members(evidence.graph, values)
 
     return score

@@ -83,10 +83,10 @@ class Evidence:
         tensor = self.tensors.get(name)
         shape = self._shapes[name]
         if tensor is None or tuple(tensor.shape) != shape:
-            found = "is missing" if tensor is None else f"has shape {tuple(tensor.shape)}"
+            problem = "is missing" if tensor is None else f"has shape {tuple(tensor.shape)}"
             raise InvalidValueError(
                 f"The graph was traced from another network: '{name}' has shape {shape} there and "
-                f"{found} in this model. Trace this model first."
+                f"{problem} in this model. Trace this model first."
             )
         tensor = tensor.detach().cpu()
         tensor = tensor.float() if tensor.dtype.itemsize < 4 else tensor
@@ -125,8 +125,8 @@ class Evidence:
         """The weights that layers compute while the network runs, by layer."""
         from pruneviz.trace.applied import applied_weights
 
-        found = applied_weights(self.model, self.graph)
-        return {name: weight.cpu().float().numpy() for name, weight in found.items()}
+        weights = applied_weights(self.model, self.graph)
+        return {name: weight.cpu().float().numpy() for name, weight in weights.items()}
 
     @property
     def seen(self) -> ImageSet:

@@ -26,8 +26,8 @@ def taylor_loss(evidence: Evidence) -> FloatArray:
 
 def taylor_image(evidence: Evidence) -> FloatArray:
     """(num_units,) mean over images of |T| / M."""
-    found = evidence.gathered
-    return found.term_absolute / np.maximum(found.positions, 1) / found.images
+    statistics = evidence.gathered
+    return statistics.term_absolute / np.maximum(statistics.positions, 1) / statistics.images
 
 
 def fisher(evidence: Evidence) -> FloatArray:

@@ -27,17 +27,17 @@ def oracle_scores(evidence: Evidence) -> FloatArray:
     """(num_units,) |L without the unit - L|, L the mean loss over the images."""
     from pruneviz.replay import oracle
 
-    found = None
-    for found in oracle(
+    result = None
+    for result in oracle(
         evidence.model,
         evidence.graph,
         _Sample(evidence.seen),
         images=None,
         batch_size=evidence.batch_size,
     ):
-        evidence.report(found.images, found.total)
-    assert found is not None
-    return found.scores("abs")
+        evidence.report(result.images, result.total)
+    assert result is not None
+    return result.scores("abs")
 
 
 CRITERIA = (

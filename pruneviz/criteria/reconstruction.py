@@ -57,7 +57,7 @@ class Reader:
 
     def costs(self, start: int, width: int) -> FloatArray:
         """(width,) what each unit of a group would cost now, as a fraction of the energy."""
-        found = np.zeros(width)
+        costs = np.zeros(width)
         mine = np.flatnonzero((self.units >= start) & (self.units < start + width))
         mine = mine[np.argsort(self.units[mine], kind="stable")]
         owners, first, counts = np.unique(self.units[mine], return_index=True, return_counts=True)
@@ -66,8 +66,8 @@ class Reader:
             columns = mine[first[same][:, None] + np.arange(size)]
             blocks = columns[:, :, None], columns[:, None, :]
             apart = np.linalg.inv(self.inverse[blocks])
-            found[owners[same] - start] = (apart * self.square[blocks]).sum((1, 2))
-        return np.maximum(found, 0.0) / self.energy
+            costs[owners[same] - start] = (apart * self.square[blocks]).sum((1, 2))
+        return np.maximum(costs, 0.0) / self.energy
 
     def remove(self, gone: IntArray) -> None:
         """Take these units' channels away and refit the rest."""
@@ -139,14 +139,17 @@ def _sources(evidence: Evidence) -> Iterator[tuple[str, tuple[FloatArray, FloatA
     moments, behind, _ = gather(model, graph, images())
     reads = {t.name: t.slots[1] for t in graph.tensors if 1 in t.slots and 1 in t.reads}
     for layer in graph.layers:
-        found, units = moments.get(layer.name), reads.get(layer.weight)
-        if found is None or units is None or layer.computed:
+        gathered, units = moments.get(layer.name), reads.get(layer.weight)
+        if gathered is None or units is None or layer.computed:
             continue
         weight = evidence.array(layer.weight).astype(np.float64)
         rows = weight.reshape(*weight.shape[:2], -1).swapaxes(1, 2).reshape(-1, weight.shape[1])
         bias = f"{layer.name}.bias" if layer.name else "bias"
         centred = layer.name in behind.norms or bias in evidence.tensors
-        yield layer.name, (rows, (found.covariance if centred else found.second).numpy(), units)
+        yield (
+            layer.name,
+            (rows, (gathered.covariance if centred else gathered.second).numpy(), units),
+        )
 
 
 CRITERIA = (

@@ -78,8 +78,8 @@ def chosen(names: str | Iterable[str]) -> list[Criterion]:
         raise InvalidValueError(
             "A ranking needs at least one criterion, but got none; name one, such as 'l1'."
         )
-    found = [find_criterion(name) for name in wanted]
-    return list({criterion.name: criterion for criterion in found}.values())
+    selected = [find_criterion(name) for name in wanted]
+    return list({criterion.name: criterion for criterion in selected}.values())
 
 
 def criteria() -> pd.DataFrame:

@@ -77,9 +77,9 @@ class SharedPass:
         value = tap.by_image(map.detach())
         self._positions[index] = value.shape[2]
         with torch.no_grad():
-            for name, found in self._moments(value):
+            for name, total in self._moments(value):
                 key = (tap.layer.name, name)
-                self._sums[key] = self._sums[key] + found if key in self._sums else found
+                self._sums[key] = self._sums[key] + total if key in self._sums else total
         if self._terms is not None:
             self._terms.watch(index, map, value)
 
@@ -151,10 +151,10 @@ class SharedPass:
         if weight.grad is None:
             return np.zeros(layer.out_channels)
         product = weight.detach().cpu().double() * weight.grad.cpu().double()
-        found = filter_rows(product.numpy(), layer).sum(axis=1) / max(self.images, 1)
-        if not np.isfinite(found).all():
+        term = filter_rows(product.numpy(), layer).sum(axis=1) / max(self.images, 1)
+        if not np.isfinite(term).all():
             raise not_a_number(name)
-        return np.asarray(found)
+        return np.asarray(term)
 
 
 def private_copy(model: nn.Module) -> nn.Module:

@@ -168,9 +168,9 @@ def find_taps(model: nn.Module, graph: ChannelGraph, images: Tensor) -> list[Tap
     """
     layers = [layer for layer in graph.layers if layer.maps_at]
     first = [Tap(n, call, _dim(n), 1, False) for n in layers for call in n.maps_at]
-    found = _settled(model, graph, first, images)
-    astray = {a.layer.name: a.layer for a, b in zip(first, found, strict=True) if b is None}
-    good = [tap for tap in found if tap is not None and tap.layer.name not in astray]
+    settled = _settled(model, graph, first, images)
+    astray = {a.layer.name: a.layer for a, b in zip(first, settled, strict=True) if b is None}
+    good = [tap for tap in settled if tap is not None and tap.layer.name not in astray]
     if not astray:
         return good
     modules = dict(model.named_modules())

@@ -99,11 +99,11 @@ class UnitTerms:
         Raises:
             InvalidValueError: A gradient is no number; names the first layer.
         """
-        found = self._sums.cpu().double()
+        sums = self._sums.cpu().double()
         for tap in self.taps:
-            if not bool(found[:, torch.tensor(tap.layer.units)].isfinite().all()):
+            if not bool(sums[:, torch.tensor(tap.layer.units)].isfinite().all()):
                 raise not_a_number(tap.layer.name)
-        term, absolute, square = found.numpy()
+        term, absolute, square = sums.numpy()
         return term, absolute, square
 
 

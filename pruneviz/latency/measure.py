@@ -154,13 +154,13 @@ def width_latency(
     """
     from pruneviz.surgery import prune
 
-    found = check_graph(graph).group(group)
-    full = found.width
+    entry = check_graph(graph).group(group)
+    full = entry.width
     given = spaced(full) if widths is None else several("widths", widths)
     wanted = [whole("A width", width, 1, full) for width in given]
     chosen = tuple(sorted({full, *wanted}, reverse=True))
-    others = (Plan(graph) if plan is None else check_plan(graph, plan)).keep_units(found.units)
-    units = list(found.units)
+    others = (Plan(graph) if plan is None else check_plan(graph, plan)).keep_units(entry.units)
+    units = list(entry.units)
     plans = {str(w): others.drop_units(units[w:]) for w in chosen}
     models = {name: prune(model, graph, p) for name, p in plans.items()}
     macs = {name: cost(graph, p).macs for name, p in plans.items()}

@@ -157,11 +157,11 @@ class WidthLatency:
 
         The first is the group's whole width. Between two steps units are lost for nothing.
         """
-        found = [0]
+        indices = [0]
         for index, timing in enumerate(self.latency.timings):
-            if timing.high < self.latency.timings[found[-1]].low:
-                found.append(index)
-        return tuple(self.widths[i] for i in found)
+            if timing.high < self.latency.timings[indices[-1]].low:
+                indices.append(index)
+        return tuple(self.widths[i] for i in indices)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a width, widest first."""

@@ -12,30 +12,30 @@ from pruneviz.latency.result import Latency, WidthLatency
 T = TypeVar("T")
 
 
-def latency_from(found: Mapping[str, Any]) -> Latency:
+def latency_from(values: Mapping[str, Any]) -> Latency:
     """Return times of networks. Raises `InvalidValueError` for values that are none."""
-    return _checked(_read(Latency, found))
+    return _checked(_read(Latency, values))
 
 
-def widths_from(found: Mapping[str, Any]) -> WidthLatency:
+def widths_from(values: Mapping[str, Any]) -> WidthLatency:
     """Return times against the width of a group. Raises `InvalidValueError`, too."""
-    widths = _read(WidthLatency, found)
+    widths = _read(WidthLatency, values)
     _checked(widths.latency)
     return widths
 
 
-def _read(kind: type[T], found: Mapping[str, Any]) -> T:
+def _read(kind: type[T], values: Mapping[str, Any]) -> T:
     try:
-        return stored.make(kind, found)
+        return stored.make(kind, values)
     except TypeError as error:
         raise InvalidValueError(
             f"These times are damaged, or of another version ({error}); measure again."
         ) from None
 
 
-def _checked(found: Latency) -> Latency:
-    if not found.timings or not all(t.seconds and min(t.seconds) > 0 for t in found.timings):
+def _checked(latency: Latency) -> Latency:
+    if not latency.timings or not all(t.seconds and min(t.seconds) > 0 for t in latency.timings):
         raise InvalidValueError(
             "Each network has at least one time, above zero, but these have not; measure again."
         )
-    return found
+    return latency

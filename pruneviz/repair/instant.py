@@ -82,11 +82,11 @@ def _fold(
 ) -> LayerRepair:
     lost = torch.from_numpy(np.flatnonzero(gone))
     stay = torch.from_numpy(np.flatnonzero(~gone))
-    found = seen.moments[layer.name]
+    moments = seen.moments[layer.name]
     norm = seen.behind.norms.get(layer.name)
     bias = _bias(pruned, layer)
     centred = norm is not None or bias is not None
-    matrix = found.covariance if centred else found.second
+    matrix = moments.covariance if centred else moments.second
     inner = matrix[stay][:, stay].clone()
     inner.diagonal().add_(STRENGTH * inner.diagonal().mean().clamp_min(1e-30))
     guess = torch.linalg.solve(inner, matrix[stay][:, lost]).T  # A, (|D|, |K|)
@@ -95,7 +95,7 @@ def _fold(
     target = narrow[layer.weight]
     target.data.add_(change.reshape(target.shape).to(target))
     if centred:
-        missing = found.mean[lost] - guess @ found.mean[stay]
+        missing = moments.mean[lost] - guess @ moments.mean[stay]
         shift = taps[:, lost].sum(2) @ missing
         if bias is not None:
             bias.data.add_(shift.to(bias))

@@ -197,7 +197,7 @@ def gather(
         with watching(model, graph, visit):
             model(x)
         count += len(x)
-    return {name: found.moments() for name, found in sums.items()}, behind, count
+    return {name: total.moments() for name, total in sums.items()}, behind, count
 
 
 class _Sums:

@@ -89,10 +89,10 @@ def structure(model: nn.Module, graph: ChannelGraph, images: Tensor) -> Structur
     sums: dict[str, int] = {}
 
     def read(values: Iterable[object]) -> list[_Made]:
-        found = [made[id(t)] for t in tensors_in(values) if id(t) in made]
-        for one in found:
-            readers[id(one.tensor)] = readers.get(id(one.tensor), 0) + 1
-        return found
+        sources = [made[id(t)] for t in tensors_in(values) if id(t) in made]
+        for source in sources:
+            readers[id(source.tensor)] = readers.get(id(source.tensor), 0) + 1
+        return sources
 
     def visit(call: LayerCall, run: Run) -> Tensor:
         read((call.x,))

@@ -30,7 +30,7 @@ class Columns:
 
 def silenced(graph: ChannelGraph, kept: np.ndarray) -> tuple[Columns, ...]:
     """Return the columns that units outside `kept` (bool[num_units]) leave unread."""
-    found = []
+    columns = []
     for slots in graph.tensors:
         for dim in slots.reads:
             units = slots.slots.get(dim)
@@ -38,13 +38,13 @@ def silenced(graph: ChannelGraph, kept: np.ndarray) -> tuple[Columns, ...]:
                 continue
             gone = np.flatnonzero((units >= 0) & ~kept[units])
             if gone.size:
-                found.append(Columns(slots.name, dim, torch.from_numpy(gone)))
-    return tuple(found)
+                columns.append(Columns(slots.name, dim, torch.from_numpy(gone)))
+    return tuple(columns)
 
 
 def silenced_by_unit(graph: ChannelGraph) -> dict[int, tuple[Columns, ...]]:
     """Return, for each prunable unit, the columns that it alone leaves unread."""
-    found: dict[int, list[Columns]] = {u: [] for g in graph.prunable_groups for u in g.units}
+    by_unit: dict[int, list[Columns]] = {u: [] for g in graph.prunable_groups for u in g.units}
     for slots in graph.tensors:
         for dim in slots.reads:
             units = slots.slots.get(dim)
@@ -53,9 +53,9 @@ def silenced_by_unit(graph: ChannelGraph) -> dict[int, tuple[Columns, ...]]:
             order = np.argsort(units, kind="stable")
             values, starts = np.unique(units[order], return_index=True)
             for unit, places in zip(values.tolist(), np.split(order, starts[1:]), strict=True):
-                if unit in found:
-                    found[unit].append(Columns(slots.name, dim, torch.from_numpy(places)))
-    return {unit: tuple(columns) for unit, columns in found.items()}
+                if unit in by_unit:
+                    by_unit[unit].append(Columns(slots.name, dim, torch.from_numpy(places)))
+    return {unit: tuple(columns) for unit, columns in by_unit.items()}
 
 
 def consumers(graph: ChannelGraph, groups: Iterable[str]) -> frozenset[str]:
@@ -85,12 +85,12 @@ def prepared(
     """
     env = recipe.env if env is None else env
     program = recipe.program
-    found: dict[str, Tensor | Kept] = {}
+    tensors: dict[str, Tensor | Kept] = {}
     for column in columns:
         for key in recipe.seen_as[program.aliases[column.name]]:
             derived = program.derived.get(key)
             dense = derived.dense if derived is not None and derived.dense else key
-            weight = found.get(key, env[dense])
+            weight = tensors.get(key, env[dense])
             assert isinstance(weight, Tensor)
             at = column.indices.to(weight.device)
             may = skip and column.dim == 1 and key in recipe.skippable
@@ -98,7 +98,7 @@ def prepared(
                 stay = torch.ones(weight.shape[1], dtype=torch.bool)
                 stay[column.indices] = False
                 rest = stay.nonzero().flatten().to(weight.device)
-                found[key] = Kept(weight.index_select(1, rest), rest)
+                tensors[key] = Kept(weight.index_select(1, rest), rest)
                 continue
-            found[key] = weight.index_fill(column.dim, at, 0)
-    return found
+            tensors[key] = weight.index_fill(column.dim, at, 0)
+    return tensors

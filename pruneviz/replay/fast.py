@@ -87,10 +87,10 @@ def layer_parts(op: Op) -> tuple[Any, Any, tuple[Any, ...], dict[str, Any]] | No
 def _folded(
     layer: Op, norm: Op, parts: Mapping[str, Any], derived: dict[str, Derived]
 ) -> Op | None:
-    found = layer_parts(layer)
-    if found is None:
+    arguments = layer_parts(layer)
+    if arguments is None:
         return None
-    weight, bias, rest, kwargs = found
+    weight, bias, rest, kwargs = arguments
     wanted = {
         "w": weight,
         "b": bias,
@@ -149,10 +149,10 @@ def _precise(t: Tensor) -> Tensor:
 
 def _skipping(op: Op) -> Op:
     """Let a layer take a weight without its zero columns."""
-    found = layer_parts(op)
-    if found is None or op.label == "conv1d" or type(op.args[0]) is not Ref:
+    arguments = layer_parts(op)
+    if arguments is None or op.label == "conv1d" or type(op.args[0]) is not Ref:
         return op
-    groups = found[2][3] if len(found[2]) > 3 else found[3].get("groups", 1)
+    groups = arguments[2][3] if len(arguments[2]) > 3 else arguments[3].get("groups", 1)
     if op.label != "linear" and groups != 1:
         return op
     return replace(op, call=Skipping(op.call, op.label == "linear"))

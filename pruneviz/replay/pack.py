@@ -44,9 +44,9 @@ def available() -> bool:
     call = Fused("relu", (), (1, 1), (1, 1), (1, 1), 1)
     try:
         with torch.no_grad():
-            found = call(x, _reordered(weight, call, x.shape), None)
+            fused = call(x, _reordered(weight, call, x.shape), None)
             expected = torch.nn.functional.conv2d(x, weight, padding=1).relu()
-            return torch.allclose(found, expected, atol=1e-5)
+            return torch.allclose(fused, expected, atol=1e-5)
     except Exception:  # whatever a release raises that has them no longer
         return False
 
@@ -101,8 +101,8 @@ def pack(program: Program) -> Program:
     derived = dict(program.derived)
     ops: list[Op | None] = list(program.ops)
     for index, op in enumerate(program.ops):
-        found = _geometry(op, program)
-        if found is None:
+        geometry = _geometry(op, program)
+        if geometry is None:
             continue
         activation: tuple[str, list[float]] = ("none", [])
         writes, following = op.writes, readers.get(op.writes[0], [])
@@ -112,7 +112,7 @@ def pack(program: Program) -> Program:
             if fused is not None and after.reads == op.writes:
                 activation, writes = fused, after.writes
                 ops[following[0]] = None
-        call = Fused(activation[0], tuple(activation[1]), *found)
+        call = Fused(activation[0], tuple(activation[1]), *geometry)
         ops[index] = _packed(op, call, writes, program, derived)
     return replace(program, ops=tuple(op for op in ops if op is not None), derived=derived)
 
@@ -138,16 +138,16 @@ def _geometry(
     op: Op, program: Program
 ) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], int] | None:
     """Return stride, padding, dilation, groups of a float convolution over (N, C, H, W)."""
-    found = layer_parts(op)
-    if found is None or op.label != "conv2d" or type(op.args[0]) is not Ref:
+    arguments = layer_parts(op)
+    if arguments is None or op.label != "conv2d" or type(op.args[0]) is not Ref:
         return None
     meta = program.metas[op.args[0].value]
     if meta.dtype != torch.float32 or len(meta.shape) != 4:
         return None
     keys = ("stride", "padding", "dilation", "groups")
     options: dict[str, Any] = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
-    options.update(zip(keys, found[2], strict=False))
-    options.update(found[3])
+    options.update(zip(keys, arguments[2], strict=False))
+    options.update(arguments[3])
     stride, padding, dilation = (_pair(options[k]) for k in keys[:3])
     if stride is None or padding is None or dilation is None or set(options) != set(keys):
         return None
@@ -157,9 +157,9 @@ def _geometry(
 def _packed(
     op: Op, call: Fused, writes: tuple[int, ...], program: Program, derived: dict[str, Derived]
 ) -> Op:
-    found = layer_parts(op)
-    assert found is not None
-    weight, bias, _, _ = found
+    arguments = layer_parts(op)
+    assert arguments is not None
+    weight, bias, _, _ = arguments
     before = derived.get(weight.name)
     size = program.metas[op.args[0].value].shape
     key = f"{weight.name}|{call.stride}{call.padding}{call.dilation}|{size}"

@@ -106,13 +106,13 @@ class Program:
 
     def readers(self) -> dict[int, list[int]]:
         """Value -> the operations that read it, in order; the output reads as `len(ops)`."""
-        found: dict[int, list[int]] = {}
+        readers: dict[int, list[int]] = {}
         for index, op in enumerate(self.ops):
             for value in op.reads:
-                found.setdefault(value, []).append(index)
+                readers.setdefault(value, []).append(index)
         for value in references(self.output):
-            found.setdefault(value, []).append(len(self.ops))
-        return found
+            readers.setdefault(value, []).append(len(self.ops))
+        return readers
 
 
 def leaves(template: Any) -> Iterator[Any]:
@@ -126,8 +126,8 @@ def leaves(template: Any) -> Iterator[Any]:
 
 def references(*templates: Any) -> tuple[int, ...]:
     """Return the values that templates refer to, each once."""
-    found = [leaf.value for t in templates for leaf in leaves(t) if type(leaf) is Ref]
-    return tuple(dict.fromkeys(found))
+    values = [leaf.value for t in templates for leaf in leaves(t) if type(leaf) is Ref]
+    return tuple(dict.fromkeys(values))
 
 
 def named(*templates: Any) -> frozenset[str]:
@@ -169,12 +169,12 @@ def dirty(program: Program, changed: Iterable[str]) -> list[int]:
     """Return the operations that depend on a changed parameter, in order."""
     names = {program.aliases.get(name, name) for name in changed}
     touched: set[int] = set()
-    found = []
+    indices = []
     for index, op in enumerate(program.ops):
         if not names.isdisjoint(op.names) or not touched.isdisjoint(op.reads):
-            found.append(index)
+            indices.append(index)
             touched.update(op.writes)
-    return found
+    return indices
 
 
 def boundary(program: Program, changing: Iterable[str]) -> frozenset[int]:

@@ -121,13 +121,13 @@ class Replay:
         images = self.place(images)
         labels = labels.to(self.device)
         tape = self.tape(images)
-        found = []
+        scores = []
         with torch.no_grad():
             for plan in plans:
                 if stop():
                     break
-                found.append(score(self._run(tape, plan, images), labels))
-        return found
+                scores.append(score(self._run(tape, plan, images), labels))
+        return scores
 
     def place(self, images: Tensor) -> Tensor:
         """Return images on the model's device and in the layout that is fast there."""
@@ -175,10 +175,10 @@ class Replay:
         with torch.no_grad():
             expected = mask(self.model, self.graph, plan)(images)
             try:
-                found = self._run(Tape(recipe, images), plan, images)
+                replayed = self._run(Tape(recipe, images), plan, images)
             except RuntimeError:  # a view, say, that another memory layout does not allow
                 return False
-        a, b = logits(found), logits(expected)
+        a, b = logits(replayed), logits(expected)
         scale = b.abs().max().clamp_min(1e-6)
         return a.shape == b.shape and bool((a - b).abs().max() <= _AGREE * scale)
 

@@ -215,20 +215,20 @@ def _info(described: Field[Any], hint: Any) -> OptionInfo:
 
 
 def _check(strategy: str, info: OptionInfo, value: object) -> None:
-    what = f"Option '{info.name}' of strategy '{strategy}'"
+    label = f"Option '{info.name}' of strategy '{strategy}'"
     if value is None and info.optional:
         return
     allowed = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}[info.kind]
     if not isinstance(value, allowed) or (isinstance(value, bool) and info.kind != "bool"):
         nouns = {"int": "a whole number", "float": "a number", "bool": "True or False"}
         raise InvalidValueError(
-            f"{what} must be {nouns.get(info.kind, 'a text')}, but got {value!r}."
+            f"{label} must be {nouns.get(info.kind, 'a text')}, but got {value!r}."
         )
     if info.choices is not None and value not in info.choices:
         raise UnknownNameError(f"{info.name} of strategy '{strategy}'", value, info.choices)
     low, high = info.minimum, info.maximum
     number: Any = value
     if low is not None and not number >= low:
-        raise InvalidValueError(f"{what} must be at least {low}, but got {value}.")
+        raise InvalidValueError(f"{label} must be at least {low}, but got {value}.")
     if high is not None and not number <= high:
-        raise InvalidValueError(f"{what} must be at most {high}, but got {value}.")
+        raise InvalidValueError(f"{label} must be at most {high}, but got {value}.")

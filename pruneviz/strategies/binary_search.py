@@ -56,8 +56,8 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
     if options.order == "backward":
         groups.reverse()
     if run.once("measure"):
-        found = run.evaluate()
-        run.memory.update(goal=found.accuracy, accuracy=found.accuracy, loss=found.loss)
+        baseline = run.evaluate()
+        run.memory.update(goal=baseline.accuracy, accuracy=baseline.accuracy, loss=baseline.loss)
         run.memory.update(group=0, low=0, high=groups[0].width - 1, trials=0)
         run.memory.update(plan=run.plan.to_json(), weights=run.weights())
     if "search" not in run.done:
@@ -122,13 +122,13 @@ def _trial(run: Run, options: Options, group: Group, count: int) -> tuple[bool, 
         losses.append(update(network, optimizer, x, y, seed + stream.drawn))
     network.eval()
     run.passes += options.updates * options.update_batch / len(run.data.train)
-    found = run.evaluate()
-    holds = found.accuracy >= memory["goal"] - options.tolerance
+    evaluation = run.evaluate()
+    holds = evaluation.accuracy >= memory["goal"] - options.tolerance
     if holds:
-        memory.update(accuracy=found.accuracy, loss=found.loss)
+        memory.update(accuracy=evaluation.accuracy, loss=evaluation.loss)
     else:
         run.load(*best)
-    return holds, found.accuracy, float(np.mean(losses)) if losses else float("nan")
+    return holds, evaluation.accuracy, float(np.mean(losses)) if losses else float("nan")
 
 
 STRATEGY = Strategy(

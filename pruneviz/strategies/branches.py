@@ -117,7 +117,7 @@ def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
 def norms_after(network: nn.Module, input_shape: Sequence[int]) -> dict[str, str]:
     """Convolution -> the batch norm that takes its output and nothing else, where there is one."""
     makers: dict[int, str] = {}
-    found: dict[str, str] = {}
+    norms: dict[str, str] = {}
     outputs: list[Tensor] = []  # held, so that no id is given twice
 
     def see(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
@@ -125,11 +125,11 @@ def norms_after(network: nn.Module, input_shape: Sequence[int]) -> dict[str, str
             makers[id(output)] = name
             outputs.append(output)
         elif id(inputs[0]) in makers:
-            found[makers[id(inputs[0])]] = name
+            norms[makers[id(inputs[0])]] = name
 
     with _hooks(network, lambda m: isinstance(m, nn.Conv2d | Norm), see):
         _run(network, torch.zeros(1, *input_shape))
-    return found
+    return norms
 
 
 def offset_of(norm: nn.Module) -> Tensor:
@@ -184,16 +184,16 @@ def inputs_read(network: nn.Module, input_shape: Sequence[int]) -> dict[str, Any
                 module.weight.copy_((small * used).view(shape).expand_as(module.weight))
                 if module.bias is not None:
                     module.bias.copy_(module.bias.ne(0))
-    found: dict[str, Any] = {}
+    read: dict[str, Any] = {}
 
     def see(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
         written = inputs[0].detach().ne(0).any(0).flatten(1).any(1)
-        found[name] = np.flatnonzero(written.cpu().numpy())
+        read[name] = np.flatnonzero(written.cpu().numpy())
 
     own = set(convolutions(probe).values())
     with _hooks(probe, lambda m: m in own, see):
         _run(probe, torch.ones(1, *input_shape))
-    return found
+    return read
 
 
 def _check_same(before: nn.Module, after: nn.Module, input_shape: Sequence[int]) -> None:

@@ -54,13 +54,14 @@ def restore(run: Run, state: Mapping[str, Any]) -> None:
         raise InvalidValueError("resume must be the state of an event of run_strategy.")
     # What a run from before an option was there did is what the option does by default; there was
     # no repair.
-    now = settings_of(run)
-    then = run.strategy.defaults | {"repair": False} | dict(state["settings"])
-    for name in now:
-        if json.dumps(now[name]) != json.dumps(then.get(name)):
+    given = settings_of(run)
+    original = run.strategy.defaults | {"repair": False} | dict(state["settings"])
+    for name in given:
+        if json.dumps(given[name]) != json.dumps(original.get(name)):
             raise InvalidValueError(
                 f"A run is resumed with the settings it was started with: {name} was "
-                f"{then.get(name)!r}, but got {now[name]!r}; pass the former, or start a new run."
+                f"{original.get(name)!r}, but got {given[name]!r}; pass the former, or start "
+                "a new run."
             )
     run.load(Plan.from_json(run.graph, state["removed"]), state["model"])
     run.plan = Plan.from_json(run.graph, state["plan"])

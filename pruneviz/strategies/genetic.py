@@ -80,12 +80,12 @@ class Generation:
     def front(self) -> npt.NDArray[np.int64]:
         """Indices of the networks that no other beats in both, cheapest first, each once."""
         order = np.lexsort((self.fitness[:, 0], self.fitness[:, 1]))
-        best, found = np.inf, []
+        best, indices = np.inf, []
         for index in order:
             if self.fitness[index, 0] < best:
                 best = self.fitness[index, 0]
-                found.append(index)
-        return np.asarray(found, dtype=np.int64)
+                indices.append(index)
+        return np.asarray(indices, dtype=np.int64)
 
 
 def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
@@ -117,14 +117,16 @@ def _evolve(run: Run, options: Options) -> Iterator[StrategyEvent]:
                 genes[1::2] = smallest_gone(run.graph, norms, options)[1::2]
             elif options.start == "repaired":
                 genes[1::2] = cheapest_gone(run, options)[1::2]
-            now = judge.of(repaired(run.graph, genes, size))
+            generation = judge.of(repaired(run.graph, genes, size))
         else:
             last = Generation(memory["genes"].numpy().astype(bool), memory["fitness"].numpy())
-            now = evolve(last, judge.of, partial(repaired, run.graph, scores=size), options, random)
-        memory["genes"] = torch.from_numpy(now.genes.astype(np.uint8))
-        memory["fitness"] = torch.from_numpy(now.fitness.copy())
+            generation = evolve(
+                last, judge.of, partial(repaired, run.graph, scores=size), options, random
+            )
+        memory["genes"] = torch.from_numpy(generation.genes.astype(np.uint8))
+        memory["fitness"] = torch.from_numpy(generation.fitness.copy())
         memory["generation"] = number
-        points = tuple(judge.point(now, index) for index in now.front())
+        points = tuple(judge.point(generation, index) for index in generation.front())
         run.plan = chosen(run, points).plan(run.graph)
         if number == options.generations:
             run.done.append("evolve")
@@ -205,8 +207,8 @@ def smallest_gone(graph: ChannelGraph, norms: FloatArray, options: Options) -> G
         genes, np.linspace(0, options.first_drop, options.population), strict=True
     ):
         row[order[: round(share * total)]] = False
-    found: GeneArray = genes[:, graph.prunable]
-    return found
+    prunable: GeneArray = genes[:, graph.prunable]
+    return prunable
 
 
 def cheapest_gone(run: Run, options: Options) -> GeneArray:

@@ -197,8 +197,8 @@ class Run:
 
     def weights(self) -> dict[str, torch.Tensor]:
         """A copy of the network's weights, on the CPU."""
-        found: dict[str, torch.Tensor] = snapshot(self.network.state_dict())
-        return found
+        weights: dict[str, torch.Tensor] = snapshot(self.network.state_dict())
+        return weights
 
     def evaluate(self, split: str = "val", limit: int | None = None) -> Evaluation:
         """Measure the network without what the plan drops."""
@@ -227,14 +227,14 @@ class Run:
             graph = trace(network, self.graph.input_shape)
         seed = self.seed_of(stage)
         ranking: Ranking = rank(network, graph, self.data, criteria=[criterion], seed=seed)
-        found = ranking.comparable(criterion) if comparable else ranking.of(criterion)
+        ranked = ranking.comparable(criterion) if comparable else ranking.of(criterion)
         if graph is self.graph:
-            return np.asarray(found, dtype=np.float64)
+            return np.asarray(ranked, dtype=np.float64)
         scores = np.full(self.graph.num_units, np.nan)
         kept = self.removed.kept
         for layer in self.graph.layers:
             stay = layer.units[kept[layer.units]]
-            scores[stay] = found[graph.layer(layer.name).units]
+            scores[stay] = ranked[graph.layer(layer.name).units]
         return scores
 
     # -- events ---------------------------------------------------------------------------------
@@ -259,8 +259,8 @@ class Run:
         """Say what was done; `measured` is (accuracy, loss) where they are known already."""
         self.step += 1
         if measured is None:
-            found = self.evaluate()
-            measured = (found.accuracy, found.loss)
+            evaluation = self.evaluate()
+            measured = (evaluation.accuracy, evaluation.loss)
         price = cost(self.graph, self.plan)
         if progress is None:
             progress = min(self.step / self.steps, 1.0) if self.steps else 0.0
@@ -290,10 +290,10 @@ class Run:
         if len(self.removed) < len(self.plan):
             self.shrink(self.plan)
         network = self.network.to(self.home).eval()
-        found = evaluate(network, self.data)
+        evaluation = evaluate(network, self.data)
         return self.event(
             "done",
             "The network is pruned" if len(self.plan) else "Done",
-            measured=(found.accuracy, found.loss),
+            measured=(evaluation.accuracy, evaluation.loss),
             result=StrategyResult(network, self.plan),
         )

@@ -201,8 +201,8 @@ def _without(run: Run, options: Options) -> tuple[float, float] | None:
     small = prune(network, run.graph, run.plan)
     if options.recalibrate:
         recalibrate(small, run.data, seed=run.seed_of("recalibrate"))
-    found = evaluate(small, run.data)
-    return found.accuracy, found.loss
+    evaluation = evaluate(small, run.data)
+    return evaluation.accuracy, evaluation.loss
 
 
 def _told(run: Run, options: Options) -> str:

@@ -29,12 +29,12 @@ def whole_filters(width: int, rate: float) -> int:
 
 def smallest(network: nn.Module, rate: float, order: float) -> dict[str, list[int]]:
     """Convolution -> its filters of smallest l1 (`order` 1) or l2 (2) norm, at this rate."""
-    found = {}
+    chosen = {}
     for name, convolution in convolutions(network).items():
         norms = convolution.weight.detach().flatten(1).norm(order, dim=1)
         count = whole_filters(len(norms), rate)
-        found[name] = sorted(norms.argsort(stable=True)[:count].tolist())
-    return found
+        chosen[name] = sorted(norms.argsort(stable=True)[:count].tolist())
+    return chosen
 
 
 @torch.no_grad()

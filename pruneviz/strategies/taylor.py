@@ -165,17 +165,17 @@ def _alternate(run: Run, options: Options) -> Iterator[StrategyEvent]:
         ended = _met(run) or len(run.plan) == left  # nothing may be removed any more
         if options.min_accuracy is None and seen < len(run.data.val) and not ended:
             continue  # measuring would cost more than the updates
-        found = run.evaluate()
-        measured = (found.accuracy, found.loss)
+        evaluation = run.evaluate()
+        measured = (evaluation.accuracy, evaluation.loss)
         message = f"Removed {len(run.plan)} units"
-        if options.min_accuracy is not None and found.accuracy < options.min_accuracy:
+        if options.min_accuracy is not None and evaluation.accuracy < options.min_accuracy:
             held = memory["held"]
             run.load(Plan.from_json(run.graph, held["plan"]), held["weights"])
             measured = (held["accuracy"], held["loss"])
             message = f"Too inaccurate without more, {len(run.plan)} units removed"
             ended = True
         elif options.min_accuracy is not None:
-            _hold(run, found)
+            _hold(run, evaluation)
         if ended:
             run.done.append("prune")
             run.memory.clear()
@@ -202,13 +202,13 @@ def _met(run: Run) -> bool:
     return _limited(run) and run.target.met(run.graph, run.plan)
 
 
-def _hold(run: Run, found: Evaluation) -> None:
+def _hold(run: Run, evaluation: Evaluation) -> None:
     """Note the network as it stands, to come back to it."""
     run.memory["held"] = {
         "plan": run.plan.to_json(),
         "weights": run.weights(),
-        "accuracy": found.accuracy,
-        "loss": found.loss,
+        "accuracy": evaluation.accuracy,
+        "loss": evaluation.loss,
     }
 
 
@@ -278,10 +278,10 @@ def _progress(run: Run) -> float:
 
 def unit_mflops(graph: ChannelGraph) -> FloatArray:
     """(num_units,) MFLOPs (two a multiply-add) of the unpruned layers, a unit's own filters."""
-    found = np.zeros(graph.num_units)
+    mflops = np.zeros(graph.num_units)
     for layer in graph.layers:
-        np.add.at(found, layer.units, 2e-6 * layer.macs / layer.out_channels)
-    return found
+        np.add.at(mflops, layer.units, 2e-6 * layer.macs / layer.out_channels)
+    return mflops
 
 
 def budget(epochs: int, images: int) -> dict[str, Any]:

@@ -149,9 +149,9 @@ class Gates(_FloatCalls):
 
     def scores(self, criterion: str = "taylor_image") -> FloatArray:
         """(num_units,) scores by one of `GATHERED`, nan for units that are gone."""
-        found = self._absolute if criterion == "taylor_image" else np.abs(self._signed)
+        total = self._absolute if criterion == "taylor_image" else np.abs(self._signed)
         there = self._plan.kept & self._graph.prunable
-        return np.where(there, found / max(self._images, 1), np.nan)
+        return np.where(there, total / max(self._images, 1), np.nan)
 
 
 def channel_dim(layer: Layer, out: Tensor) -> int:

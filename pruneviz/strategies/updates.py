@@ -71,12 +71,12 @@ def sgd(
 
 def averages_of(network: nn.Module, optimizer: torch.optim.SGD) -> dict[str, Tensor]:
     """The optimiser's averages of the gradients, by parameter name."""
-    found = {}
+    averages = {}
     for name, parameter in network.named_parameters():
         average: Any = optimizer.state.get(parameter, {}).get("momentum_buffer")
         if average is not None:
-            found[name] = average
-    return found
+            averages[name] = average
+    return averages
 
 
 def update(

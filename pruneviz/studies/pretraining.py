@@ -121,7 +121,7 @@ class PretrainingStudy:
             text,
             "A study",
             FORMAT,
-            lambda found: stored.make(cls, {**found, "runs": found["runs"]}),
+            lambda values: stored.make(cls, {**values, "runs": values["runs"]}),
         )
 
 

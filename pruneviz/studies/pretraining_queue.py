@@ -38,9 +38,9 @@ class Study:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for what, found in (("network", self.models), ("data set", self.data)):
-            if not found:
-                raise InvalidValueError(f"A study needs at least one {what}, but got none.")
+        for kind, sources in (("network", self.models), ("data set", self.data)):
+            if not sources:
+                raise InvalidValueError(f"A study needs at least one {kind}, but got none.")
         if not self.seeds or any(isinstance(s, bool) or s < 0 for s in self.seeds):
             raise InvalidValueError(
                 f"Seeds are one or more whole numbers from 0, but got {list(self.seeds)}."
@@ -105,11 +105,11 @@ def gather(service: JobService, runs: Iterable[RunView]) -> PretrainingStudy:
 
 def studies(service: JobService) -> dict[str, tuple[RunView, ...]]:
     """Every study's runs by its id, the newest study first, the oldest run first."""
-    found: dict[str, list[RunView]] = {}
+    by_study: dict[str, list[RunView]] = {}
     for run in service.list():
         if run.parent is not None and run.kind == KIND:
-            found.setdefault(run.parent, []).insert(0, run)
-    return {parent: tuple(runs) for parent, runs in found.items()}
+            by_study.setdefault(run.parent, []).insert(0, run)
+    return {parent: tuple(runs) for parent, runs in by_study.items()}
 
 
 def data_called(source: Mapping[str, Any]) -> str:

@@ -103,11 +103,11 @@ def _reduce(run: Run, options: Options, start: str, k: int) -> Iterator[Strategy
 
 def _note(run: Run, start: str) -> StudyPoint:
     """Measure the network as it stands and add it to the points."""
-    found = run.evaluate()
+    evaluation = run.evaluate()
     test = run.evaluate("test").accuracy if run.data.test is not None else None
     price = cost(run.graph, run.plan)
     point = StudyPoint(
-        start, 1 - price.params_ratio, price.macs, price.params, found.accuracy, test
+        start, 1 - price.params_ratio, price.macs, price.params, evaluation.accuracy, test
     )
     run.memory["points"].append(asdict(point))
     return point

@@ -146,13 +146,13 @@ def _runs(
                     watch(last)
             assert last is not None
             assert last.result is not None
-            found = evaluate(last.result.model, data, split=race.split)
+            evaluation = evaluate(last.result.model, data, split=race.split)
             outcome = Outcome(
                 strategy=name,
                 seed=seed,
                 macs=last.macs,
                 params=last.params,
-                accuracy=found.accuracy,
+                accuracy=evaluation.accuracy,
                 val_accuracy=last.accuracy,
                 passes=last.passes,
                 seconds=time.perf_counter() - begun,

@@ -94,20 +94,20 @@ class Race:
         control = mean([o.accuracy for o in self.of("control")])
         rows = []
         for name in self.strategies:
-            found = self.of(name)
-            accuracy = [o.accuracy for o in found]
-            macs = [o.macs / self.macs for o in found]
+            outcomes = self.of(name)
+            accuracy = [o.accuracy for o in outcomes]
+            macs = [o.macs / self.macs for o in outcomes]
             rows.append(
                 {
                     "strategy": name,
-                    "runs": len(found),
+                    "runs": len(outcomes),
                     "accuracy": mean(accuracy),
                     "accuracy_std": deviation(accuracy),
                     "macs": mean(macs),
                     "macs_std": deviation(macs),
-                    "params": mean([o.params / self.params for o in found]),
-                    "passes": mean([o.passes for o in found]),
-                    "seconds": mean([o.seconds for o in found]),
+                    "params": mean([o.params / self.params for o in outcomes]),
+                    "passes": mean([o.passes for o in outcomes]),
+                    "seconds": mean([o.seconds for o in outcomes]),
                     "against_control": mean(accuracy) - control,
                 }
             )
@@ -124,7 +124,7 @@ class Race:
     @classmethod
     def from_json(cls, text: str | bytes) -> Race:
         """Read a race back. Raises `InvalidValueError` for anything else."""
-        return stored.read(text, "A race", FORMAT, lambda found: stored.make(cls, found))
+        return stored.read(text, "A race", FORMAT, lambda values: stored.make(cls, values))
 
 
 def mean(values: Sequence[float]) -> float:

@@ -21,7 +21,7 @@ def applied_weights(model: nn.Module, graph: ChannelGraph) -> dict[str, Tensor]:
     wanted = {layer.called_at: layer.name for layer in graph.layers if layer.computed}
     if not wanted:
         return {}
-    found: dict[str, Tensor] = {}
+    weights: dict[str, Tensor] = {}
 
     class Capture(TorchFunctionMode):
         calls = -1
@@ -32,11 +32,11 @@ def applied_weights(model: nn.Module, graph: ChannelGraph) -> dict[str, Tensor]:
             self.calls += 1
             if self.calls in wanted:
                 weight = args[1] if len(args) > 1 else (kwargs or {})["weight"]
-                found[wanted[self.calls]] = weight.detach()
+                weights[wanted[self.calls]] = weight.detach()
             return func(*args, **(kwargs or {}))
 
     with eval_mode(model), torch.no_grad():
         arguments, named = noise(graph, model)
         with Capture():
             model(*arguments, **named)
-    return found
+    return weights

@@ -37,8 +37,8 @@ class Aspect:
     @property
     def atoms(self) -> IntArray:
         """The channels, each once."""
-        found: IntArray = np.unique(core(self.shadow).numpy())
-        return found
+        atoms: IntArray = np.unique(core(self.shadow).numpy())
+        return atoms
 
     def like(self, shadow: Tensor) -> Aspect:
         """The same channels elsewhere."""
@@ -63,10 +63,10 @@ def computed(flow: Flow, tensor: object) -> Computed | None:
     """What is known of a tensor that is a stored weight, or was computed from stored ones."""
     if not isinstance(tensor, Tensor):
         return None
-    found: Computed | None = flow.computed.get(tensor)
+    known: Computed | None = flow.computed.get(tensor)
     name = flow.name(tensor)
-    if found is not None or tensor.numel() < 2:
-        return found
+    if known is not None or tensor.numel() < 2:
+        return known
     if name is None:
         shadow = None if flow.is_live(tensor) else flow.shadow(tensor)
         return None if shadow is None else Computed((Aspect(shadow, frozenset()),), ())
@@ -94,8 +94,8 @@ def follow(flow: Flow, call: Call) -> None:
     made: list[list[Aspect]] = [[] for _ in call.outputs]
     if obstacle is None:
         try:
-            found = RULES.get(call.name, _not_followed)(flow, call, _inputs(known))
-            made = [found] * len(call.outputs)
+            result = RULES.get(call.name, _not_followed)(flow, call, _inputs(known))
+            made = [result] * len(call.outputs)
         except NotFollowed:
             obstacle = call.full
             _fix(flow, known, f"its weight is computed by {obstacle}, which cannot be followed")
@@ -216,13 +216,13 @@ def _reshape(flow: Flow, call: Call, inputs: Inputs) -> list[Aspect]:
     out = call.outputs[0]
     made = []
     for aspect in inputs[0]:
-        found = aspect.like(aspect.shadow.reshape(out.shape))
-        for dim in varying(found.shadow):
+        reshaped = aspect.like(aspect.shadow.reshape(out.shape))
+        for dim in varying(reshaped.shadow):
             if not _follows(flow, call, dim):
-                flow.fix(found.atoms, f"its weight is reshaped to a fixed size by {call.full}")
-        if len(varying(found.shadow)) > 1:
+                flow.fix(reshaped.atoms, f"its weight is reshaped to a fixed size by {call.full}")
+        if len(varying(reshaped.shadow)) > 1:
             raise NotFollowed
-        made.append(found)
+        made.append(reshaped)
     return made
 
 
@@ -271,10 +271,10 @@ def _getitem(flow: Flow, call: Call, inputs: Inputs) -> list[Aspect]:
         raise NotFollowed
     made = []
     for aspect in inputs[0]:
-        found = aspect.like(aspect.shadow[key])
-        if found.atoms.size == aspect.atoms.size:
-            made.append(found)
-        elif found.atoms.size == 1:  # one filter for all, `weight[0].numel()`: after a removal
+        sliced = aspect.like(aspect.shadow[key])
+        if sliced.atoms.size == aspect.atoms.size:
+            made.append(sliced)
+        elif sliced.atoms.size == 1:  # one filter for all, `weight[0].numel()`: after a removal
             flow.unmaskable.append(aspect.atoms)  # it may be another one
         else:
             raise NotFollowed
@@ -401,5 +401,5 @@ def weight_name(flow: Flow, known: Computed, weight: Tensor) -> str | None:
 
 def lies_along(known: Computed, dim: int) -> Aspect | None:
     """The aspect whose channels lie along one dimension of a weight, and along no other."""
-    found = [a for a in known.aspects if varying(a.shadow) == [dim]]
-    return found[0] if len(found) == 1 else None
+    matching = [a for a in known.aspects if varying(a.shadow) == [dim]]
+    return matching[0] if len(matching) == 1 else None

@@ -201,8 +201,8 @@ class Flow:
         path = self.owner(tensor_name)[0]
         while path and not isinstance(self.modules[path], LAYERS):
             path = path.rpartition(".")[0]
-        found = path or self.owner(tensor_name)[0]
-        return found, self.modules[found]
+        holder = path or self.owner(tensor_name)[0]
+        return holder, self.modules[holder]
 
     @property
     def current(self) -> nn.Module | None:
@@ -250,9 +250,9 @@ class Flow:
         """The channel of each element, None where the tensor has nothing to do with channels."""
         if not isinstance(tensor, Tensor):
             return None
-        found: Tensor | None = self._shadows.get(tensor)
-        if found is not None:
-            return found
+        known: Tensor | None = self._shadows.get(tensor)
+        if known is not None:
+            return known
         name = self.name(tensor)
         if name is None:
             return None

@@ -87,12 +87,12 @@ def _stack(ties: Sequence[Pairs]) -> IntArray:
     return np.concatenate(pairs, axis=1) if pairs else np.empty((2, 0), np.int64)
 
 
-def _stuck(flow: Flow, choice: Choice, now: Partition) -> bool:
+def _stuck(flow: Flow, choice: Choice, partition: Partition) -> bool:
     """Whether some filter that the choice touches cannot be removed."""
     atoms = np.concatenate([np.concatenate([a.ravel(), b.ravel()]) for a, b in choice.whole])
-    units = now.unit[now.label[atoms]]
+    units = partition.unit[partition.label[atoms]]
     units = units[units >= 0]
-    return bool((~now.free[now.group[units]]).any()) if units.size else False
+    return bool((~partition.free[partition.group[units]]).any()) if units.size else False
 
 
 def _partition(
@@ -153,38 +153,38 @@ def _graph(
     layers: list[LayerRecord],
     choices: list[Choice],
     whole: list[bool],
-    found: Partition,
+    partition: Partition,
     unmaskable: list[IntArray],
     input_shape: tuple[int, ...],
 ) -> ChannelGraph:
     sizes = [
         (place, uses) for place, uses in flow.size_uses.items() if place not in flow.computed_with
     ]
-    blurred = np.zeros(found.group.size, dtype=bool)
+    blurred = np.zeros(partition.group.size, dtype=bool)
     for atoms in unmaskable:
-        units = found.unit[found.label[atoms[atoms > 0]]]
+        units = partition.unit[partition.label[atoms[atoms > 0]]]
         blurred[units[units >= 0]] = True
-    starts = np.concatenate([[0], np.cumsum(found.width)])
-    component_of_unit = np.full(found.group.size, -1, dtype=np.int64)
-    known = found.unit >= 0
-    component_of_unit[found.unit[known]] = np.flatnonzero(known)
-    units_of = {record.name: found.unit[found.label[record.out]] for record in layers}
-    living: list[list[str]] = [[] for _ in found.width]
-    channels = np.zeros(len(found.width), dtype=np.int64)
+    starts = np.concatenate([[0], np.cumsum(partition.width)])
+    component_of_unit = np.full(partition.group.size, -1, dtype=np.int64)
+    known = partition.unit >= 0
+    component_of_unit[partition.unit[known]] = np.flatnonzero(known)
+    units_of = {record.name: partition.unit[partition.label[record.out]] for record in layers}
+    living: list[list[str]] = [[] for _ in partition.width]
+    channels = np.zeros(len(partition.width), dtype=np.int64)
     for record in layers:
-        inside, counts = np.unique(found.group[units_of[record.name]], return_counts=True)
+        inside, counts = np.unique(partition.group[units_of[record.name]], return_counts=True)
         for g, n in zip(inside.tolist(), counts.tolist(), strict=True):
             living[g].append(record.name)
-            channels[g] += n // found.width[g]
-    notes = _notes(flow, choices, whole, found)
+            channels[g] += n // partition.width[g]
+    notes = _notes(flow, choices, whole, partition)
     groups: list[Group] = []
     taken: dict[str, int] = {}
-    for g, (names, width) in enumerate(zip(living, found.width.tolist(), strict=True)):
+    for g, (names, width) in enumerate(zip(living, partition.width.tolist(), strict=True)):
         name = names[0]
         taken[name] = taken.get(name, 0) + 1
         if taken[name] > 1:
             name = f"{name}#{taken[name]}"
-        reason = _reason(flow, found, component_of_unit[starts[g]], width, int(channels[g]))
+        reason = _reason(flow, partition, component_of_unit[starts[g]], width, int(channels[g]))
         note = "; ".join(
             ([f"{len(names)} layers share these channels"] if len(names) > 1 else [])
             + sorted(notes.get(g, set()))
@@ -206,15 +206,17 @@ def _graph(
         )
     return ChannelGraph(
         input_shape=input_shape,
-        layers=tuple(_layer(r, units_of[r.name], found, groups) for r in layers),
+        layers=tuple(_layer(r, units_of[r.name], partition, groups) for r in layers),
         groups=tuple(groups),
-        tensors=_tensors(flow, found),
+        tensors=_tensors(flow, partition),
         whole_groups=tuple(
             GroupedModule(c.module, c.groups, c.tensor)
             for c, w in zip(choices, whole, strict=True)
             if w and c.adjustable and not c.by_number
         ),
-        sizes=tuple(_size(place, found.unit[found.label[uses[0]]]) for place, uses in sizes),
+        sizes=tuple(
+            _size(place, partition.unit[partition.label[uses[0]]]) for place, uses in sizes
+        ),
     )
 
 
@@ -223,8 +225,10 @@ def _size(place: Place, units: IntArray) -> SizeInCode:
     return SizeInCode(*place, units)
 
 
-def _reason(flow: Flow, found: Partition, component: int, width: int, channels: int) -> str | None:
-    index = int(found.fixed[component])
+def _reason(
+    flow: Flow, partition: Partition, component: int, width: int, channels: int
+) -> str | None:
+    index = int(partition.fixed[component])
     if index < len(flow.fixed):
         return flow.fixed[index][1]
     if index == len(flow.fixed):
@@ -233,27 +237,29 @@ def _reason(flow: Flow, found: Partition, component: int, width: int, channels: 
 
 
 def _notes(
-    flow: Flow, choices: list[Choice], whole: list[bool], found: Partition
+    flow: Flow, choices: list[Choice], whole: list[bool], partition: Partition
 ) -> dict[int, set[str]]:
     """Why grouped operations tie channels the way they do, for each group of units."""
     notes: dict[int, set[str]] = {}
     for choice, w in zip(choices, whole, strict=True):
         pairs = choice.whole if w else choice.position
         atoms = np.concatenate([np.concatenate([a.ravel(), b.ravel()]) for a, b in pairs])
-        units = found.unit[found.label[atoms]]
+        units = partition.unit[partition.label[atoms]]
         if choice.groups == 1 or choice.depthwise:
             continue
         if w:
             how = f"whole groups of '{choice.layer}' go together"
         else:
             how = f"one position in each of the {choice.groups} groups of '{choice.layer}' goes"
-        for g in np.unique(found.group[units[units >= 0]]).tolist():
+        for g in np.unique(partition.group[units[units >= 0]]).tolist():
             notes.setdefault(g, set()).add(how)
     return notes
 
 
-def _layer(record: LayerRecord, units: IntArray, found: Partition, groups: list[Group]) -> Layer:
-    inside, counts = np.unique(found.group[units], return_counts=True)
+def _layer(
+    record: LayerRecord, units: IntArray, partition: Partition, groups: list[Group]
+) -> Layer:
+    inside, counts = np.unique(partition.group[units], return_counts=True)
     main = groups[int(inside[np.argmax(counts)])]
     prunable = any(groups[g].prunable for g in inside.tolist())
     reasons = dict.fromkeys(groups[g].reason or "" for g in inside.tolist())
@@ -280,11 +286,11 @@ def _layer(record: LayerRecord, units: IntArray, found: Partition, groups: list[
     )
 
 
-def _tensors(flow: Flow, found: Partition) -> tuple[TensorSlots, ...]:
+def _tensors(flow: Flow, partition: Partition) -> tuple[TensorSlots, ...]:
     slots: dict[str, dict[int, IntArray]] = {}
     for (name, dim), start in flow.slots.items():
         size = flow.tensors[name].shape[dim]
-        units = found.unit[found.label[start : start + size]]
+        units = partition.unit[partition.label[start : start + size]]
         if (units >= 0).any():
             units.setflags(write=False)
             slots.setdefault(name, {})[dim] = units

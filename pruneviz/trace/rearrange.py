@@ -260,7 +260,7 @@ def _at(call: Call, part: Any) -> tuple[Any, ...]:
 
 def _by_dim(key: tuple[Any, ...], ndim: int) -> list[tuple[int, Any]]:
     used = sum(k is not None and k is not Ellipsis for k in key)
-    found: list[tuple[int, Any]] = []
+    parts: list[tuple[int, Any]] = []
     dim = 0
     for part in key:
         if part is None:
@@ -268,9 +268,9 @@ def _by_dim(key: tuple[Any, ...], ndim: int) -> list[tuple[int, Any]]:
         if part is Ellipsis:
             dim += ndim - used
             continue
-        found.append((dim, part))
+        parts.append((dim, part))
         dim += 1
-    return found
+    return parts
 
 
 def _bounded(flow: Flow, shadow: Tensor, dim: int, part: Any) -> bool:

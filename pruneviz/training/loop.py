@@ -175,8 +175,12 @@ def fine_tune(
 
 def default_device() -> torch.device:
     """CUDA or MPS where there is one, else the CPU."""
-    found = torch.accelerator.current_accelerator(check_available=True)
-    return found if found is not None and found.type in ("cuda", "mps") else torch.device("cpu")
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return (
+        accelerator
+        if accelerator is not None and accelerator.type in ("cuda", "mps")
+        else torch.device("cpu")
+    )
 
 
 class _DivergedError(Exception):
@@ -265,9 +269,20 @@ def _run(
                         if kept is resume and same and begun and begun["optimizer"]:
                             optimizer.load_state_dict(begun["optimizer"])
                     slower, more = LOWER**slowed, {"slowed": slowed}
-                    now = partial(_broken_off, kept, model, optimizer, more) if batches else None
+                    state_at = (
+                        partial(_broken_off, kept, model, optimizer, more) if batches else None
+                    )
                     loss, rate = yield from _epoch(
-                        model, optimizer, train, data, settings, ask, epoch, slower, now, within
+                        model,
+                        optimizer,
+                        train,
+                        data,
+                        settings,
+                        ask,
+                        epoch,
+                        slower,
+                        state_at,
+                        within,
                     )
                     within = None
                 result = evaluate(model, data)
@@ -352,6 +367,6 @@ def _epoch(
             raise _DivergedError(loss, epoch, number, rate)
         total += loss * len(y)
         if state is not None:
-            now = partial(state, number + 1, total)
-            yield BatchEvent(epoch + 1, number + 1, steps, loss, now)
+            state_now = partial(state, number + 1, total)
+            yield BatchEvent(epoch + 1, number + 1, steps, loss, state_now)
     return total / len(train), rate

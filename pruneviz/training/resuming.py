@@ -31,18 +31,19 @@ def check_resumable(
             "A run is resumed with the network it was started with, but this one has other "
             "weights; build and prune it as then, or start a new run."
         )
-    now = asdict(settings) | {"data": data.digest}
+    given = asdict(settings) | {"data": data.digest}
     since = {"head_epochs": 0, "head_lr": settings.head_lr, "clip": math.inf} | {  # newer settings
         "teacher": None,
         "teacher_weight": settings.teacher_weight,
         "temperature": settings.temperature,
         "decay_all": False,
     }
-    then = since | dict(state["settings"]) | {"data": state["data"]}
-    differing = [name for name in now if now[name] != then.get(name)]
+    original = since | dict(state["settings"]) | {"data": state["data"]}
+    differing = [name for name in given if given[name] != original.get(name)]
     if differing:
         name = differing[0]
         raise InvalidValueError(
-            f"A run is resumed with the settings it was started with: {name} was {then.get(name)}, "
-            f"but got {now[name]}; pass {name}={then.get(name)} or start a new run."
+            f"A run is resumed with the settings it was started with: {name} was "
+            f"{original.get(name)}, but got {given[name]}; pass {name}={original.get(name)}, or "
+            "start a new run."
         )

@@ -21,22 +21,22 @@ def chance(images: ImageSet) -> float:
     return float(labels.bincount().max()) / len(labels) if len(labels) else math.nan
 
 
-def verdict(found: Evaluation, by_chance: float) -> str:
+def verdict(evaluation: Evaluation, by_chance: float) -> str:
     """Say that a network has learnt nothing, and what to do; empty where it has.
 
     It has not where it puts all images into one class, or where its accuracy is within two
     standard errors, `sqrt(c (1 - c) / N)`, of what chance `c` gives on the `N` images.
     """
     remedy = "Train it longer, or at a lower learning rate, before anything is made of it."
-    answers = np.unique(found.predictions)
-    if len(answers) == 1 and len(found.classes) > 1:
-        only = found.classes[int(answers[0])]
-        return f"The network puts all {found.count} images into one class, '{only}'. {remedy}"
-    error = math.sqrt(by_chance * (1 - by_chance) / max(1, found.count))
-    if found.accuracy <= by_chance + SIGMAS * error:
+    answers = np.unique(evaluation.predictions)
+    if len(answers) == 1 and len(evaluation.classes) > 1:
+        only = evaluation.classes[int(answers[0])]
+        return f"The network puts all {evaluation.count} images into one class, '{only}'. {remedy}"
+    error = math.sqrt(by_chance * (1 - by_chance) / max(1, evaluation.count))
+    if evaluation.accuracy <= by_chance + SIGMAS * error:
         return (
-            f"The network is right in {found.accuracy:.1%} of {found.count} images, and always "
-            f"answering the commonest class would be in {by_chance:.1%}: no more than chance. "
-            f"{remedy}"
+            f"The network classifies {evaluation.accuracy:.1%} of {evaluation.count} images "
+            "correctly, no better than chance: always naming the most common class gives "
+            f"{by_chance:.1%}. {remedy}"
         )
     return ""

@@ -39,7 +39,7 @@ def run(bench: Bench) -> Experiment:
         bench.part(f"seed {seed}", _one, bench, seed, population, generations)
         for seed in bench.seeds
     ]
-    found = [
+    findings = [
         finding(
             label,
             [p[label]["test"] for p in parts],
@@ -50,10 +50,10 @@ def run(bench: Bench) -> Experiment:
     ]
     readings = [
         (
-            f"hypervolume {found[0].value:.3f} against {other.value:.3f} of {other.label}",
-            found[0].value > other.value,
+            f"hypervolume {findings[0].value:.3f} against {other.value:.3f} of {other.label}",
+            findings[0].value > other.value,
         )
-        for other in found[1:3]
+        for other in findings[1:3]
     ]
     settings = {
         "population": population,
@@ -61,7 +61,7 @@ def run(bench: Bench) -> Experiment:
         "evaluations": evaluations,
         "deciding_images": len(bench.data.val),
     }
-    return found, readings, settings
+    return findings, readings, settings
 
 
 def _one(bench: Bench, seed: int, population: int, generations: int) -> dict[str, object]:

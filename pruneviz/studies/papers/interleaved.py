@@ -39,12 +39,12 @@ def run(bench: Bench) -> Experiment:
             for value in LAMBDAS
         },
     }
-    found = []
+    findings = []
     for label, (strategy, options, target) in arms.items():
         runs = [
             bench.prune(label, strategy, seed, options, target_macs=target) for seed in bench.seeds
         ]
-        found.append(
+        findings.append(
             finding(
                 label,
                 [r["test"] for r in runs],
@@ -54,7 +54,7 @@ def run(bench: Bench) -> Experiment:
                 passes=[r["passes"] for r in runs],
             )
         )
-    taylor, random, unpruned = found[:3]
+    taylor, random, unpruned = findings[:3]
     readings = [
         (
             f"taylor {taylor.percent()} against the control's {unpruned.percent()}: "
@@ -67,4 +67,4 @@ def run(bench: Bench) -> Experiment:
             taylor.value > random.value,
         ),
     ]
-    return found, readings, {"passes": before + epochs, "target_macs": TARGET, "taylor": loop}
+    return findings, readings, {"passes": before + epochs, "target_macs": TARGET, "taylor": loop}

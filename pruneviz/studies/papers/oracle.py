@@ -40,7 +40,7 @@ def run(bench: Bench) -> Experiment:
         }
 
     seen = [bench.part(f"seed {seed}", one, seed) for seed in bench.seeds]
-    found = []
+    findings = []
     for name in names:
         if not all(math.isfinite(x[name]["all"]) for x in seen):
             continue  # it says the same of every unit, as batch-norm scales do where there are none
@@ -50,7 +50,7 @@ def run(bench: Bench) -> Experiment:
             for layer in layers[0]
             if all(layer in x for x in layers)
         }
-        found.append(
+        findings.append(
             finding(
                 name,
                 [x[name]["all"] for x in seen],
@@ -58,7 +58,7 @@ def run(bench: Bench) -> Experiment:
                 mean_over_layers=round(sum(means.values()) / max(len(means), 1), 3),
             )
         )
-    by_name = {f.label: f for f in found}
+    by_name = {f.label: f for f in findings}
     readings = [
         (
             f"{taylor} {by_name[taylor].value:.2f} against "
@@ -68,8 +68,8 @@ def run(bench: Bench) -> Experiment:
         )
         for taylor in TAYLOR
     ]
-    found.sort(key=lambda f: -f.value)
-    return found, readings, {"images": images, "units": int(graph.prunable.sum())}
+    findings.sort(key=lambda f: -f.value)
+    return findings, readings, {"images": images, "units": int(graph.prunable.sum())}
 
 
 def _finite(by_layer: dict[str, float]) -> dict[str, float]:

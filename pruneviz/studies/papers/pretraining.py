@@ -34,8 +34,8 @@ def run(bench: Bench) -> Experiment:
         return [asdict(p) for p in points]
 
     runs = [bench.part(f"seed {seed}", one, seed) for seed in bench.seeds]
-    found, readings = judge(runs)
-    return found, readings, {**options, "pretrained_on": weights}
+    findings, readings = judge(runs)
+    return findings, readings, {**options, "pretrained_on": weights}
 
 
 def judge(runs: list[list[dict[str, Any]]]) -> tuple[list[Finding], list[tuple[str, bool]]]:
@@ -49,14 +49,14 @@ def judge(runs: list[list[dict[str, Any]]]) -> tuple[list[Finding], list[tuple[s
         for start in STARTS
     }
     better = [max(c[0].accuracy for c in seed) for seed in zip(*curves.values(), strict=True)]
-    found = []
+    findings = []
     for start in STARTS:
         own = [largest_reduction(curve, WITHIN) for curve in curves[start]]
         fair = [
             largest_reduction(curve, WITHIN, of=accuracy)
             for curve, accuracy in zip(curves[start], better, strict=True)
         ]
-        found.append(
+        findings.append(
             finding(
                 start,
                 [p.removed if p else 0.0 for p in own],
@@ -69,9 +69,9 @@ def judge(runs: list[list[dict[str, Any]]]) -> tuple[list[Finding], list[tuple[s
                 ],
             )
         )
-    pretrained, scratch = found
-    fairly = [finding(f.label, f.detail["within_better"]) for f in found]
-    return found, [
+    pretrained, scratch = findings
+    fairly = [finding(f.label, f.detail["within_better"]) for f in findings]
+    return findings, [
         (
             f"{pretrained.percent()} of the parameters from pretrained weights against "
             f"{scratch.percent()} from scratch, within 1 point of each one's baseline",

@@ -94,16 +94,16 @@ class LabResult:
         import pandas as pd
 
         rows = []
-        for found in self.findings:
-            row = {"what": found.label, "mean": found.value, "std": found.spread}
+        for finding in self.findings:
+            row = {"what": finding.label, "mean": finding.value, "std": finding.spread}
             beside = {
                 name: statistics.fmean(values)
-                for name, values in found.detail.items()
+                for name, values in finding.detail.items()
                 if isinstance(values, list)
-                and len(values) == len(found.seeds)
+                and len(values) == len(finding.seeds)
                 and all(isinstance(v, int | float) for v in values)
             }
-            rows.append({**row, "seeds": len(found.seeds), **beside})
+            rows.append({**row, "seeds": len(finding.seeds), **beside})
         return pd.DataFrame(rows)
 
     def figure(self, *, title: bool = True, dark: bool = False, height: int | None = None) -> Any:
@@ -120,10 +120,10 @@ class LabResult:
         return stored.read(text, "A result of the lab", FORMAT, cls._from_values)
 
     @classmethod
-    def _from_values(cls, found: dict[str, Any]) -> LabResult:
+    def _from_values(cls, document: dict[str, Any]) -> LabResult:
         from pruneviz.studies.papers.claims import find_claim
 
-        result = stored.make(cls, found)
+        result = stored.make(cls, document)
         find_claim(result.claim)
         if not result.findings or not all(f.seeds for f in result.findings):
             raise ValueError("a result has findings, each with a value for every seed")

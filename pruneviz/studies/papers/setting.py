@@ -169,8 +169,8 @@ class Bench:
                 "widths": widths(graph, last.result.plan),
             }
 
-        found: dict[str, Any] = self.part(f"{name}, seed {seed}", work)
-        return found
+        result: dict[str, Any] = self.part(f"{name}, seed {seed}", work)
+        return result
 
 
 def widths(graph: ChannelGraph, plan: Plan) -> dict[str, str]:

@@ -37,7 +37,7 @@ def run(bench: Bench) -> Experiment:
     if scratch:
         arms = {label: arms[label] for label in ("soft", "control", EVERY)}
     bench.expected = len(arms) * len(bench.seeds)
-    found = []
+    findings = []
     for label, (strategy, options, target) in arms.items():
         runs = []
         for seed in bench.seeds:
@@ -47,10 +47,10 @@ def run(bench: Bench) -> Experiment:
                     label, strategy, seed, {**options, **training}, target_macs=target, model=model
                 )
             )
-        found.append(
+        findings.append(
             finding(label, [r["test"] for r in runs], macs=[round(r["macs"], 4) for r in runs])
         )
-    soft, control = (next(f for f in found if f.label == x) for x in ("soft", "control"))
+    soft, control = (next(f for f in findings if f.label == x) for x in ("soft", "control"))
     readings = [
         (
             f"soft {soft.percent()} against its baseline's {control.percent()}: "
@@ -64,4 +64,4 @@ def run(bench: Bench) -> Experiment:
         "target_macs": TARGET,
         "start": "scratch" if scratch else "trained weights",
     }
-    return found, readings, settings
+    return findings, readings, settings
