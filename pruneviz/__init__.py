@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pruneviz.allocation import Allocation, allocate
     from pruneviz.catalog import datasets, load_dataset, load_model, models
     from pruneviz.channels import ChannelGraph
+    from pruneviz.commands.studio import studio
     from pruneviz.cost import Cost, cost
     from pruneviz.criteria import Ranking, rank
     from pruneviz.evaluation import Evaluation
@@ -69,6 +70,7 @@ _HOME = {
     "Latency": "latency",
     "export": "export",
     "Exported": "export",
+    "studio": "commands.studio",
     "Recipe": "recipe",
     "apply_recipe": "recipe",
     "notebook_of": "recipe",
@@ -112,6 +114,7 @@ __all__ = [  # noqa: RUF022 - in the order in which one meets them
     "Recipe",
     "apply_recipe",
     "notebook_of",
+    "studio",
     "errors",
     "__version__",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from pruneviz.arguments import one_of, path_of
-from pruneviz.catalog import cache
+from pruneviz.catalog import cache, own_data
 from pruneviz.catalog.digits import load_digits
 from pruneviz.catalog.folders import check_options, load_folder
 from pruneviz.catalog.layout import SPLITS
@@ -81,6 +81,9 @@ def datasets() -> pd.DataFrame:
         {c: getattr(entry, c) for c in columns} | {"offline": entry.offline()}
         for entry in CATALOGUE.values()
     ]
+    if own_data.given() is not None:
+        own = Catalogued(own_data.NAME, "Your own images, from Python", "your own")
+        rows.append({c: getattr(own, c) for c in columns} | {"offline": True})
     return pd.DataFrame(rows)
 
 
@@ -112,6 +115,9 @@ def load_dataset(name: str, **options: Any) -> DataSet:
 
     Raises `UnknownNameError`, `InvalidValueError`, `DataError`, `OfflineError`, `StorageError`.
     """
+    if name == own_data.NAME:
+        options.pop("progress", None)
+        return own_data.load(options)
     one_of("data set", name, CATALOGUE)
     _check_names(name, options)
     progress = options.pop("progress", None)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
-RESOLVERS = {"run": "pruneviz.jobs.run_weights"}
+RESOLVERS = {"run": "pruneviz.jobs.run_weights", "own": "pruneviz.catalog.own"}
 """By kind: the module whose `load(reference, network)` gives the network with its weights, and
 whose `plans(reference)` those by which it was pruned."""
 

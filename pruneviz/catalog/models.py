@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from pruneviz.arguments import path_of, whole
-from pruneviz.catalog import torchvision_models
+from pruneviz.catalog import own, torchvision_models
 from pruneviz.catalog.checkpoints import State, load_into, read_weights
 from pruneviz.catalog.downloads import Progress
 from pruneviz.catalog.elsewhere import is_elsewhere
@@ -138,7 +138,7 @@ def models() -> pd.DataFrame:
     """The networks that can be loaded, one a row.
 
     Columns: `name` (for `load_model`), `family`, `description`, `source` ("bundled", "hub",
-    "torchvision" or "timm"), `weights` (names for `load_model`, separated by commas),
+    "torchvision", "timm" or "your own"), `weights` (names for `load_model`, separated by commas),
     `input_size` (side in pixels), `classes`, `parameters` (count) and `offline` (the weights that
     load without a network: bundled or downloaded before). `vgg16` and `mobilenet_v2` are the
     bundled CIFAR forms; torchvision's own are `torchvision/vgg16` and `torchvision/mobilenet_v2`.
@@ -156,7 +156,7 @@ def models() -> pd.DataFrame:
             "parameters": a.parameters(),
             "offline": ", ".join(a.offline()),
         }
-        for a in architectures().values()
+        for a in {**own.listed(), **architectures()}.values()
     ]
     return pd.DataFrame(rows)
 

@@ -11,6 +11,7 @@ from pruneviz.catalog import (
     hf_models,
     hub,
     mobilenet,
+    own,
     resnet,
     timm_models,
     torchvision_models,
@@ -40,6 +41,8 @@ def find_architecture(name: str) -> Architecture:
         return timm_models.find(name)
     if isinstance(name, str) and name.startswith(hf_models.PREFIX):
         return hf_models.find(name)
+    if isinstance(name, str) and name.startswith(own.PREFIX):
+        return own.find(name)
     plain = str(name).removeprefix(PREFIX)
     if plain != str(name) and plain in torchvision_models.names():
         return known[plain]

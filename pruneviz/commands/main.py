@@ -185,6 +185,13 @@ def lab(args: argparse.Namespace) -> int:
     return obey(args)
 
 
+def studio(args: argparse.Namespace) -> int:
+    """Open the studio on a network of one's own."""
+    from pruneviz.commands.studio import obey
+
+    return obey(args, start)
+
+
 def export(args: argparse.Namespace) -> int:
     """Write a run's network as files that need no PruneViz."""
     from pruneviz.commands.export import obey
@@ -199,20 +206,8 @@ def apply(args: argparse.Namespace) -> int:
     return obey(args)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    from pruneviz.commands import apply as apply_cli
-    from pruneviz.commands import export as export_cli
-    from pruneviz.commands import lab as claims_cli
-    from pruneviz.commands import race as race_cli
-    from pruneviz.commands import run as run_cli
-    from pruneviz.commands import study as study_cli
-
-    parser = argparse.ArgumentParser(
-        prog="pruneviz",
-        description="See a CNN's filters, decide which to remove, watch what that costs and gains. "
-        "Without a command: start the studio in the browser.",
-    )
+def add_serving(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the options of a studio."""
     parser.add_argument("--port", type=int, help="port to listen on (default: 8501 or next free)")
     parser.add_argument("--host", default="localhost", help="address to bind (default: localhost)")
     parser.add_argument(
@@ -257,6 +252,24 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="SIZE",
         help="disk space of a visitor's runs and uploads, such as 500M or 2G (default: 4G)",
     )
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    from pruneviz.commands import apply as apply_cli
+    from pruneviz.commands import export as export_cli
+    from pruneviz.commands import lab as claims_cli
+    from pruneviz.commands import race as race_cli
+    from pruneviz.commands import run as run_cli
+    from pruneviz.commands import studio as studio_cli
+    from pruneviz.commands import study as study_cli
+
+    parser = argparse.ArgumentParser(
+        prog="pruneviz",
+        description="See a CNN's filters, decide which to remove, watch what that costs and gains. "
+        "Without a command: start the studio in the browser.",
+    )
+    add_serving(parser)
     parser.set_defaults(run=start)
     commands = parser.add_subparsers(title="commands", metavar="")
 
@@ -319,6 +332,14 @@ def build_parser() -> argparse.ArgumentParser:
             apply,
         )
     )
+    own = verb(
+        studio_cli.COMMAND,
+        "open the studio on a network of your own (the verb may be left out)",
+        "studio mymodule.py:make_model --data folder",
+        studio,
+    )
+    studio_cli.add_arguments(own)
+    add_serving(own)
     add_json(verb("version", "print the version", "version --json", show_version))
     return parser
 
@@ -336,7 +357,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _obey(argv: Sequence[str] | None) -> int:
-    args = build_parser().parse_args(argv)
+    from pruneviz.commands.studio import with_verb
+
+    args = build_parser().parse_args(with_verb(sys.argv[1:] if argv is None else argv))
     try:
         code: int = args.run(args)
     except PruneVizError as error:

@@ -69,6 +69,8 @@ class Subject:
     @property
     def title(self) -> str:
         """How a person calls it: `resnet20 (digits) on digits`."""
+        if self.weights and self.weights.startswith("own:"):
+            return f"{self.model.removeprefix('own/')} on {self.data}"
         weights = self.weights.replace("\\", "/").rsplit("/", 1)[-1] if self.weights else "random"
         return f"{self.model} ({weights}) on {self.data}"
 

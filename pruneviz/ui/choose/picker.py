@@ -75,12 +75,15 @@ def _weights(row: Any, now: Subject) -> str | None:
     """Pick the weights by name, or give a file."""
     named = [w for w in str(row["weights"]).split(", ") if w]
     own = now.weights if now.model == row.name and now.weights not in (*named, None) else None
-    choices = [*named, *([own] if own else []), RANDOM, OWN_WEIGHTS]
+    random = [] if row["source"] == "your own" else [RANDOM]
+    choices = [*named, *([own] if own else []), *random, OWN_WEIGHTS]
     here = [w for w in str(row["offline"]).split(", ") if w]
     usual = next((w for w in named if w in here), RANDOM)
     preferred = now.weights if now.model == row.name and now.weights in choices else usual
 
     def told(weights: str) -> str:
+        if weights.startswith("own:"):
+            return "as its owner made it"
         if weights == own:
             return run_name(weights) or Path(weights).name
         return weights if weights in (*here, RANDOM, OWN_WEIGHTS) else f"{weights} (to download)"

@@ -12,6 +12,7 @@ import streamlit as st
 
 from pruneviz.errors import StorageError
 from pruneviz.session.decisions import Subject
+from pruneviz.session.opening import first_subject
 from pruneviz.session.session import Session
 from pruneviz.ui.frame import services, workbench
 from pruneviz.ui.frame.text import plain
@@ -37,7 +38,7 @@ class _Benches:
 def open_studio() -> None:
     """At the start of every run: take up what the address names, if it names something new."""
     if SESSION not in st.session_state:
-        st.session_state[SESSION] = Session(_Benches())
+        st.session_state[SESSION] = Session(_Benches(), first_subject())
     asked = st.query_params.get(ADDRESS)
     if asked is None or asked == st.session_state.get("address"):
         return
@@ -57,7 +58,7 @@ def open_studio() -> None:
 def close_studio() -> None:
     """At the end of every run: make the address say what is in hand, and keep it."""
     now = history()
-    plain = now.subject == Subject() and not now.can_undo
+    plain = now.subject == first_subject() and not now.can_undo
     address = None if plain else now.current
     if address == st.session_state.get("address") and address == st.query_params.get(ADDRESS):
         return

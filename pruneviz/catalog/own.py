@@ -1,0 +1,297 @@
+"""The network of whoever started the process: a factory in a file of theirs, or an object.
+
+It is code, so no name, record, upload or address leads to it: a process knows of one only if its
+owner put it into the environment (`hand_over`), from which the studio's workers inherit it. What
+the file held is part of its name, so that a run never goes on with another network unnoticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from pruneviz.catalog.architecture import Architecture
+from pruneviz.catalog.downloads import Progress
+from pruneviz.errors import InvalidValueError, WeightsError, shown
+
+VARIABLE = "PRUNEVIZ_OWN_NETWORK"
+PREFIX = "own/"
+KIND = "own"
+DIGITS = 12
+
+
+@dataclass(frozen=True)
+class OwnNetwork:
+    """Where a network of one's own comes from; `given` says whether this process has one.
+
+    Attributes:
+        name: The factory's name, or the object's class.
+        path: The file with the factory, or with the pickled object.
+        factory: The function in the file that returns the network; None for an object.
+        digest: SHA-256 of the file.
+    """
+
+    name: str
+    path: str
+    factory: str | None
+    digest: str
+
+    @property
+    def model(self) -> str:
+        """Its name for `load_model`."""
+        return PREFIX + self.name
+
+    @property
+    def weights(self) -> str:
+        """The name of the weights that it comes with."""
+        return f"{KIND}:{self.digest[:DIGITS]}"
+
+    def load(self, num_classes: int | None = None) -> nn.Module:
+        """The network as its owner made it.
+
+        Raises:
+            InvalidValueError: the file has changed since, or the factory does not work.
+        """
+        found = digest_of(self.path)
+        if found != self.digest:
+            raise InvalidValueError(
+                f"'{self.path}' has changed since it was opened (it was {self.digest[:DIGITS]}, "
+                f"now it is {found[:DIGITS]}); start PruneViz with it again."
+            )
+        if self.factory is None:
+            return _unpickled(self.path)
+        return _made(_factory(self.path, self.factory, self.digest), num_classes, self)
+
+
+def from_code(target: str) -> OwnNetwork:
+    """The network of `FILE.py:FACTORY`, as the command line names it.
+
+    Raises:
+        InvalidValueError: there is no such file.
+    """
+    path, _, factory = target.rpartition(":")
+    file = Path(path).expanduser().absolute()
+    if not file.is_file():
+        raise InvalidValueError(
+            f"A network of your own is FILE.py:FACTORY, but '{path}' is no file; give the path of "
+            "the file whose function returns the network."
+        )
+    return OwnNetwork(factory, str(file), factory, digest_of(file))
+
+
+def from_object(model: nn.Module, folder: Path) -> OwnNetwork:
+    """The network itself, kept in `folder` for the processes of its owner alone.
+
+    It is pickled with the code of classes that a notebook defines. Only who may write the file,
+    and hands it over by the environment, has it loaded.
+
+    Raises:
+        InvalidValueError: it cannot be pickled.
+    """
+    import cloudpickle
+
+    try:
+        content = cloudpickle.dumps(model)
+    except Exception as error:
+        raise InvalidValueError(
+            f"This {type(model).__name__} cannot be handed to the studio, as it cannot be pickled "
+            f"({type(error).__name__}: {error}); write a function that returns it into a file and "
+            "run `pruneviz FILE.py:FUNCTION`."
+        ) from error
+    digest = hashlib.sha256(content).hexdigest()
+    path = folder / f"{digest[:DIGITS]}.pickle"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_bytes(content)
+        draft.replace(path)
+    return OwnNetwork(type(model).__name__, str(path), None, digest)
+
+
+def hand_over(own: OwnNetwork, environment: dict[str, str] | None = None) -> None:
+    """Make the network known to this process and to those that it starts, or in an environment."""
+    target = os.environ if environment is None else environment
+    target[VARIABLE] = json.dumps(asdict(own))
+
+
+def given() -> OwnNetwork | None:
+    """The network that the owner of this process handed over."""
+    text = os.environ.get(VARIABLE)
+    return OwnNetwork(**json.loads(text)) if text else None
+
+
+def listed() -> dict[str, Architecture]:
+    """It, by its name, where there is one."""
+    own = given()
+    return {} if own is None else {own.model: OwnArchitecture.of(own)}
+
+
+def find(name: str) -> Architecture:
+    """The network called `own/NAME`. Raises `InvalidValueError` where nobody handed it over."""
+    own = given()
+    if own is None or name != own.model:
+        raise InvalidValueError(
+            f"'{name}' is a network of somebody's own, which this PruneViz was not started with; "
+            "start it with `pruneviz FILE.py:FACTORY`, or with pv.studio(model, data)."
+        )
+    return OwnArchitecture.of(own)
+
+
+def load(reference: str, network: str) -> nn.Module:
+    """The network with the weights `own:REFERENCE`.
+
+    Raises:
+        InvalidValueError: nobody handed it over.
+        WeightsError: it is another than the one that was meant.
+    """
+    find(network)
+    own = given()
+    assert own is not None  # find() has seen it
+    if not own.digest.startswith(reference) or not reference:
+        raise WeightsError(
+            f"'{network}' was {reference or 'nothing'} then and is {own.digest[:DIGITS]} now; "
+            "start PruneViz with the file as it was."
+        )
+    return own.load()
+
+
+def plans(reference: str) -> tuple[str, ...]:
+    """It comes as it is: no plan of PruneViz's was applied to it."""
+    return ()
+
+
+@dataclass(frozen=True)
+class OwnArchitecture(Architecture):
+    """A network of one's own, as the catalogue lists it."""
+
+    own: OwnNetwork
+
+    @classmethod
+    def of(cls, own: OwnNetwork) -> OwnArchitecture:
+        """The catalogue's entry for it."""
+
+        def build(num_classes: int | None = None, keys: Collection[str] = ()) -> nn.Module:
+            return own.load(num_classes)
+
+        return cls(
+            name=own.model,
+            family="your own",
+            description=f"your own, from {Path(own.path).name}"
+            if own.factory
+            else "your own, from Python",
+            source="your own",
+            weights=(own.weights,),
+            input_size=0,
+            classes=0,
+            build=build,
+            own=own,
+        )
+
+    def parameters(self) -> int:
+        """Number of parameters, counted once."""
+        return _parameters(self.own)
+
+    def offline(self) -> tuple[str, ...]:
+        """The weights that it comes with."""
+        return self.weights
+
+    def state(self, weights: str, progress: Progress | None = None) -> dict[str, torch.Tensor]:
+        """The weights that it comes with."""
+        return self.own.load().state_dict()
+
+    def plain_weights(self, weights: str) -> str:
+        """The one name that there is."""
+        return weights
+
+
+def digest_of(path: str | Path) -> str:
+    """SHA-256 of a file. Raises `InvalidValueError` where it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InvalidValueError(
+            f"The file '{path}' cannot be read ({error.strerror}); start PruneViz with one that "
+            "can."
+        ) from error
+
+
+@lru_cache(maxsize=4)
+def _parameters(own: OwnNetwork) -> int:
+    with torch.random.fork_rng(devices=[]):
+        return sum(p.numel() for p in own.load().parameters())
+
+
+@lru_cache(maxsize=4)
+def _factory(path: str, name: str, digest: str) -> Callable[..., Any]:
+    module = _module(Path(path), digest)
+    found = getattr(module, name, None)
+    if not callable(found):
+        functions = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+        raise InvalidValueError(
+            f"'{Path(path).name}' has no function '{name}'; it has: "
+            f"{', '.join(functions) or 'none'}."
+        )
+    return found  # type: ignore[no-any-return]
+
+
+def _module(file: Path, digest: str) -> ModuleType:
+    """The file, imported; what lies beside it can be imported by it, as when it is run itself."""
+    name = f"pruneviz_own_{digest[:DIGITS]}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise InvalidValueError(f"'{file}' is no Python file; its name must end in .py.")
+    if str(file.parent) not in sys.path:
+        sys.path.append(str(file.parent))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # classes find their module when they are copied or pickled
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise _failed(f"'{file.name}' cannot be imported", error) from error
+    return module
+
+
+def _made(factory: Callable[..., Any], num_classes: int | None, own: OwnNetwork) -> nn.Module:
+    takes = num_classes is not None and "num_classes" in inspect.signature(factory).parameters
+    try:
+        model = factory(num_classes=num_classes) if takes else factory()
+    except Exception as error:
+        what = f"'{own.factory}' of '{Path(own.path).name}' failed"
+        raise _failed(what, error) from error
+    if not isinstance(model, nn.Module):
+        raise InvalidValueError(
+            f"'{own.factory}' must return a torch.nn.Module, but returned "
+            f"{shown(model)}; return the network itself."
+        )
+    return model
+
+
+def _failed(what: str, error: Exception) -> InvalidValueError:
+    return InvalidValueError(
+        f"{what} ({type(error).__name__}: {error}); it is called without arguments and must work "
+        "in a process of its own."
+    )
+
+
+def _unpickled(path: str) -> nn.Module:
+    import cloudpickle
+
+    with Path(path).open("rb") as file:
+        model: nn.Module = cloudpickle.load(file)
+    return model
