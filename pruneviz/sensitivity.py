@@ -82,6 +82,8 @@ class Sensitivity:
     final: bool
     after: After = "cut"
     """What was done to a pruned network before it was measured."""
+    chance: float | None = None
+    """Accuracy (0..1) of always answering the images' commonest class."""
 
     @property
     def progress(self) -> float:
@@ -205,6 +207,7 @@ def sensitivity(
         DataError: The split is absent or empty, or has labels without an output.
     """
     from pruneviz.data import check_data
+    from pruneviz.training import chance
 
     network(model)
     check_graph(graph)
@@ -243,6 +246,7 @@ def sensitivity(
         closed=tuple((g.name, g.reason or "") for g in chosen if not g.prunable),
         final=False,
         after=after,
+        chance=chance(source),
     )
     names = [g.name for g in chosen if g.prunable]
 

@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pruneviz.figures import style
+from pruneviz.figures.levels import draw_chance, is_near
 from pruneviz.figures.stats import wilson
 from pruneviz.sensitivity import Sensitivity, SensitivityPoint
 
@@ -69,6 +70,9 @@ def curves_figure(
             annotation={"text": "allowed drop", "font": {"size": 11}},
             annotation_position="bottom right",
         )
+    measured = [scan.baseline, *(p.accuracy for p in scan.points)]
+    if scan.chance is not None and is_near(scan.chance, measured):
+        draw_chance(figure, scan.chance, position="top left")
     figure.update_layout(showlegend=len(scan.groups) <= 12, legend={"font": {"size": 11}})
     figure.update_xaxes(title_text="ratio of the group's units removed", tickformat=".0%")
     figure.update_xaxes(range=[-0.02, 1.0])

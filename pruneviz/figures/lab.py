@@ -9,6 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pruneviz.figures import style
+from pruneviz.figures.levels import draw_chance, is_near
 from pruneviz.studies.papers.claims import find_claim
 from pruneviz.studies.papers.result import LabResult
 
@@ -27,6 +28,8 @@ class LabInfo:
     published: tuple[tuple[str, float], ...] = ()
     percent: bool = False
     """Whether the values are fractions that are read as percentages."""
+    chance: float | None = None
+    """Where the values are accuracies: that of always answering the commonest class."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ def claim_figure(result: LabResult, *, title: bool = True, **look: Any) -> Any:
         findings=tuple((f.label, f.value, f.seeds) for f in result.findings),
         published=claim.figures,
         percent=claim.percent,
+        chance=result.settings.get("chance") if claim.of_accuracy else None,
     )
     return lab_figure(info, **look)
 
@@ -89,6 +93,9 @@ def lab_figure(info: LabInfo, *, dark: bool = False, height: int | None = None) 
                 hovertemplate=f"published: {label}, %{{x{shown}}}<extra></extra>",
             )
         )
+    measured = [value for _, _, values in info.findings for value in values]
+    if info.chance is not None and is_near(info.chance, measured):
+        draw_chance(figure, info.chance, across=False)
     figure.update_xaxes(title_text=info.measure, tickformat=".1%" if info.percent else None)
     figure.update_yaxes(autorange="reversed", type="category")
     figure.update_layout(margin={"t": 40, "l": 8}, title={"text": info.title, "y": 0.99})

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from pruneviz.figures import style
+from pruneviz.figures.levels import draw_chance, is_near
 from pruneviz.studies.pretraining import PretrainingStudy
 
 MOST_IN_A_ROW = 3
@@ -38,6 +40,8 @@ class PretrainingInfo:
 
     split: str
     curves: tuple[StudyCurve, ...]
+    chance: Mapping[str, float] = field(default_factory=dict)
+    """By panel: accuracy (0..1) of always answering the commonest class, where it is known."""
 
     @property
     def panels(self) -> tuple[str, ...]:
@@ -71,7 +75,10 @@ def pretraining_info(study: PretrainingStudy) -> PretrainingInfo:
                 seeds=len(seeds),
             )
         )
-    return PretrainingInfo("test" if tested else "validation", tuple(curves))
+    chance = {
+        f"{run.network} on {run.data}": run.chance for run in study.runs if run.chance is not None
+    }
+    return PretrainingInfo("test" if tested else "validation", tuple(curves), chance)
 
 
 def pretraining_figure(
@@ -122,6 +129,11 @@ def pretraining_figure(
             ),
             **place,
         )
+    measured = [value for curve in info.curves for value in curve.accuracy]  # panels share an axis
+    for number, panel in enumerate(panels):
+        if panel in info.chance and is_near(info.chance[panel], measured):
+            where = {"row": number // columns + 1, "col": number % columns + 1}
+            draw_chance(figure, info.chance[panel], **where)
     figure.update_xaxes(tickformat=".0%")
     figure.update_xaxes(title_text="parameters removed (bands: baseline less 1 point)", row=rows)
     figure.update_yaxes(tickformat=".3~%")

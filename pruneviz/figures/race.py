@@ -9,6 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pruneviz.figures import style
+from pruneviz.figures.levels import draw_chance, is_near
 from pruneviz.studies.race_result import Race
 
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "hexagon", "pentagon")
@@ -39,6 +40,8 @@ class RaceInfo:
     points: tuple[RacePoint, ...]
     published: tuple[tuple[str, float, float], ...]
     """(label, MACs, accuracy) of papers on the same network and data."""
+    chance: float | None = None
+    """Accuracy (0..1) of always answering the commonest class."""
 
 
 def race_info(race: Race) -> RaceInfo:
@@ -69,6 +72,7 @@ def race_info(race: Race) -> RaceInfo:
         published=tuple(
             (f"{p.strategy} ({p.paper})", p.macs_ratio, p.accuracy) for p in race.published
         ),
+        chance=race.chance,
     )
 
 
@@ -126,6 +130,9 @@ def race_figure(info: RaceInfo, *, dark: bool = False, height: int = 440) -> Any
             )
         )
     figure.add_hline(y=info.baseline, line={"dash": "dash", "color": style.GREY, "width": 1})
+    measured = [info.baseline, *(y for point in info.points for _, y in point.runs)]
+    if info.chance is not None and is_near(info.chance, measured):
+        draw_chance(figure, info.chance, position="top left")
     figure.add_vline(x=info.target, line={"dash": "dot", "color": style.GREY, "width": 1})
     figure.update_xaxes(title_text="MACs left", tickformat=".0%", range=[0, 1.05])
     figure.update_yaxes(

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 from pruneviz.figures import style
+from pruneviz.figures.levels import draw_chance, is_near
 from pruneviz.figures.stats import pareto, wilson
 
 Kind = Literal["baseline", "plan", "cut", "control", "fine-tuned", "running"]
@@ -51,17 +52,26 @@ class TradeoffInfo:
     points: tuple[TradeoffPoint, ...]
     front: tuple[str, ...]
     """Keys on the Pareto front, cheapest first."""
+    chance: float | None = None
+    """Accuracy (0..1) of always answering the commonest class."""
 
 
-def tradeoff_info(points: list[TradeoffPoint], axis: Axis = "macs") -> TradeoffInfo:
+def tradeoff_info(
+    points: list[TradeoffPoint], axis: Axis = "macs", chance: float | None = None
+) -> TradeoffInfo:
     """Gather the points that have a place on the axis, and their Pareto front."""
     shown = [p for p in points if p.cost(axis) is not None]
     front = pareto([(float(p.cost(axis) or 0), p.accuracy) for p in shown])
-    return TradeoffInfo(axis, tuple(shown), tuple(shown[i].key for i in front))
+    return TradeoffInfo(axis, tuple(shown), tuple(shown[i].key for i in front), chance)
 
 
-def tradeoff_figure(info: TradeoffInfo, *, dark: bool = False, height: int = 420) -> Any:
-    """Draw accuracy against cost; points can be clicked (`customdata` starts with the key)."""
+def tradeoff_figure(
+    info: TradeoffInfo, *, dark: bool = False, height: int = 420, whole: bool = False
+) -> Any:
+    """Draw accuracy against cost; points can be clicked (`customdata` starts with the key).
+
+    With `whole`, the accuracy runs from 0 to 100 % whatever the points are: for a chart that grows.
+    """
     figure = style.new_figure(dark, height, clickmode="event+select", hovermode="closest")
     by_key = {p.key: p for p in info.points}
     front = [by_key[key] for key in info.front]
@@ -126,15 +136,23 @@ def tradeoff_figure(info: TradeoffInfo, *, dark: bool = False, height: int = 420
     figure.update_xaxes(title_text=TITLES[info.axis], rangemode="tozero", exponentformat="SI")
     if info.axis == "latency":
         figure.update_xaxes(tickformat=".0%")
-    accuracies = [p.accuracy for p in info.points]
-    low, high = (min(accuracies), max(accuracies)) if len(accuracies) > 1 else (0.0, 1.0)
+    _scale(figure, info, whole or len(info.points) < 2)
+    return figure
+
+
+def _scale(figure: Any, info: TradeoffInfo, whole: bool) -> None:
+    """Choose the range of accuracies, and draw chance level if it lies in it or near."""
+    shown = [0.0, 1.0] if whole else [p.accuracy for p in info.points]
+    if info.chance is not None and is_near(info.chance, shown):
+        draw_chance(figure, info.chance)
+        shown.append(info.chance)
+    low, high = min(shown), max(shown)
     room = max(0.01, 0.08 * (high - low))
     figure.update_yaxes(
         title_text="accuracy (top-1)",
         tickformat=".0%" if high - low > 0.05 else ".1%",
-        range=[max(-0.02, low - room), min(1.0 + room / 3, high + room)],
+        range=[0, 1.03] if whole else [max(-0.02, low - room), min(1.0 + room / 3, high + room)],
     )
-    return figure
 
 
 def _join(figure: Any, info: TradeoffInfo, dark: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 from pruneviz.figures import style
+from pruneviz.figures.levels import draw_chance, is_near
 
 What = Literal["accuracy", "loss"]
 
@@ -82,17 +83,23 @@ def training_figure(
 
 def _levels(figure: Any, info: TrainingInfo) -> None:
     """Draw what a run has to reach, and what it has to beat."""
-    for name, value, dash, place in (
-        ("baseline", info.baseline, "dash", "bottom right"),
-        ("chance", info.chance, "dot", "top right"),
-    ):
-        if value is not None:
-            figure.add_hline(
-                y=value,
-                line={"dash": dash, "color": style.GREY},
-                annotation={"text": f"{name} {style.percent(value)}", "font": {"size": 11}},
-                annotation_position=place,
-            )
+    if info.baseline is not None:
+        figure.add_hline(
+            y=info.baseline,
+            line={"dash": "dash", "color": style.GREY},
+            annotation={"text": f"baseline {style.percent(info.baseline)}", "font": {"size": 11}},
+            annotation_position="bottom right",
+        )
+    chance = _chance(info)
+    if chance is not None:
+        draw_chance(figure, chance)
+
+
+def _chance(info: TrainingInfo) -> float | None:
+    """Chance level where it is drawn: in the range, or near it."""
+    points = [value for run in info.runs for value in run.accuracy] or [0.0, 1.0]
+    levels = [] if info.baseline is None else [info.baseline]
+    return info.chance if is_near(info.chance, points + levels) else None
 
 
 def _between(info: TrainingInfo) -> tuple[float, float]:
@@ -100,7 +107,7 @@ def _between(info: TrainingInfo) -> tuple[float, float]:
     points = [value for run in info.runs for value in run.accuracy]
     if not points:
         return 0.0, 1.0
-    levels = [value for value in (info.baseline, info.chance) if value is not None]
+    levels = [value for value in (info.baseline, _chance(info)) if value is not None]
     low, high = min(points + levels), max(points + levels)
     room = max(0.01, 0.06 * (high - low))
     return max(0.0, low - room), min(1.0 + room / 2, high + room)

@@ -20,6 +20,7 @@ from pruneviz.training import Evaluation, evaluate
 CUT = "cut"
 INSTANT = "repaired at once"
 REPAIRED = "repaired"
+FINE_TUNED = "fine-tuned"
 BASELINE = "baseline"
 
 Measure = Callable[[Workbench, Plan | None], Evaluation]
@@ -136,6 +137,16 @@ class Previews:
         measure = self._measures[key.kind]
         asked_by = None if owner is None else f"{owner} {kind}"
         return self._background.ask(key, lambda: measure(workbench, plan), owner=asked_by)
+
+    def ask_of_run(
+        self, workbench: Workbench, run: str, measure: Callable[[], Evaluation]
+    ) -> Answer[Evaluation]:
+        """Return what is known of the network that a run left, and have it measured if nothing is.
+
+        `measure` evaluates it on the workbench's preview images.
+        """
+        key = PreviewKey(FINE_TUNED, workbench.subject.digest, run, workbench.preview_images)
+        return self._background.ask(key, measure)
 
     def worth(
         self,

@@ -123,6 +123,13 @@ class Workbench:
         """Whether a full repair takes seconds, so that every plan in hand may have one."""
         return cost(self.graph).macs * usual_images(self.graph) <= FULL_REPAIR_MACS
 
+    @cached_property
+    def chance(self) -> float:
+        """Accuracy (0..1) of always answering the commonest class of the preview images."""
+        from pruneviz.training import chance
+
+        return chance(self.data.val.first(self.preview_images))
+
     @property
     def title(self) -> str:
         """How a person calls it."""

@@ -45,6 +45,8 @@ class StudyRun:
     data: str
     seed: int
     points: tuple[StudyPoint, ...]
+    chance: float | None = None
+    """Accuracy of always answering the commonest class."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,17 @@ class PretrainingStudy:
                 )
 
     def add(
-        self, network: str, data: str, seed: int, points: Iterable[StudyPoint]
+        self,
+        network: str,
+        data: str,
+        seed: int,
+        points: Iterable[StudyPoint],
+        chance: float | None = None,
     ) -> PretrainingStudy:
         """A study with one more run; one of the same network, data and seed is replaced."""
         key = (network, data, seed)
         rest = tuple(r for r in self.runs if (r.network, r.data, r.seed) != key)
-        return PretrainingStudy((*rest, StudyRun(network, data, seed, tuple(points))))
+        return PretrainingStudy((*rest, StudyRun(network, data, seed, tuple(points), chance)))
 
     def to_frame(self) -> pd.DataFrame:
         """One row a point: network, data, seed, start, removed, macs, params, accuracies."""

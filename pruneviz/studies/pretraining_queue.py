@@ -95,11 +95,13 @@ def gather(service: JobService, runs: Iterable[RunView]) -> PretrainingStudy:
     """What the runs have found so far, those that are done first; oldest first among them."""
     study = PretrainingStudy()
     for run in sorted(runs, key=lambda r: (r.status != "done", r.created)):
-        points = service.results(run.id).get("points")
+        results = service.results(run.id)
+        points = results.get("points")
         if points:
             network, seed = str(run.spec.model["name"]), int(run.spec.options["seed"])
             called = data_called(run.spec.data)
-            study = study.add(network, called, seed, (StudyPoint(**p) for p in points))
+            chance = (results.get("baseline") or {}).get("chance")
+            study = study.add(network, called, seed, (StudyPoint(**p) for p in points), chance)
     return study
 
 

@@ -76,11 +76,11 @@ def race(
         settings[name] = own
     start = _start(model, graph, data, names, target_macs, epochs, chosen, settings, network)
     if resume is not None:
-        if replace(resume, outcomes=()) != start:
+        if replace(resume, outcomes=(), chance=start.chance) != start:
             raise InvalidValueError(
                 "A race is resumed with the network, data and settings that it was started with."
             )
-        start = resume
+        start = replace(resume, chance=start.chance)
     return _runs(start, model, graph, data, watch)
 
 
@@ -96,7 +96,7 @@ def _start(
     network: str | None,
 ) -> Race:
     from pruneviz.cost import cost
-    from pruneviz.training import evaluate
+    from pruneviz.training import chance, evaluate
 
     split = "val" if data.test is None else "test"
     price = cost(graph)
@@ -114,6 +114,7 @@ def _start(
         params=price.params,
         baseline=evaluate(model, data, split=split).accuracy,
         outcomes=(),
+        chance=chance(data.split(split)),
     )
 
 

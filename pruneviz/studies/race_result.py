@@ -56,6 +56,8 @@ class Race:
     baseline: float
     """Accuracy of the network before anything was done."""
     outcomes: tuple[Outcome, ...]
+    chance: float | None = None
+    """Accuracy of always answering the commonest class of those images."""
 
     def __post_init__(self) -> None:
         whole("A race's macs", self.macs)

@@ -9,6 +9,7 @@ from typing import Any
 from pruneviz.jobs import RunSpec
 from pruneviz.jobs.leases import claim
 from pruneviz.jobs.recovery import fail
+from pruneviz.jobs.steps import PLAN, WEIGHTS
 from pruneviz.session.decisions import Subject
 from pruneviz.ui.frame import services, workbench
 from pruneviz.ui.runs import records as runs_data
@@ -82,9 +83,9 @@ def _keep_network(folder: Any, loaded: Any, plan: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     model = loaded.model if plan is None else prune(loaded.model, loaded.graph, plan)
     state = {k: v.detach().clone().contiguous() for k, v in model.state_dict().items()}
-    save_file(state, folder / runs_data.WEIGHTS)
+    save_file(state, folder / WEIGHTS)
     if plan is not None:
-        (folder / runs_data.PLAN).write_text(plan.to_json())
+        (folder / PLAN).write_text(plan.to_json())
 
 
 def _tuned(loaded: Any, plan: Any) -> dict[str, Any]:

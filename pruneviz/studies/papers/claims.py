@@ -34,6 +34,11 @@ class Claim:
     details: str = ""
     """What the second figure shows, where there is one."""
 
+    @property
+    def of_accuracy(self) -> bool:
+        """Whether the values are accuracies, so that chance is something to compare them with."""
+        return self.measure.startswith("accuracy")
+
 
 CLAIMS = (
     Claim(

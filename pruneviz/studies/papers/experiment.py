@@ -10,6 +10,7 @@ from pruneviz import machine
 from pruneviz.studies.papers.request import Request
 from pruneviz.studies.papers.result import LabResult
 from pruneviz.studies.papers.setting import DECIDES, Bench, Say, load_data
+from pruneviz.training import chance
 
 
 def perform(
@@ -54,6 +55,7 @@ def perform(
         "train_images": len(data.train),
         "val_images": len(data.val),
         "test_images": len(data.split("test")),
+        "chance": chance(data.split("test")),
         **settings,
     }
     return LabResult(

@@ -108,10 +108,10 @@ def _story(loaded: Workbench, criterion: str) -> None:
 
 def _sweep(loaded: Workbench, criterion: str, was_complete: bool) -> None:
     points, complete = sweep.grow(loaded, criterion)
-    figure = tradeoff_figure(tradeoff_info(points), dark=theme.dark(), height=330)
+    info = tradeoff_info(points, chance=loaded.chance)
+    figure = tradeoff_figure(info, dark=theme.dark(), height=330, whole=True)
     cost = workbench.plan_at(loaded, Decisions())[1]
     figure.update_xaxes(range=[0, cost.macs * 1.04])
-    figure.update_yaxes(range=[0, 1.03])
     theme.chart(
         figure, "sweep", on_select=_take_up, selection_mode="points", alt="Accuracy against MACs"
     )

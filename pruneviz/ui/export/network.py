@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pruneviz.jobs.steps import WEIGHTS
 from pruneviz.ui.frame import services, workbench
 from pruneviz.ui.frame.loading import loading
 from pruneviz.ui.runs import records as runs_data
@@ -37,7 +38,7 @@ def network_of(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None) 
     if run is not None:
         from safetensors.torch import load_file
 
-        network.load_state_dict(load_file(services.jobs().files(run.id) / runs_data.WEIGHTS))
+        network.load_state_dict(load_file(services.jobs().files(run.id) / WEIGHTS))
     return network
 
 

@@ -14,6 +14,7 @@ from pruneviz.ui.frame import error_boundary, leaving, services, state, workbenc
 from pruneviz.ui.frame.text import plain
 
 if TYPE_CHECKING:
+    from pruneviz.plan import Plan
     from pruneviz.session.previews import Worth
     from pruneviz.session.workbench import Workbench
     from pruneviz.training import Evaluation
@@ -98,6 +99,7 @@ def _numbers() -> bool:
         _cost("MACs", cost.macs, cost.baseline_macs),
         _cost("Parameters", cost.params, cost.baseline_params),
         _accuracy(loaded, worth, base.value),
+        _fine_tuned(loaded, plan, base.value),
     ]
     units = len(plan)
     total = sum(group.width for group in loaded.graph.prunable_groups)
@@ -137,15 +139,31 @@ def _accuracy(loaded: Workbench, worth: Worth, base: Evaluation | None) -> str:
     return _part(name, style.percent(best.accuracy), " ".join(notes))
 
 
+def _fine_tuned(loaded: Workbench, plan: Plan, base: Evaluation | None) -> str:
+    """What the newest finished run made of this very plan; nothing where there is none."""
+    from pruneviz.session.fine_tuned import of_plan
+
+    found = of_plan(services.jobs(), loaded, plan)
+    if found is None:
+        return ""
+    low, high = wilson(found.accuracy, found.count)
+    notes = [f"({100 * low:.1f} to {100 * high:.1f})"]
+    if base is not None and base.count == found.count:
+        notes.insert(0, style.points(found.accuracy, base.accuracy))
+    name = f"Fine-tuned, on {found.count:,} images"
+    return _part(name, style.percent(found.accuracy), " ".join(notes), tip=found.run.name)
+
+
 def _cost(name: str, after: int, before: int) -> str:
     note = style.change(after, before) if after != before else ""
     return _part(name, style.si(after), f"{note} of {style.si(before)}" if note else "")
 
 
-def _part(name: str, value: str, note: str, *, stale: bool = False) -> str:
-    state_class = ' class="pv-stale"' if stale else ""
+def _part(name: str, value: str, note: str, *, stale: bool = False, tip: str = "") -> str:
+    marks = ' class="pv-stale"' if stale else ""
+    marks += f' title="{escape(tip)}"' if tip else ""
     return (
-        f'<span{state_class}><span class="pv-name">{escape(name)}</span><b>{value}</b> '
+        f'<span{marks}><span class="pv-name">{escape(name)}</span><b>{value}</b> '
         f'<span class="pv-note">{note}</span></span>'
     )
 

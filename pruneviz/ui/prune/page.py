@@ -17,7 +17,8 @@ from pruneviz.figures import (
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.choose.page import COSTS
 from pruneviz.ui.frame import actions, address, state, theme, workbench
-from pruneviz.ui.prune import budget, latency, sliders, timings, views
+from pruneviz.ui.frame.text import plain
+from pruneviz.ui.prune import budget, latency, points, sliders, timings, views
 from pruneviz.ui.rank import page as rank
 
 AXES: tuple[Literal["macs", "params", "latency"], ...] = ("macs", "params", "latency")
@@ -72,9 +73,11 @@ def _tradeoff(loaded: Workbench) -> None:
             help="As many units, chosen at random: what a criterion has to beat.",
         )
     measured = timings.relative(loaded) if axis == "latency" else {}
-    points = views.points(loaded, control=control, times=measured)
+    tuned = points.of_runs(loaded, measured)
+    shown = [*points.of_plans(loaded, measured), *tuned.points]
+    shown += points.of_control(loaded) if control else []
     theme.chart(
-        tradeoff_figure(tradeoff_info(points, axis), dark=theme.dark()),
+        tradeoff_figure(tradeoff_info(shown, axis, loaded.chance), dark=theme.dark()),
         f"tradeoff_{st.session_state.setdefault('clicks', 0)}",
         on_select=_load_point,
         selection_mode="points",
@@ -82,10 +85,26 @@ def _tradeoff(loaded: Workbench) -> None:
     )
     st.caption(
         "Every plan you visit is a point, the current one is ringed; click one to go back to it. "
-        "Plans are repaired without training; finished runs have points of their own."
+        "Plans are repaired without training; finished runs have points of their own. "
+        f"{_images(loaded)}"
     )
+    if tuned.pending:
+        points.wait_for_runs(loaded, tuned.pending)
+    for error in tuned.errors:
+        st.caption(plain(f"Left out: {error}"))
     if axis == "latency":
         latency.ask_for_missing(loaded)
+
+
+def _images(loaded: Workbench) -> str:
+    """Say on which images all points of the chart are measured."""
+    total = len(loaded.data.val)
+    if loaded.preview_images == total:
+        return f"All are measured on the {total:,} validation images."
+    return (
+        f"All are measured on the same {loaded.preview_images:,} of {total:,} validation images; "
+        "what runs reached on all of them is on the page Runs."
+    )
 
 
 def _load_point() -> None:
@@ -98,11 +117,11 @@ def _load_point() -> None:
         state.go(key)
     elif key == "baseline":
         state.go(state.history().root.digest)
-    elif key.startswith("control:"):
-        actions.take(views.control_change(key))
-    elif key.startswith(views.RUN):
+    elif key.startswith(points.CONTROL):
+        actions.take(points.control_change(key))
+    elif key.startswith(points.RUN):
         loaded = workbench.bench(state.history().subject)
-        change = views.run_change(loaded, key)
+        change = points.run_change(loaded, key)
         if change is not None:
             actions.take(change)
 

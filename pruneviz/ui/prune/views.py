@@ -1,140 +1,18 @@
-"""What the page Prune shows beside the sliders: points, classes, history, what can be pruned."""
+"""What the page Prune shows beside the sliders: classes, history, what can be pruned."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import pandas as pd
 import streamlit as st
 
-from pruneviz.figures import ClassesInfo, TradeoffPoint, classes_figure, style
-from pruneviz.session.decisions import Change, Decisions, exactly
+from pruneviz.figures import ClassesInfo, classes_figure, style
 from pruneviz.session.history import Step
 from pruneviz.session.workbench import Workbench
-from pruneviz.ui.choose import sweep
-from pruneviz.ui.frame import error_boundary, state, theme, workbench
+from pruneviz.ui.frame import state, theme, workbench
 from pruneviz.ui.frame.text import plain
-from pruneviz.ui.prune.timings import known as known_time
-from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.widgets import pictures
 
 FLIPPED = 12
-CUT = "cut"
-RUN = "run:"
-
-
-def points(
-    loaded: Workbench, *, control: bool = False, times: Mapping[str, float] | None = None
-) -> list[TradeoffPoint]:
-    """Return a point for every visited plan whose accuracy is known, and for finished runs.
-
-    `times` are those that were measured, by the plans' digests; see `times.relative`.
-    """
-    times = times or {}
-    history = state.history()
-    found: list[TradeoffPoint] = []
-    seen: set[str] = set()
-    for step in (history.step, *reversed(tuple(history.steps.values()))):
-        plan, cost = workbench.plan_at(loaded, step.decisions)
-        worth = workbench.known_worth(loaded, plan)
-        known = worth.best
-        if known is None or worth.kind == CUT or plan.digest in seen:
-            continue
-        seen.add(plan.digest)
-        found.append(
-            TradeoffPoint(
-                key=step.digest,
-                label=f"{step.label} ({worth.kind})" if worth.kind else step.label,
-                kind="plan" if plan.dropped else "baseline",
-                macs=cost.macs,
-                params=cost.params,
-                accuracy=known.accuracy,
-                images=known.count,
-                latency=known_time(times, plan),
-                current=step.digest == history.current,
-            )
-        )
-    base = workbench.known_accuracy(loaded, None)
-    if base is not None and not any(p.kind == "baseline" for p in found):
-        _, cost = workbench.plan_at(loaded, Decisions())
-        found.append(
-            TradeoffPoint(
-                "baseline",
-                "nothing pruned",
-                "baseline",
-                cost.macs,
-                cost.params,
-                base.accuracy,
-                base.count,
-                known_time(times, None),
-            )
-        )
-    found += _fine_tuned(loaded, times)
-    if control:
-        grown, complete = sweep.grow(loaded, sweep.CONTROL)
-        found += [
-            TradeoffPoint(
-                f"control:{p.key}",
-                p.label,
-                "control",
-                p.macs,
-                p.params,
-                p.accuracy,
-                p.images,
-                series="random",
-            )
-            for p in grown
-            if p.kind == "plan"
-        ]
-        if not complete:
-            error_boundary.fragment(run_every=0.8)(_wait_for_control)(loaded)
-    return found
-
-
-def _fine_tuned(loaded: Workbench, times: Mapping[str, float]) -> list[TradeoffPoint]:
-    """Return a point for every finished run on this network and data set."""
-    found = []
-    for run in runs_data.finished(loaded):
-        accuracy = runs_data.final_accuracy(run)
-        if accuracy is None or not runs_data.has_plan(run):
-            continue
-        plan = runs_data.plan_of_run(loaded, run)
-        cost = workbench.cost_of(loaded, plan)
-        found.append(
-            TradeoffPoint(
-                key=f"{RUN}{run.id}",
-                label=f"{run.name} (fine-tuned)",
-                kind="fine-tuned",
-                macs=cost.macs,
-                params=cost.params,
-                accuracy=accuracy,
-                images=len(loaded.data.val),
-                latency=known_time(times, plan),
-            )
-        )
-    return found
-
-
-def run_change(loaded: Workbench, key: str) -> Change | None:
-    """Return the step to the plan behind a fine-tuned point; None if the run is gone."""
-    for run in runs_data.finished(loaded):
-        if key == f"{RUN}{run.id}":
-            units = frozenset(runs_data.plan_of_run(loaded, run).dropped)
-            return exactly(state.history().decisions, units, f"plan of {run.name}")
-    return None
-
-
-def _wait_for_control(loaded: Workbench) -> None:
-    grown, complete = sweep.grow(loaded, sweep.CONTROL)
-    st.caption(f"Measuring the random control: {max(0, len(grown) - 1)} of {len(sweep.RATIOS)} …")
-    if complete:
-        st.rerun()
-
-
-def control_change(key: str) -> Change:
-    """Return the step to the plan behind a point of the control."""
-    wanted = sweep.decisions_of(key.removeprefix("control:"))
-    return wanted, sweep.SweepStep(wanted).label
 
 
 def classes(loaded: Workbench) -> None:

@@ -17,7 +17,7 @@ from pruneviz.figures import (
 from pruneviz.studies.pretraining_queue import data_called
 from pruneviz.ui.frame import services, theme
 from pruneviz.ui.frame.text import plain
-from pruneviz.ui.prune import views
+from pruneviz.ui.prune import points as prune_points
 from pruneviz.ui.runs import records as runs_data
 
 if TYPE_CHECKING:
@@ -58,20 +58,22 @@ def training_info(runs: list[RunView]) -> TrainingInfo:
         for found in results
         if found.get("baseline")
     }
-    chances = {
-        found[name]["chance"]
-        for found in results
-        for name in MEASURED
-        if (found.get(name) or {}).get("chance") is not None
-    }
     networks = {str(run.spec.model) for run in runs}
     return TrainingInfo(
         tuple(runs_data.curve(run) for run in runs),
         baseline=bases.pop()[0] if len(bases) == 1 and len(networks) == 1 else None,
         epochs=max((int(run.spec.options.get("epochs", 3)) for run in runs), default=1),
         unit=_unit(runs),
-        chance=chances.pop() if len(chances) == 1 else None,
+        chance=_chance(runs),
     )
+
+
+def _chance(runs: list[RunView]) -> float | None:
+    """Chance level as the runs measured it; None where they did not, or on different images."""
+    results = [services.jobs().results(run.id) for run in runs]
+    found = {(told.get(name) or {}).get("chance") for told in results for name in MEASURED}
+    found.discard(None)
+    return found.pop() if len(found) == 1 else None
 
 
 def training(runs: list[RunView], what: What) -> None:
@@ -89,8 +91,9 @@ def tradeoff(loaded: Workbench, runs: list[RunView], chosen: list[RunView]) -> N
     mine = [run for run in runs if runs_data.about(loaded, run)]
     found = [p for run in mine if (p := runs_data.point(run)) is not None]
     found += [p for run in chosen if run in mine for p in runs_data.course(run)]
-    points = comparable([*views.points(loaded), *_baselines(mine)], found)
-    theme.chart(tradeoff_figure(tradeoff_info(points), dark=theme.dark()), "runs_tradeoff")
+    points = comparable([*prune_points.of_plans(loaded), *_baselines(mine)], found)
+    info = tradeoff_info(points, chance=_chance(mine))
+    theme.chart(tradeoff_figure(info, dark=theme.dark()), "runs_tradeoff")
 
 
 def comparable(plans: list[TradeoffPoint], runs: list[TradeoffPoint]) -> list[TradeoffPoint]:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from pruneviz.figures import style
 from pruneviz.session.decisions import Subject, exactly
+from pruneviz.session.fine_tuned import NETWORKS
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.export.page import EXPORTED
 from pruneviz.ui.frame import actions, error_boundary, leaving, services, state, workbench
@@ -89,7 +90,7 @@ def _live(loaded: Workbench, was_active: bool) -> None:
 
 def _shown(run: RunView) -> bool:
     """Whether the page has a card for it: it ends with a network, or nobody can tell."""
-    return run.kind in runs_data.NETWORKS or run.damage is not None
+    return run.kind in NETWORKS or run.damage is not None
 
 
 def _trouble() -> None:
@@ -155,7 +156,7 @@ def _card(loaded: Workbench, run: RunView) -> None:
                     args=(run.id,),
                     icon=":material/content_cut:",
                 )
-            if run.status == "done" and run.kind in runs_data.NETWORKS:
+            if run.status == "done" and run.kind in NETWORKS:
                 st.button(
                     "Use these weights",
                     key=f"weights_{run.id}",

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from pruneviz.figures import RunCurve, TradeoffPoint
 from pruneviz.jobs import RunSpec
+from pruneviz.jobs.steps import PLAN
+from pruneviz.session import fine_tuned
 from pruneviz.session.run_rankings import is_about, ranking_runs
-from pruneviz.studies.pretraining_queue import KIND as PRETRAINING
 from pruneviz.ui.frame import services
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from pruneviz.session.workbench import Workbench
 
 FINE_TUNE, STRATEGY, SENSITIVITY, RANK = "fine_tune", "strategy", "sensitivity", "rank"
-NETWORKS = (FINE_TUNE, STRATEGY, PRETRAINING)
-"""Kinds of runs that end with a network."""
-WEIGHTS, PLAN = "weights.safetensors", "plan.json"
 
 
 def spec(
@@ -108,21 +106,14 @@ def about(of: Workbench, run: RunView) -> bool:
 
 def finished(of: Workbench) -> list[RunView]:
     """Return the fine-tuning runs of the subject that have weights to show, newest first."""
-    return [
-        run
-        for run in services.jobs().list(status="done")
-        if run.kind in NETWORKS and about(of, run)
-    ]
+    return list(fine_tuned.finished(services.jobs(), of))
 
 
 def plan_of_run(of: Workbench, run: RunView) -> Plan:
     """Return the plan of the network that a run ends with."""
     from pruneviz.plan import Plan
 
-    text = run.spec.plan
-    file = services.jobs().files(run.id) / PLAN
-    if text is None and file.exists():
-        text = file.read_text()
+    text = fine_tuned.plan_text(services.jobs(), run)
     return Plan.from_json(of.graph, text) if text else Plan(of.graph)
 
 
@@ -143,8 +134,8 @@ def beginning(run: RunView, results: dict[str, Any]) -> str:
 
 def final_accuracy(run: RunView) -> float | None:
     """Return the accuracy that a run ended with, on all validation images."""
-    after = services.jobs().results(run.id).get("after")
-    return float(after["accuracy"]) if after else None
+    found = fine_tuned.outcome(services.jobs(), run)
+    return None if found is None else found.accuracy
 
 
 def rows_of(run: RunView) -> list[MetricView]:

@@ -63,7 +63,8 @@ def _front(loaded: Workbench, run: RunView, front: tuple[FrontPoint, ...]) -> No
             if points and points[0].get("customdata"):
                 st.session_state[chosen] = int(points[0]["customdata"][0].partition(":")[2])
 
-        figure = tradeoff_figure(tradeoff_info(points_of(front)), dark=theme.dark(), height=320)
+        info = tradeoff_info(points_of(front), chance=loaded.chance)
+        figure = tradeoff_figure(info, dark=theme.dark(), height=320)
         theme.chart(figure, key, on_select=select, selection_mode="points")
         number = st.session_state.get(chosen)
         if number is None or number >= len(front):
@@ -98,6 +99,7 @@ def _study(loaded: Workbench, run: RunView, results: dict[str, Any]) -> None:
         data_called(run.spec.data),
         int(run.spec.options.get("seed", 0)),
         points,
+        (results.get("baseline") or {}).get("chance"),
     )
     with st.expander("Pretrained against from scratch", icon=":material/ssid_chart:"):
         theme.chart(
