@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from pruneviz.bars import bar
 from pruneviz.channels import ChannelGraph, Group
 from pruneviz.cost import cost
 from pruneviz.criteria import Ranking, rank
+from pruneviz.drawing import Shown
 from pruneviz.errors import InvalidValueError
 from pruneviz.plan import Plan, threshold
 from pruneviz.sensitivity import Sensitivity, sensitivity
@@ -54,7 +56,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Allocation:
+class Allocation(Shown):
     """The best plan that was found, the others it was held against, and the curves behind it."""
 
     plan: Plan
@@ -74,7 +76,7 @@ def allocate(
     scan: Sensitivity | None = None,
     protected: Iterable[str] = (),
     images: int = IMAGES,
-    progress: Callable[[float, str], None] | None = None,
+    progress: Callable[[float, str], None] | bool | None = None,
 ) -> Plan:
     """The plan that costs least accuracy at a budget, by repaired sensitivity.
 
@@ -90,7 +92,7 @@ def allocate(
         protected: Groups that stay whole.
         images: Validation images that plans are measured on, at most.
         progress: Called with the fraction done and what is done now; what it raises ends the
-            search.
+            search. False for no bar.
 
     Raises:
         InvalidValueError: No target or two, one outside 0..1, or one that cannot be reached.
@@ -102,18 +104,21 @@ def allocate(
     >>> graph = pv.trace(model, data.input_shape)
     >>> plan = pv.allocate(model, graph, data, target_macs=0.5, images=100)  # doctest: +SKIP
     """
-    tell = progress or (lambda share, message: None)
-    return search(
-        model,
-        graph,
-        data,
-        budget(graph, target_macs, target_params, protected),
-        criterion=criterion,
-        ranking=ranking,
-        scan=scan,
-        images=images,
-        progress=tell,
-    ).plan
+    wanted = budget(graph, target_macs, target_params, protected)
+    with bar("Allocating", None if callable(progress) else progress, "%") as tick:
+        return search(
+            model,
+            graph,
+            data,
+            wanted,
+            criterion=criterion,
+            ranking=ranking,
+            scan=scan,
+            images=images,
+            progress=progress
+            if callable(progress)
+            else lambda share, message: tick(round(100 * share), 100),
+        ).plan
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pruneviz.arguments import instance, one_of, whole
-from pruneviz.drawing import draw
+from pruneviz.drawing import Shown, draw
 from pruneviz.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class SizeInCode:
 
 
 @dataclass(frozen=True, eq=False)
-class ChannelGraph:
+class ChannelGraph(Shown):
     """What `pruneviz.trace` found out: layers, groups of units, and the tensors they live in."""
 
     input_shape: tuple[int, ...]

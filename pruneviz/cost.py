@@ -19,7 +19,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from pruneviz.channels import ChannelGraph, IntArray, Layer, check_graph
-from pruneviz.drawing import draw
+from pruneviz.drawing import Shown, draw
 from pruneviz.plan import Plan, check_plan
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Cost:
+class Cost(Shown):
     """MACs and parameters of a network under a plan, and of the unpruned one."""
 
     macs: int

@@ -1,4 +1,4 @@
-"""From a result to its picture: what `result.figure(...)` calls.
+"""From a result to its picture: what `result.figure(...)` calls, and what a notebook shows.
 
 Figures stand above the results that they draw, so results do not import them: they are found by
 name when the first picture is asked for.
@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 FIGURES = "pruneviz.figures.by_result"
+HTML = "pruneviz.figures.html"
 
 
 def draw(result: object, *, dark: bool = False, height: int | None = None, **options: Any) -> Any:
@@ -24,3 +25,13 @@ def draw(result: object, *, dark: bool = False, height: int | None = None, **opt
     if height is not None:
         options["height"] = height
     return import_module(FIGURES).figure_of(result, dark=dark, **options)
+
+
+class Shown:
+    """A result that a notebook shows as a small table; see `pruneviz.figures.html`."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        found: str = import_module(HTML).html_of(self)
+        return found

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pruneviz.drawing import draw
+from pruneviz.drawing import Shown, draw
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(Shown):
     """Top-1 accuracy (0..1) and mean cross-entropy of a network on ``count`` images.
 
     ``per_class`` is the accuracy on the images of each class, nan where there are none;

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pruneviz import links, stored
 from pruneviz.arguments import instance, one_of, several, whole
 from pruneviz.channels import BoolArray, ChannelGraph, Group, check_graph
+from pruneviz.drawing import Shown
 from pruneviz.errors import InvalidValueError, PlanError, shown
 
 FORMAT = "pruneviz-plan/1"
@@ -36,7 +37,7 @@ class Scores(Protocol):
         ...
 
 
-class Plan:
+class Plan(Shown):
     """Which units of a network are removed.
 
     Every method returns a new plan. A plan that would empty a group, or touch channels that

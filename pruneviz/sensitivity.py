@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pruneviz.arguments import network, number, several, whole
+from pruneviz.bars import followed
 from pruneviz.channels import ChannelGraph, check_graph
 from pruneviz.cost import cost
-from pruneviz.drawing import draw
+from pruneviz.drawing import Shown, draw
 from pruneviz.errors import InvalidValueError, UnknownNameError
 from pruneviz.plan import Plan, Scores, threshold
 
@@ -62,7 +63,7 @@ class SensitivityPoint:
 
 
 @dataclass(frozen=True)
-class Sensitivity:
+class Sensitivity(Shown):
     """Accuracy against ratio for every group, on the images seen so far.
 
     `points` run over groups in execution order, within a group by ratio. `closed` are the groups
@@ -179,6 +180,7 @@ def sensitivity(
     after: After = "repaired",
     batch_size: int | None = None,
     workers: int | None = None,
+    progress: bool | None = None,
 ) -> Iterator[Sensitivity]:
     """Measure every group pruned alone to every ratio; yields a growing result.
 
@@ -200,6 +202,7 @@ def sensitivity(
             and evaluating gives the same numbers.
         batch_size: Images of a mini-batch; None for what suits the network and the machine.
         workers: Mini-batches computed side by side; None for as many threads as torch may use.
+        progress: False for no bar.
 
     Raises:
         InvalidValueError: A ratio outside 0..1, or none, or fewer than one image.
@@ -264,8 +267,14 @@ def sensitivity(
             yield _grown(start, total, where)
 
     if after == "cut":
-        return run()
-    return _one_by_one(start, model, graph, data, plans, batch_size or 256)
+        events = run()
+    else:
+        events = _one_by_one(start, model, graph, data, plans, batch_size or 256)
+    return followed(events, "Sensitivity", _done, progress, "%")
+
+
+def _done(result: Sensitivity) -> tuple[int, int]:
+    return round(100 * result.progress), 100
 
 
 def _one_by_one(
@@ -294,7 +303,12 @@ def _one_by_one(
                 recalibrate(network, data, images=REMEASURED_IMAGES)
             limit = start.total
             evaluation = evaluate(
-                network, data, split=start.split, limit=limit, batch_size=batch_size
+                network,
+                data,
+                split=start.split,
+                limit=limit,
+                batch_size=batch_size,
+                progress=False,
             )
             measured[plan] = round(evaluation.accuracy * evaluation.count), evaluation.loss
         return measured[plan]

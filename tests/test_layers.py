@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 # What each part may import of the others; those in FOR_ALL may be imported by all.
-FOR_ALL = ("errors", "arguments", "machine", "modes", "stored")
+FOR_ALL = ("errors", "arguments", "machine", "modes", "stored", "bars")
 CORE = ("channels", "inputs", "outputs", "trace", "plan", "cost", "surgery", "replay")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
@@ -24,6 +24,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "docs": (),
     "machine": (),
     "modes": (),
+    "bars": (),
     "plugins": (),
     "drawing": (),  # results are drawn through it; it finds the figures by name
     "evaluation": ("drawing",),
@@ -31,7 +32,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "inputs": ("channels",),
     "outputs": (),
     "trace": ("channels", "inputs"),
-    "plan": ("channels", "links"),
+    "plan": ("channels", "links", "drawing"),
     "cost": ("channels", "plan", "drawing"),
     "surgery": ("channels", "inputs", "plan", "cost"),
     "replay": ("channels", "inputs", "outputs", "plan", "cost", "surgery"),

@@ -18,6 +18,7 @@ from getpass import getpass
 from importlib.metadata import version
 from pathlib import Path
 
+from pruneviz import bars
 from pruneviz.commands.output import add_json, deliver, say, stop_writing
 from pruneviz.errors import InvalidValueError, PruneVizError, StorageError
 
@@ -346,6 +347,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; a user's mistake is one sentence on stderr and exit code 2."""
+    bars.silence()  # commands tell how it goes in lines of their own
     try:
         try:
             return _obey(argv)

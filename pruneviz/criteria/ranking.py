@@ -17,7 +17,7 @@ from pruneviz.arguments import number, one_of, whole
 from pruneviz.channels import ChannelGraph, check_graph
 from pruneviz.criteria.agreement import disagreements, spearman
 from pruneviz.criteria.registry import registered
-from pruneviz.drawing import draw
+from pruneviz.drawing import Shown, draw
 from pruneviz.errors import InvalidValueError, StorageError, shown
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Ranking:
+class Ranking(Shown):
     """Scores of all units by one or several criteria; higher = keep.
 
     Example:

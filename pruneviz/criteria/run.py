@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pruneviz.arguments import network, whole
+from pruneviz.bars import Progress, bar
 from pruneviz.channels import ChannelGraph, check_graph
 from pruneviz.criteria.evidence import Evidence, Statistics, usual_batch
 from pruneviz.criteria.ranking import Ranking
@@ -31,7 +32,7 @@ def rank(
     images: int = 512,
     batch_size: int | None = None,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = None,
 ) -> Ranking:
     """Score every unit of a network; higher = keep.
 
@@ -47,7 +48,7 @@ def rank(
         batch_size: Images in a mini-batch; it changes speed and memory, not the scores.
         seed: Draws the sample and the random criterion.
         progress: Called with the images done and their number after each mini-batch; what it
-            raises ends the ranking.
+            raises ends the ranking. False for no bar.
 
     Returns:
         A `Ranking`: scores (num_units,) for each criterion, nan for units that cannot go.
@@ -86,19 +87,19 @@ def rank(
 
     def part_of(index: int) -> Callable[[int, int], None]:
         def report(done: int, of: int) -> None:
-            if progress is not None:
-                progress(index * len(sample) + len(sample) * done // of, total)
+            tick(index * len(sample) + len(sample) * done // of, total)
 
         return report
 
     statistics = None
-    if gathers:
-        statistics = _gather(model, graph, gathers, sample, batch_size, part_of(0))
     scores = {}
-    for criterion in wanted:
-        index = bool(gathers) + (passes.index(criterion.name) if criterion.own_pass else 0)
-        evidence = Evidence(graph, model, seed, statistics, sample, batch_size, part_of(index))
-        scores[criterion.name] = criterion.score(evidence)
+    with bar("Ranking", progress) as tick:
+        if gathers:
+            statistics = _gather(model, graph, gathers, sample, batch_size, part_of(0))
+        for criterion in wanted:
+            index = bool(gathers) + (passes.index(criterion.name) if criterion.own_pass else 0)
+            evidence = Evidence(graph, model, seed, statistics, sample, batch_size, part_of(index))
+            scores[criterion.name] = criterion.score(evidence)
     return Ranking(graph, scores, len(sample), time.perf_counter() - start)
 
 

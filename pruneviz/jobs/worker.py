@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from pruneviz import bars
 from pruneviz.errors import InvalidValueError, PruneVizError, UnknownNameError
 from pruneviz.jobs import orders
 from pruneviz.jobs.checkpoints import Checkpoints
@@ -132,6 +133,7 @@ def prepare_process() -> None:
     """
     if hasattr(os, "nice"):
         os.nice(NICENESS)
+    bars.silence()
     orders.listen(_busy)
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pruneviz.arguments import network, number, several, whole
+from pruneviz.bars import Progress, bar
 from pruneviz.channels import ChannelGraph, check_graph
 from pruneviz.cost import cost
 from pruneviz.errors import InvalidValueError, shown
-from pruneviz.latency.alternation import FEWEST, Calls, Progress, in_turns
+from pruneviz.latency.alternation import FEWEST, Calls, in_turns
 from pruneviz.latency.result import BASELINE, PRUNED, Latency, Timing, WidthLatency
 from pruneviz.modes import eval_mode
 from pruneviz.plan import Plan, check_plan
@@ -28,7 +29,7 @@ def measure_latency(
     seconds: float = 10.0,
     threads: int | None = None,
     macs: Mapping[str, int] | None = None,
-    progress: Progress | None = None,
+    progress: Progress = None,
 ) -> Latency:
     """Time forward passes (eval mode, no gradients) of several networks, side by side.
 
@@ -42,7 +43,8 @@ def measure_latency(
             network is timed at least three times.
         threads: Threads of the processor for one operation; None for torch's own setting.
         macs: Multiply-adds for one image by name, to be shown beside.
-        progress: Called with the passes done and wanted, after each warm-up and each round.
+        progress: Called with the passes done and wanted, after each warm-up and each round; False
+            for no bar.
 
     Raises:
         InvalidValueError: No network, or a number below one.
@@ -79,8 +81,13 @@ def measure_latency(
         return once
 
     ways = {name: passes(model) for name, model in models.items()}
-    with _threads(threads) as used, eval_mode(*models.values()), torch.inference_mode():
-        taken = in_turns(ways, repeats, seconds, progress=progress)
+    with (
+        _threads(threads) as used,
+        eval_mode(*models.values()),
+        torch.inference_mode(),
+        bar("Timing", progress, "pass") as tick,
+    ):
+        taken = in_turns(ways, repeats, seconds, progress=tick)
     return Latency(
         tuple(_timing(name, calls, (macs or {}).get(name)) for name, calls in taken.items()),
         shape,

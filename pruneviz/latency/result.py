@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from pruneviz.drawing import draw
+from pruneviz.drawing import Shown, draw
 from pruneviz.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Latency:
+class Latency(Shown):
     """Several networks timed side by side; the first is what the others are held against.
 
     `batch_size` images of `input_shape` (C, H, W) a pass, `threads` of the processor for one
@@ -142,7 +142,7 @@ class Latency:
 
 
 @dataclass(frozen=True)
-class WidthLatency:
+class WidthLatency(Shown):
     """The whole network's time while one group gets narrower; `widths` are units kept."""
 
     group: str

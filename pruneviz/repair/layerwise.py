@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pruneviz.bars import Progress, bar
 from pruneviz.channels import ChannelGraph, Layer
 from pruneviz.plan import Plan
 from pruneviz.repair import patches
@@ -130,7 +131,11 @@ class _Held:
 
 
 def refit(
-    pruned: nn.Module, graph: ChannelGraph, plan: Plan, unpruned: Reference
+    pruned: nn.Module,
+    graph: ChannelGraph,
+    plan: Plan,
+    unpruned: Reference,
+    progress: Progress = None,
 ) -> tuple[LayerRepair, ...]:
     """Refit the pruned network's layers in place, in the order in which they run."""
     stays = _staying(graph, plan)
@@ -147,9 +152,10 @@ def refit(
                 repairs[name] = _refit(call, other, unpruned, stays[name], pruned)
         result = run()
         held.offer(call.index, result)
+        tick(len(repairs), len(graph.layers))
         return result
 
-    with watching(pruned, graph, visit, held.notice):
+    with watching(pruned, graph, visit, held.notice), bar("Repairing", progress, "layer") as tick:
         pruned(unpruned.images)
     return tuple(
         repairs.get(x.name) or LayerRepair(x.name, False, _unreached(x), 0.0, 0.0)

@@ -11,7 +11,7 @@ the criterion `reconstruction` need.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from pruneviz.bars import Progress, bar
 from pruneviz.channels import ChannelGraph
 from pruneviz.errors import InvalidValueError
 from pruneviz.repair.calls import KINDS, LayerCall, Run, watching
-from pruneviz.repair.images import sample
+from pruneviz.repair.images import sample, usual_images
 from pruneviz.repair.structure import Structure, structure
 from pruneviz.training.weights import digest_weights
 
@@ -151,6 +152,7 @@ def statistics(
     *,
     images: int | None = None,
     batch_size: int = 64,
+    progress: Progress = None,
 ) -> Statistics:
     """Gather, once for all plans, the moments of what every layer of a network reads.
 
@@ -160,6 +162,7 @@ def statistics(
         data: Its training images are run, without augmentation; no label is looked at.
         images: How many, the classes balanced; by default 512, fewer where they are large.
         batch_size: Images in a mini-batch; memory is bounded by one of them.
+        progress: Called with the images done and their number; False for no bar.
 
     Raises:
         DataError: There are no training images.
@@ -172,7 +175,17 @@ def statistics(
     >>> len(seen.moments["layer1.0.conv1"].mean)
     16
     """
-    moments, behind, count = gather(model, graph, sample(model, graph, data, images, batch_size))
+
+    def told(batches: Iterable[Tensor]) -> Iterator[Tensor]:
+        done = 0
+        for x in batches:
+            yield x
+            done += len(x)
+            tick(done, min(images or usual_images(graph), len(data.train)))
+
+    with bar("Gathering statistics", progress) as tick:
+        batches = told(sample(model, graph, data, images, batch_size))
+        moments, behind, count = gather(model, graph, batches)
     return Statistics(network_digest(model, graph), data.digest, count, moments, behind)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
+from pruneviz.bars import Progress
 from pruneviz.channels import ChannelGraph
 from pruneviz.errors import UnknownNameError
 from pruneviz.plan import Plan
@@ -98,11 +99,11 @@ class Repairer:
         """Moments of what the unpruned network's layers read."""
         return statistics(self.model, self.graph, self.data, images=self.images)
 
-    def full(self, plan: Plan) -> Repaired:
+    def full(self, plan: Plan, *, progress: Progress = None) -> Repaired:
         """Refit every layer, in order, to what it reads in the repaired network."""
         unpruned = self.reference
         pruned = prune(self.model, self.graph, plan)
-        layers = refit(pruned, self.graph, plan, unpruned)
+        layers = refit(pruned, self.graph, plan, unpruned, progress)
         return Repaired(pruned, layers, "full", len(unpruned.images))
 
     def instant(self, plan: Plan) -> Repaired:
@@ -114,11 +115,11 @@ class Repairer:
         recalibrate(pruned, self.data, images=min(seen.images, REMEASURED), seed=self.seed)
         return Repaired(pruned, layers, "instant", seen.images)
 
-    def __call__(self, plan: Plan, depth: Depth = "full") -> Repaired:
+    def __call__(self, plan: Plan, depth: Depth = "full", *, progress: Progress = None) -> Repaired:
         """Repair a plan at either depth."""
         if depth not in DEPTHS:
             raise UnknownNameError("depth", depth, DEPTHS)
-        return self.full(plan) if depth == "full" else self.instant(plan)
+        return self.full(plan, progress=progress) if depth == "full" else self.instant(plan)
 
 
 def repair(
@@ -131,6 +132,7 @@ def repair(
     depth: Depth = "full",
     seed: int = 0,
     seen: Statistics | None = None,
+    progress: Progress = None,
 ) -> nn.Module:
     """Prune a network and repair what is left, in closed form: no training, no labels.
 
@@ -153,6 +155,7 @@ def repair(
             takes milliseconds a plan, plus one pass to measure batch norms anew.
         seed: Draws the positions that are looked at; the same seed gives the same network.
         seen: For "instant": what `statistics` gathered before.
+        progress: Called with the layers done and their number; False for no bar.
 
     Raises:
         PlanError: The plan or the graph belongs to another network.
@@ -170,4 +173,5 @@ def repair(
     >>> pv.evaluate(cut, data).accuracy < 0.2 < 0.9 < pv.evaluate(small, data).accuracy
     True
     """
-    return Repairer(model, graph, data, images=images, seed=seed, seen=seen)(plan, depth).network
+    repairer = Repairer(model, graph, data, images=images, seed=seed, seen=seen)
+    return repairer(plan, depth, progress=progress).network

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from pruneviz.arguments import network, whole
+from pruneviz.bars import Progress, bar
 from pruneviz.data import DataSet, check_data
 from pruneviz.errors import DataError
 from pruneviz.evaluation import Evaluation
@@ -21,6 +22,7 @@ def evaluate(
     split: str = "val",
     batch_size: int = 256,
     limit: int | None = None,
+    progress: Progress = None,
 ) -> Evaluation:
     """Measure a network on a split, in eval mode; the mode it was in is restored.
 
@@ -28,6 +30,7 @@ def evaluate(
     of images (B, C, H, W). With ``limit``, only that many images, the classes balanced, always the
     same ones. Raises `DataError` where the split is absent or empty, or where the images have
     classes that the network has no output for; `InvalidValueError` for numbers below 1.
+    ``progress`` is called with the images done and their number; False for no bar.
     """
     network(model)
     images = check_data(data).split(split)
@@ -37,12 +40,15 @@ def evaluate(
     device = device_of(model)
     loss = 0.0
     predicted: list[torch.Tensor] = []
-    with eval_mode(model), torch.no_grad():
+    seen_images = 0
+    with eval_mode(model), torch.no_grad(), bar("Evaluating", progress) as tick:
         for x, y in images.batches(batch_size, device=device):
             logits = logits_of(model(channels_last(x)))
             check_outputs(logits, data)
             loss += cross_entropy(logits.float(), y, reduction="sum").item()
             predicted.append(logits.argmax(1).cpu())
+            seen_images += len(y)
+            tick(seen_images, len(images))
     predictions = torch.cat(predicted)
     hit = predictions == images.labels
     seen = torch.bincount(images.labels, minlength=len(data.classes))

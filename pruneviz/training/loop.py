@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from pruneviz.arguments import instance, network, one_of
+from pruneviz.bars import followed
 from pruneviz.data import DataSet, ImageSet, check_data, chunks
 from pruneviz.errors import TrainingError
 from pruneviz.training.evaluation import channels_last, device_of, evaluate
@@ -97,6 +98,7 @@ def fine_tune(
     batches: bool = False,
     resume: Mapping[str, Any] | None = None,
     device: torch.device | str | None = None,
+    progress: bool | None = None,
 ) -> Iterator[EpochEvent | BatchEvent]:
     """Train ``model`` in place; an `EpochEvent` after every epoch, on request one a batch too.
 
@@ -117,7 +119,7 @@ def fine_tune(
     epoch; ``augment`` what suits the data set. With ``patience`` training stops once validation
     accuracy has not risen for so many epochs. ``mixed_precision`` computes in bfloat16 where that
     is safe. ``device`` defaults to the accelerator where there is one; afterwards the network is
-    back where it was.
+    back where it was. A bar tells the epochs unless ``progress`` is False.
 
     With a ``teacher`` (the unpruned network, as a rule) the outputs s are also drawn towards the
     teacher's t (Hinton, Vinyals & Dean 2015): with w = ``teacher_weight`` and T = ``temperature``,
@@ -170,7 +172,12 @@ def fine_tune(
     if resume is not None:
         check_resumable(resume, settings, model, data)
     target = torch.device(device) if device is not None else default_device()
-    return _run(model, data, settings, teacher, batches, resume, target)
+    events = _run(model, data, settings, teacher, batches, resume, target)
+
+    def done(event: EpochEvent | BatchEvent) -> tuple[int, int]:
+        return event.epoch - isinstance(event, BatchEvent), settings.epochs
+
+    return followed(events, "Fine-tuning", done, progress, "epoch")
 
 
 def default_device() -> torch.device:
@@ -285,7 +292,7 @@ def _run(
                         within,
                     )
                     within = None
-                result = evaluate(model, data)
+                result = evaluate(model, data, progress=False)
                 if not math.isfinite(result.loss):
                     raise _DivergedError(result.loss, epoch, len(train), rate)
             except _DivergedError as error:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from pruneviz import bars
 from pruneviz.ui.serving import hosts
 from pruneviz.ui.serving.sharing import Sharing, current, take_up, take_up_configured
 
@@ -39,6 +40,7 @@ def around() -> dict[str, Any]:
 
     from pruneviz.ui.serving.guard import Guard
 
+    bars.silence()
     take_up_configured()
     base = config.get_option("server.baseUrlPath") or ""
     return {"middleware": [Middleware(Guard, base=base)], "lifespan": lifespan}
