@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -144,6 +144,18 @@ class SizeInCode:
     """(value,) the unit of each channel that it counts, -1 for those that always stay."""
 
 
+WireKind = Literal["reads", "adds", "multiplies", "concatenates"]
+
+
+@dataclass(frozen=True)
+class Wire:
+    """What one layer made enters another, or meets what the other made."""
+
+    source: str
+    target: str
+    kind: WireKind
+
+
 @dataclass(frozen=True, eq=False)
 class ChannelGraph(Shown):
     """What `pruneviz.trace` found out: layers, groups of units, and the tensors they live in."""
@@ -158,6 +170,8 @@ class ChannelGraph(Shown):
     handed_over: str = "positions"
     """How: by "positions", by "keywords", or all in one "dict"."""
     sizes: tuple[SizeInCode, ...] = field(default=(), repr=False)
+    wires: tuple[Wire, ...] = field(default=(), repr=False)
+    """How the layers are connected; see `Wire`."""
 
     @cached_property
     def _layers(self) -> dict[str, Layer]:
@@ -274,9 +288,24 @@ class ChannelGraph(Shown):
             }
         )
 
-    def figure(self, *, dark: bool = False, height: int | None = None) -> Any:
-        """The network's layers in order, their widths and ties, as a Plotly figure."""
-        return draw(self, dark=dark, height=height)
+    def figure(
+        self,
+        *,
+        plan: object = None,
+        ribbon: bool = False,
+        dark: bool = False,
+        height: int | None = None,
+    ) -> Any:
+        """The network's layers in order, their widths and ties, as a Plotly figure.
+
+        Args:
+            plan: A `pruneviz.Plan`, whose filters are marked as pruned.
+            ribbon: The network at a glance instead, bars and arcs as SVG: shown by a notebook,
+                written to a file by its `save(path)`.
+            dark: Colours for a dark background.
+            height: In pixels; the ribbon is as wide as there is room.
+        """
+        return draw(self, plan=plan, ribbon=ribbon, dark=dark, height=height)
 
     def __repr__(self) -> str:
         prunable = self.prunable_groups

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # What each part may import of the others; those in FOR_ALL may be imported by all.
 FOR_ALL = ("errors", "arguments", "machine", "modes", "stored", "bars")
-CORE = ("channels", "inputs", "outputs", "trace", "plan", "cost", "surgery", "replay")
+CORE = ("channels", "stages", "inputs", "outputs", "trace", "plan", "cost", "surgery", "replay")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
     "arguments": (),
@@ -29,6 +29,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "drawing": (),  # results are drawn through it; it finds the figures by name
     "evaluation": ("drawing",),
     "channels": ("drawing",),
+    "stages": ("channels",),
     "inputs": ("channels",),
     "outputs": (),
     "trace": ("channels", "inputs"),

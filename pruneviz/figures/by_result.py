@@ -18,8 +18,10 @@ from pruneviz.figures.latency import latency_figure, latency_info, widths_figure
 from pruneviz.figures.overview import overview_figure, overview_info
 from pruneviz.figures.pretraining import pretraining_figure, pretraining_info
 from pruneviz.figures.race import race_figure, race_info
+from pruneviz.figures.ribbon import kept_filters, ribbon_layout
+from pruneviz.figures.ribbon_svg import ribbon_svg
 from pruneviz.latency import Latency, WidthLatency
-from pruneviz.plan import Plan
+from pruneviz.plan import Plan, check_plan
 from pruneviz.sensitivity import Sensitivity
 from pruneviz.studies.papers.result import LabResult
 from pruneviz.studies.pretraining import PretrainingStudy
@@ -33,8 +35,12 @@ def figure_of(result: object, **_options: Any) -> Any:
 
 
 @figure_of.register(ChannelGraph)
-def _(graph: ChannelGraph, **look: Any) -> Any:
-    return overview_figure(overview_info(graph, None), **look)
+def _(graph: ChannelGraph, *, plan: Plan | None = None, ribbon: bool = False, **look: Any) -> Any:
+    kept = None if plan is None else check_plan(graph, plan).kept
+    if ribbon:
+        left = None if kept is None else kept_filters(graph, kept)
+        return ribbon_svg(ribbon_layout(graph), left, dark=bool(look.get("dark")))
+    return overview_figure(overview_info(graph, None, kept), **look)
 
 
 @figure_of.register(Ranking)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -28,10 +28,14 @@ def curves_figure(
     *,
     tolerance: float | None = None,
     highlight: Iterable[str] = (),
+    titles: Mapping[str, str] | None = None,
     dark: bool = False,
     height: int = 460,
 ) -> Any:
-    """Draw accuracy against ratio, one line a group; bands (Wilson, 95 %) for the highlighted."""
+    """Draw accuracy against ratio, one line a group; bands (Wilson, 95 %) for the highlighted.
+
+    `titles` are what people call the groups, by name; see `pruneviz.stages.group_titles`.
+    """
     figure = style.new_figure(dark, height, hovermode="closest")
     marked = set(highlight)
     colours = dict(zip(scan.groups, _colours(len(scan.groups), dark), strict=True))
@@ -48,11 +52,11 @@ def curves_figure(
                 x=x,
                 y=y,
                 mode="lines+markers",
-                name=group,
+                name=(titles or {}).get(group, group),
                 line={"color": colours[group], "width": 3 if group in marked else 1.6},
                 marker={"size": 6},
                 opacity=1.0 if not marked or group in marked else 0.3,
-                customdata=[[group, _hover(p)] for p in (None, *curve)],
+                customdata=[[(titles or {}).get(group, group), _hover(p)] for p in (None, *curve)],
                 hovertemplate="<b>%{customdata[0]}</b><br>accuracy %{y:.1%}"
                 "<br>%{customdata[1]}<extra></extra>",
             )
@@ -110,7 +114,11 @@ def _hover(point: SensitivityPoint | None) -> str:
 
 
 def sensitivity_heat_figure(
-    scan: Sensitivity, *, dark: bool = False, height: int | None = None
+    scan: Sensitivity,
+    *,
+    titles: Mapping[str, str] | None = None,
+    dark: bool = False,
+    height: int | None = None,
 ) -> Any:
     """Draw the same as a heat map: a row a group, a column a ratio, colour the accuracy left."""
     ratios = sorted({p.ratio for p in scan.points})
@@ -123,7 +131,7 @@ def sensitivity_heat_figure(
         go.Heatmap(
             z=z,
             x=[f"{r:.0%}" for r in ratios],
-            y=rows,
+            y=[(titles or {}).get(g, g) for g in rows],
             text=text,
             zmin=0,
             zmax=max(scan.baseline, 1e-9),
@@ -140,7 +148,7 @@ def sensitivity_heat_figure(
         autorange="reversed",
         showgrid=False,
         tickfont={"size": 10},
-        tickvals=rows,
-        ticktext=[style.short(g, 24) for g in rows],
+        tickvals=[(titles or {}).get(g, g) for g in rows],
+        ticktext=[style.short_title((titles or {}).get(g, g)) for g in rows],
     )
     return figure

@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 
 from pruneviz.channels import ChannelGraph
 from pruneviz.figures import style
+from pruneviz.stages import group_titles
 
 BINS = 48
 
@@ -58,6 +59,7 @@ def overview_info(
     drop = np.zeros((BINS, count), dtype=bool)
     columns = []
     groups = {group.name: group for group in graph.groups}
+    titles = group_titles(graph)
     for x, layer in enumerate(graph.layers):
         units = layer.units
         gone = np.zeros(len(units), bool) if kept is None else ~kept[units]
@@ -82,7 +84,7 @@ def overview_info(
                 filters=layer.out_channels,
                 dropped=int(gone.sum()),
                 macs=layer.macs,
-                group=layer.group,
+                group=titles[layer.group],
                 tied=tied,
                 reason=None if layer.prunable else layer.reason,
             )
@@ -259,7 +261,7 @@ def _ties(info: OverviewInfo, dark: bool) -> Any:
             "color": [colours[n % len(colours)] for n in numbers],
             "size": 9 if len(info.layers) < 70 else 6,
         },
-        text=[f"tied group '{layer.group}': {len(layer.tied) + 1} layers" for _, layer in tied],
+        text=[f"tied: {layer.group}" for _, layer in tied],
         hovertemplate="%{text}<extra></extra>",
         name="tied (same mark)",
     )

@@ -142,3 +142,12 @@ def points(after: float, before: float) -> str:
 def short(name: str, length: int = 18) -> str:
     """Shorten a layer's name from its beginning: the end tells more."""
     return name if len(name) <= length else "…" + name[-(length - 1) :]
+
+
+def short_title(title: str, length: int = 36) -> str:
+    """Shorten a group's title: the layer's name in it gives way, from its beginning."""
+    place, _, rest = title.rpartition(": ")
+    name, plus, others = rest.partition(" + ")
+    around = len(title) - len(name)
+    before = f"{place}: " if place else ""
+    return f"{before}{short(name, max(8, length - around))}{plus}{others}"

@@ -17,7 +17,10 @@ from pruneviz.figures import (
     overview_info,
     style,
 )
+from pruneviz.figures.ribbon import kept_filters, ribbon_layout
+from pruneviz.figures.ribbon_svg import ribbon_svg
 from pruneviz.report.facts import Facts
+from pruneviz.stages import group_title
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -54,7 +57,9 @@ def report_html(facts: Facts) -> str:
         _head(facts),
         _numbers(facts),
         _section("Accuracy", _stages(facts), _figure(_stages_figure(facts)), facts.seen),
-        _section("What was removed where", _groups(facts), _figure(_overview(facts))),
+        _section(
+            "What was removed where", _ribbon(facts) + _groups(facts), _figure(_overview(facts))
+        ),
         _section("Cost by layer", "", _figure(_costs(facts))),
         _classes(facts),
         _latency(facts),
@@ -177,11 +182,17 @@ def _overview(facts: Facts) -> Any:
     return overview_figure(overview_info(facts.plan.graph, None, facts.plan.kept))
 
 
+def _ribbon(facts: Facts) -> str:
+    graph = facts.plan.graph
+    kept = kept_filters(graph, facts.plan.kept)
+    return f'<div class="scroll">{ribbon_svg(ribbon_layout(graph), kept).text}</div>'
+
+
 def _groups(facts: Facts) -> str:
     graph, gone = facts.plan.graph, facts.plan.by_group()
     rows = [
         [
-            group.name,
+            group_title(graph, group.name),
             str(group.width),
             str(group.width - len(gone.get(group.name, ()))),
             f"{len(gone.get(group.name, ())) / group.width:.0%}",

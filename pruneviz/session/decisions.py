@@ -162,9 +162,9 @@ def set_ratio(d: Decisions, ratio: float) -> Change:
     )
 
 
-def set_group_ratio(d: Decisions, group: str, ratio: float) -> Change:
-    """Move one group's slider."""
-    return set_group_ratios(d, {group: ratio}, f"{group} {_share(ratio)}")
+def set_group_ratio(d: Decisions, group: str, ratio: float, title: str = "") -> Change:
+    """Move one group's slider; the step is called by the group's title if that is given."""
+    return set_group_ratios(d, {group: ratio}, f"{title or group} {_share(ratio)}")
 
 
 def set_group_ratios(d: Decisions, ratios: Mapping[str, float], label: str) -> Change:
@@ -173,10 +173,10 @@ def set_group_ratios(d: Decisions, ratios: Mapping[str, float], label: str) -> C
     return replace(d, ratios=tuple(sorted(merged.items()))), label
 
 
-def release(d: Decisions, group: str) -> Change:
+def release(d: Decisions, group: str, title: str = "") -> Change:
     """Have a group's slider follow the one for all groups again."""
     left = tuple((name, ratio) for name, ratio in d.ratios if name != group)
-    return replace(d, ratios=left), f"{group} follows again"
+    return replace(d, ratios=left), f"{title or group} follows again"
 
 
 def set_criterion(d: Decisions, criterion: str) -> Change:
@@ -195,20 +195,22 @@ def set_multiple(d: Decisions, multiple: int) -> Change:
     return replace(d, multiple=multiple), label
 
 
-def set_protected(d: Decisions, protected: frozenset[str]) -> Change:
-    """Choose the groups from which sliders take nothing."""
+def set_protected(
+    d: Decisions, protected: frozenset[str], titles: Mapping[str, str] | None = None
+) -> Change:
+    """Choose the groups from which sliders take nothing; the step tells them by their titles."""
     more, less = protected - d.protected, d.protected - protected
     if more and not less:
-        label = f"protected {_names(more)}"
+        label = f"protected {_names(more, titles)}"
     elif less and not more:
-        label = f"no longer protected {_names(less)}"
+        label = f"no longer protected {_names(less, titles)}"
     else:
         label = "protected groups changed"
     return replace(d, protected=protected), label
 
 
-def _names(names: frozenset[str]) -> str:
-    listed = sorted(names)
+def _names(names: frozenset[str], titles: Mapping[str, str] | None) -> str:
+    listed = [(titles or {}).get(name, name) for name in sorted(names)]
     return ", ".join(listed[:2]) + (f" and {len(listed) - 2} more" if len(listed) > 2 else "")
 
 

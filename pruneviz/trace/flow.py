@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from pruneviz.channels import IntArray
+from pruneviz.trace.wires import Wires
 
 Pairs = tuple[IntArray, IntArray]
 Place = tuple[str, str, int | None]
@@ -181,6 +182,7 @@ class Flow:
         self.call_index = -1
         self.attention = False
         self.tokens = False
+        self.wires = Wires()
 
     # -- names ---------------------------------------------------------------------------------
 

@@ -207,6 +207,7 @@ def _graph(
     return ChannelGraph(
         input_shape=input_shape,
         layers=tuple(_layer(r, units_of[r.name], partition, groups) for r in layers),
+        wires=flow.wires.found,
         groups=tuple(groups),
         tensors=_tensors(flow, partition),
         whole_groups=tuple(

@@ -64,6 +64,7 @@ def layer(flow: Flow, call: Call) -> None:
         _grouped(flow, record, applied, entering, number, transposed)
     flow.set_shadow(call.out, along(record.out, call.out.shape, dim))
     flow.set_map(call.out, record, flow.call_index)
+    flow.wires.applies(record.name, x, call.out)
 
 
 def _weight(flow: Flow, call: Call, weight: Tensor) -> Weight:

@@ -121,6 +121,8 @@ class Watch(TorchFunctionMode):
             call = Call(full, name, args, kwargs, out, inputs, maps, shadows)
             if live:
                 flow.enliven(call.outputs or inputs[:1])
+            if name not in LAYERS:
+                flow.wires.passes(name, inputs, made or inputs[:1])
             if made and not live and name not in LAYERS and computed.concerns(flow, inputs):
                 computed.follow(flow, call)
             else:

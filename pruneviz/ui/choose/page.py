@@ -21,6 +21,7 @@ from pruneviz.session.workbench import Workbench
 from pruneviz.ui.choose import picker, sweep
 from pruneviz.ui.frame import actions, error_boundary, leaving, state, theme, workbench
 from pruneviz.ui.frame.text import plain
+from pruneviz.ui.ribbon import ribbon
 
 GROW_SECONDS = 0.5
 COSTS: tuple[Literal["MACs", "parameters"], ...] = ("MACs", "parameters")
@@ -37,6 +38,7 @@ def show() -> None:
         loaded = workbench.bench(history.subject)
         known = workbench.accuracy(loaded, None).value is not None
         error_boundary.fragment(run_every=None if known else GROW_SECONDS)(_facts)(loaded, known)
+        ribbon.show(loaded)
         if loaded.note:
             st.warning(plain(loaded.note), icon=":material/school:")
             if st.button("Fine-tune it first", icon=":material/model_training:"):

@@ -20,6 +20,7 @@ from pruneviz.ui.frame import actions, address, state, theme, workbench
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.prune import budget, latency, points, sliders, timings, views
 from pruneviz.ui.rank import page as rank
+from pruneviz.ui.ribbon import ribbon
 
 AXES: tuple[Literal["macs", "params", "latency"], ...] = ("macs", "params", "latency")
 VIEWS = ("Trade-off", "Network", "Costs", "Latency", "Classes", "History", "Prunability")
@@ -30,6 +31,7 @@ def show() -> None:
     actions.show_refusal()
     loaded = workbench.bench(state.history().subject)
     budget.look_for(loaded)
+    ribbon.show(loaded)
     left, right = st.columns([5, 6], gap="large")
     with left:
         rank.pick_criterion(loaded)

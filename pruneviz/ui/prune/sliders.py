@@ -20,8 +20,10 @@ from pruneviz.session.decisions import (
     set_scope,
 )
 from pruneviz.session.workbench import Workbench
+from pruneviz.stages import group_title, group_titles
 from pruneviz.ui.frame import actions, error_boundary, plan_bar, state, workbench
 from pruneviz.ui.frame.text import plain
+from pruneviz.ui.ribbon import ribbon
 
 MULTIPLES = (1, 2, 4, 8, 16, 32)
 MOST = 95
@@ -82,13 +84,14 @@ def _row(loaded: Workbench, index: int, name: str) -> None:
     """One group: its slider, its lock, and what it weighs."""
     decisions = state.history().decisions
     group = loaded.graph.group(name)
+    title = group_title(loaded.graph, name)
     plan, _ = state.in_hand()
     dropped = int((~plan.kept[group.start : group.start + group.width]).sum())
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         percent = round(100 * dropped / group.width)
         ratio = state.control(f"ratio{index}", percent, means_as_many(group.width))
         st.slider(
-            f"**{plain(style.short(name, 26))}** · {group.width - dropped} of {group.width}"
+            f"**{plain(style.short_title(title))}** · {group.width - dropped} of {group.width}"
             f" · {_weight(loaded, name, dropped)}",
             0,
             100,
@@ -153,7 +156,7 @@ def _after(*fragments: str) -> None:
     """Redraw the costs and these fragments, and leave the rest of the page alone."""
     if actions.REFUSAL in st.session_state:
         st.rerun()
-    st.rerun([plan_bar.KEY, *fragments])
+    st.rerun([plan_bar.KEY, *fragments, ribbon.KEY])
 
 
 def _set_ratio() -> None:
@@ -180,12 +183,14 @@ def _set_group(index: int, name: str) -> None:
     plan, _ = state.in_hand()
     gone = int((~plan.kept[group.start : group.start + group.width]).sum())
     if units_of(round(100 * ratio), group.width) != gone:  # else the same plan: no step
-        actions.take(set_group_ratio(decisions, name, ratio), slider=name)
+        title = group_title(loaded.graph, name)
+        actions.take(set_group_ratio(decisions, name, ratio, title), slider=name)
     _after(f"row{index}")
 
 
 def _release(index: int, name: str) -> None:
-    actions.take(release(state.history().decisions, name))
+    titles = group_titles(state.session().workbench.graph)
+    actions.take(release(state.history().decisions, name, titles[name]))
     _after(ALL)
 
 
@@ -193,5 +198,6 @@ def _protect(index: int, name: str) -> None:
     decisions = state.history().decisions
     wanted = state.control_value(f"lock{index}")
     protected = decisions.protected | {name} if wanted else decisions.protected - {name}
-    actions.take(set_protected(decisions, protected))
+    titles = group_titles(state.session().workbench.graph)
+    actions.take(set_protected(decisions, protected, titles))
     _after(ALL)

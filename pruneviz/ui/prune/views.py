@@ -8,6 +8,7 @@ import streamlit as st
 from pruneviz.figures import ClassesInfo, classes_figure, style
 from pruneviz.session.history import Step
 from pruneviz.session.workbench import Workbench
+from pruneviz.stages import group_title
 from pruneviz.ui.frame import state, theme, workbench
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.widgets import pictures
@@ -136,7 +137,7 @@ def prunability(loaded: Workbench) -> None:
             ],
             "filters": [x.out_channels for x in graph.layers],
             "left": list(cost.filters),
-            "group": [x.group for x in graph.layers],
+            "group": [group_title(graph, x.group) for x in graph.layers],
             "kind": [x.kind for x in graph.layers],
             "MACs": list(cost.layer_macs),
         }

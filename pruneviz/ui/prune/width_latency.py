@@ -9,6 +9,7 @@ from pruneviz.latency import WidthLatency
 from pruneviz.plan import Plan
 from pruneviz.session.decisions import set_group_ratio
 from pruneviz.session.workbench import Workbench
+from pruneviz.stages import group_title, group_titles
 from pruneviz.ui.frame import actions, services, state, theme
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.prune import timings
@@ -24,6 +25,7 @@ def show(loaded: Workbench, plan: Plan, how: Setting) -> None:
             "Group",
             groups,
             key="latency_group",
+            format_func=group_titles(loaded.graph).__getitem__,
             help="The group is narrowed step by step and the whole network timed at each width, "
             "the other groups as they are in the current plan.",
         )
@@ -87,4 +89,5 @@ def _measure(loaded: Workbench, group: str, how: Setting) -> None:
 
 def _take(group: str, width: int, whole: int) -> None:
     decisions = state.history().decisions
-    actions.take(set_group_ratio(decisions, group, 1 - width / whole))
+    title = group_title(state.session().workbench.graph, group)
+    actions.take(set_group_ratio(decisions, group, 1 - width / whole, title))

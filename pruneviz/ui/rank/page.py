@@ -17,9 +17,11 @@ from pruneviz.figures import (
 )
 from pruneviz.session.decisions import forget_picks, set_criterion, set_group_ratio
 from pruneviz.session.workbench import Workbench
+from pruneviz.stages import group_title
 from pruneviz.ui.frame import actions, address, services, state, theme, workbench
 from pruneviz.ui.prune import sliders
 from pruneviz.ui.rank import filter_detail
+from pruneviz.ui.ribbon import ribbon
 from pruneviz.ui.runs import records as runs_data
 
 LAYER = "layer"
@@ -44,6 +46,7 @@ def show() -> None:
         "stacked by score, lowest at the bottom. Click a column to go into the layer. "
         + looked_at(workbench.ranking(loaded, criterion).images)
     )
+    ribbon.show(loaded, selected=st.session_state[LAYER])
     theme.chart(
         overview_figure(info, dark=theme.dark()),
         "rank_overview",
@@ -169,7 +172,8 @@ def _slider(loaded: Workbench, layer: str) -> None:
 
 def _set_threshold(group: str, name: str) -> None:
     ratio = state.control_value(name) / 100
-    actions.take(set_group_ratio(state.history().decisions, group, ratio), slider=group)
+    title = group_title(state.session().workbench.graph, group)
+    actions.take(set_group_ratio(state.history().decisions, group, ratio, title), slider=group)
 
 
 def _forget() -> None:

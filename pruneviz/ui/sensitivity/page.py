@@ -10,9 +10,11 @@ import streamlit as st
 from pruneviz.figures import curves_figure, sensitivity_heat_figure
 from pruneviz.session.decisions import set_group_ratios
 from pruneviz.session.workbench import Workbench
+from pruneviz.stages import group_titles
 from pruneviz.ui.frame import actions, error_boundary, leaving, services, state, theme, workbench
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.rank import page as rank
+from pruneviz.ui.ribbon import ribbon
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.widgets.duration import said
 
@@ -38,6 +40,7 @@ def show() -> None:
         "Each group is pruned alone, lowest scores first, and the accuracy measured with no "
         "training: a group whose curve stays up can lose much."
     )
+    ribbon.show(loaded)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         criterion = rank.pick_criterion(loaded, width=300)
         after = (
@@ -153,6 +156,7 @@ def look_at(
 
     `ranked` is the number of training images on which the order of the filters was decided.
     """
+    titles = group_titles(loaded.graph)
     state_of = "" if found.final else (", stopped early" if finished else ", growing")
     order = f"Ranked on {ranked:,} training images. " if ranked else ""
     st.caption(
@@ -186,6 +190,7 @@ def look_at(
             "Highlight groups",
             found.groups,
             key="highlight",
+            format_func=lambda group: titles.get(group, group),
             help="Draws them thick, with a 95 % confidence band (Wilson) from the number "
             "of images.",
             placeholder="none",
@@ -195,17 +200,24 @@ def look_at(
     with curves:
         theme.chart(
             curves_figure(
-                found, tolerance=tolerance / 100, highlight=tuple(marked), dark=theme.dark()
+                found,
+                tolerance=tolerance / 100,
+                highlight=tuple(marked),
+                titles=titles,
+                dark=theme.dark(),
             ),
             "sensitivity_curves",
             alt="Accuracy against the ratio removed, a line a group",
         )
     with heat:
-        theme.chart(sensitivity_heat_figure(found, dark=theme.dark()), "sensitivity_heat")
+        theme.chart(
+            sensitivity_heat_figure(found, titles=titles, dark=theme.dark()), "sensitivity_heat"
+        )
     with table:
         frame = found.to_frame()
         frame = frame[frame["reason"] == ""].drop(columns=["reason"])
         frame["allowed"] = [allowed.get(g, 0.0) for g in frame["group"]]
+        frame["group"] = [titles.get(g, g) for g in frame["group"]]
         st.dataframe(
             frame,
             hide_index=True,
@@ -217,7 +229,11 @@ def look_at(
     if found.closed:
         with st.expander(f"{len(found.closed)} groups that cannot be pruned, and why"):
             st.dataframe(
-                pd.DataFrame(list(found.closed), columns=["group", "why"]), hide_index=True
+                pd.DataFrame(
+                    [(titles.get(group, group), why) for group, why in found.closed],
+                    columns=["group", "why"],
+                ),
+                hide_index=True,
             )
 
 

@@ -1,0 +1,1 @@
+"""The network as one picture, on every page that speaks of layers."""
