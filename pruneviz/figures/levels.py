@@ -30,13 +30,14 @@ def draw_chance(
     *,
     across: bool = True,
     position: str = "top right",
-    **place: Any,
+    panel: tuple[int, int] | None = None,
 ) -> None:
     """Draw chance level as a thin dotted line with its name, across the chart or upright.
 
-    Plotly counts lines in when it chooses an axis's range, so ask `is_near` first. `place` is a
-    panel's row and column.
+    Plotly counts lines in when it chooses an axis's range, so ask `is_near` first. `panel` is
+    the row and column of one of several, from 1.
     """
+    place = {} if panel is None else {"row": panel[0], "col": panel[1]}
     draw, at = (figure.add_hline, {"y": chance}) if across else (figure.add_vline, {"x": chance})
     draw(
         **at,

@@ -132,8 +132,8 @@ def pretraining_figure(
     measured = [value for curve in info.curves for value in curve.accuracy]  # panels share an axis
     for number, panel in enumerate(panels):
         if panel in info.chance and is_near(info.chance[panel], measured):
-            where = {"row": number // columns + 1, "col": number % columns + 1}
-            draw_chance(figure, info.chance[panel], **where)
+            where = number // columns + 1, number % columns + 1
+            draw_chance(figure, info.chance[panel], panel=where)
     figure.update_xaxes(tickformat=".0%")
     figure.update_xaxes(title_text="parameters removed (bands: baseline less 1 point)", row=rows)
     figure.update_yaxes(tickformat=".3~%")

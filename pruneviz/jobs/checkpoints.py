@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,14 @@ _NAME = re.compile(r"checkpoint-(\d{6,})\.pt$")
 
 
 class Checkpoints:
-    """The checkpoints in one run's folder: plain dicts of tensors, numbers, texts and lists."""
+    """The checkpoints in one run's folder: plain dicts of tensors, numbers, texts and lists.
 
-    def __init__(self, folder: Path) -> None:
+    `make_room` is asked before so many bytes are written, and raises where there is no room.
+    """
+
+    def __init__(self, folder: Path, make_room: Callable[[int], None] = lambda _: None) -> None:
         self.folder = folder
+        self._make_room = make_room
 
     def paths(self) -> list[Path]:
         """Return the files, newest first."""
@@ -44,6 +48,7 @@ class Checkpoints:
         path = self.folder / f"checkpoint-{_number(before[0]) + 1 if before else 1:06d}.pt"
         content = io.BytesIO()  # torch.save would hide the reason why a file cannot be written
         torch.save(dict(state), content)
+        self._make_room(content.getbuffer().nbytes)
         atomic_write(path, content.getbuffer())
         for old in before[KEEP - 1 :]:
             old.unlink(missing_ok=True)

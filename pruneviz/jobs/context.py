@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pruneviz.errors import StorageError
+from pruneviz.jobs import quota
 from pruneviz.jobs.checkpoints import Checkpoints
 from pruneviz.jobs.files import atomic_write
 from pruneviz.jobs.heartbeat import Pulse
@@ -57,7 +58,8 @@ class JobContext:
         self.found: dict[str, Any] = claim.store.results(claim.run.id)
         self.resume: Any = None
         self._kept: dict[str, float] = {}
-        self._checkpoints = Checkpoints(self.folder)
+        self._waiting: dict[str, Any] = {}
+        self._checkpoints = Checkpoints(self.folder, self._make_room)
         self._count = claim.run.checkpoints
         self._batch: list[float] = []
         self._batch_time = -math.inf
@@ -98,14 +100,22 @@ class JobContext:
     def keep(self, name: str, payload: Any, *, every: float = 0.0) -> None:
         """Store a part of the result, at once visible to readers and there after a resume.
 
-        With `every`, one that is given again within so many seconds is passed over.
+        With `every`, one that is given again within so many seconds waits until the next is given,
+        a checkpoint is written or the run ends: what comes last is always stored.
         """
         now = time.monotonic()
         if now - self._kept.get(name, -math.inf) < every:
+            self._waiting[name] = payload
             return
+        self._waiting.pop(name, None)
         self._kept[name] = now
         found = self.found[name] = plain(payload)
         self._patiently(lambda: self._claim.keep(name, found))
+
+    def keep_waiting(self) -> None:
+        """Store the parts of the result that were given too soon after their forerunners."""
+        for name, payload in tuple(self._waiting.items()):
+            self.keep(name, payload)
 
     def notice(self, sentence: str) -> None:
         """Store a sentence that the run's card shows for good: something was not as expected."""
@@ -118,6 +128,7 @@ class JobContext:
     def checkpoint(self, state: Any, progress: float = 0.0) -> None:
         """Write `state` so that a resumed run finds it in `resume`."""
         begun = time.monotonic()
+        self.keep_waiting()  # a run that goes on from here does not find it again
         row = self._patiently(self._pulse.flush)
         kept = {"state": state, "row": row, "progress": progress}
         self._patiently(lambda: self._save_checkpoint(kept))
@@ -131,8 +142,12 @@ class JobContext:
         with disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
 
+    def _make_room(self, size: int) -> None:
+        quota.make_room(self._claim.store, self.run, size)
+
     def _write(self, name: str, content: bytes) -> None:
         self._claim.store.check_there()  # or the folder would be made anew, without the records
+        self._make_room(len(content))
         atomic_write(self.folder / name, content)
 
     def _save_checkpoint(self, kept: Mapping[str, Any]) -> None:
@@ -195,7 +210,8 @@ class JobContext:
         a single batch has no accuracy: of those a few a second are kept, with their mean loss.
         `state` makes a checkpoint. `epochs` tells the whole of what batches are a part of, `also`
         what every row says besides (a network's MACs, say); `fraction` how much is done, where
-        the events do not tell. Returns the last event that was not of a batch.
+        the events do not tell. `each` is called with every event, with a batch's where it has a
+        message. Returns the last event that was not of a batch.
         """
         last: Event | None = None
         iterator = iter(events)
@@ -206,6 +222,8 @@ class JobContext:
                 self.report(getattr(event, "message", None), None if progress is None else done)
                 if _is_batch(event):
                     self._record_batch(event)
+                    if each is not None and getattr(event, "message", ""):
+                        each(event)
                 else:
                     last = event
                     self._record_event(event, also or {})
@@ -215,6 +233,8 @@ class JobContext:
                 self._last = event, done
                 self.check()
         except Interruption as interruption:
+            with suppress(Interruption, StorageError):
+                self.keep_waiting()
             if interruption.order == "stop":
                 self._save_at_stop()
             raise
@@ -222,6 +242,7 @@ class JobContext:
             close = getattr(iterator, "close", None)
             if close is not None:
                 close()
+        self.keep_waiting()
         return last
 
     def _save_at_stop(self) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pruneviz.errors import NotAllowedError
+from pruneviz.jobs.quota import Quota, mib, size_of
 
 if TYPE_CHECKING:
     from pruneviz.jobs.records import RunStore
@@ -104,6 +103,13 @@ class Gate:
         if not run.active and run.owner is not None:
             self._room_for(self._who(), store.list(owner=run.owner), run.parent, store)
 
+    def share(self) -> Quota | None:
+        """Return what the visitor's files may take while a run of theirs writes; None: anything."""
+        visitor, disk = self._who(), self.limits.disk
+        if disk is None or visitor.owns_studio:
+            return None
+        return Quota(disk, self._uploads(visitor))
+
     def _room_for(
         self, visitor: Visitor, mine: tuple[RunView, ...], parent: str | None, store: RunStore
     ) -> None:
@@ -125,23 +131,6 @@ class Gate:
                 f"Your runs and uploads take {mib(taken)} of the {mib(disk)} that a visitor may "
                 "have here; delete runs that you no longer need."
             )
-
-
-def size_of(folder: Path) -> int:
-    """Return the bytes that the files under a folder take, if it is there."""
-    total = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += (Path(root) / name).lstat().st_size
-            except OSError:
-                continue
-    return total
-
-
-def mib(count: int) -> str:
-    """Write a number of bytes as people read it."""
-    return f"{count / 2**20:,.0f} MiB" if count < 10 * 2**30 else f"{count / 2**30:,.0f} GiB"
 
 
 def _same_work(one: RunSpec, other: RunSpec) -> bool:

@@ -21,7 +21,7 @@ from pruneviz.errors import (
     StorageGoneError,
     UnknownNameError,
 )
-from pruneviz.jobs import durations
+from pruneviz.jobs import durations, quota
 from pruneviz.jobs.alive import host, identity
 from pruneviz.jobs.executor import WorkerPool
 from pruneviz.jobs.gate import Gate
@@ -105,6 +105,7 @@ class JobService:
             with self._gate.admission:
                 spec = self._gate.admit(spec, self.store)
                 run = self.store.create(spec, submitter=self._me)
+            quota.note(self.files(run.id), self._gate.share())
         self._send(run.id)
         return run.id
 
@@ -117,6 +118,7 @@ class JobService:
         """Let an interrupted, failed or cancelled run go on from its last checkpoint."""
         if self._gate is not None:
             self._gate.readmit(self.store.get(run_id), self.store)
+            quota.note(self.files(run_id), self._gate.share())
         if self.store.request_resume(run_id, submitter=self._me):
             self._send(run_id)
         return self.store.get(run_id)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pruneviz.errors import StorageError
 from pruneviz.jobs import JobService, RunView
@@ -50,7 +51,7 @@ def plan_text(service: JobService, run: RunView) -> str | None:
 
 def outcome(service: JobService, run: RunView) -> FineTuned | None:
     """Return the accuracy that a run ended with; None where it measured none (or it is damaged)."""
-    after = service.results(run.id).get("after")
+    after: Any = service.results(run.id).get("after")
     with contextlib.suppress(TypeError, KeyError, ValueError):
         return FineTuned(run, float(after["accuracy"]), int(after["count"]))
     return None

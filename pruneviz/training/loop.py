@@ -40,6 +40,7 @@ HELD_BYTES = 4 * 2**30  # an accelerator holds the training images up to this si
 class BatchEvent:
     """One training step is done: ``step`` of ``steps`` in ``epoch`` (both from 1), its loss.
 
+    ``message`` says at the first step after it that the epoch was begun again at a lower rate.
     Until the next one, ``state()`` makes what `fine_tune` needs to continue after this batch; a run
     that has to stop in the middle of a long epoch asks for it.
     """
@@ -49,6 +50,7 @@ class BatchEvent:
     steps: int
     loss: float
     state: Callable[[], dict[str, Any]] = field(repr=False, compare=False)
+    message: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,7 +259,7 @@ def _run(
         within: Mapping[str, Any] | None = kept.get("within")
         best, since, slowed = kept["best"], kept["since"], kept.get("slowed", 0)
         optimizer: torch.optim.Optimizer | None = None
-        message = ""
+        message = str(kept.get("message", ""))
         if resume is not None:
             model.load_state_dict((within or resume)["model"])
         ask = None
@@ -275,7 +277,7 @@ def _run(
                         same = within or is_head(settings, epoch - 1) == head
                         if kept is resume and same and begun and begun["optimizer"]:
                             optimizer.load_state_dict(begun["optimizer"])
-                    slower, more = LOWER**slowed, {"slowed": slowed}
+                    slower, more = LOWER**slowed, {"slowed": slowed, "message": message}
                     state_at = (
                         partial(_broken_off, kept, model, optimizer, more) if batches else None
                     )
@@ -290,6 +292,7 @@ def _run(
                         slower,
                         state_at,
                         within,
+                        message,
                     )
                     within = None
                 result = evaluate(model, data, progress=False)
@@ -341,10 +344,12 @@ def _epoch(
     slower: float,
     state: Callable[[int, float], dict[str, Any]] | None,
     within: Mapping[str, Any] | None,
+    message: str,
 ) -> Generator[BatchEvent, None, tuple[float, float]]:
     """Go through the training images once; return the mean loss and the last learning rate.
 
-    An event a batch where there is a `state` to hand out; `within` is where it was broken off.
+    An event a batch where there is a `state` to hand out; `within` is where it was broken off. The
+    first event says `message`.
     """
     device = device_of(model)
     steps = len(chunks(len(train), settings.batch_size))
@@ -375,5 +380,6 @@ def _epoch(
         total += loss * len(y)
         if state is not None:
             state_now = partial(state, number + 1, total)
-            yield BatchEvent(epoch + 1, number + 1, steps, loss, state_now)
+            said = message if number == first else ""
+            yield BatchEvent(epoch + 1, number + 1, steps, loss, state_now, said)
     return total / len(train), rate

@@ -131,6 +131,38 @@ def train(context: JobContext) -> None:
     context.keep("weights", weights)
 
 
+@register("grows", uses_torch=False)
+def grows(context: JobContext) -> None:
+    """Find a bit more at each of three steps, quicker than a growing result is written.
+
+    With `hold`, the first attempt stays after that step until somebody stops it.
+    """
+    options = _options(context, hold=0)
+    done = 0 if context.resume is None else context.resume["step"]
+
+    def events() -> Iterator[Any]:
+        for step in range(done + 1, 4):
+            yield type(
+                "Found", (), {"step": step, "steps": 3, "epochs": 3, "state": {"step": step}}
+            )()
+            while context.resume is None and step == options.hold:
+                time.sleep(0.02)
+                yield Batch(step, 0, 3, 0.0)
+
+    def grow(event: Any) -> None:
+        if event.step < 3:  # what follows the search finds nothing more
+            context.keep("found", list(range(event.step)), every=3600)
+
+    context.drive(events(), each=grow)
+
+
+@register("writes", uses_torch=False)
+def writes(context: JobContext) -> None:
+    """Write a file of each of the `sizes`."""
+    for number, size in enumerate(context.options["sizes"]):
+        context.write(f"{number}.bin", bytes(size))
+
+
 PROBE = "probe"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +138,49 @@ def test_a_visitor_has_so_much_of_the_disk(tmp_path: Path) -> None:
     door.service.delete(run)
     door.start("ann", 2)
     door.service.close()
+
+
+def kept_to(home: Path, disk: int | None, who: Visitor, uploads: int = 0) -> JobService:
+    gate = Gate(lambda: who, Limits(disk=disk), lambda _: uploads)
+    return JobService(home, executor=ThreadPoolExecutor(1), gate=gate, plugins=("job_fakes",))
+
+
+def test_a_run_that_would_write_more_than_its_visitor_may_have_ends_with_a_sentence(
+    tmp_path: Path,
+) -> None:
+    """It is refused while it writes, too: it goes on once there is room, from where it was."""
+    spec = RunSpec("train", options={"epochs": 3}, name="mine")
+    one = RunSpec("writes", options={"sizes": [2 * 2**20, 2 * 2**20]}, name="writer")
+    ann = Visitor("ann")
+    with kept_to(tmp_path, 5 * 2**20, ann, uploads=2**20) as service:
+        first = service.submit(one)
+        run = service.wait(first, 60)
+        assert run.status == "failed"
+        assert run.error == (
+            "This run has to write 2 MiB, and your runs and uploads take 3 MiB of the 5 MiB that a "
+            "visitor may have here. Delete runs that you no longer need, then resume this one."
+        )
+        assert len(list(service.files(first).glob("*.bin"))) == 1, "what there was room for is kept"
+    with kept_to(tmp_path, 3 * 2**20, ann, uploads=2**20) as service:
+        service.delete(first)
+        files = service.files(first)
+        assert not files.exists()
+        trained = service.submit(spec)
+        assert service.wait(trained, 60).status == "done", "a small one has room"
+
+
+@pytest.mark.parametrize("who", [Visitor("boss", owns_studio=True), Visitor("ann")])
+def test_checkpoints_count_and_the_owner_of_the_studio_has_no_limit(
+    tmp_path: Path, who: Visitor
+) -> None:
+    spec = RunSpec("train", options={"epochs": 3}, name="mine")
+    with kept_to(tmp_path, 4000, who) as service:
+        run = service.wait(service.submit(spec), 60)
+        if who.owns_studio:
+            assert run.status == "done"
+            return
+        assert run.status == "failed"
+        assert "that a visitor may have here. Delete runs" in str(run.error)
+    with kept_to(tmp_path, None, who) as service:  # the studio's owner gives more
+        service.resume(run.id)
+        assert service.wait(run.id, 60).status == "done"

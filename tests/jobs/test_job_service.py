@@ -284,3 +284,21 @@ def test_batches_are_kept_a_few_a_second_with_their_mean(threaded, spec, monkeyp
     assert all(0 < row.loss < 3 for row in rows)
     assert [row.epoch for row in rows] == sorted(row.epoch for row in rows)
     assert len(threaded.metrics(run_id, level="epoch")) == 2
+
+
+@pytest.mark.parametrize("order", ["none", "cancel", "kill"])
+def test_of_a_result_that_grows_quickly_the_last_one_is_stored(
+    threaded, spec, until, monkeypatch, order
+):
+    """What came within a second of its forerunner was passed over for good."""
+    run_id = threaded.submit(spec("grows", hold=0 if order == "none" else 2))
+    if order != "none":
+        until(threaded, run_id, lambda run: run.checkpoints >= 2)
+        if order == "kill":  # nothing is stored after the last checkpoint
+            monkeypatch.setattr(JobContext, "keep_waiting", lambda self: None)
+        threaded.cancel(run_id)
+        until(threaded, run_id, lambda run: not run.active)
+        assert threaded.results(run_id)["found"] == [0, 1]
+        threaded.resume(run_id)
+    assert threaded.wait(run_id, 60).status == "done"
+    assert threaded.results(run_id)["found"] == [0, 1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,16 @@ from pruneviz.catalog import ModelSource, load_dataset
 from pruneviz.catalog.digits import load_digits
 from pruneviz.data import DataSet
 from pruneviz.errors import TrainingError
-from pruneviz.training import Evaluation, chance, evaluate, fine_tune, settings_for, verdict
+from pruneviz.training import (
+    BatchEvent,
+    EpochEvent,
+    Evaluation,
+    chance,
+    evaluate,
+    fine_tune,
+    settings_for,
+    verdict,
+)
 from tests.training.helpers import net
 
 
@@ -73,24 +83,43 @@ def test_without_layers_that_normalise_the_rate_is_lower(digits: DataSet) -> Non
     assert (settings.lr, settings.clip, settings.head_epochs) == (0.002, 1.0, 0)
 
 
+class Brittle(nn.Module):
+    """Overflows once its weight has moved far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(2, 3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out = x.mean((2, 3)) @ self.weight.T
+        return out / 0 if self.weight.abs().max() > 1 else out
+
+
 def test_a_loss_that_is_no_number_begins_again_at_a_lower_rate_and_says_so(few: DataSet) -> None:
-    class Brittle(nn.Module):
-        """Overflows once its weight has moved far."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = nn.Parameter(torch.zeros(2, 3))
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            out = x.mean((2, 3)) @ self.weight.T
-            return out / 0 if self.weight.abs().max() > 1 else out
-
     events = list(fine_tune(Brittle(), few, epochs=2, lr=30.0, augment=None, clip=math.inf))
     assert [e.epoch for e in events] == [1, 2]
     assert "begun again at a tenth" in events[0].message
     assert events[1].message == ""
     assert events[0].lr < 30.0
     assert all(math.isfinite(e.loss) for e in events)
+
+
+def test_what_is_said_of_a_new_beginning_survives_a_stop_within_the_epoch(few: DataSet) -> None:
+    options: dict[str, Any] = {
+        "epochs": 2, "lr": 8.0, "augment": None, "clip": math.inf, "batch_size": 4
+    }  # fmt: skip
+    run = fine_tune(Brittle(), few, batches=True, **options)
+    said = ""
+    for event in run:
+        if isinstance(event, BatchEvent):
+            said = said or event.message
+            if said and not event.message:  # a batch later
+                break
+    run.close()
+    assert isinstance(event, BatchEvent)
+    assert "begun again at a tenth" in said, "at once, not at the end of an epoch of an hour"
+    rest = list(fine_tune(Brittle(), few, resume=event.state(), **options))
+    assert [e.message for e in rest if isinstance(e, EpochEvent)] == [said, ""][: len(rest)]
 
 
 def test_where_no_rate_is_low_enough_the_run_ends_with_a_sentence(digits: DataSet) -> None:

@@ -1,0 +1,91 @@
+"""A visitor's share of the disk, noted beside each of their runs and kept to while it writes.
+
+The worker that does a run knows no visitors. What the run's owner may have is written into the
+run's folder when the run is started or resumed; before each file the worker looks whether there is
+room for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pruneviz.errors import NotAllowedError
+from pruneviz.jobs.files import atomic_write
+
+if TYPE_CHECKING:
+    from pruneviz.jobs.records import RunStore
+    from pruneviz.jobs.views import RunView
+
+FILE = "quota.json"
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What the files of a visitor may take, in bytes."""
+
+    disk: int
+    uploads: int = 0
+    """What their uploads took when the run was started."""
+
+
+def note(folder: Path, quota: Quota | None) -> None:
+    """Keep what a run's owner may have in the run's folder; None: as much as there is."""
+    if quota is None:
+        (folder / FILE).unlink(missing_ok=True)
+    else:
+        atomic_write(folder / FILE, json.dumps(asdict(quota)).encode())
+
+
+def noted(folder: Path) -> Quota | None:
+    """Return what was noted there; None where nothing readable was."""
+    try:
+        found = json.loads((folder / FILE).read_bytes())
+        return Quota(int(found["disk"]), int(found["uploads"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def make_room(store: RunStore, run: RunView, size: int) -> None:
+    """Look whether a run may write a file of so many bytes.
+
+    Raises:
+        NotAllowedError: its owner's runs and uploads would take more than they may.
+    """
+    quota = noted(store.directory(run.id))
+    if quota is None or run.owner is None:
+        return
+    taken = quota.uploads + taken_by(store, run.owner)
+    if taken + size > quota.disk:
+        raise NotAllowedError(
+            f"This run has to write {mib(size)}, and your runs and uploads take {mib(taken)} of "
+            f"the {mib(quota.disk)} that a visitor may have here. Delete runs that you no longer "
+            "need, then resume this one."
+        )
+
+
+def taken_by(store: RunStore, owner: str) -> int:
+    """Return the bytes that the files of someone's runs take."""
+    return sum(size_of(store.directory(run.id)) for run in store.list(owner=owner))
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes that the files under a folder take, if it is there."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += (Path(root) / name).lstat().st_size
+            except OSError:
+                continue
+    return total
+
+
+def mib(count: int) -> str:
+    """Write a number of bytes as people read it."""
+    if count < 10 * 2**20:
+        return f"{count / 2**20:,.1f} MiB".replace(".0 MiB", " MiB")
+    return f"{count / 2**20:,.0f} MiB" if count < 10 * 2**30 else f"{count / 2**30:,.0f} GiB"
