@@ -127,7 +127,7 @@ def test_a_visitor_has_so_much_of_the_disk(tmp_path: Path) -> None:
     door = Door(tmp_path, Limits(disk=3 * 2**20), uploads=2**20)
     run = door.start("ann", 0)
     files = door.service.files(run)
-    files.mkdir(parents=True)
+    files.mkdir(parents=True, exist_ok=True)
     (files / "weights").write_bytes(bytes(2**20))
     door.start("ann", 1)
     (files / "weights").write_bytes(bytes(2 * 2**20))
