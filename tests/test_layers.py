@@ -191,12 +191,12 @@ def modules() -> dict[str, Path]:
     return {name.removesuffix(".__init__"): f for name, f in named.items()}
 
 
-def test_no_file_imports_itself_by_a_detour_even_late() -> None:
-    """Imports inside functions count, too: a circle that is late is a circle."""
+def test_no_file_imports_itself_by_a_detour_even_late_or_for_types() -> None:
+    """Imports inside functions and under `if TYPE_CHECKING` count, too."""
     files = modules()
     arrows: dict[str, set[str]] = {}
     for name, path in files.items():
-        named = {n for n in imports(path, type_checking=False) if n in files}
+        named = {n for n in imports(path, type_checking=True) if n in files}
         # `from package import module` is an arrow to the module, not to the package's face
         faces = {n for n in named if any(other.startswith(f"{n}.") for other in named)}
         arrows[name] = named - faces - {name, "pruneviz"}

@@ -29,9 +29,10 @@ def conductance(evidence: Evidence) -> FloatArray:
     """
     import torch
 
-    from pruneviz.criteria.shared import logits_of, private_copy
+    from pruneviz.criteria.shared import private_copy
     from pruneviz.criteria.taps import find_taps, tapped
     from pruneviz.criteria.terms import UnitTerms
+    from pruneviz.outputs import class_logits
 
     graph, images = evidence.graph, evidence.seen
     model = private_copy(evidence.model)
@@ -51,7 +52,8 @@ def conductance(evidence: Evidence) -> FloatArray:
             with tapped(model, taps, receive):
                 output = model(points)
             target = labels.repeat(STEPS + 1)
-            answer = logits_of(output, target).gather(1, target[:, None]).sum()
+            logits = class_logits(output, int(target.max()) + 1)
+            answer = logits.gather(1, target[:, None]).sum()
             answer.backward()  # type: ignore[no-untyped-call]
         terms.end_batch(len(x))
         done += len(x)

@@ -15,8 +15,8 @@ from pruneviz.channels import ChannelGraph
 from pruneviz.criteria.evidence import FloatArray, Statistics, filter_rows, sum_over_members
 from pruneviz.criteria.taps import Tap, find_taps, tapped
 from pruneviz.criteria.terms import Scratch, UnitTerms, not_a_number
-from pruneviz.errors import DataError, InvalidValueError
-from pruneviz.outputs import logits as main_logits
+from pruneviz.errors import InvalidValueError
+from pruneviz.outputs import class_logits
 
 MOMENTS = frozenset({"total", "absolute", "spread", "positive"})
 TERMS = frozenset({"term", "term_absolute", "term_square"})
@@ -167,22 +167,7 @@ def private_copy(model: nn.Module) -> nn.Module:
     return own.float() if next(own.parameters()).dtype.itemsize < 4 else own
 
 
-def logits_of(output: Any, labels: Tensor) -> Tensor:
-    """(N, classes) what a network returns for its main classifier.
-
-    Raises:
-        DataError: It gives something else, or there are labels without an output.
-    """
-    logits = main_logits(output)
-    if logits.ndim != 2 or int(labels.max()) >= logits.shape[1]:
-        raise DataError(
-            "The network must give one output a class, but its output has the shape "
-            f"{tuple(logits.shape)} and there is a label {int(labels.max())}; load it with as many "
-            "classes as the data have and fine-tune it first."
-        )
-    return logits
-
-
 def summed_loss(output: Any, labels: Tensor) -> Tensor:
     """Cross-entropy summed over images, so that each image's gradient is that of its own loss."""
-    return cross_entropy(logits_of(output, labels), labels, reduction="sum")
+    logits = class_logits(output, int(labels.max()) + 1)
+    return cross_entropy(logits, labels, reduction="sum")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pruneviz.errors import ExportError
 from pruneviz.export.onnx import cause_of, quiet
-from pruneviz.export.plain.capture import logits_of
+from pruneviz.outputs import logits
 
 ANY_BATCH, ONE_IMAGE = "batch of any size", "one image at a time"
 
@@ -23,7 +23,7 @@ class Logits(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, classes)."""
-        scores: Tensor = logits_of(self.network(images))
+        scores: Tensor = logits(self.network(images))
         return scores
 
 

@@ -29,7 +29,8 @@ from pruneviz.errors import (
     UnknownNameError,
 )
 from pruneviz.jobs.home import disk_errors, release
-from pruneviz.jobs.rows import Unreadable, metric, view
+from pruneviz.jobs.json_column import Unreadable
+from pruneviz.jobs.rows import metric, view
 from pruneviz.jobs.schema import (
     GONE,
     Metric,

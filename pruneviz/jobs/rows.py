@@ -7,59 +7,21 @@ write. A value of the wrong kind is replaced by an empty one, and the view tells
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import types
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
-
-from sqlalchemy.types import UserDefinedType
+from collections.abc import Mapping
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pruneviz.errors import InvalidValueError
+from pruneviz.jobs.json_column import Unreadable
+from pruneviz.jobs.schema import Metric, Run
 from pruneviz.jobs.views import MetricView, RunSpec, RunView
-
-if TYPE_CHECKING:
-    from pruneviz.jobs.schema import Metric, Run
 
 EMPTY: dict[type, Any] = {str: "", float: 0.0, int: 0}
 UNREADABLE = (
     "The record of this run cannot be read whole ({damage}). Delete the run, or put back a copy of "
     "the records from before."
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Unreadable:
-    """What stands where a column's text is no JSON."""
-
-    reason: str
-
-
-class Json(UserDefinedType[Any]):
-    """A JSON column; text that is none is read as `Unreadable` and fails no query."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        """Return the column's type, as SQLAlchemy's own JSON names it."""
-        return "JSON"
-
-    def bind_processor(self, dialect: Any) -> Callable[[Any], str]:
-        """Write JSON."""
-        return lambda value: json.dumps(value)
-
-    def result_processor(self, dialect: Any, coltype: Any) -> Callable[[Any], Any]:
-        """Read JSON; a bare number is one already (SQLite stores it so)."""
-
-        def read(text: Any) -> Any:
-            if not isinstance(text, str | bytes):
-                return text
-            try:
-                return json.loads(text)
-            except (ValueError, RecursionError) as error:
-                return Unreadable(str(error))
-
-        return read
 
 
 def view(run: Run) -> RunView:

@@ -17,8 +17,8 @@ from sqlalchemy.pool import QueuePool
 
 from pruneviz.errors import StorageBusyError, StorageError, StorageFullError, StorageGoneError
 from pruneviz.jobs.home import full_sentence
+from pruneviz.jobs.json_column import Json
 from pruneviz.jobs.migrations import FORMAT, format_of, set_format, upgrade
-from pruneviz.jobs.rows import Json
 
 BUSY_SECONDS = 5.0
 """How long a change waits for others; workers try again, and pages say it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pruneviz.replay.oracle import Oracle, oracle
-from pruneviz.replay.preview import Preview, Previewer, preview
 from pruneviz.replay.program import NotReplayableError
 from pruneviz.replay.scan import scan
 from pruneviz.replay.scores import Replay, Score, score
@@ -12,13 +11,10 @@ from pruneviz.replay.tape import Tape
 __all__ = [
     "NotReplayableError",
     "Oracle",
-    "Preview",
-    "Previewer",
     "Replay",
     "Score",
     "Tape",
     "oracle",
-    "preview",
     "scan",
     "score",
 ]

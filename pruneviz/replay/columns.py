@@ -6,7 +6,7 @@ needs to change: a replay starts at the first of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,19 +72,14 @@ def exact(graph: ChannelGraph, plan: Plan) -> bool:
 
 
 def prepared(
-    recipe: Recipe,
-    columns: Iterable[Columns],
-    env: Mapping[str, Tensor] | None = None,
-    *,
-    skip: bool = False,
+    recipe: Recipe, columns: Iterable[Columns], *, skip: bool = False
 ) -> dict[str, Tensor | Kept]:
     """Return the tensors in which a recipe's operations see these columns zeroed.
 
     Scaling a weight's rows commutes with zeroing its columns, so folded weights are not folded
     anew. With `skip`, weights of which much is zero are given without their zero columns.
     """
-    env = recipe.env if env is None else env
-    program = recipe.program
+    env, program = recipe.env, recipe.program
     tensors: dict[str, Tensor | Kept] = {}
     for column in columns:
         for key in recipe.seen_as[program.aliases[column.name]]:

@@ -129,20 +129,24 @@ class _Recorder(TorchFunctionMode):
             writes.append(
                 self.ledger.new(output, memory, foreign=owner is not None and memory is None)
             )
-        everything = (*templates, *keywords.values())
-        self.ledger.ops.append(
-            Op(
-                call,
-                templates,
-                keywords,
-                tuple(writes),
-                references(*everything),
-                named(*everything),
-                plain.reuse if len(writes) == 1 else {},
-                plain.fresh,
-                label,
-            )
-        )
+        reuse = plain.reuse if len(writes) == 1 else {}
+        self._write(call, templates, keywords, tuple(writes), reuse, plain.fresh, label)
+
+    def _write(
+        self,
+        call: Callable[..., Any],
+        templates: tuple[Any, ...],
+        keywords: dict[str, Any],
+        writes: tuple[int, ...],
+        reuse: Any,
+        fresh: bool,
+        label: str,
+    ) -> None:
+        """Append one operation to the ledger."""
+        parts = (*templates, *keywords.values())
+        reads, names = references(*parts), named(*parts)
+        op = Op(call, templates, keywords, writes, reads, names, reuse, fresh, label)
+        self.ledger.ops.append(op)
 
     def _change(
         self,
@@ -191,20 +195,7 @@ class _Recorder(TorchFunctionMode):
         value = len(self.ledger.metas)
         old = self.ledger.metas[memory.whole]
         self.ledger.metas[value] = Meta(old.shape, old.dtype, value)
-        everything = (*templates, *keywords.values())
-        self.ledger.ops.append(
-            Op(
-                call,
-                templates,
-                keywords,
-                (value,),
-                references(*everything),
-                named(*everything),
-                reuse,
-                fresh=True,
-                label=label,
-            )
-        )
+        self._write(call, templates, keywords, (value,), reuse, True, label)
         memory.whole, memory.changes = value, memory.changes + 1
         if whole:
             self.ledger.note(target, value, memory)

@@ -15,8 +15,8 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from pruneviz.channels import ChannelGraph
-from pruneviz.errors import DataError, PlanError
-from pruneviz.outputs import logits as logits_of
+from pruneviz.errors import PlanError
+from pruneviz.outputs import class_logits, logits
 from pruneviz.plan import Plan
 from pruneviz.replay import pack
 from pruneviz.replay.columns import Columns, consumers, exact, prepared, silenced
@@ -43,23 +43,13 @@ class Score:
         return Score(self.correct + other.correct, self.loss + other.loss, self.count + other.count)
 
 
-def logits(output: Any) -> Tensor:
-    """Return what a model predicts: its output, or the first of its outputs."""
-    return logits_of(output)
-
-
 def score(output: Any, labels: Tensor) -> Score:
     """Score logits (N, classes) against labels (N,).
 
     Raises `DataError` where a label has no output.
     """
-    x, labels = logits(output).cpu(), labels.cpu()
-    if x.dim() != 2 or int(labels.max()) >= x.shape[1]:
-        raise DataError(
-            f"The network must give one output a class, but its output has the shape "
-            f"{tuple(x.shape)} and there is a label {int(labels.max())}; load it with as many "
-            "classes as the data have and fine-tune it first."
-        )
+    labels = labels.cpu()
+    x = class_logits(output, int(labels.max()) + 1).cpu()
     loss = cross_entropy(x.double(), labels, reduction="sum")
     return Score(int((x.argmax(1) == labels).sum()), float(loss), len(labels))
 
@@ -195,7 +185,7 @@ class Replay:
             if isinstance(plan, Plan):
                 return self.whole(plan, images)
             return self._silent(plan, images)
-        steps = tape.recipe.steps(frozenset(c.name for c in columns), False)
+        steps = tape.recipe.steps(frozenset(c.name for c in columns))
         return tape.replay(prepared(tape.recipe, columns, skip=self._skip), steps)
 
     def _silent(self, columns: tuple[Columns, ...], images: Tensor) -> Any:

@@ -42,8 +42,9 @@ class Recipe:
     skippable: frozenset[str] = frozenset()
     seen_as: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Parameter -> the names under which operations use it, where its zero columns stay zero."""
-    _full: dict[bool, tuple[Step, ...]] = field(default_factory=dict)
-    _parts: dict[tuple[frozenset[str], bool], tuple[Step, ...]] = field(default_factory=dict)
+    full: tuple[Step, ...] = ()
+    """All of the program, with what replays may read kept."""
+    _parts: dict[frozenset[str], tuple[Step, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         program = self.program
@@ -54,37 +55,21 @@ class Recipe:
             scaled = [key for key, d in derived if d.scaled == name]
             self.seen_as[name] = tuple(k for k in (name, *scaled) if k in self.used)
         self.env = {**program.state, **derive(program, program.state, program.derived)}
+        self.full = schedule(program, range(len(program.ops)), self.keep)
 
-    def kept(self, keep: bool) -> frozenset[int]:
-        """Return the values that stay: all that a replay may read, or the output alone."""
-        return self.keep if keep else frozenset(references(self.program.output))
+    def steps(self, names: frozenset[str]) -> tuple[Step, ...]:
+        """Return what to compute again when the parameters `names` change."""
+        if names not in self._parts:
+            output = frozenset(references(self.program.output))
+            self._parts[names] = schedule(self.program, dirty(self.program, names), output)
+        return self._parts[names]
 
-    def full(self, keep: bool) -> tuple[Step, ...]:
-        """Return all of the program."""
-        if keep not in self._full:
-            every = range(len(self.program.ops))
-            self._full[keep] = schedule(self.program, every, self.kept(keep))
-        return self._full[keep]
+    def prepare(self, changed: Changed) -> dict[str, Tensor]:
+        """Return every tensor that differs from `env`, under the names that operations use.
 
-    def originals(self, names: Iterable[str]) -> dict[str, Tensor]:
-        """Return the recorded tensors under which operations use some parameters."""
-        own = {self.program.aliases[n] for n in names}
-        derived = [k for k, d in self.program.derived.items() if not own.isdisjoint(d.sources)]
-        return {k: self.env[k] for k in (*own, *derived)}
-
-    def steps(self, names: frozenset[str], keep: bool) -> tuple[Step, ...]:
-        """Return what to do again when the parameters `names` change."""
-        key = (names, keep)
-        if key not in self._parts:
-            self._parts[key] = schedule(self.program, dirty(self.program, names), self.kept(keep))
-        return self._parts[key]
-
-    def prepare(
-        self, changed: Changed, env: Mapping[str, Tensor] | None = None
-    ) -> dict[str, Tensor]:
-        """Return every tensor that differs from `env`, under the names that operations use."""
-        env = self.env if env is None else env
-        program = self.program
+        Raises `KeyError` for a name that is unknown, or not among `changing`.
+        """
+        env, program = self.env, self.program
         unknown = sorted(set(changed) - set(program.aliases))
         if unknown:
             raise KeyError(f"the model has no parameter or buffer '{unknown[0]}'")
@@ -113,24 +98,13 @@ class Tape:
     it computes the operations that depend on them and takes everything else as recorded.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        images: Tensor,
-        tensors: Mapping[str, Tensor | Kept] | None = None,
-        *,
-        keep: bool = True,
-    ) -> None:
-        """Run the recipe on images (N, C, H, W), on request with prepared tensors in place.
-
-        Without `keep` only the output stays, and nothing can be replayed.
-        """
+    def __init__(self, recipe: Recipe, images: Tensor) -> None:
+        """Run the recipe on images (N, C, H, W), and keep what replays may read."""
         self.recipe = recipe
-        self.env: dict[str, Any] = {**recipe.env, **(tensors or {})}
         self.values: dict[int, Tensor] = {INPUT: images}
         with torch.no_grad():
-            execute(recipe.full(keep), self.values, self.env)
-        if INPUT not in recipe.kept(keep):
+            execute(recipe.full, self.values, recipe.env)
+        if INPUT not in recipe.keep:
             self.values.pop(INPUT, None)
 
     @classmethod
@@ -148,7 +122,7 @@ class Tape:
     @property
     def output(self) -> Any:
         """What the recorded pass returned."""
-        return bind(self.recipe.program.output, self.values, self.env)
+        return bind(self.recipe.program.output, self.values, self.recipe.env)
 
     @property
     def nbytes(self) -> int:
@@ -156,28 +130,20 @@ class Tape:
         storages = [value.untyped_storage() for value in self.values.values()]
         return sum({s._cdata: s.nbytes() for s in storages}.values())
 
-    def run(self, changed: Changed, *, keep: bool = False) -> Any:
-        """Return the output (as the model returns it: logits (N, classes)) with `changed` in place.
+    def run(self, changed: Changed) -> Any:
+        """Return the output, as the model returns it, with the tensors `changed` in place.
 
-        `changed` maps names of parameters or buffers to tensors. With `keep`, the changed pass
-        becomes the recorded one, from which later replays start.
+        `changed` maps names of parameters or buffers to tensors. Raises `KeyError` for a name that
+        is unknown, or not among those that this tape may change.
         """
-        recipe = self.recipe
-        prepared = recipe.prepare(changed, self.env)
-        return self.replay(prepared, recipe.steps(frozenset(changed), keep), keep)
+        return self.replay(self.recipe.prepare(changed), self.recipe.steps(frozenset(changed)))
 
-    def replay(
-        self, tensors: Mapping[str, Tensor | Kept], steps: Iterable[Step], keep: bool = False
-    ) -> Any:
+    def replay(self, tensors: Mapping[str, Tensor | Kept], steps: Iterable[Step]) -> Any:
         """Run `steps` with prepared `tensors` (see `Recipe`) in place of the recorded ones."""
-        env: dict[str, Any] = {**self.env, **tensors}
+        env: dict[str, Any] = {**self.recipe.env, **tensors}
         with torch.no_grad():
             values = execute(steps, dict(self.values), env)
-        output = bind(self.recipe.program.output, values, env)
-        if keep:
-            self.values = {v: t for v, t in values.items() if v in self.recipe.keep}
-            self.env = env
-        return output
+        return bind(self.recipe.program.output, values, env)
 
 
 def recipe_of(program: Program, changing: Iterable[str] | None = None) -> Recipe:

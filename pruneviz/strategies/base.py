@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from pruneviz.channels import ChannelGraph
     from pruneviz.plan import Plan
-    from pruneviz.strategies.run import Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +138,8 @@ class OneOff(FineTuning):
     )
 
 
-RunFunction = Callable[["Run", Any], Iterator[StrategyEvent]]
+RunFunction = Callable[[Any, Any], Iterator[StrategyEvent]]
+"""(the `pruneviz.strategies.run.Run`, the strategy's options) -> events."""
 BudgetFunction = Callable[[int, int], Mapping[str, Any]]
 
 

@@ -1,47 +1,15 @@
-"""A run as a plain dict, and back: what `StrategyEvent.state` holds."""
+"""A run resumed from a plain dict, what `StrategyEvent.state` holds (`Run.state` makes it)."""
 
 from __future__ import annotations
 
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pruneviz.errors import InvalidValueError
 from pruneviz.plan import Plan
-from pruneviz.strategies.tensors import snapshot
-
-if TYPE_CHECKING:
-    from pruneviz.strategies.run import Run
-
-
-def settings_of(run: Run) -> dict[str, Any]:
-    """What decides the weights that come out, the network's own aside."""
-    return {
-        "strategy": run.strategy.name,
-        "network": run.graph.digest,
-        "data": run.data.digest,
-        "target_macs": run.target.macs,
-        "seed": run.seed,
-        **asdict(run.options),
-    }
-
-
-def state_of(run: Run) -> dict[str, Any]:
-    """All that a resume needs; `torch.load(weights_only=True)` reads it."""
-    return {
-        "settings": settings_of(run),
-        "plan": run.plan.to_json(),
-        "removed": run.removed.to_json(),
-        "model": run.weights(),
-        "training": snapshot(run.training),
-        "memory": snapshot(run.memory),
-        "done": list(run.done),
-        "step": run.step,
-        "steps": run.steps,
-        "passes": run.passes,
-    }
+from pruneviz.strategies.run import Run
 
 
 def restore(run: Run, state: Mapping[str, Any]) -> None:
@@ -54,7 +22,7 @@ def restore(run: Run, state: Mapping[str, Any]) -> None:
         raise InvalidValueError("resume must be the state of an event of run_strategy.")
     # What a run from before an option was there did is what the option does by default; there was
     # no repair.
-    given = settings_of(run)
+    given = run.settings()
     original = run.strategy.defaults | {"repair": False} | dict(state["settings"])
     for name in given:
         if json.dumps(given[name]) != json.dumps(original.get(name)):

@@ -1,4 +1,4 @@
-"""A strategy under way: the network as it stands, the plan so far, and what a resume needs.
+"""A running strategy: its stages and events, and what a resume needs.
 
 Strategies are generators that go through *stages* by name. A stage that is done is noted in the
 state of every later event, so a resumed strategy runs through the same code and skips what was
@@ -8,21 +8,16 @@ by (seed, stage, step), so the weights do not depend on where a run was interrup
 
 from __future__ import annotations
 
-import copy
 import math
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
 
 from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.data import DataSet
-from pruneviz.plan import Plan
-from pruneviz.repair import repair as repaired
 from pruneviz.strategies.base import (
     FineTuning,
     FrontPoint,
@@ -30,18 +25,14 @@ from pruneviz.strategies.base import (
     StrategyEvent,
     StrategyResult,
 )
-from pruneviz.strategies.budget import FloatArray, Target
-from pruneviz.strategies.checkpoint import state_of
-from pruneviz.strategies.tensors import narrow, plain_layout, put, snapshot
-from pruneviz.surgery import mask, prune
-from pruneviz.trace import trace
-from pruneviz.training import EpochEvent, Evaluation, default_device, evaluate, fine_tune
-
-if TYPE_CHECKING:
-    from pruneviz.criteria import Ranking
+from pruneviz.strategies.budget import Target
+from pruneviz.strategies.network import WorkingNetwork
+from pruneviz.strategies.tensors import plain_layout
+from pruneviz.training import EpochEvent, evaluate, fine_tune
+from pruneviz.training.step import snapshot
 
 
-class Run:
+class Run(WorkingNetwork):
     """One run of one strategy; strategies read and change it."""
 
     def __init__(
@@ -54,27 +45,16 @@ class Run:
         seed: int,
         options: Any,
     ) -> None:
+        super().__init__(model, graph, data, seed)
         self.strategy = strategy
-        self.model = model
-        self.graph = graph
-        self.data = data
         self.target = Target(macs=target_macs)
-        self.seed = seed
         self.options = options
-        self.device = default_device()
-        self.home = next(model.parameters()).device
-        self.plan = Plan(graph)
-        """What the events report as gone."""
-        self.removed = Plan(graph)
-        """What is physically gone from `network`."""
-        self.network = copy.deepcopy(model).to(self.device)
         self.memory: dict[str, Any] = {}
         self.done: list[str] = []
         self.step = 0
         self.steps: int | None = None
         self.passes = 0.0
         self.training: dict[str, Any] = {}
-        self._measured: Evaluation | None = None
 
     # -- stages ---------------------------------------------------------------------------------
 
@@ -84,13 +64,6 @@ class Run:
             return False
         self.done.append(stage)
         return True
-
-    def seed_of(self, stage: str, *parts: int) -> int:
-        """A seed of the stage's own."""
-        mixed = self.seed
-        for part in (zlib.crc32(stage.encode()), *parts):
-            mixed = (mixed * 1_000_003 + part) % (2**31)
-        return mixed
 
     def fine_tune(
         self,
@@ -158,85 +131,6 @@ class Run:
                 else share[0] + (share[1] - share[0]) * event.epoch / event.epochs,
             )
 
-    # -- the network ----------------------------------------------------------------------------
-
-    def shrink(self, plan: Plan, *, repair: bool = False) -> None:
-        """Physically remove what the plan drops; the weights that stay are as they were.
-
-        With `repair` they are refitted to what the network gave before.
-        """
-        if repair and len(plan) > len(self.removed):
-            state = self._repaired(plan)
-        else:
-            state = narrow(self.network.state_dict(), self.graph, self.removed, plan)
-        self.network = prune(self.model, self.graph, plan).to(self.device)
-        put(self.network, state)
-        self.network.eval()
-        self.plan = self.removed = plan
-
-    def _repaired(self, plan: Plan) -> dict[str, torch.Tensor]:
-        """The weights of the network as it stands after a repair without what the plan drops."""
-        network = copy.deepcopy(self.network)  # which may be in the middle of its training
-        plain_layout(network)
-        graph, further = self.graph, plan
-        if len(self.removed):
-            graph = trace(network, self.graph.input_shape)
-            further = Plan(graph)
-            for layer in self.graph.layers:
-                there = layer.units[self.removed.kept[layer.units]]
-                gone = graph.layer(layer.name).units[~plan.kept[there]]
-                further = further.drop_units(gone.tolist())
-        return repaired(network, graph, further, self.data, seed=self.seed).state_dict()
-
-    def load(self, plan: Plan, state: Mapping[str, Any]) -> None:
-        """Take up a network that lacks what the plan drops, with these weights."""
-        network = prune(self.model, self.graph, plan) if len(plan) else copy.deepcopy(self.model)
-        put(network, state)
-        self.network = network.to(self.device)
-        self.plan = self.removed = plan
-
-    def weights(self) -> dict[str, torch.Tensor]:
-        """A copy of the network's weights, on the CPU."""
-        weights: dict[str, torch.Tensor] = snapshot(self.network.state_dict())
-        return weights
-
-    def evaluate(self, split: str = "val", limit: int | None = None) -> Evaluation:
-        """Measure the network without what the plan drops."""
-        network = self.network
-        if len(self.plan) > len(self.removed):
-            assert not len(self.removed)
-            cut = mask if self.graph.maskable else prune
-            network = cut(self.network, self.graph, self.plan)
-        return evaluate(network, self.data, split=split, limit=limit)
-
-    def rank(self, criterion: str, stage: str, *, comparable: bool) -> FloatArray:
-        """(num_units,) scores of the original network's units, nan for those that are gone.
-
-        The network as it stands is ranked; with `comparable`, scores are made comparable over
-        groups.
-        """
-        if criterion == "random":
-            generator = np.random.default_rng(self.seed_of(stage))
-            return generator.random(self.graph.num_units)
-        from pruneviz.criteria import rank
-
-        network = copy.deepcopy(self.network)  # which may be in the middle of its training
-        plain_layout(network)
-        graph = self.graph
-        if len(self.removed):
-            graph = trace(network, self.graph.input_shape)
-        seed = self.seed_of(stage)
-        ranking: Ranking = rank(network, graph, self.data, criteria=[criterion], seed=seed)
-        ranked = ranking.comparable(criterion) if comparable else ranking.of(criterion)
-        if graph is self.graph:
-            return np.asarray(ranked, dtype=np.float64)
-        scores = np.full(self.graph.num_units, np.nan)
-        kept = self.removed.kept
-        for layer in self.graph.layers:
-            stay = layer.units[kept[layer.units]]
-            scores[stay] = ranked[graph.layer(layer.name).units]
-        return scores
-
     # -- events ---------------------------------------------------------------------------------
 
     def events(self) -> Iterator[StrategyEvent]:
@@ -279,11 +173,37 @@ class Run:
             val_loss=measured[1],
             accuracy=measured[0],
             plan=self.plan.to_json(),
-            state=state_of(self) if state else None,
+            state=self.state() if state else None,
             front=front,
             final=result is not None,
             result=result,
         )
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the weights that come out, the network's own aside."""
+        return {
+            "strategy": self.strategy.name,
+            "network": self.graph.digest,
+            "data": self.data.digest,
+            "target_macs": self.target.macs,
+            "seed": self.seed,
+            **asdict(self.options),
+        }
+
+    def state(self) -> dict[str, Any]:
+        """All that a resume needs (`pruneviz.strategies.checkpoint`); `torch.save` writes it."""
+        return {
+            "settings": self.settings(),
+            "plan": self.plan.to_json(),
+            "removed": self.removed.to_json(),
+            "model": self.weights(),
+            "training": snapshot(self.training),
+            "memory": snapshot(self.memory),
+            "done": list(self.done),
+            "step": self.step,
+            "steps": self.steps,
+            "passes": self.passes,
+        }
 
     def finish(self) -> StrategyEvent:
         """The last event: the pruned network and the plan."""

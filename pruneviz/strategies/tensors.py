@@ -1,9 +1,8 @@
-"""Stored tensors of a network that shrinks: cut to size, copied, and laid out plainly."""
+"""Stored tensors of a network that shrinks: cut to size, put in place, and laid out plainly."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -52,17 +51,6 @@ def put(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         if tensor.shape != tensors[name].shape:
             raise ValueError(f"{name}: {tuple(tensor.shape)} is not {tuple(tensors[name].shape)}")
         tensor.copy_(tensors[name])
-
-
-def snapshot(value: Any) -> Any:
-    """A copy on the CPU of every tensor in nested dicts and lists."""
-    if isinstance(value, Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, Mapping):
-        return {key: snapshot(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [snapshot(item) for item in value]
-    return value
 
 
 def plain_layout(network: nn.Module) -> None:

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from pruneviz.data import DataSet, chunks
 from pruneviz.errors import TrainingError
+from pruneviz.outputs import heads
 
 
 class BatchStream:
@@ -99,7 +100,7 @@ def update(
         x = x.contiguous(memory_format=torch.channels_last)
         with watch if watch is not None else nullcontext():  # which counts the network's own calls
             output = network(x)
-        logits = [output] if isinstance(output, Tensor) else [o for o in output if o is not None]
+        logits = heads(output)
         loss = cross_entropy(logits[0], y)
         for auxiliary in logits[1:]:
             loss = loss + 0.3 * cross_entropy(auxiliary, y)

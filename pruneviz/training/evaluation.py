@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -9,10 +11,9 @@ from torch.nn.functional import cross_entropy
 from pruneviz.arguments import network, whole
 from pruneviz.bars import Progress, bar
 from pruneviz.data import DataSet, check_data
-from pruneviz.errors import DataError
 from pruneviz.evaluation import Evaluation
 from pruneviz.modes import eval_mode
-from pruneviz.outputs import logits as logits_of
+from pruneviz.outputs import class_logits
 
 
 def evaluate(
@@ -43,8 +44,7 @@ def evaluate(
     seen_images = 0
     with eval_mode(model), torch.no_grad(), bar("Evaluating", progress) as tick:
         for x, y in images.batches(batch_size, device=device):
-            logits = logits_of(model(channels_last(x)))
-            check_outputs(logits, data)
+            logits = logits_for(data, model(channels_last(x)))
             loss += cross_entropy(logits.float(), y, reduction="sum").item()
             predicted.append(logits.argmax(1).cpu())
             seen_images += len(y)
@@ -74,11 +74,6 @@ def channels_last(x: torch.Tensor) -> torch.Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def check_outputs(logits: torch.Tensor, data: DataSet, who: str = "network") -> None:
-    """Raise `DataError` unless the logits (N, K) have one column for each class of the data."""
-    if logits.ndim != 2 or logits.shape[1] != len(data.classes):
-        raise DataError(
-            f"The {who} must give one output for each of the {len(data.classes)} classes of "
-            f"'{data.name}', but its output has the shape {tuple(logits.shape)}; load it with "
-            f"num_classes={len(data.classes)} and fine-tune it first."
-        )
+def logits_for(data: DataSet, output: Any, network: str = "network") -> torch.Tensor:
+    """(N, K) logits, a column for each class of the data. Raises `DataError` for anything else."""
+    return class_logits(output, len(data.classes), exact=True, data=data.name, network=network)

@@ -10,20 +10,14 @@ arXiv:2202.10054, show why.) On few images epochs are short, so there are more o
 from __future__ import annotations
 
 import math
+from typing import Any, Unpack
 
 from torch import nn
 
 from pruneviz.arguments import one_of, whole
 from pruneviz.data import DataSet, chunks
 from pruneviz.errors import InvalidValueError
-from pruneviz.training.settings import (
-    DEFAULT_LR,
-    LOWER,
-    OPTIMIZERS,
-    TEACHER_WEIGHT,
-    TEMPERATURE,
-    Settings,
-)
+from pruneviz.training.settings import DEFAULT_LR, LOWER, OPTIMIZERS, Settings, Wishes
 
 EPOCHS = 3
 HEAD_UPDATES, UPDATES = 48, 64
@@ -60,30 +54,7 @@ def batch_size_of(data: DataSet, wanted: int | None) -> int:
     return min(128, max(16, count // 40)) if wanted is None else wanted
 
 
-def settings_for(
-    model: nn.Module,
-    data: DataSet,
-    *,
-    epochs: int | None = None,
-    head_epochs: int | None = None,
-    lr: float | None = None,
-    head_lr: float | None = None,
-    clip: float | None = None,
-    batch_size: int | None = None,
-    seed: int = 0,
-    optimizer: str = "sgd",
-    schedule: str = "cosine",
-    momentum: float = 0.9,
-    weight_decay: float = 5e-4,
-    label_smoothing: float = 0.0,
-    augment: str | None = "auto",
-    patience: int | None = None,
-    mixed_precision: bool = False,
-    teacher: str | None = None,
-    teacher_weight: float = TEACHER_WEIGHT,
-    temperature: float = TEMPERATURE,
-    decay_all: bool = False,
-) -> Settings:
+def settings_for(model: nn.Module, data: DataSet, **wishes: Unpack[Wishes]) -> Settings:
     """Return the settings of `fine_tune` with everything decided that was left open.
 
     `epochs` are 3, or as many as make 64 steps, and those of the classifier before them;
@@ -92,7 +63,12 @@ def settings_for(
     without layers that normalise; `head_lr` is 0.01 and 0.001. Gradients are clipped to a norm of
     1 in the same two cases; `clip=math.inf` leaves them as they are.
     """
-    one_of("optimizer", optimizer, OPTIMIZERS)
+    given: dict[str, Any] = dict(wishes)
+    optimizer = one_of("optimizer", given.get("optimizer", OPTIMIZERS[0]), OPTIMIZERS)
+    epochs, head_epochs = given.pop("epochs", None), given.pop("head_epochs", None)
+    batch_size = given.pop("batch_size", None)
+    lr, head_lr, clip = (given.pop(name, None) for name in ("lr", "head_lr", "clip"))
+    augment = given.pop("augment", "auto")
     for name, value, least in (
         ("epochs", epochs, 1),
         ("head_epochs", head_epochs, 0),
@@ -109,7 +85,7 @@ def settings_for(
             head_epochs = min(head_epochs, max(0, epochs // 2))
     if epochs is None:
         epochs = head_epochs + max(EPOCHS, math.ceil(UPDATES / steps))
-    usual = DEFAULT_LR.get(optimizer, DEFAULT_LR["sgd"])
+    usual = DEFAULT_LR[optimizer]
     careful = new or delicate
     return Settings(
         epochs=epochs,
@@ -118,17 +94,6 @@ def settings_for(
         head_lr=usual / 2 if head_lr is None else head_lr,
         clip=(CLIP if careful else math.inf) if clip is None else clip,
         batch_size=size,
-        seed=seed,
-        optimizer=optimizer,
-        schedule=schedule,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        label_smoothing=label_smoothing,
         augment=data.augment if augment == "auto" else augment,
-        patience=patience,
-        mixed_precision=mixed_precision,
-        teacher=teacher,
-        teacher_weight=teacher_weight,
-        temperature=temperature,
-        decay_all=decay_all,
+        **given,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypedDict
 
 import torch
 from torch import nn
@@ -17,11 +18,7 @@ SCHEDULES = ("cosine", "one-cycle", "steps", "constant")
 DEFAULT_LR = {"sgd": 0.02, "adamw": 0.001}
 TEACHER_WEIGHT, TEMPERATURE = 0.9, 4.0
 LOWER = 0.1  # of the default where a higher rate would undo what the network knows, or overflow
-STEPS = (
-    0.3,
-    0.6,
-    0.8,
-)  # shares of the steps after which the rate falls: 60, 120, 160 of 200 epochs
+STEPS = (0.3, 0.6, 0.8)  # shares of training after which the rate falls: 60, 120, 160 of 200 epochs
 FALL = 0.2  # to this part of itself
 WARM_UP = 0.3  # share of a one-cycle schedule in which the learning rate rises
 
@@ -33,15 +30,15 @@ class Settings:
     epochs: int
     lr: float
     batch_size: int
-    seed: int
-    optimizer: str
-    schedule: str
-    momentum: float
-    weight_decay: float
-    label_smoothing: float
-    augment: str | None
-    patience: int | None
-    mixed_precision: bool
+    seed: int = 0
+    optimizer: str = "sgd"
+    schedule: str = "cosine"
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+    augment: str | None = None
+    patience: int | None = None
+    mixed_precision: bool = False
     head_epochs: int = 0
     """Of the epochs, those at the beginning in which the classifier alone learns."""
     head_lr: float = 0.01
@@ -80,6 +77,31 @@ class Settings:
                 )
         if self.patience is not None:
             whole("patience", self.patience)
+
+
+class Wishes(TypedDict, total=False):
+    """Settings as `fine_tune` takes them: None leaves a choice to the network and the data."""
+
+    epochs: int | None
+    head_epochs: int | None
+    lr: float | None
+    head_lr: float | None
+    clip: float | None
+    batch_size: int | None
+    augment: str | None
+    """"auto": what suits the data set."""
+    seed: int
+    optimizer: str
+    schedule: str
+    momentum: float
+    weight_decay: float
+    label_smoothing: float
+    patience: int | None
+    mixed_precision: bool
+    teacher: str | None
+    teacher_weight: float
+    temperature: float
+    decay_all: bool
 
 
 def learning_rate(settings: Settings, progress: float, *, head: bool = False) -> float:

@@ -12,7 +12,7 @@ from torch import nn
 
 from pruneviz.data import DataSet
 from pruneviz.outputs import heads
-from pruneviz.training.evaluation import check_outputs
+from pruneviz.training.evaluation import logits_for
 from pruneviz.training.losses import total_loss
 from pruneviz.training.settings import Settings
 
@@ -30,7 +30,7 @@ def step(
     with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.mixed_precision):
         output = model(x)
     outputs = heads(output)
-    check_outputs(outputs[0], data)
+    logits_for(data, outputs[0])
     loss = total_loss(outputs, y, taught, settings)
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]

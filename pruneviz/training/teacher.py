@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pruneviz.data import DataSet, ImageSet
-from pruneviz.outputs import logits as logits_of
-from pruneviz.training.evaluation import channels_last, check_outputs
+from pruneviz.training.evaluation import channels_last, logits_for
 from pruneviz.training.settings import Settings
 
 HELD_BYTES = 2**30
@@ -46,6 +45,5 @@ class Teacher:
     def _look(self, x: Tensor) -> Tensor:
         mixed = self._settings.mixed_precision
         with torch.no_grad(), torch.autocast(x.device.type, torch.bfloat16, enabled=mixed):
-            logits = logits_of(self._network(x))
-        check_outputs(logits, self._data, "teacher")
-        return logits.float()
+            output = self._network(x)
+        return logits_for(self._data, output, "teacher").float()

@@ -1,6 +1,6 @@
-"""Sensitivity scan, oracle and previews by replay, against the loop that one would write.
+"""Sensitivity scan and oracle by replay, against the loop that one would write.
 
-``python tests/benchmarks/bench_replay.py sensitivity oracle preview`` prints how often faster each
+``python tests/benchmarks/bench_replay.py sensitivity oracle`` prints how many times faster each
 is; ``--help`` lists networks and sizes. The loop is: for each plan copy the network, set its
 filters to zero, evaluate, at the batch size that is best for it (found first). Both give the same
 counts of correct images, which is checked before anything is timed. Ratios are what counts.
@@ -20,7 +20,7 @@ from torch import nn
 
 import pruneviz as pv
 from pruneviz.data import DataSet, ImageSet
-from pruneviz.replay import Previewer, Replay, Score, oracle, scan, score
+from pruneviz.replay import Replay, Score, oracle, scan, score
 from pruneviz.replay.scan import load
 
 RATIOS = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -172,42 +172,10 @@ def oracle_row(case: Case, args: argparse.Namespace) -> None:
     print(f"  oracle() is x{timing.ratios['oracle()'] / share:.2f}")
 
 
-def preview(case: Case, args: argparse.Namespace) -> None:
-    """One slider moved, group after group, from a plan that prunes everything a little."""
-    plain = case.best_batch(args.batches, False)
-    base = {g.name: 0.3 for g in case.graph.prunable_groups}
-    show = Previewer(case.model, case.graph, case.data, images=None)
-    ratios = []
-    for group in case.graph.prunable_groups:
-        times: dict[str, list[float]] = {"loop": [], "preview": []}
-        for number in range(args.rounds):
-            before = pv.threshold(case.graph, case.rank, "l1", base)
-            moved = {**base, group.name: 0.4 + 0.1 * number}
-            plan = pv.threshold(case.graph, case.rank, "l1", moved)
-            show(before)
-            show._known.clear()
-            start = time.perf_counter()
-            quick = show(plan)
-            times["preview"].append(time.perf_counter() - start)
-            start = time.perf_counter()
-            (slow,) = case.loop([plan], plain, False)
-            times["loop"].append(time.perf_counter() - start)
-            assert quick.correct == slow.correct
-            show._known.clear()
-            show(before)
-            show._known.clear()
-        ratios.append(
-            statistics.median(a / b for a, b in zip(times["loop"], times["preview"], strict=True))
-        )
-    print(f"\npreview, {case.name}: {len(case.images)} images, {show.nbytes / 1e6:.0f} MB kept")
-    print(f"  x{statistics.mean(ratios):.2f} on average over groups (x{min(ratios):.2f} to "
-          f"x{max(ratios):.2f})")  # fmt: skip
-
-
 def main() -> None:
     """Run the rows that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("rows", nargs="*", default=["sensitivity", "oracle", "preview"])
+    parser.add_argument("rows", nargs="*", default=["sensitivity", "oracle"])
     parser.add_argument("--models", nargs="*", default=["resnet20", "vgg16", "mobilenet_v2"])
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--size", type=int, default=32, help="32: bundled networks and digits")
@@ -219,7 +187,7 @@ def main() -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
-    rows = {"sensitivity": sensitivity, "oracle": oracle_row, "preview": preview}
+    rows = {"sensitivity": sensitivity, "oracle": oracle_row}
     for row in args.rows:
         for name in args.models:
             rows[row](Case(name, args.images, args.size), args)

@@ -14,7 +14,7 @@ import torch
 
 import pruneviz as pv
 from pruneviz.data import DataSet
-from pruneviz.replay import Previewer, Replay, Score, oracle, scan, score
+from pruneviz.replay import Replay, Score, oracle, scan, score
 
 IMAGES = 64
 
@@ -87,17 +87,6 @@ def test_oracle(case: Case) -> None:
 
     share = len(units) / len(every)
     assert cpu(lambda: case.loop(plans)) / share / cpu(quick, 1) > 1.25
-
-
-def test_preview(case: Case) -> None:
-    show = Previewer(case.model, case.graph, case.data, images=None, workers=1)
-    slow = quick = 0.0
-    for group in case.graph.prunable_groups:
-        show(pv.Plan(case.graph))
-        plan = pv.threshold(case.graph, case.rank, "l1", {group.name: 0.4})
-        quick += cpu(lambda plan=plan: show(plan), 1)
-        slow += cpu(lambda plan=plan: case.loop([plan]), 1)
-    assert slow / quick > 1
 
 
 def test_what_if() -> None:

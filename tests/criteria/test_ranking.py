@@ -77,7 +77,7 @@ def test_more_classes_than_outputs(model, graph) -> None:
     data = tiny_data()
     odd = ImageSet(data.train.images, data.train.labels + 3)
     data = DataSet("odd", odd, odd, None, tuple("abcdefg"), SHAPE, {"name": "odd"})
-    with pytest.raises(DataError, match="there is a label 6"):
+    with pytest.raises(DataError, match="each of the 7 classes, but its output"):
         pv.rank(model, graph, data, "taylor")
 
 

@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode, resolve_name
 from pruneviz.errors import ExportError
 from pruneviz.export.plain.parts import constructor
 from pruneviz.export.plain.record import Call, Op, Record, Region, Stored, Value
+from pruneviz.outputs import logits
 from pruneviz.replay.functional import METADATA
 
 _ESCAPES = frozenset(
@@ -36,17 +37,6 @@ def full_name(function: Callable[..., Any]) -> str:
     return full
 
 
-def logits_of(output: Any) -> Any:
-    """The tensor that counts of what a network returns: the logits, or the first of several."""
-    if isinstance(output, Tensor):
-        return output
-    named = output.get("logits") if isinstance(output, dict) else getattr(output, "logits", None)
-    if named is not None:
-        return named
-    items = list(output.values()) if isinstance(output, dict) else list(output)
-    return logits_of(items[0])
-
-
 def capture(network: nn.Module, images: Tensor) -> Record:
     """Record one forward pass in eval mode over images (N, C, H, W).
 
@@ -56,8 +46,7 @@ def capture(network: nn.Module, images: Tensor) -> Record:
     recorder = _Recorder(model, images)
     with torch.no_grad(), recorder.watching(model), recorder:
         output = model(images)
-    made = logits_of(output)
-    value = recorder.known.get(id(made))
+    value = recorder.known.get(id(logits(output)))
     if not isinstance(value, Value):
         raise ExportError(
             f"{type(network).__name__} must return a tensor that torch functions computed; its "

@@ -22,17 +22,9 @@ from pruneviz.export.plain.record import (
     leaves,
     values,
 )
-from pruneviz.export.plain.tree import Layout
+from pruneviz.export.plain.tree import Layout, Program
 
 _TAKEN = {"Parts", "Path", "OrderedDict", "F", "nn", "torch", "build", "load"}
-
-
-@dataclass(frozen=True)
-class Program:
-    """The classes of the file, and which of them (or of torch's) each module is."""
-
-    classes: tuple[str, ...]
-    kinds: dict[str, str]
 
 
 @dataclass(frozen=True)

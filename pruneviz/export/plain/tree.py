@@ -5,7 +5,6 @@ from __future__ import annotations
 import keyword
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +12,15 @@ from torch import Tensor, nn
 from pruneviz.export.plain.parts import constructor
 from pruneviz.export.plain.record import Call, Record, Region, Stored, leaves, references
 
-if TYPE_CHECKING:
-    from pruneviz.export.plain.flow import Program
-
 _WIDTH = 96
+
+
+@dataclass(frozen=True)
+class Program:
+    """The classes of the file, and which of them (or of torch's) each module is."""
+
+    classes: tuple[str, ...]
+    kinds: dict[str, str]
 
 
 @dataclass(eq=False)

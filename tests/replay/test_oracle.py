@@ -1,19 +1,17 @@
-"""Oracle and previews say what masking and evaluating says."""
+"""The oracle says what masking and evaluating say."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 import pruneviz as pv
 from pruneviz.data import DataSet, ImageSet
 from pruneviz.errors import UnknownNameError
-from pruneviz.replay import Preview, Previewer, oracle, preview
-from tests.replay.helpers import Mixed, Sometimes, liven, random_plan
+from pruneviz.replay import oracle
+from tests.replay.helpers import Mixed, Sometimes, liven
 
 
 def images(count: int, seed: int) -> ImageSet:
@@ -81,52 +79,3 @@ def test_oracle_scores_and_frame(data: DataSet) -> None:
     assert list(frame["unit"]) == list(measured)
     assert set(frame["group"]) == {"side", "last"}
     assert frame["index"].max() < 16
-
-
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    seed=st.integers(0, 1000),
-    kind=st.sampled_from(KINDS),
-    memory=st.sampled_from([0, 20_000, 1 << 29]),
-    workers=st.integers(1, 2),
-)
-def test_any_plans_one_after_another(
-    seed: int, kind: type[Mixed], memory: int, workers: int, data: DataSet
-) -> None:
-    model, graph = make(kind)
-    rng = np.random.default_rng(seed)
-    show = Previewer(model, graph, data, images=None, memory=memory, batch_size=20, workers=workers)
-    visited = [random_plan(graph, rng, int(rng.integers(0, 5))) for _ in range(4)]
-    visited.append(visited[0])
-    for plan in visited:
-        found, slow = show(plan), pv.evaluate(pv.prune(model, graph, plan), data)
-        assert isinstance(found, Preview)
-        assert found.accuracy == slow.accuracy
-        assert found.count == slow.count == 45
-        assert found.loss == pytest.approx(slow.loss, rel=1e-4)
-        assert show.nbytes <= memory * 1.01
-
-
-def test_a_preview_starts_at_the_first_layer_that_the_change_reaches(data: DataSet) -> None:
-    model, graph = make(Mixed)
-    show = Previewer(model, graph, data, batch_size=45, workers=1)
-    first = pv.Plan(graph).drop("stem", [1, 2])
-    show(first)
-    (tape, _), calls = show._tapes[0], []
-    steps = tape.recipe.steps
-    tape.recipe.steps = lambda names, keep: calls.append(found := steps(names, keep)) or found  # type: ignore[method-assign, func-returns-value]
-    assert show(first.drop("last", [0, 3])).correct == round(
-        45 * pv.evaluate(pv.prune(model, graph, first.drop("last", [0, 3])), data).accuracy
-    )
-    assert [[s.op.label for s in found] for found in calls] == [["linear"]]
-
-
-def test_one_preview_and_its_standard_error(data: DataSet) -> None:
-    model, graph = make(Mixed)
-    plan = pv.Plan(graph).drop("last", range(9))
-    found = preview(model, graph, plan, data, images=20)
-    assert found.accuracy == pv.evaluate(pv.prune(model, graph, plan), data, limit=20).accuracy
-    assert found.count == 20
-    p = found.accuracy
-    assert found.error == pytest.approx(np.sqrt(p * (1 - p) / 20))
-    assert found.to_frame().loc[0, "accuracy"] == p
