@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # What each part may import of the others; those in FOR_ALL may be imported by all.
 FOR_ALL = ("errors", "arguments", "machine", "modes", "stored", "bars")
-CORE = ("channels", "stages", "inputs", "outputs", "trace", "plan", "cost", "surgery", "replay")
+BELOW = ("channels", "stages", "inputs", "outputs", "torch_calls")
+CORE = (*BELOW, "trace", "plan", "cost", "surgery", "replay")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
     "arguments": (),
@@ -32,11 +33,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stages": ("channels",),
     "inputs": ("channels",),
     "outputs": (),
-    "trace": ("channels", "inputs"),
+    "torch_calls": (),
+    "trace": ("channels", "inputs", "torch_calls"),
     "plan": ("channels", "links", "drawing"),
     "cost": ("channels", "plan", "drawing"),
     "surgery": ("channels", "inputs", "plan", "cost"),
-    "replay": ("channels", "inputs", "outputs", "plan", "cost", "surgery"),
+    "replay": (*BELOW, "plan", "cost", "surgery"),
     "data": ("catalog",),
     "catalog": ("data",),
     "pretrain": ("data", "catalog", "training"),

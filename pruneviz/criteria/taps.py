@@ -1,7 +1,7 @@
 """Reaching every layer's feature map while a network runs.
 
-`ChannelGraph` says which intercepted torch call of a forward pass gives each feature map. A `Taps`
-counts the calls in the same way and hands the results over.
+`ChannelGraph` says which torch call of a forward pass gives each feature map; `Taps` hands over the
+results of these calls.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from pruneviz.channels import ChannelGraph, Layer
 from pruneviz.errors import InvalidValueError
+from pruneviz.torch_calls import CallWatcher, tensors_in
 
 Receive = Callable[[int, Tensor], None]
 """Called with the index of a tap and its feature map, as soon as that is computed."""
@@ -51,28 +51,22 @@ class Tap:
         return map.flatten(2) if map.ndim > 2 else map.unsqueeze(-1)
 
 
-class Taps(TorchFunctionMode):
-    """Counts torch calls as `pruneviz.trace` does, and hands over the results of some of them."""
+class Taps(CallWatcher):
+    """Hands over the results of some torch calls, told by their numbers."""
 
     def __init__(self, wanted: dict[int, list[int]], receive: Receive) -> None:
         super().__init__()
         self.wanted, self.receive = wanted, receive
-        self.calls = -1
-        self.busy = False
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        if self.busy:
-            return func(*args, **(kwargs or {}))
-        out = self.run(func, args, kwargs or {})
-        self.calls += 1
-        for index in self.wanted.get(self.calls, ()):
+    def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Make the call, and hand its result over where it is wanted."""
+        out = self.run(func, args, kwargs)
+        for index in self.wanted.get(self.index, ()):
             if isinstance(out, Tensor):
                 self.receive(index, out)
         return out
 
-    def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def run(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Make the call."""
         return func(*args, **kwargs)
 
@@ -80,12 +74,9 @@ class Taps(TorchFunctionMode):
         """A forward hook that hands over a module's output without being counted itself."""
 
         def receive(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            self.busy = True
-            try:
+            with self.paused():
                 if isinstance(output, Tensor):
                     self.receive(index, output)
-            finally:
-                self.busy = False
 
         return receive
 
@@ -106,26 +97,16 @@ class Probe(Taps):
         self.maps[index] = (map, map._version)
         self.readers.setdefault(id(map), [])
 
-    def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def run(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Make the call and note which maps it reads."""
         out = func(*args, **kwargs)
         if isinstance(out, (Tensor, tuple, list)):
-            given = list(_tensors_in((args, kwargs)))
+            given = list(tensors_in((args, kwargs)))
             layer = next((self.layers[id(t)] for t in given if id(t) in self.layers), None)
             for tensor in given:
                 if id(tensor) in self.readers:
                     self.readers[id(tensor)].append(layer)
         return out
-
-
-def _tensors_in(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from _tensors_in(item)
-    elif isinstance(value, dict):
-        yield from _tensors_in(tuple(value.values()))
 
 
 def tapped(model: nn.Module, taps: list[Tap], receive: Receive) -> AbstractContextManager[Taps]:

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from pruneviz.channels import ChannelGraph, Layer
 from pruneviz.modes import eval_mode
+from pruneviz.torch_calls import CallWatcher
 
 KINDS = {"conv1d": 1, "conv2d": 2, "conv3d": 3, "linear": 0}
 """Operations whose weights can be refitted, and their spatial dimensions."""
@@ -58,30 +58,27 @@ Notice = Callable[[OtherCall], None]
 """Called after every torch call that is no layer's."""
 
 
-class _Watch(TorchFunctionMode):
+class _Watch(CallWatcher):
+    """Calls `visit` for the layers of a network and `notice` for everything else."""
+
     def __init__(self, layers: Mapping[int, Layer], visit: Visit, notice: Notice | None) -> None:
         super().__init__()
         self._layers, self._visit, self._notice = layers, visit, notice
         self._numbers: dict[str, int] = {}
-        self._index = -1
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
+    def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         name = getattr(func, "__name__", "")
-        self._index += 1
         if name in KINDS:
             weight = args[1] if len(args) > 1 else kwargs["weight"]
             layer = self._layers.get(id(weight))
             if layer is not None:
                 number = self._numbers.get(layer.name, -1) + 1
                 self._numbers[layer.name] = number
-                call = _call(layer, self._index, number, name, args, kwargs)
+                call = _call(layer, self.index, number, name, args, kwargs)
                 return self._visit(call, lambda: func(*args, **kwargs))
         out = func(*args, **kwargs)
         if self._notice is not None:
-            self._notice(OtherCall(self._index, name, (*args, *kwargs.values()), out))
+            self._notice(OtherCall(self.index, name, (*args, *kwargs.values()), out))
         return out
 
 

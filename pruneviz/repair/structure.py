@@ -5,7 +5,7 @@ Both are found by watching one pass over a few images, whatever the network's co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pruneviz.channels import ChannelGraph
 from pruneviz.repair.calls import LayerCall, OtherCall, Run, watching
+from pruneviz.torch_calls import tensors_in
 
 Shift = Callable[[Tensor], None]
 """Adds a constant (C_out,) to what a layer gives, as its only reader sees it."""
@@ -88,7 +89,7 @@ def structure(model: nn.Module, graph: ChannelGraph, images: Tensor) -> Structur
     behind: dict[str, str] = {}
     sums: dict[str, int] = {}
 
-    def read(values: Iterable[object]) -> list[_Made]:
+    def read(values: tuple[object, ...]) -> list[_Made]:
         sources = [made[id(t)] for t in tensors_in(values) if id(t) in made]
         for source in sources:
             readers[id(source.tensor)] = readers.get(id(source.tensor), 0) + 1
@@ -141,14 +142,3 @@ def _alone(one: _Made, made: Mapping[int, _Made], readers: Mapping[int, int]) ->
     """Whether every tensor that holds the layer's outputs is read once."""
     own = [m for m in made.values() if m.layer == one.layer]
     return all(readers.get(id(m.tensor), 0) == 1 for m in own)
-
-
-def tensors_in(values: Iterable[object]) -> Iterator[Tensor]:
-    """All tensors in nested arguments or results."""
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, (tuple, list)):
-            yield from tensors_in(value)
-        elif isinstance(value, dict):
-            yield from tensors_in(value.values())

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pruneviz.replay.program import Meta, Name, Nest, NotReplayableError, Op, Ref, named, references
+from pruneviz.torch_calls import tensors_in
 
 Geometry = tuple[tuple[int, ...], tuple[int, ...], int]
 
@@ -168,16 +169,4 @@ def _constants(model: nn.Module) -> Iterator[Tensor]:
     """Yield the plain tensors that modules carry as attributes."""
     stored = ("_parameters", "_buffers", "_modules")
     for module in model.modules():
-        yield from tensors_of([v for k, v in vars(module).items() if k not in stored])
-
-
-def tensors_of(item: Any) -> Iterator[Tensor]:
-    """Yield the tensors in nested lists, tuples and dicts."""
-    if isinstance(item, Tensor):
-        yield item
-    elif isinstance(item, (list, tuple)):
-        for part in item:
-            yield from tensors_of(part)
-    elif isinstance(item, dict):
-        for part in item.values():
-            yield from tensors_of(part)
+        yield from tensors_in([v for k, v in vars(module).items() if k not in stored])

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pruneviz.torch_calls import tensors_in
+
 INPUT = 0
 
 
@@ -147,15 +149,6 @@ def bind(template: Any, values: Mapping[int, Tensor], env: Mapping[str, Any]) ->
     return template
 
 
-def tensors(result: Any) -> list[Tensor]:
-    """Return the tensors of an operation's result, in order."""
-    if isinstance(result, Tensor):
-        return [result]
-    if isinstance(result, (tuple, list)):
-        return [t for item in result for t in tensors(item)]
-    return []
-
-
 @dataclass(frozen=True, slots=True)
 class Step:
     """One operation of a schedule: which argument's memory it may take, what is free after it."""
@@ -250,7 +243,7 @@ def execute(
         if type(result) is Tensor:
             values[op.writes[0]] = result
         else:
-            values.update(zip(op.writes, tensors(result), strict=True))
+            values.update(zip(op.writes, tensors_in(result), strict=True))
         del args, kwargs, result
         for value in step.free:
             values.pop(value, None)

@@ -1,22 +1,20 @@
 """Record a forward pass, operation by operation, as a `Program`.
 
-A `TorchFunctionMode` sees every torch function that the forward pass calls, wherever in Python it
-is called from: modules, functional calls, operators, hooks. What it cannot see (a compiled module,
-a custom autograd function) shows up as a tensor from nowhere, and what depends on the data (an
+What a `CallWatcher` cannot see (a compiled module, a custom autograd function) shows up as a tensor
+from nowhere, and what depends on the data (an
 `if` on a value) as a number read from a tensor: both raise `NotReplayableError`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from pruneviz.replay.functional import DATA_SHAPED, METADATA, Copied, name_of, pure
-from pruneviz.replay.ledger import Geometry, Ledger, Memory, storage_of, tensors_of
+from pruneviz.replay.ledger import Geometry, Ledger, Memory, storage_of
 from pruneviz.replay.program import (
     Meta,
     NotReplayableError,
@@ -25,8 +23,8 @@ from pruneviz.replay.program import (
     Ref,
     named,
     references,
-    tensors,
 )
+from pruneviz.torch_calls import CallWatcher, tensors_in
 
 
 def record(model: nn.Module, images: Tensor) -> Program:
@@ -53,7 +51,7 @@ def _random_state(images: Tensor) -> Tensor:
     return torch.cat([torch.get_rng_state(), own.to(torch.uint8)])
 
 
-class _Recorder(TorchFunctionMode):
+class _Recorder(CallWatcher):
     """Sees each call, lets it happen, and writes it down in a form that can be repeated."""
 
     def __init__(self, model: nn.Module, images: Tensor) -> None:
@@ -63,16 +61,9 @@ class _Recorder(TorchFunctionMode):
         self.input = images.detach().clone()
         self.ledger.new(self.input)
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
+    def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         label = name_of(func)
-        inputs = list(tensors_of((args, kwargs)))
+        inputs = list(tensors_in((args, kwargs)))
         if torch.is_autocast_enabled(self.input.device.type) != self.autocast:
             raise NotReplayableError(f"{label} runs under an autocast of its own")
         if label in DATA_SHAPED or _masks(label, args):
@@ -91,7 +82,7 @@ class _Recorder(TorchFunctionMode):
             self._change(func, args, kwargs, changed, label, settled, templates, keywords, plain)
             self._results_of_change(result, changed[0], label)
             return result
-        outputs = tensors(result)
+        outputs = list(tensors_in(result))
         if not outputs:
             if result is not None and label not in METADATA and inputs:
                 raise NotReplayableError(f"{label} reads a tensor's values into Python")
@@ -206,7 +197,7 @@ class _Recorder(TorchFunctionMode):
     def _results_of_change(self, result: Any, target: Tensor, label: str) -> None:
         """An in-place call returns what it changed, or a new view of it, or nothing."""
         seen = self.ledger.look(target)
-        for output in tensors(result):
+        for output in tensors_in(result):
             if output is target:
                 continue
             if seen is None or seen.memory is None or storage_of(output) != storage_of(target):
@@ -235,7 +226,7 @@ def _masks(label: str, args: tuple[Any, ...]) -> bool:
         return len(args) == 1
     if label != "__getitem__" or len(args) < 2:
         return False
-    return any(t.dtype in (torch.bool, torch.uint8) for t in tensors_of(args[1]))
+    return any(t.dtype in (torch.bool, torch.uint8) for t in tensors_in(args[1]))
 
 
 def _position(target: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int | str | None:

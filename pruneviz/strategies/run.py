@@ -26,8 +26,8 @@ from pruneviz.strategies.base import (
     StrategyResult,
 )
 from pruneviz.strategies.budget import Target
-from pruneviz.strategies.network import WorkingNetwork
 from pruneviz.strategies.tensors import plain_layout
+from pruneviz.strategies.working_network import WorkingNetwork
 from pruneviz.training import EpochEvent, evaluate, fine_tune
 from pruneviz.training.step import snapshot
 

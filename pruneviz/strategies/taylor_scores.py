@@ -14,56 +14,56 @@ the absolute value is taken, and M is the size of all their maps.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from pruneviz.channels import ChannelGraph, Layer
 from pruneviz.plan import Plan
 from pruneviz.strategies.budget import FloatArray
+from pruneviz.torch_calls import CallWatcher
 
 GATHERED = ("taylor_image", "taylor")
 """The criteria that gates give: the absolute value taken for each image, or of the mean."""
 
 
-class _FloatCalls(TorchFunctionMode):
-    """Counts the calls of a forward pass that give a floating-point tensor.
+class _FloatCalls(CallWatcher):
+    """Counts the calls of a forward pass that give a floating-point tensor (`floats`, from 0).
 
     Only these: in training, batch norm also counts its batches, in whole numbers.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls = -1  # the first call is number 0, as in `Layer.maps_at`
-        self.floats = -1
+    floats = -1
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        self.calls += 1
+    def __enter__(self) -> Self:
+        self.floats = -1
+        return super().__enter__()
+
+    def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        out = func(*args, **kwargs)
         if isinstance(out, Tensor) and out.is_floating_point():
             self.floats += 1
-            return self.found(out)
+            return self.replaced(out)
         return out
 
-    def found(self, out: Tensor) -> Tensor:
-        """What the call shall give instead of `out`."""
+    def replaced(self, out: Tensor) -> Tensor:
+        """What the network gets instead of `out`."""
         return out
 
 
 class _Sequence(_FloatCalls):
+    """Notes which call gives which floating-point tensor, and the shapes of these."""
+
     def __init__(self) -> None:
         super().__init__()
         self.at: dict[int, int] = {}
         self.shapes: list[tuple[int, ...]] = []
 
-    def found(self, out: Tensor) -> Tensor:
-        self.at[self.calls] = self.floats
+    def replaced(self, out: Tensor) -> Tensor:
+        self.at[self.index] = self.floats
         self.shapes.append(tuple(out.shape))
         return out
 
@@ -106,13 +106,11 @@ class Gates(_FloatCalls):
         self._signed = np.zeros(graph.num_units)
         self._images = 0
 
-    def __enter__(self) -> Gates:
-        self.calls = self.floats = -1
+    def __enter__(self) -> Self:
         self._open = []
-        super().__enter__()  # type: ignore[no-untyped-call]
-        return self
+        return super().__enter__()
 
-    def found(self, out: Tensor) -> Tensor:
+    def replaced(self, out: Tensor) -> Tensor:
         """The tensor behind a gate, if it is a feature map."""
         layer = self._at.get(self.floats)
         if layer is None:

@@ -15,10 +15,11 @@ from pruneviz.channels import ChannelGraph
 from pruneviz.errors import TraceError
 from pruneviz.inputs import Arguments, Example, given
 from pruneviz.modes import eval_mode
+from pruneviz.torch_calls import tensors_in
 from pruneviz.trace.attributes import remembered
 from pruneviz.trace.flow import LAYERS, Flow
 from pruneviz.trace.grouping import resolve
-from pruneviz.trace.mode import Blame, Watch, tensors_in
+from pruneviz.trace.mode import Blame, Watch
 
 __all__ = ["trace"]
 

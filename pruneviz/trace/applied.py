@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from pruneviz.channels import ChannelGraph
 from pruneviz.inputs import noise
 from pruneviz.modes import eval_mode
+from pruneviz.torch_calls import CallWatcher
 
 
 def applied_weights(model: nn.Module, graph: ChannelGraph) -> dict[str, Tensor]:
@@ -21,22 +22,23 @@ def applied_weights(model: nn.Module, graph: ChannelGraph) -> dict[str, Tensor]:
     wanted = {layer.called_at: layer.name for layer in graph.layers if layer.computed}
     if not wanted:
         return {}
-    weights: dict[str, Tensor] = {}
-
-    class Capture(TorchFunctionMode):
-        calls = -1
-
-        def __torch_function__(
-            self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-        ) -> Any:
-            self.calls += 1
-            if self.calls in wanted:
-                weight = args[1] if len(args) > 1 else (kwargs or {})["weight"]
-                weights[wanted[self.calls]] = weight.detach()
-            return func(*args, **(kwargs or {}))
-
     with eval_mode(model), torch.no_grad():
         arguments, named = noise(graph, model)
-        with Capture():
+        with _Weights(wanted) as watcher:
             model(*arguments, **named)
-    return weights
+    return watcher.weights
+
+
+class _Weights(CallWatcher):
+    """Keeps the weights that some calls apply; `wanted` maps a call's number to its layer."""
+
+    def __init__(self, wanted: Mapping[int, str]) -> None:
+        super().__init__()
+        self._wanted = wanted
+        self.weights: dict[str, Tensor] = {}
+
+    def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self.index in self._wanted:
+            weight = args[1] if len(args) > 1 else kwargs["weight"]
+            self.weights[self._wanted[self.index]] = weight.detach()
+        return func(*args, **kwargs)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,9 @@ from torch.nn.modules.module import (
     register_module_forward_hook,
     register_module_forward_pre_hook,
 )
-from torch.overrides import TorchFunctionMode, resolve_name
 
 from pruneviz.channels import IntArray
+from pruneviz.torch_calls import CallWatcher, full_name, tensors_in
 from pruneviz.trace import (  # they register handlers
     computed,
     elementwise,  # noqa: F401
@@ -30,30 +30,12 @@ from pruneviz.trace.operations import HANDLERS, Call, leave, unknown
 
 
 @lru_cache(maxsize=4096)
-def _split(function: Callable[..., Any]) -> tuple[str, str]:
-    """('torch.Tensor.add_', 'add'): the full name, and what the operation is called."""
-    try:
-        full = resolve_name(function)
-    except TypeError:
-        full = None
-    if not full:
-        module = getattr(function, "__module__", None) or "torch"
-        full = f"{module}.{getattr(function, '__name__', repr(function))}"
+def _names(function: Callable[..., Any]) -> tuple[str, str]:
+    """('torch.Tensor.add_', 'add'): the full name, and the operation's in the tables."""
+    full = full_name(function)
     parts = full.split(".")
     last = parts[-2] if parts[-1] in ("__get__", "__set__") and len(parts) > 1 else parts[-1]
     return full.removesuffix(".__get__"), last.strip("_")
-
-
-def tensors_in(value: object) -> Iterator[Tensor]:
-    """All tensors in nested arguments or results."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from tensors_in(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from tensors_in(item)
 
 
 LAYERS = frozenset(name for name, handler in HANDLERS.items() if handler is layers.layer)
@@ -61,7 +43,7 @@ LAYERS = frozenset(name for name, handler in HANDLERS.items() if handler is laye
 ESCAPES = frozenset(["numpy", "tolist", "array"])
 
 
-class Watch(TorchFunctionMode):
+class Watch(CallWatcher):
     """Carries channel identities along with the values while the network runs."""
 
     def __init__(self, flow: Flow) -> None:
@@ -69,7 +51,7 @@ class Watch(TorchFunctionMode):
         self.flow = flow
         self._hooks: list[Any] = []
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> Self:
         running, paths = self.flow.running, self.flow.paths
 
         def enter(module: nn.Module, _: Any) -> None:
@@ -84,21 +66,19 @@ class Watch(TorchFunctionMode):
             register_module_forward_pre_hook(enter),
             register_module_forward_hook(leave, always_call=True),
         ]
-        return super().__enter__()  # type: ignore[no-untyped-call]
+        return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:
         for hook in self._hooks:
             hook.remove()
         self.flow.running.clear()
-        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        super().__exit__(*error)
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        full, name = _split(func)
+    def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Make the call, and carry the identities of its arguments' channels to its results."""
+        full, name = _names(func)
         flow = self.flow
-        flow.call_index += 1
+        flow.call_index += 1  # unlike `index`, it goes on in a second pass
         inputs = list(tensors_in((args, kwargs)))
         live = any(flow.is_live(t) for t in inputs)
         if name in ("numel", "nelement"):
@@ -182,13 +162,12 @@ class Blame(Watch):
         super().__init__(flow)
         self.made_by: dict[Any, Tensor] = {}
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        for tensor in tensors_in((args, kwargs or {})):
+    def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """As `Watch`; tensors from code that cannot be watched are traced back first."""
+        for tensor in tensors_in((args, kwargs)):
             if self.flow.foreign(tensor) and tensor.grad_fn is not None:
                 self._blame(tensor)
-        out = super().__torch_function__(func, types, args, kwargs)
+        out = super().call(func, args, kwargs)
         for tensor in tensors_in(out):
             if tensor.grad_fn is not None:
                 self.made_by[tensor.grad_fn] = tensor

@@ -5,36 +5,22 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode, resolve_name
 
 from pruneviz.errors import ExportError
 from pruneviz.export.plain.parts import constructor
 from pruneviz.export.plain.record import Call, Op, Record, Region, Stored, Value
 from pruneviz.outputs import logits
 from pruneviz.replay.functional import METADATA
+from pruneviz.torch_calls import CallWatcher, full_name
 
 _ESCAPES = frozenset(
     ["item", "tolist", "numpy", "__bool__", "__int__", "__float__", "__index__", "__array__"]
 )
 """Where numbers leave torch: what the code then decides by them cannot be seen."""
-
-
-@lru_cache(maxsize=4096)
-def full_name(function: Callable[..., Any]) -> str:
-    """`torch.Tensor.add`, `torch.nn.functional.relu`: what a function is called."""
-    try:
-        full: str | None = resolve_name(function)
-    except TypeError:
-        full = None
-    if not full:
-        module = getattr(function, "__module__", None) or "torch"
-        full = f"{module}.{getattr(function, '__name__', repr(function))}"
-    return full
 
 
 def capture(network: nn.Module, images: Tensor) -> Record:
@@ -55,7 +41,7 @@ def capture(network: nn.Module, images: Tensor) -> Record:
     return Record(recorder.root, value, recorder.shapes, recorder.constants)
 
 
-class _Recorder(TorchFunctionMode):
+class _Recorder(CallWatcher):
     def __init__(self, model: nn.Module, images: Tensor) -> None:
         super().__init__()
         self.root = Region("")
@@ -128,10 +114,8 @@ class _Recorder(TorchFunctionMode):
             return tuple(self.note(item) for item in made)
         return None
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
+    def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Make the call, and write it down unless a leaf's own code makes it."""
         if self.quiet:
             return func(*args, **kwargs)
         full = full_name(func)
