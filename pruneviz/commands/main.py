@@ -193,6 +193,13 @@ def studio(args: argparse.Namespace) -> int:
     return obey(args, start)
 
 
+def trust(args: argparse.Namespace) -> int:
+    """Compare predicted accuracies with those after fine-tuning."""
+    from pruneviz.commands import trust as trust_cli
+
+    return trust_cli.obey(args)
+
+
 def export(args: argparse.Namespace) -> int:
     """Write a run's network as files that need no PruneViz."""
     from pruneviz.commands.export import obey
@@ -264,6 +271,7 @@ def build_parser() -> argparse.ArgumentParser:
     from pruneviz.commands import run as run_cli
     from pruneviz.commands import studio as studio_cli
     from pruneviz.commands import study as study_cli
+    from pruneviz.commands import trust as trust_cli
 
     parser = argparse.ArgumentParser(
         prog="pruneviz",
@@ -316,6 +324,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     claims_cli.add_arguments(
         verb("lab", "put the claims of the papers to the test", "lab run oracle --model vgg16", lab)
+    )
+    trust_cli.add_arguments(
+        verb(
+            "trust",
+            "does the repaired accuracy predict the fine-tuned one?",
+            "trust --model resnet20 --plans 24 --out trust.json",
+            trust,
+        )
     )
     export_cli.add_arguments(
         verb(

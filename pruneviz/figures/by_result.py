@@ -20,12 +20,14 @@ from pruneviz.figures.pretraining import pretraining_figure, pretraining_info
 from pruneviz.figures.race import race_figure, race_info
 from pruneviz.figures.ribbon import kept_filters, ribbon_layout
 from pruneviz.figures.ribbon_svg import ribbon_svg
+from pruneviz.figures.trust import trust_figure
 from pruneviz.latency import Latency, WidthLatency
 from pruneviz.plan import Plan, check_plan
 from pruneviz.sensitivity import Sensitivity
 from pruneviz.studies.papers.result import LabResult
 from pruneviz.studies.pretraining import PretrainingStudy
 from pruneviz.studies.race_result import Race
+from pruneviz.studies.trust.result import Trust
 
 
 @singledispatch
@@ -84,3 +86,4 @@ def _(study: PretrainingStudy, **look: Any) -> Any:
 figure_of.register(Evaluation, evaluation_figure)
 figure_of.register(Sensitivity, curves_figure)
 figure_of.register(LabResult, claim_figure)
+figure_of.register(Trust, trust_figure)

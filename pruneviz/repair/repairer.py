@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pruneviz.data import DataSet
 
 Depth = Literal["full", "instant"]
-DEPTHS = ("full", "instant")
-REMEASURED = 256
+DEPTHS: tuple[Depth, ...] = ("instant", "full")
+REMEASURED = 128
 """Images that batch norms are measured anew on, at most."""
 
 
@@ -98,6 +98,10 @@ class Repairer:
     def statistics(self) -> Statistics:
         """Moments of what the unpruned network's layers read."""
         return statistics(self.model, self.graph, self.data, images=self.images)
+
+    def prepare(self, depth: Depth = "full") -> None:
+        """Gather what all plans share, so that the first does not wait for it."""
+        _ = self.reference if depth == "full" else self.statistics
 
     def full(self, plan: Plan, *, progress: Progress = None) -> Repaired:
         """Refit every layer, in order, to what it reads in the repaired network."""

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from pruneviz.errors import UnknownNameError
 from pruneviz.plan import Plan
+from pruneviz.repair import Depth
+from pruneviz.repair.repairer import DEPTHS
 from pruneviz.session.background import Answer, Background
 from pruneviz.session.workbench import Workbench
 from pruneviz.surgery import prune
@@ -57,6 +59,11 @@ def measure_repaired(workbench: Workbench, plan: Plan | None) -> Evaluation:
         return measure_cut(workbench, plan)
     network = workbench.repairer.full(plan).network
     return evaluate(network, workbench.data, limit=workbench.preview_images)
+
+
+def _prepared(workbench: Workbench, depth: Depth) -> bool:
+    workbench.repairer.prepare(depth)
+    return True
 
 
 MEASURES: Mapping[str, Measure] = {
@@ -163,9 +170,11 @@ class Previews:
         former is computed.
         """
         if plan is None or not plan.dropped:
-            one = (
-                self.ask(workbench, plan, owner=owner) if ask else self._look(workbench, plan, CUT)
-            )
+            if not ask:
+                one = self._look(workbench, plan, CUT)
+            else:
+                one = self.ask(workbench, plan, owner=owner)
+                self._prepare(workbench)
             return Worth(one, one, one, whole=True)
         if ask:
             repaired = self._look(workbench, plan, REPAIRED)
@@ -176,6 +185,14 @@ class Previews:
                 self.ask(workbench, plan, CUT, owner=owner)
         cut, instant, full = (self._look(workbench, plan, k) for k in (CUT, INSTANT, REPAIRED))
         return Worth(cut, instant, full)
+
+    def _prepare(self, workbench: Workbench) -> None:
+        """While nothing is pruned yet: gather what the repair of any plan needs."""
+        if workbench.repairs_quickly:
+            for depth in DEPTHS:
+                self._background.ask(
+                    (depth, workbench.subject.digest), lambda d=depth: _prepared(workbench, d)
+                )
 
     def _look(self, workbench: Workbench, plan: Plan | None, kind: str) -> Answer[Evaluation]:
         return self._background.look(self.key(workbench, plan, kind))  # type: ignore[return-value]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 KEY = "planbar"
 CUT = "cut"
-POLL_SECONDS = 0.4
+POLL_SECONDS = 0.15
 RUN_SECONDS = 1.5
 WATCHED = "watched_runs"
 
@@ -170,9 +170,18 @@ def _part(name: str, value: str, note: str, *, stale: bool = False, tip: str = "
 
 @error_boundary.fragment(run_every=POLL_SECONDS)
 def _tick() -> None:
-    """Look now and then whether the accuracy has been measured; then draw the page with it."""
-    if not services.previews().pending(state.session().visitor):
-        st.rerun()
+    """Look now and then whether an accuracy has been measured, and show it.
+
+    The first repair, which more will follow, redraws the bar alone; the last, the page with it.
+    """
+    if services.previews().pending(state.session().visitor):
+        return
+    history = state.history()
+    loaded = workbench.bench(history.subject)
+    plan, _ = state.in_hand()
+    if _more_to_come(loaded, workbench.known_worth(loaded, plan)):
+        st.rerun([KEY])
+    st.rerun()
 
 
 @error_boundary.fragment(run_every=RUN_SECONDS)

@@ -14,6 +14,7 @@ from pruneviz.ui.frame.text import plain
 from pruneviz.ui.lab import pretraining as lab_study
 from pruneviz.ui.lab import race as lab_race
 from pruneviz.ui.lab import records as lab_data
+from pruneviz.ui.lab import trust as lab_trust
 from pruneviz.ui.lab.records import Shown
 from pruneviz.ui.widgets.duration import said
 
@@ -29,8 +30,8 @@ SEEDS = (1, 3, 5)
 def show() -> None:
     """Show the page."""
     actions.show_refusal()
-    claimed, raced, studied = st.tabs(
-        ["Claims of the papers", "Race of strategies", "Study of pretraining"]
+    claimed, raced, studied, trusted = st.tabs(
+        ["Claims of the papers", "Race of strategies", "Study of pretraining", "Trust meter"]
     )
     with claimed:
         error_boundary.guarded(_claims)()
@@ -38,6 +39,8 @@ def show() -> None:
         error_boundary.guarded(lab_race.show)()
     with studied:
         error_boundary.guarded(lab_study.show)()
+    with trusted:
+        error_boundary.guarded(lab_trust.show)()
 
 
 def _claims() -> None:

@@ -1,0 +1,134 @@
+"""`pruneviz trust`: what accuracies without training say of the one after fine-tuning.
+
+The same command again goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pruneviz.commands.output import add_json, deliver, progress, say
+from pruneviz.commands.watch import add_subject, data_of, model_of
+from pruneviz.errors import InvalidValueError, StorageError
+
+BUDGETS = (0.65, 0.5, 0.35, 0.2)
+
+if TYPE_CHECKING:
+    from pruneviz.studies.trust import Trust
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the command's options."""
+    add_subject(parser)
+    parser.add_argument("--plans", type=int, default=60, help="plans to compare (default: 60)")
+    parser.add_argument(
+        "--epochs", type=int, default=1, help="of every plan's fine-tuning (default: 1)"
+    )
+    parser.add_argument("--train-images", type=int, help="images of an epoch (default: all)")
+    parser.add_argument(
+        "--reached-images", type=int, help="images to judge the result on (default: all)"
+    )
+    parser.add_argument(
+        "--budgets",
+        type=float,
+        nargs="+",
+        default=list(BUDGETS),
+        help="fractions of the MACs that plans leave (default: 0.65 0.5 0.35 0.2)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="draws the plans (default: 0)")
+    parser.add_argument("--threads", type=int, default=1, help="cores to compute with (default: 1)")
+    parser.add_argument("--out", type=Path, help="file for the study as JSON")
+    add_json(parser)
+
+
+def obey(args: argparse.Namespace) -> int:
+    """Measure every plan and print the table; returns the exit status."""
+    if args.threads < 1:
+        raise InvalidValueError(f"Threads are a whole number from 1, but got {args.threads}.")
+    import torch
+
+    from pruneviz.catalog import load_dataset
+    from pruneviz.studies.trust.measure import measure_trust
+
+    torch.set_num_threads(args.threads)
+    name, given = data_of(args)
+    command, source = command_of(args), model_of(args)
+
+    def watch(trust: Trust) -> None:
+        done = len(trust.points)
+        progress(f"{done} of {args.plans} plans: {asdict(trust.points[-1])}")
+        if args.out is not None:
+            _write(args.out, replace(trust, command=command, commit=commit()))
+
+    trust = measure_trust(
+        source.load(),
+        load_dataset(name, **given),
+        network=args.model,
+        plans=args.plans,
+        epochs=args.epochs,
+        train_images=args.train_images,
+        reached_images=args.reached_images,
+        budgets=args.budgets,
+        seed=args.seed,
+        before=_before(args.out, command),
+        watch=watch,
+    )
+    say(args, trust.to_frame().to_string(index=False, float_format=lambda x: f"{x:.2f}"))
+    deliver(args, json.loads(trust.to_json()))
+    return 0
+
+
+def command_of(args: argparse.Namespace) -> str:
+    """The command that measures the same again; folders by their names alone."""
+    parts = [f"pruneviz trust --model {args.model}"]
+    if args.weights:
+        parts.append(f"--weights {Path(args.weights).name}")
+    parts.append(f"--data {Path(args.data).name}")
+    if args.root:
+        parts.append(f"--root {Path(args.root).name}")
+    budgets = " ".join(f"{budget:g}" for budget in args.budgets)
+    parts.append(f"--plans {args.plans} --epochs {args.epochs} --budgets {budgets}")
+    if args.train_images:
+        parts.append(f"--train-images {args.train_images}")
+    if args.reached_images:
+        parts.append(f"--reached-images {args.reached_images}")
+    return " ".join([*parts, f"--seed {args.seed}"])
+
+
+def commit() -> str:
+    """The commit that measures."""
+    from pruneviz import machine
+
+    return machine.commit(".")
+
+
+def _before(path: Path | None, command: str) -> Trust | None:
+    """What a stopped study of the same command left."""
+    from pruneviz.studies.trust import Trust
+
+    if path is None or not path.exists():
+        return None
+    before = Trust.from_json(path.read_bytes())
+    if before.command != command:
+        raise InvalidValueError(
+            f"'{path}' holds the study of another command ({before.command}); name another file "
+            "with --out."
+        )
+    return before
+
+
+def _write(path: Path, trust: Trust) -> None:
+    from pruneviz.jobs.files import atomic_write
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, (trust.to_json() + "\n").encode())
+    except OSError as error:
+        raise StorageError(
+            f"The study cannot be written to '{path}' ({error.strerror}); name a writable file "
+            "with --out."
+        ) from error
