@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from pruneviz.evaluation import Evaluation
     from pruneviz.export import Exported, export
     from pruneviz.latency import Latency, latency, measure_latency, width_latency
-    from pruneviz.plan import Plan, threshold
+    from pruneviz.plan import Plan
     from pruneviz.plugins import register
     from pruneviz.recipe import Recipe, apply_recipe, notebook_of
     from pruneviz.repair import Repairer, Statistics, repair, statistics
-    from pruneviz.sensitivity import Sensitivity, sensitivity
+    from pruneviz.sensitivity import sensitivity
+    from pruneviz.sensitivity_result import Sensitivity
     from pruneviz.strategies import run_strategy
     from pruneviz.surgery import mask, prune
+    from pruneviz.threshold import threshold
     from pruneviz.trace import trace
     from pruneviz.training import evaluate, fine_tune, recalibrate
 
@@ -43,7 +45,7 @@ _HOME = {
     "trace": "trace",
     "ChannelGraph": "channels",
     "Plan": "plan",
-    "threshold": "plan",
+    "threshold": "threshold",
     "cost": "cost",
     "Cost": "cost",
     "mask": "surgery",
@@ -61,7 +63,7 @@ _HOME = {
     "sensitivity": "sensitivity",
     "allocate": "allocation",
     "Allocation": "allocation",
-    "Sensitivity": "sensitivity",
+    "Sensitivity": "sensitivity_result",
     "run_strategy": "strategies",
     "register": "plugins",
     "latency": "latency",

@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable, Mapping
-from numbers import Real
-from typing import Any, Literal, Protocol
-from urllib.parse import parse_qs, urlsplit
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pruneviz import links, stored
-from pruneviz.arguments import instance, one_of, several, whole
-from pruneviz.channels import BoolArray, ChannelGraph, Group, check_graph
+from pruneviz import plan_text
+from pruneviz.arguments import instance, several
+from pruneviz.channels import BoolArray, ChannelGraph, check_graph
 from pruneviz.drawing import Shown
-from pruneviz.errors import InvalidValueError, PlanError, shown
-
-FORMAT = "pruneviz-plan/1"
-LINK = "p1."
-"""How a plan in a link begins: the version of its code."""
-
-Scope = Literal["group", "global"]
-
-
-class Scores(Protocol):
-    """What `threshold` needs of a ranking (`pruneviz.rank` makes one)."""
-
-    def of(self, criterion: str) -> npt.NDArray[np.float64]:
-        """(num_units,) scores, higher = keep."""
-        ...
-
-    def comparable(self, criterion: str) -> npt.NDArray[np.float64]:
-        """(num_units,) scores made comparable over groups, higher = keep."""
-        ...
+from pruneviz.errors import PlanError, shown
 
 
 class Plan(Shown):
@@ -153,7 +132,7 @@ class Plan(Shown):
         kept = self._kept.copy()
         kept[units] = value
         _accept(self.graph, kept)
-        return _from_kept(self.graph, kept)
+        return from_kept(self.graph, kept)
 
     def _units_of(self, layer: str, filters: int | Iterable[int], verb: str) -> list[int]:
         entry = self.graph.layer(layer)
@@ -171,55 +150,23 @@ class Plan(Shown):
         stuck = [u for u in units if not self.graph.prunable[u]]
         if stuck and verb == "drop":
             reason = self.graph.group_of(stuck[0]).reason
-            raise PlanError(f"Filters of layer '{layer}' cannot be dropped: it {_clause(reason)}.")
+            raise PlanError(f"Filters of layer '{layer}' cannot be dropped: it {clause(reason)}.")
         return units
 
     # -- storing it ----------------------------------------------------------------------------
 
     def to_json(self) -> str:
         """The plan as text; `from_json` gives the same plan again."""
-        return json.dumps(
-            {
-                "format": FORMAT,
-                "network": self.graph.digest,
-                "dropped": {name: list(units) for name, units in self.by_group().items()},
-            },
-            indent=1,
-        )
+        return plan_text.to_json(self.graph, self.by_group())
 
     @classmethod
     def from_json(cls, graph: ChannelGraph, text: str | bytes) -> Plan:
-        """Read a plan back.
+        """Read a plan of this network from `to_json`'s text.
 
         Raises:
             PlanError: The text is no plan, or the plan was made for another network.
         """
-        check_graph(graph)
-        data = stored.read(text, "A plan", FORMAT, dict, PlanError)
-        if data.get("network") != graph.digest:
-            raise PlanError(
-                "This plan was made for another network (its structure is "
-                f"{shown(data.get('network'))}, this one's is {graph.digest}). Load the network "
-                "that it was made for."
-            )
-        dropped = data.get("dropped")
-        if not isinstance(dropped, dict):
-            raise PlanError('A plan\'s "dropped" maps group names to lists of unit indices.')
-        units: list[int] = []
-        for name, indices in dropped.items():
-            group = graph.group(name)
-            if not isinstance(indices, list):
-                raise PlanError(
-                    f"Group '{name}' needs a list of unit indices, but got {shown(indices)}."
-                )
-            for index in indices:
-                if type(index) is not int or not 0 <= index < group.width:
-                    raise PlanError(
-                        f"Group '{name}' has {group.width} units, numbered from 0; there is no "
-                        f"unit {shown(index)}."
-                    )
-                units.append(group.start + index)
-        return cls(graph, units)
+        return cls(check_graph(graph), plan_text.from_json(graph, text))
 
     def to_link(self) -> str:
         """The plan as text for an address: characters that need no escaping, as few as can be.
@@ -227,11 +174,7 @@ class Plan(Shown):
         About one bit a unit at worst: a random half of ResNet-50 takes 1.9 kB, a tenth 0.9 kB.
         `from_link` with the same network, on any machine, gives the same plan.
         """
-        groups = sorted(self.graph.prunable_groups, key=lambda group: group.name)
-        gone = self.by_group()
-        units = links.encode([g.width for g in groups], [gone.get(g.name, ()) for g in groups])
-        head = bytes.fromhex(self.graph.digest[:8] + self.digest[:8])
-        return LINK + links.to_text(head + units)
+        return plan_text.to_link(self.graph, self.by_group(), self.digest)
 
     @classmethod
     def from_link(cls, graph: ChannelGraph, text: str) -> Plan:
@@ -240,32 +183,10 @@ class Plan(Shown):
         Raises:
             PlanError: The text is no such plan, was cut short, or was made for another network.
         """
-        encoded = parse_qs(urlsplit(text).query).get("plan", [text.strip()])[0]
-        remedy = "Copy the whole link again."
-        if not encoded.startswith(LINK):
-            raise PlanError(
-                f"A plan in a link begins with '{LINK}', but got '{encoded[:20]}'. {remedy}"
-            )
-        groups = sorted(graph.prunable_groups, key=lambda group: group.name)
-        try:
-            content = links.from_text(encoded.removeprefix(LINK))
-        except ValueError as error:
-            raise PlanError(f"The plan in this link is damaged ({error}). {remedy}") from None
-        network, digest = content[:4].hex(), content[4:8].hex()
-        if network != graph.digest[:8]:
-            raise PlanError(
-                f"This link's plan was made for another network (its structure begins with "
-                f"{network}, this one's with {graph.digest[:8]}). Load the network that it was "
-                "made for."
-            )
-        try:
-            chosen = links.decode([g.width for g in groups], content[8:])
-        except ValueError as error:
-            raise PlanError(f"The plan in this link is damaged ({error}). {remedy}") from None
-        pairs = zip(groups, chosen, strict=True)
-        plan = cls(graph, [group.start + index for group, own in pairs for index in own])
-        if plan.digest[:8] != digest:
-            raise PlanError(f"The plan in this link is damaged or was cut short. {remedy}")
+        units, digest = plan_text.from_link(check_graph(graph), text)
+        plan = cls(graph, units)
+        if plan.digest[: plan_text.DIGITS] != digest:
+            raise PlanError(plan_text.damaged("its checksum differs"))
         return plan
 
     @property
@@ -283,7 +204,8 @@ def check_plan(graph: ChannelGraph, plan: Plan) -> Plan:
     return plan
 
 
-def _from_kept(graph: ChannelGraph, kept: BoolArray) -> Plan:
+def from_kept(graph: ChannelGraph, kept: BoolArray) -> Plan:
+    """The plan that keeps these units, (num_units,), which its maker has checked already."""
     kept.setflags(write=False)
     plan = object.__new__(Plan)
     object.__setattr__(plan, "graph", graph)
@@ -309,7 +231,7 @@ def _accept(graph: ChannelGraph, kept: BoolArray) -> None:
     if stuck.size:
         group = graph.group_of(int(stuck[0]))
         raise PlanError(
-            f"Units of group '{group.name}' cannot be dropped: it {_clause(group.reason)}."
+            f"Units of group '{group.name}' cannot be dropped: it {clause(group.reason)}."
         )
     left = np.bincount(graph.group_index, weights=kept, minlength=len(graph.groups))
     for index in np.flatnonzero(left == 0):
@@ -320,139 +242,7 @@ def _accept(graph: ChannelGraph, kept: BoolArray) -> None:
         )
 
 
-def _clause(reason: str | None) -> str:
+def clause(reason: str | None) -> str:
     """A reason as the end of 'it ...'."""
     text = reason or "is not prunable"
     return text if not text.startswith("all of its") else f"has one unit only ({text})"
-
-
-def threshold(
-    graph: ChannelGraph,
-    rank: Scores,
-    criterion: str,
-    ratio: float | Mapping[str, float],
-    scope: Scope = "group",
-    *,
-    protected: Iterable[str] = (),
-    multiple_of: int = 1,
-) -> Plan:
-    """Drop the units with the lowest scores.
-
-    With scope "group", round(ratio * width) units go from every group; with scope "global",
-    round(ratio * all units) go over all groups together, compared by scores that are normalised
-    within each layer (Molchanov et al. 2016). At least one unit of every group stays.
-
-    Args:
-        graph: The network's channels.
-        rank: A ranking that holds the criterion.
-        criterion: Its name.
-        ratio: Fraction of units removed, 0..1; with scope "group" also a mapping from group name
-            to ratio (groups that it does not name stay whole).
-        scope: "group" or "global".
-        protected: Groups that stay whole.
-        multiple_of: Units kept in a group are rounded up to a multiple of this.
-
-    Raises:
-        InvalidValueError: A ratio outside 0..1, or `multiple_of` below 1.
-        UnknownNameError: An unknown criterion, group or scope.
-    """
-    check_graph(graph)
-    one_of("scope", scope, ("group", "global"))
-    whole("multiple_of", multiple_of)
-    safe = {graph.group(str(name)).name for name in several("protected", protected)}
-    groups = [g for g in graph.prunable_groups if g.name not in safe]
-    if scope == "global":
-        if isinstance(ratio, Mapping):
-            raise InvalidValueError(
-                'With scope "global" the ratio is one number, but got a mapping.'
-            )
-        comparable = _scores(graph, groups, rank, criterion, "comparable")
-        counts = _global_counts(graph, groups, comparable, _checked(ratio))
-    else:
-        counts = _group_counts(graph, groups, ratio)
-    scores = _scores(graph, groups, rank, criterion, "of")
-    kept = np.ones(graph.num_units, dtype=bool)
-    for group, count in zip(groups, counts, strict=True):
-        stay = group.width - count
-        stay = min(-(-stay // multiple_of) * multiple_of, group.width)
-        own = scores[group.start : group.start + group.width]
-        order = np.argsort(own, kind="stable")
-        kept[group.start + order[: group.width - stay]] = False
-    return _from_kept(graph, kept)
-
-
-def _scores(
-    graph: ChannelGraph, groups: list[Group], rank: Scores, criterion: str, way: str
-) -> npt.NDArray[np.float64]:
-    """(num_units,) what `rank.of` or `rank.comparable` gives, made sure to be of this network."""
-    of = getattr(rank, "graph", graph)
-    if of is not graph and getattr(of, "digest", None) != graph.digest:
-        raise InvalidValueError(
-            "This ranking was made for another network; rank this one: pv.rank(model, graph, data)."
-        )
-    if not callable(getattr(rank, way, None)):
-        raise InvalidValueError(
-            f"rank must be a ranking, but got {shown(rank)}; pv.rank(model, graph, data) makes one."
-        )
-    scores: npt.NDArray[np.float64] = np.asarray(getattr(rank, way)(criterion))
-    if scores.shape != (graph.num_units,):
-        raise InvalidValueError(
-            f"A ranking of this network has {graph.num_units} scores, but this one has the shape "
-            f"{scores.shape}; rank this network."
-        )
-    for group in groups:
-        missing = int(np.isnan(scores[group.start : group.start + group.width]).sum())
-        if missing:
-            raise InvalidValueError(
-                f"Criterion '{criterion}' gives {missing} of the {group.width} units of group "
-                f"'{group.name}' no score (NaN); rank again, or protect the group."
-            )
-    return scores
-
-
-def _checked(ratio: object, group: str | None = None) -> float:
-    where = f" for group '{group}'" if group else ""
-    real = isinstance(ratio, (Real, np.floating)) and not isinstance(ratio, bool)
-    if not real or not 0 <= float(ratio) <= 1:  # type: ignore[arg-type]
-        raise InvalidValueError(
-            f"A pruning ratio is a number between 0 and 1, but got {shown(ratio)}{where}."
-        )
-    return float(ratio)  # type: ignore[arg-type]
-
-
-def _removed(ratio: float, width: int) -> int:
-    return min(int(np.floor(ratio * width + 0.5)), width - 1)
-
-
-def _group_counts(
-    graph: ChannelGraph, groups: list[Group], ratio: float | Mapping[str, float]
-) -> list[int]:
-    if not isinstance(ratio, Mapping):
-        value = _checked(ratio)
-        return [_removed(value, g.width) for g in groups]
-    for name in ratio:
-        group = graph.group(name)
-        if not group.prunable and _checked(ratio[name], name) > 0:
-            raise PlanError(f"Group '{name}' cannot be pruned: it {_clause(group.reason)}.")
-    return [_removed(_checked(ratio.get(g.name, 0.0), g.name), g.width) for g in groups]
-
-
-def _global_counts(
-    graph: ChannelGraph, groups: list[Group], scores: npt.NDArray[np.float64], ratio: float
-) -> list[int]:
-    """How many of the lowest units over all groups fall into each group."""
-    total = sum(g.width for g in groups)
-    wanted = min(int(np.floor(ratio * total + 0.5)), total - len(groups))
-    candidates = []
-    for group in groups:
-        own = group.start + np.argsort(
-            scores[group.start : group.start + group.width], kind="stable"
-        )
-        candidates.append(own[: group.width - 1])  # the best unit of every group stays
-    if not candidates or wanted <= 0:
-        return [0] * len(groups)
-    pool = np.concatenate(candidates)
-    lowest = pool[np.argsort(scores[pool], kind="stable")][:wanted]
-    per_group = np.bincount(graph.group_index[lowest], minlength=len(graph.groups))
-    index = {g.name: i for i, g in enumerate(graph.groups)}
-    return [int(per_group[index[g.name]]) for g in groups]

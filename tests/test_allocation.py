@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import pruneviz as pv
-from pruneviz.allocation import Allocation, budget, greedy, hull, search
+from pruneviz.allocation import Allocation, search
 from pruneviz.criteria import Ranking
 from pruneviz.errors import InvalidValueError, UnknownNameError
-from pruneviz.sensitivity import Sensitivity, SensitivityPoint
+from pruneviz.greedy import budget, greedy, hull
+from pruneviz.sensitivity_result import Sensitivity, SensitivityPoint
 from tests.repair.helpers import images_of, two_layers
 
 

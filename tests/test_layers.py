@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # What each part may import of the others; those in FOR_ALL may be imported by all.
 FOR_ALL = ("errors", "arguments", "machine", "modes", "stored", "bars")
 BELOW = ("channels", "stages", "inputs", "outputs", "torch_calls")
-CORE = (*BELOW, "trace", "plan", "cost", "surgery", "replay")
+PLANS = ("plan", "threshold")
+CORE = (*BELOW, "trace", *PLANS, "cost", "surgery", "replay")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
     "arguments": (),
@@ -35,7 +36,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "outputs": (),
     "torch_calls": (),
     "trace": ("channels", "inputs", "torch_calls"),
-    "plan": ("channels", "links", "drawing"),
+    "plan_text": ("channels", "links"),
+    "plan": ("channels", "plan_text", "drawing"),
+    "threshold": ("channels", "plan"),
     "cost": ("channels", "plan", "drawing"),
     "surgery": ("channels", "inputs", "plan", "cost"),
     "replay": (*BELOW, "plan", "cost", "surgery"),
@@ -46,8 +49,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "repair": (*CORE, "data", "training", "drawing", "evaluation"),
     "training": (*CORE, "data", "catalog", "drawing", "evaluation"),
     "latency": (*CORE, "training", "data", "drawing", "evaluation"),
+    "sensitivity_result": ("drawing",),
     "sensitivity": (
         *CORE,
+        "sensitivity_result",
         "criteria",
         "repair",
         "training",
@@ -58,6 +63,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "strategies": (
         *CORE,
+        "sensitivity_result",
+        "greedy",
         "plugins",
         "criteria",
         "training",
@@ -71,7 +78,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "explain": (*CORE, "criteria", "repair", "training", "data", "drawing", "evaluation"),
 }
-ALLOWED["allocation"] = (*ALLOWED["sensitivity"], "sensitivity")
+ALLOWED["greedy"] = ("channels", "cost", "plan", "sensitivity_result")
+ALLOWED["allocation"] = (*ALLOWED["sensitivity"], "sensitivity", "greedy")
 ALLOWED["export"] = (*ALLOWED["strategies"], "strategies", "explain", "latency")
 ALLOWED["jobs"] = (*ALLOWED["export"], "export")
 ALLOWED["studies"] = (*ALLOWED["jobs"], "jobs")
@@ -107,6 +115,8 @@ TORCH_FREE = [
     "pruneviz.studies.papers",
     "pruneviz.studies.pretraining_queue",
     "pruneviz.plan",
+    "pruneviz.threshold",
+    "pruneviz.sensitivity_result",
     "pruneviz.cost",
     "pruneviz.figures.by_result",
     "pruneviz.evaluation",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import pruneviz as pv
 from pruneviz.data import DataSet, ImageSet
 from pruneviz.errors import DataError, InvalidValueError, UnknownNameError
-from pruneviz.sensitivity import Sensitivity
+from pruneviz.sensitivity_result import Sensitivity
 
 IMAGES = 75
 
@@ -207,7 +207,7 @@ def test_allowed_is_the_largest_ratio_before_the_first_real_loss() -> None:
 
 
 def pv_point(ratio: float, correct: int) -> object:
-    from pruneviz.sensitivity import SensitivityPoint
+    from pruneviz.sensitivity_result import SensitivityPoint
 
     return SensitivityPoint("conv", ratio, round(10 * ratio), 10, correct, 100, 0.3, 1, 0.1)
 

@@ -23,7 +23,7 @@ from pruneviz.figures.ribbon_svg import ribbon_svg
 from pruneviz.figures.trust import trust_figure
 from pruneviz.latency import Latency, WidthLatency
 from pruneviz.plan import Plan, check_plan
-from pruneviz.sensitivity import Sensitivity
+from pruneviz.sensitivity_result import Sensitivity
 from pruneviz.studies.papers.result import LabResult
 from pruneviz.studies.pretraining import PretrainingStudy
 from pruneviz.studies.race_result import Race

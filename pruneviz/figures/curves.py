@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from pruneviz.figures import style
 from pruneviz.figures.levels import draw_chance, is_near
 from pruneviz.figures.stats import wilson
-from pruneviz.sensitivity import Sensitivity, SensitivityPoint
+from pruneviz.sensitivity_result import Sensitivity, SensitivityPoint
 
 
 def _colours(count: int, dark: bool) -> list[str]:

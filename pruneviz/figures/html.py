@@ -23,7 +23,7 @@ from pruneviz.figures.stats import wilson
 from pruneviz.figures.style import si
 from pruneviz.latency import Latency, WidthLatency
 from pruneviz.plan import Plan
-from pruneviz.sensitivity import Sensitivity
+from pruneviz.sensitivity_result import Sensitivity
 
 ROWS = 24
 """Rows of a table; how many more there are is said below it."""

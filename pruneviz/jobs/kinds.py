@@ -22,7 +22,7 @@ from pruneviz.jobs.steps import (
 )
 
 if TYPE_CHECKING:
-    from pruneviz.sensitivity import Sensitivity
+    from pruneviz.sensitivity_result import Sensitivity
     from pruneviz.strategies import StrategyEvent
 
 Event = TypeVar("Event", bound="StrategyEvent")

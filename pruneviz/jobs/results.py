@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pruneviz.criteria import Ranking
     from pruneviz.jobs.views import RunView
     from pruneviz.latency import Latency, WidthLatency
-    from pruneviz.sensitivity import Sensitivity
+    from pruneviz.sensitivity_result import Sensitivity
 
 
 def sensitivity_of(results: Mapping[str, Any]) -> Sensitivity:
@@ -24,7 +24,7 @@ def sensitivity_of(results: Mapping[str, Any]) -> Sensitivity:
     Raises:
         InvalidValueError: there is none (yet).
     """
-    from pruneviz.sensitivity import Sensitivity, SensitivityPoint
+    from pruneviz.sensitivity_result import Sensitivity, SensitivityPoint
 
     stored = dict(_part(results, "sensitivity"))
     stored["points"] = tuple(SensitivityPoint(**point) for point in stored["points"])

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pruneviz.criteria import Ranking
     from pruneviz.data import DataSet
     from pruneviz.export import Exported
-    from pruneviz.plan import Plan, Scope
+    from pruneviz.plan import Plan
+    from pruneviz.threshold import Scope
     from pruneviz.training import Evaluation
 
 Tell = Callable[[str], None]
@@ -152,7 +153,7 @@ def _threshold(
     protected: tuple[str, ...] = (),
     multiple: int = 1,
 ) -> None:
-    from pruneviz.plan import threshold
+    from pruneviz.threshold import threshold
 
     if criterion not in bench.rankings:
         raise RecipeError(
@@ -215,7 +216,7 @@ def _recalibrate(bench: Bench, **options: Any) -> None:
 
 def _fine_tune(bench: Bench, options: Mapping[str, Any] | None = None) -> None:
     from pruneviz.training import fine_tune
-    from pruneviz.training.loop import EpochEvent
+    from pruneviz.training.events import EpochEvent
 
     own = dict(options or {})
     if "teacher" in own:

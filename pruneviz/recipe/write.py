@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pruneviz.errors import PruneVizError
-from pruneviz.plan import Plan, threshold
+from pruneviz.plan import Plan
 from pruneviz.recipe.apply import made_with
 from pruneviz.recipe.recipe import Recipe, Step
+from pruneviz.threshold import threshold
 from pruneviz.training.preparation import preparation
 
 if TYPE_CHECKING:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pruneviz.allocation import IMAGES, RATIOS, Allocation, budget, search
+from pruneviz.allocation import IMAGES, RATIOS, Allocation, search
 from pruneviz.errors import InvalidValueError
+from pruneviz.greedy import budget
 from pruneviz.plan import Plan
-from pruneviz.sensitivity import Sensitivity, sensitivity
+from pruneviz.sensitivity import sensitivity
+from pruneviz.sensitivity_result import Sensitivity
 from pruneviz.session.decisions import Change, Decisions, exactly
 from pruneviz.session.workbench import Workbench
 

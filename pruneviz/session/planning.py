@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pruneviz.errors import PlanError
-from pruneviz.plan import Plan, threshold
+from pruneviz.plan import Plan
+from pruneviz.threshold import threshold
 
 if TYPE_CHECKING:
     from pruneviz.channels import ChannelGraph, Group

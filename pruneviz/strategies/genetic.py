@@ -217,8 +217,9 @@ def cheapest_gone(run: Run, options: Options) -> GeneArray:
     Each is the greedy plan for its MACs on the curves of repaired loss, see `allocation.greedy`.
     """
     # Imported here: the registry needs none of it.
-    from pruneviz.allocation import RATIOS, Budget, greedy
+    from pruneviz.allocation import RATIOS
     from pruneviz.criteria import rank
+    from pruneviz.greedy import Budget, greedy
     from pruneviz.sensitivity import sensitivity
 
     graph, seed = run.graph, run.seed_of("start")

@@ -14,7 +14,8 @@ from typing import Any
 
 from torch import nn
 
-from pruneviz.trace.flow import Flow, Place
+from pruneviz.trace.flow import Flow
+from pruneviz.trace.sizes import Place
 
 
 class Kept(int):

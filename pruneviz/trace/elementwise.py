@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pruneviz.trace.flow import Flow, Share, Size, along, core, varying
+from pruneviz.trace.flow import Flow
 from pruneviz.trace.operations import Call, handles
+from pruneviz.trace.shadows import along, core, varying
+from pruneviz.trace.sizes import Share, Size
 
 ACTIVATIONS = (
     "relu relu6 leaky_relu rrelu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh "

@@ -12,7 +12,7 @@ Atom 0 stands for what never shrinks: the network's input and constants.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,66 +22,12 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from pruneviz.channels import IntArray
+from pruneviz.trace.shadows import core, seen
+from pruneviz.trace.sizes import Place
 from pruneviz.trace.wires import Wires
 
 Pairs = tuple[IntArray, IntArray]
-Place = tuple[str, str, int | None]
-"""Where a number is kept: module path, attribute, and the index in it where it is a list."""
 LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
-
-
-class Size(int):
-    """A size that was read off a tensor: it follows when the tensor's channels shrink.
-
-    Arithmetic keeps the mark, so that `view(n, groups, c // groups, h, w)` can be told apart from
-    a size that is written in the network's code, and `x / c` is seen to depend on `c`.
-    """
-
-    channels: IntArray
-    """Whose number it is; empty for batch and image sizes."""
-
-    @classmethod
-    def of(cls, value: int, channels: IntArray) -> Size:
-        """A size with its mark."""
-        size = cls(value)
-        size.channels = channels
-        return size
-
-
-NOBODY: IntArray = np.empty(0, dtype=np.int64)
-Size.channels = NOBODY
-
-
-class Share(float):
-    """A fraction computed from sizes (`1 / c`, `c ** 0.5`)."""
-
-    channels: IntArray = NOBODY
-
-
-def _marked(kind: type, operator: str) -> Any:
-    plain, as_float = getattr(kind, operator), getattr(float, operator, None)
-
-    def method(self: Any, *other: Any) -> Any:
-        value = plain(self, *other)
-        if value is NotImplemented and as_float and isinstance(other[0], float):
-            value = as_float(float(self), *other)
-        if value is NotImplemented:
-            return value
-        channels = np.concatenate([self.channels, *(getattr(o, "channels", NOBODY) for o in other)])
-        if type(value) is int:
-            return Size.of(value, channels)
-        share = Share(value)
-        share.channels = channels
-        return share
-
-    method.__name__ = operator
-    return method
-
-
-for _name in ("add", "sub", "mul", "floordiv", "mod", "truediv", "pow"):
-    for _operator in (f"__{_name}__", f"__r{_name}__"):
-        setattr(Size, _operator, _marked(int, _operator))
-        setattr(Share, _operator, _marked(float, _operator))
 
 
 @dataclass
@@ -371,39 +317,3 @@ class Flow:
             shadow = self.shadow(tensor)
             if shadow is not None:
                 self.fix(core(shadow).numpy().ravel(), reason)
-
-
-def core(shadow: Tensor) -> Tensor:
-    """The shadow with every dimension that is known to be constant narrowed to size 1."""
-    for dim, (size, stride) in enumerate(zip(shadow.shape, shadow.stride(), strict=True)):
-        if size > 1 and stride == 0:
-            shadow = shadow.narrow(dim, 0, 1)
-    return shadow
-
-
-def tidy(shadow: Tensor) -> Tensor:
-    """The same shadow with stride 0 along every constant dimension."""
-    short = core(shadow)
-    for dim, size in enumerate(short.shape):
-        if size > 1:
-            first = short.narrow(dim, 0, 1)
-            if bool((short == first).all()):
-                short = first
-    return short.expand(shadow.shape)
-
-
-def varying(shadow: Tensor) -> list[int]:
-    """The dimensions along which a tidy shadow changes."""
-    return [d for d, size in enumerate(core(shadow).shape) if size > 1]
-
-
-def along(atoms: IntArray, shape: Sequence[int], dim: int) -> Tensor:
-    """A shadow of that shape whose channels lie along `dim`."""
-    view = [1] * len(shape)
-    view[dim] = -1
-    return torch.from_numpy(atoms).view(view).expand(seen(shape))
-
-
-def seen(shape: Sequence[int]) -> tuple[int, ...]:
-    """A shape as shadows have it: of nothing (no region on this level) one is seen."""
-    return tuple(max(int(size), 1) for size in shape)

@@ -17,16 +17,20 @@ from pruneviz.channels import IntArray
 from pruneviz.torch_calls import CallWatcher, full_name, tensors_in
 from pruneviz.trace import (  # they register handlers
     computed,
+    computed_rules,  # noqa: F401
     elementwise,  # noqa: F401
     layers,
     norms,  # noqa: F401
+    pieces,  # noqa: F401
     positions,  # noqa: F401
     rearrange,  # noqa: F401
     written,
 )
 from pruneviz.trace.attributes import kept_in
-from pruneviz.trace.flow import NOBODY, Flow, Size, core
+from pruneviz.trace.flow import Flow
 from pruneviz.trace.operations import HANDLERS, Call, leave, unknown
+from pruneviz.trace.shadows import core
+from pruneviz.trace.sizes import NOBODY, Size
 
 
 @lru_cache(maxsize=4096)

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 
 from pruneviz.channels import IntArray
-from pruneviz.trace.flow import Choice, Flow, Size, along, varying
+from pruneviz.trace.flow import Choice, Flow
 from pruneviz.trace.operations import Call, handles
+from pruneviz.trace.shadows import along, varying
+from pruneviz.trace.sizes import Size
 
 
 def _affine(flow: Flow, call: Call, vector: IntArray, stored: Sequence[Any], dim: int = 0) -> None:

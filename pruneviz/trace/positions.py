@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 from pruneviz.trace.elementwise import elementwise
-from pruneviz.trace.flow import Flow, Size, along, core, tidy, varying
+from pruneviz.trace.flow import Flow
 from pruneviz.trace.operations import Call, handles, leave
+from pruneviz.trace.shadows import along, core, tidy, varying
+from pruneviz.trace.sizes import Size
 
 
 @handles(

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pruneviz.trace.flow import Flow, Size, along, varying
+from pruneviz.trace.flow import Flow
 from pruneviz.trace.operations import Call, handles, leave
+from pruneviz.trace.shadows import along, varying
+from pruneviz.trace.sizes import Size
 
 MAKERS = frozenset(["zeros", "ones", "empty", "full"])
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from pruneviz.evaluation import Evaluation
 from pruneviz.training.evaluation import evaluate
-from pruneviz.training.loop import BatchEvent, EpochEvent, default_device, fine_tune
+from pruneviz.training.events import BatchEvent, EpochEvent
+from pruneviz.training.loop import default_device, fine_tune
 from pruneviz.training.recalibration import recalibrate
 from pruneviz.training.recipe import settings_for
 from pruneviz.training.settings import OPTIMIZERS, SCHEDULES, Settings, learning_rate

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pruneviz.channels import ChannelGraph
 from pruneviz.criteria import rank
 from pruneviz.errors import InvalidValueError, PlanError, PruneVizError, UnknownNameError
-from pruneviz.plan import Plan, threshold
+from pruneviz.plan import Plan
+from pruneviz.threshold import threshold
 from pruneviz.trace import trace
 from tests.core.networks import NETWORKS, SHAPE
 

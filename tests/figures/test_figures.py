@@ -21,7 +21,7 @@ from pruneviz.figures.by_result import figure_of
 from pruneviz.figures.lab import LabInfo, lab_figure
 from pruneviz.figures.pretraining import PretrainingInfo, StudyCurve, pretraining_figure
 from pruneviz.figures.race import RaceInfo, RacePoint, race_figure
-from pruneviz.sensitivity import Sensitivity, SensitivityPoint
+from pruneviz.sensitivity_result import Sensitivity, SensitivityPoint
 
 
 def small_graph() -> ChannelGraph:

@@ -9,8 +9,9 @@ from torch import nn
 from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.errors import InvalidValueError
-from pruneviz.plan import Plan, threshold
+from pruneviz.plan import Plan
 from pruneviz.strategies.budget import Target, by_ratio, by_score, reach
+from pruneviz.threshold import threshold
 
 
 class Scored:

@@ -14,7 +14,7 @@ from pruneviz.ui.frame.text import plain
 from pruneviz.ui.runs import records as runs_data
 
 if TYPE_CHECKING:
-    from pruneviz.sensitivity import Sensitivity
+    from pruneviz.sensitivity_result import Sensitivity
 
 TARGET, ASKED = "budget_macs", "budget_asked"
 USUAL = 50

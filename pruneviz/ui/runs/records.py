@@ -14,7 +14,7 @@ from pruneviz.ui.frame import services
 if TYPE_CHECKING:
     from pruneviz.jobs import MetricView, RunView
     from pruneviz.plan import Plan
-    from pruneviz.sensitivity import Sensitivity
+    from pruneviz.sensitivity_result import Sensitivity
     from pruneviz.session.workbench import Workbench
 
 FINE_TUNE, STRATEGY, SENSITIVITY, RANK = "fine_tune", "strategy", "sensitivity", "rank"

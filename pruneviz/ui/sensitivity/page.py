@@ -20,7 +20,7 @@ from pruneviz.ui.widgets.duration import said
 
 if TYPE_CHECKING:
     from pruneviz.jobs import RunView
-    from pruneviz.sensitivity import Sensitivity
+    from pruneviz.sensitivity_result import Sensitivity
 
 POLL_SECONDS = 0.7
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

@@ -1,0 +1,158 @@
+"""The greedy plan for a budget, on the groups' curves of loss against pruning ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pruneviz.channels import ChannelGraph, Group
+from pruneviz.cost import cost
+from pruneviz.errors import InvalidValueError
+from pruneviz.plan import Plan
+from pruneviz.sensitivity_result import Sensitivity
+
+FloatArray = npt.NDArray[np.float64]
+STEPS = 32
+"""Units go in steps of a group's width over this, at least one."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What may be left of the MACs or the parameters, and which groups may pay for it."""
+
+    graph: ChannelGraph
+    target: float
+    of_macs: bool
+    groups: tuple[Group, ...]
+
+    def used(self, plan: Plan) -> float:
+        """The fraction that a plan leaves, 0..1."""
+        price = cost(self.graph, plan)
+        return price.macs_ratio if self.of_macs else price.params_ratio
+
+    def met(self, plan: Plan) -> bool:
+        """Whether a plan leaves no more than the target."""
+        return self.used(plan) <= self.target + 1e-12
+
+
+def budget(
+    graph: ChannelGraph,
+    target_macs: float | None,
+    target_params: float | None,
+    protected: Iterable[str] = (),
+) -> Budget:
+    """Check a target and what may pay for it; see `allocate` for what is refused."""
+    targets = [t for t in (target_macs, target_params) if t is not None]
+    if len(targets) != 1:
+        raise InvalidValueError(
+            "An allocation needs one budget: give target_macs or target_params, a fraction of the "
+            "unpruned network's."
+        )
+    target = targets[0]
+    if isinstance(target, bool) or not isinstance(target, (int, float)) or not 0 < target <= 1:
+        raise InvalidValueError(f"A budget is a fraction above 0 and up to 1, but got {target!r}.")
+    safe = {graph.group(name).name for name in protected}
+    groups = tuple(g for g in graph.prunable_groups if g.name not in safe)
+    wanted = Budget(graph, float(target), target_macs is not None, groups)
+    least = wanted.used(Plan(graph, [u for g in groups for u in list(g.units)[1:]]))
+    if least > target:
+        raise InvalidValueError(
+            f"A budget of {target:.1%} cannot be reached: with one unit left in every group that "
+            f"may be pruned, {least:.1%} are left."
+        )
+    return wanted
+
+
+def hull(ratios: FloatArray, losses: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The lower convex hull of rising points: (x, y) of its corners, from the first point on."""
+    corners: list[tuple[float, float]] = []
+    for x, y in zip(ratios.tolist(), np.maximum.accumulate(losses).tolist(), strict=True):
+        while len(corners) > 1:
+            (x0, y0), (x1, y1) = corners[-2:]
+            if (y1 - y0) * (x - x0) <= (y - y0) * (x1 - x0):
+                break
+            corners.pop()
+        corners.append((x, y))
+    xs, ys = zip(*corners, strict=True)
+    return np.array(xs), np.array(ys)
+
+
+def greedy(wanted: Budget, scores: FloatArray, scan: Sensitivity, power: float = 1.0) -> Plan:
+    """Let units go where they cost the least loss for what they save, until the budget is met."""
+    curves = {g.name: _curve(scan, g, power) for g in wanted.groups}
+    order = {
+        g.name: g.start + np.argsort(scores[g.start : g.start + g.width], kind="stable")
+        for g in wanted.groups
+    }
+    gone = {g.name: 0 for g in wanted.groups}
+
+    def plan_of(counts: dict[str, int]) -> Plan:
+        units = [order[name][:count] for name, count in counts.items()]
+        return Plan(wanted.graph, np.concatenate(units).tolist() if units else ())
+
+    plan = plan_of(gone)
+    used = wanted.used(plan)
+    while not wanted.met(plan):
+        best: tuple[float, str, int, Plan, float] | None = None
+        for group, count in _next(wanted.groups, gone):
+            then = plan_of({**gone, group.name: count})
+            left = wanted.used(then)
+            if left >= used:
+                continue
+            lost = curves[group.name](count / group.width) - curves[group.name](
+                gone[group.name] / group.width
+            )
+            price = lost / (used - left)
+            if best is None or price < best[0]:
+                best = price, group.name, count, then, left
+        if best is None:
+            break
+        _, name, count, plan, used = best
+        gone[name] = count
+    else:
+        return _last_step_back(wanted, gone, plan_of)
+    return plan
+
+
+def _next(groups: Iterable[Group], gone: dict[str, int]) -> Iterator[tuple[Group, int]]:
+    for group in groups:
+        count = min(gone[group.name] + max(1, group.width // STEPS), group.width - 1)
+        if count > gone[group.name]:
+            yield group, count
+
+
+def _last_step_back(
+    wanted: Budget, gone: dict[str, int], plan_of: Callable[[dict[str, int]], Plan]
+) -> Plan:
+    """Bring units back, one at a time and group by group, as far as the budget allows."""
+    plan = plan_of(gone)
+    for name in sorted(gone, key=lambda n: -gone[n]):
+        for _ in range(gone[name]):
+            fewer = {**gone, name: gone[name] - 1}
+            fuller = plan_of(fewer)
+            if not wanted.met(fuller):
+                break
+            gone, plan = fewer, fuller
+    return plan
+
+
+def _curve(scan: Sensitivity, group: Group, power: float) -> Callable[[float], float]:
+    """What a group's ratio adds to the loss: on the hull, beyond it along its last slope."""
+    points = [p for p in scan.curve(group.name) if p.images]
+    x = np.array([0.0, *(p.removed / p.width for p in points)])
+    base = scan.baseline_loss
+    y = np.array([0.0, *(max(0.0, p.loss - base) for p in points)])
+    x, y = hull(*(a[np.unique(x, return_index=True)[1]] for a in (x, y)))
+    # A little for every unit: of groups that lose nothing, all give alike.
+    y = y**power + 1e-4 * x
+
+    def value(ratio: float) -> float:
+        if ratio <= x[-1] or len(x) < 2:
+            return float(np.interp(ratio, x, y))
+        slope = (y[-1] - y[-2]) / (x[-1] - x[-2])
+        return float(y[-1] + 2 * slope * (ratio - x[-1]))
+
+    return value

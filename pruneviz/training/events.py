@@ -1,0 +1,45 @@
+"""What training reports: one event an epoch, on request one a mini-batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class BatchEvent:
+    """One training step is done: ``step`` of ``steps`` in ``epoch`` (both from 1), its loss.
+
+    ``message`` says at the first step after it that the epoch was begun again at a lower rate.
+    Until the next one, ``state()`` makes what `fine_tune` needs to continue after this batch; a run
+    that has to stop in the middle of a long epoch asks for it.
+    """
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float
+    state: Callable[[], dict[str, Any]] = field(repr=False, compare=False)
+    message: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class EpochEvent:
+    """One epoch is done: training loss, validation accuracy (0..1) and loss, seconds it took.
+
+    ``message`` says what a reader should know, such as that the epoch was begun again at a lower
+    learning rate; empty where there is nothing to say. ``state`` holds all that `fine_tune` needs
+    to continue after this epoch; it can be written with ``torch.save`` and read with
+    ``weights_only=True``.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    lr: float
+    seconds: float
+    state: dict[str, Any] = field(repr=False)
+    message: str = ""
