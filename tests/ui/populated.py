@@ -11,6 +11,7 @@ from pruneviz.jobs.leases import claim
 from pruneviz.jobs.recovery import fail
 from pruneviz.jobs.steps import PLAN, WEIGHTS
 from pruneviz.session.decisions import Subject
+from pruneviz.session.workbench import Workbench
 from pruneviz.ui.frame import services, workbench
 from pruneviz.ui.runs import records as runs_data
 from tests.ui.test_lab_page import race
@@ -18,13 +19,16 @@ from tests.ui.test_lab_page import race
 RATIOS = (0.1, 0.5, 0.9)
 
 
-def populate() -> None:
-    """Fill the home with a run of each kind and status, all on the first subject."""
-    loaded = workbench.bench(Subject())
+def populate(loaded: Workbench | None = None, layer: str = "layer1.0.conv1") -> None:
+    """Fill the home with a run of each kind and status, all on one subject: the first by default.
+
+    `layer` is one with four filters or more.
+    """
+    loaded = workbench.bench(Subject()) if loaded is None else loaded
     model, data = loaded.source, loaded.data.source
     from pruneviz.plan import Plan
 
-    plan = Plan(loaded.graph).drop("layer1.0.conv1", [0, 3])
+    plan = Plan(loaded.graph).drop(layer, [0, 3])
     tuned = runs_data.spec(loaded, plan, {"epochs": 2}, "tuned", "me")
     _done(tuned, _tuned(loaded, plan), network=(loaded, plan))
     _done(runs_data.spec(loaded, None, {"epochs": 1}, "unpruned", "me"), _tuned(loaded, None),

@@ -46,7 +46,7 @@ def show() -> None:
         criterion = history.decisions.criterion
         st.subheader("What if the least important filters went?")
         st.caption(
-            f"Prunes the filters with the lowest **{criterion}** scores, a tenth of the network "
+            f"Prunes the filters with the lowest **{plain(criterion)}** scores, a tenth of the network "
             "at a time, with no training. Grey: right after the cut. Blue: repaired, the remaining "
             "weights refitted in closed form. Dotted: random filters, repaired. Click a point to "
             "use that plan."

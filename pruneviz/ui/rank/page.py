@@ -19,6 +19,7 @@ from pruneviz.session.decisions import forget_picks, set_criterion, set_group_ra
 from pruneviz.session.workbench import Workbench
 from pruneviz.stages import group_title
 from pruneviz.ui.frame import actions, address, services, state, theme, workbench
+from pruneviz.ui.frame.text import plain
 from pruneviz.ui.prune import sliders
 from pruneviz.ui.rank import filter_detail
 from pruneviz.ui.ribbon import ribbon
@@ -129,8 +130,8 @@ def _layer(loaded: Workbench, criterion: str, scores: np.ndarray, names: list[st
         tied = actions.tied_to(loaded, layer)
         if tied:
             st.info(
-                f"Filters of **{layer}** go together with those of {_listed(tied)}: "
-                f"{loaded.graph.group(loaded.graph.layer(layer).group).note}",
+                f"Filters of **{plain(layer)}** go together with those of {_listed(tied)}: "
+                f"{plain(loaded.graph.group(loaded.graph.layer(layer).group).note)}",
                 icon=":material/link:",
             )
         if picks := len(history.decisions.by_hand):
@@ -144,7 +145,7 @@ def _layer(loaded: Workbench, criterion: str, scores: np.ndarray, names: list[st
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    shown = ", ".join(f"**{n}**" for n in names[:4])
+    shown = ", ".join(f"**{plain(n)}**" for n in names[:4])
     return shown + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 

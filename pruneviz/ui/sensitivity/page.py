@@ -61,7 +61,7 @@ def show() -> None:
         _controls(loaded, criterion, after, run)
     if run is None:
         st.info(
-            f"No scan by **{criterion}**, {MEASURED[after].lower()}, yet. Start one: "
+            f"No scan by **{plain(criterion)}**, {MEASURED[after].lower()}, yet. Start one: "
             "the curves grow while it is measured.",
             icon=":material/show_chart:",
         )
