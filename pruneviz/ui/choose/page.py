@@ -46,10 +46,10 @@ def show() -> None:
         criterion = history.decisions.criterion
         st.subheader("What if the least important filters went?")
         st.caption(
-            f"Prunes the filters with the lowest **{plain(criterion)}** scores, a tenth of the network "
-            "at a time, with no training. Grey: right after the cut. Blue: repaired, the remaining "
-            "weights refitted in closed form. Dotted: random filters, repaired. Click a point to "
-            "use that plan."
+            f"Prunes the filters with the lowest **{plain(criterion)}** scores, a tenth of the "
+            "network at a time, with no training. Grey: right after the cut. Blue: repaired, the "
+            "remaining weights refitted in closed form. Dotted: random filters, repaired. Click a "
+            "point to use that plan."
         )
         _story(loaded, criterion)
         if st.button(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pruneviz.errors import PruneVizError
-from pruneviz.jobs.gate import size_of
+from pruneviz.jobs.quota import size_of
 from pruneviz.ui.frame import services
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.serving import visitors
