@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pruneviz.evaluation import Evaluation
     from pruneviz.export import Exported, export
     from pruneviz.latency import Latency, latency, measure_latency, width_latency
+    from pruneviz.notebook import explore
     from pruneviz.plan import Plan
     from pruneviz.plugins import register
     from pruneviz.recipe import Recipe, apply_recipe, notebook_of
@@ -72,6 +73,7 @@ _HOME = {
     "Latency": "latency",
     "export": "export",
     "Exported": "export",
+    "explore": "notebook",
     "studio": "commands.studio",
     "Recipe": "recipe",
     "apply_recipe": "recipe",
@@ -116,6 +118,7 @@ __all__ = [  # noqa: RUF022 - in the order in which one meets them
     "Recipe",
     "apply_recipe",
     "notebook_of",
+    "explore",
     "studio",
     "errors",
     "__version__",

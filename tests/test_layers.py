@@ -85,6 +85,7 @@ ALLOWED["jobs"] = (*ALLOWED["export"], "export")
 ALLOWED["studies"] = (*ALLOWED["jobs"], "jobs")
 ALLOWED["figures"] = (*ALLOWED["studies"], "studies")
 ALLOWED["session"] = (*ALLOWED["studies"], "studies")
+ALLOWED["notebook"] = (*ALLOWED["session"], "session")
 ALLOWED["recipe"] = (*ALLOWED["session"], "session", "repair")
 ALLOWED["report"] = (*ALLOWED["figures"], "figures")
 ALLOWED["ui"] = (*ALLOWED["recipe"], "recipe", "report", "figures", "docs")
@@ -98,6 +99,7 @@ OWNERS = {
     "sqlalchemy": {"jobs"},
     "onnx": {"export"},
     "timm": {"catalog"},
+    "anywidget": {"notebook"},
     "transformers": {"catalog"},
     "onnxruntime": {"export"},
     "onnxscript": {"export"},

@@ -131,7 +131,8 @@ def _(scan: Sensitivity) -> str:
 def _(latency: Latency) -> str:
     title = (
         f"Latency of {latency.batch_size} image{'s' if latency.batch_size > 1 else ''} on "
-        f"{latency.device}, {latency.threads} thread{'s' if latency.threads > 1 else ''}"
+        f"{latency.device}, {latency.threads} thread{'s' if latency.threads > 1 else ''}, "
+        f"{latency.runtime}"
     )
     rows = (
         (

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pruneviz.arguments import network, number, several, whole
+from pruneviz.arguments import network, number, one_of, several, whole
 from pruneviz.bars import Progress, bar
 from pruneviz.channels import ChannelGraph, check_graph
 from pruneviz.cost import cost
 from pruneviz.errors import InvalidValueError, shown
 from pruneviz.latency.alternation import FEWEST, Calls, in_turns
 from pruneviz.latency.result import BASELINE, PRUNED, Latency, Timing, WidthLatency
+from pruneviz.latency.runtimes import RUNTIMES, TORCH, passes
 from pruneviz.modes import eval_mode
 from pruneviz.plan import Plan, check_plan
 
@@ -28,6 +29,7 @@ def measure_latency(
     repeats: int = 100,
     seconds: float = 10.0,
     threads: int | None = None,
+    runtime: str = TORCH,
     macs: Mapping[str, int] | None = None,
     progress: Progress = None,
 ) -> Latency:
@@ -42,14 +44,21 @@ def measure_latency(
         seconds: Budget for all together; once it is spent no further round begins, but each
             network is timed at least three times.
         threads: Threads of the processor for one operation; None for torch's own setting.
+        runtime: "torch", operation by operation; or "onnxruntime" (extra `export`), to which each
+            network is exported first, and which runs on the processor.
         macs: Multiply-adds for one image by name, to be shown beside.
         progress: Called with the passes done and wanted, after each warm-up and each round; False
             for no bar.
 
     Raises:
         InvalidValueError: No network, or a number below one.
+        UnknownNameError: An unknown runtime.
+        MissingExtraError: The runtime is not installed.
+        ExportError: The runtime cannot hold a network.
     """
     import torch
+
+    one_of("runtime", runtime, RUNTIMES)
 
     if not isinstance(models, Mapping) or not models:
         raise InvalidValueError(
@@ -70,30 +79,17 @@ def measure_latency(
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(batch_size, *shape, generator=generator)
     images = noise.to(device=tensor.device, dtype=tensor.dtype)
-    cuda = images.is_cuda
-
-    def passes(model: nn.Module) -> Callable[[], None]:
-        def once() -> None:
-            model(images)
-            if cuda:
-                torch.cuda.synchronize(images.device)
-
-        return once
-
-    ways = {name: passes(model) for name, model in models.items()}
-    with (
-        _threads(threads) as used,
-        eval_mode(*models.values()),
-        torch.inference_mode(),
-        bar("Timing", progress, "pass") as tick,
-    ):
-        taken = in_turns(ways, repeats, seconds, progress=tick)
+    with _threads(threads) as used, eval_mode(*models.values()):
+        ways = {n: passes(runtime, model, images, used) for n, model in models.items()}
+        with torch.inference_mode(), bar("Timing", progress, "pass") as tick:
+            taken = in_turns(ways, repeats, seconds, progress=tick)
     return Latency(
         tuple(_timing(name, calls, (macs or {}).get(name)) for name, calls in taken.items()),
         shape,
         batch_size,
         used,
-        str(images.device),
+        str(images.device) if runtime == TORCH else "cpu",
+        runtime,
     )
 
 

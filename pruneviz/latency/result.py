@@ -59,6 +59,8 @@ class Latency(Shown):
     batch_size: int
     threads: int
     device: str = "cpu"
+    runtime: str = "torch"
+    """What the networks ran in."""
 
     def of(self, name: str) -> Timing:
         """Return one network's times; raises `InvalidValueError` if it was not timed."""
@@ -88,7 +90,8 @@ class Latency(Shown):
         if not fewer > 1 / 0.95:
             return ""
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
-        where = f"at batch size {self.batch_size} with {threads} here"
+        inside = "" if self.runtime == "torch" else f" in {self.runtime}"
+        where = f"at batch size {self.batch_size} with {threads}{inside} here"
         told = f"{name}: {fewer:.2f} times fewer MACs, but"
         if own.high >= first.low:
             return f"{told} not measurably faster {where}: the times overlap."
@@ -133,6 +136,7 @@ class Latency(Shown):
                 "batch_size": self.batch_size,
                 "threads": self.threads,
                 "device": self.device,
+                "runtime": self.runtime,
             }
         )
 

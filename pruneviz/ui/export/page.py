@@ -12,7 +12,7 @@ from pruneviz.figures import style
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.export import files
 from pruneviz.ui.export.network import PLAIN, REPAIRED, accuracy_of, network_of
-from pruneviz.ui.frame import state, workbench
+from pruneviz.ui.frame import plan_link, state, workbench
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.widgets.memory import let_go
@@ -115,6 +115,7 @@ def show() -> None:
             icon=":material/download:",
             on_click="ignore",
         )
+        plan_link.show(loaded, plan)
     st.markdown("**Load it again**, anywhere PruneViz is installed:")
     st.code(found.snippet, language="python")
     files.show(loaded, chosen, plan, run, stem)

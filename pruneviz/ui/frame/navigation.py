@@ -90,9 +90,10 @@ def frame(
         if "torch" not in sys.modules:
             with loading.loading("Starting PyTorch …"):
                 import torch  # noqa: F401
-        guarded(work)()
-        from pruneviz.ui.frame import plan_bar
+        from pruneviz.ui.frame import plan_bar, plan_link
 
+        guarded(plan_link.follow)()
+        guarded(work)()
         guarded(plan_bar.show)()
     guarded(state.close_studio)()
     memory.settle()

@@ -66,7 +66,17 @@ def _setting(loaded: Workbench) -> Setting:
         help="Processor threads that work on one operation.",
         width=110,
     )
-    return Setting(int(batch), int(threads))
+    offered = timings.runtimes()
+    runtime = st.selectbox(
+        "Runtime",
+        offered,
+        index=offered.index(usual.runtime) if usual.runtime in offered else 0,
+        key="latency_runtime",
+        help="What the network runs in: PyTorch as it is, or ONNX Runtime, to which it is exported "
+        "first. What is slow in one may be fast in the other.",
+        width=150,
+    )
+    return Setting(int(batch), int(threads), str(runtime))
 
 
 def _ask(loaded: Workbench, plan: Plan, how: Setting, found: dict[str, Latency]) -> None:
@@ -195,10 +205,10 @@ def _beside(latency: Latency, plan: Plan) -> None:
         "latency_bars",
         alt="Measured time of this plan and of the unpruned network",
     )
+    how = Setting(latency.batch_size, latency.threads, latency.runtime)
     st.caption(
         f"Medians of {min(len(t.seconds) for t in shown)} passes in turns, the whiskers are "
-        f"quartiles; {Setting(latency.batch_size, latency.threads).said}, on this machine "
-        f"({latency.device}). {latency.disturbance}"
+        f"quartiles; {how.said}, on this machine ({latency.device}). {latency.disturbance}"
     )
 
 

@@ -32,12 +32,14 @@ class Setting:
 
     batch_size: int = 1
     threads: int = 1
+    runtime: str = "torch"
 
     @property
     def said(self) -> str:
         """The setting in words."""
         images = "1 image" if self.batch_size == 1 else f"batches of {self.batch_size} images"
-        return f"{images}, {self.threads} thread{'s' if self.threads > 1 else ''}"
+        inside = "" if self.runtime == "torch" else f", {self.runtime}"
+        return f"{images}, {self.threads} thread{'s' if self.threads > 1 else ''}{inside}"
 
 
 def batches(of: Workbench) -> list[int]:
@@ -48,9 +50,21 @@ def batches(of: Workbench) -> list[int]:
     return [size for size in BATCHES if size == 1 or size * macs <= PASS_MACS]
 
 
+def runtimes() -> list[str]:
+    """Return the runtimes that are installed."""
+    from importlib.util import find_spec
+
+    from pruneviz.latency.runtimes import RUNTIMES
+
+    needed = {"onnxruntime": ("onnx", "onnxruntime", "onnxscript")}
+    return [name for name in RUNTIMES if all(map(find_spec, needed.get(name, ())))]
+
+
 def setting_of(run: RunView) -> Setting:
     """Return how a run measures."""
-    return Setting(int(run.spec.options["batch_size"]), int(run.spec.options["threads"]))
+    options = run.spec.options
+    runtime = str(options.get("runtime", "torch"))  # runs of before it could be chosen
+    return Setting(int(options["batch_size"]), int(options["threads"]), runtime)
 
 
 def runs(of: Workbench, *kinds: str) -> list[RunView]:
@@ -69,6 +83,7 @@ def plans_spec(of: Workbench, plans: list[Plan], how: Setting, owner: str) -> Ru
     options: dict[str, Any] = {
         "batch_size": how.batch_size,
         "threads": how.threads,
+        "runtime": how.runtime,
         "seconds": SECONDS + SECONDS_EACH * len(plans),
         "plans": [plan.to_json() for plan in others],
     }
@@ -83,6 +98,7 @@ def widths_spec(of: Workbench, plan: Plan, group: str, how: Setting, owner: str)
     options: dict[str, Any] = {
         "batch_size": how.batch_size,
         "threads": how.threads,
+        "runtime": how.runtime,
         "seconds": 2 * SECONDS + SECONDS_EACH * len(spaced(of.graph.group(group).width)),
         "group": group,
     }
