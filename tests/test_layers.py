@@ -24,6 +24,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stored": (),
     "links": (),
     "docs": (),
+    "lessons": (),
     "machine": (),
     "modes": (),
     "bars": (),
@@ -88,7 +89,7 @@ ALLOWED["session"] = (*ALLOWED["studies"], "studies")
 ALLOWED["notebook"] = (*ALLOWED["session"], "session")
 ALLOWED["recipe"] = (*ALLOWED["session"], "session", "repair")
 ALLOWED["report"] = (*ALLOWED["figures"], "figures")
-ALLOWED["ui"] = (*ALLOWED["recipe"], "recipe", "report", "figures", "docs")
+ALLOWED["ui"] = (*ALLOWED["recipe"], "recipe", "report", "figures", "docs", "lessons")
 ALLOWED["commands"] = (*ALLOWED["ui"], "ui")  # above them all: it starts the studio
 # The package's front door names everything, loads nothing.
 FREE = {"__init__", "__main__"}

@@ -10,6 +10,8 @@ from pruneviz.cost import Cost
 from pruneviz.criteria import Ranking
 from pruneviz.errors import InvalidValueError
 from pruneviz.evaluation import Evaluation
+from pruneviz.explain.alone import Alone
+from pruneviz.figures.alone import alone_figure
 from pruneviz.figures.classes import evaluation_figure
 from pruneviz.figures.costs import CostsInfo, costs_figure
 from pruneviz.figures.curves import curves_figure
@@ -84,6 +86,7 @@ def _(study: PretrainingStudy, **look: Any) -> Any:
 
 
 figure_of.register(Evaluation, evaluation_figure)
+figure_of.register(Alone, alone_figure)
 figure_of.register(Sensitivity, curves_figure)
 figure_of.register(LabResult, claim_figure)
 figure_of.register(Trust, trust_figure)

@@ -34,9 +34,12 @@ VIEWS: dict[str, tuple[dict[str, Any], ...]] = {
     "sensitivity": ({},),
     "prune": tuple({"view": n} for n in ("Trade-off", "Network", "Costs", "Latency", "Classes",
                                          "History", "Prunability")),
+    "explain": tuple({"explain": n} for n in ("One image", "What it looks at",
+                                             "Errors made and unmade", "If only one filter goes")),
     "runs": ({}, {"method": "taylor"}),
     "export": ({},),
     "lab": ({},),
+    "lessons": ({},),
     "help": ({},),
 }  # fmt: skip
 WALK = [(name, view) for name, views in VIEWS.items() for view in views]

@@ -14,7 +14,7 @@ from pruneviz.ui.frame import loading, services, workbench
 from tests.ui.conftest import Open
 from tests.ui.helpers import find, move, sound, texts
 
-PAGES = ("choose", "rank", "sensitivity", "prune", "runs", "export", "help")
+PAGES = ("choose", "rank", "sensitivity", "prune", "explain", "runs", "export", "lessons", "help")
 
 
 def settle(page: AppTest) -> AppTest:

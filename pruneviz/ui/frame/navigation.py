@@ -16,9 +16,11 @@ PAGES = (
     ("rank", "Rank", ":material/sort:"),
     ("sensitivity", "Sensitivity", ":material/show_chart:"),
     ("prune", "Prune", ":material/content_cut:"),
+    ("explain", "Explain", ":material/visibility:"),
     ("runs", "Runs", ":material/model_training:"),
     ("export", "Export", ":material/download:"),
     ("lab", "Lab", ":material/science:"),
+    ("lessons", "Lessons", ":material/school:"),
     ("help", "Help", ":material/help:"),
 )
 CHAPTERS = {
@@ -91,9 +93,11 @@ def frame(
             with loading.loading("Starting PyTorch …"):
                 import torch  # noqa: F401
         from pruneviz.ui.frame import plan_bar, plan_link
+        from pruneviz.ui.lessons import panel
 
         guarded(plan_link.follow)()
         guarded(work)()
         guarded(plan_bar.show)()
+        guarded(panel.show)()
     guarded(state.close_studio)()
     memory.settle()

@@ -1,0 +1,1 @@
+"""What a network looks at, and what becomes of that when filters go."""

@@ -1,0 +1,40 @@
+"""A layer's filters, by what accuracy does if each goes alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from pruneviz.explain.alone import Alone
+from pruneviz.figures import style
+
+
+def alone_figure(found: Alone, *, dark: bool = False, height: int = 280) -> Any:
+    """Draw a bar a filter, the change of accuracy in points; the worst loss is the lowest."""
+    figure = style.new_figure(dark, height)
+    change = 100 * found.change
+    closed = np.isnan(change)
+    told = [
+        f"filter {i}: {style.percent(a)} ({style.points(a, found.baseline)})"
+        f"<br>loss {'+' if d >= 0 else style.MINUS}{abs(d):.3g}"
+        for i, (a, d) in enumerate(zip(found.accuracy, found.loss, strict=True))
+    ]
+    figure.add_trace(
+        go.Bar(
+            x=np.flatnonzero(~closed).tolist(),
+            y=change[~closed].tolist(),
+            marker_color=[
+                style.dropped_colour(dark) if c < 0 else style.kept_colour(dark)
+                for c in change[~closed]
+            ],
+            customdata=[[int(i)] for i in np.flatnonzero(~closed)],
+            text=[told[i] for i in np.flatnonzero(~closed)],
+            textposition="none",
+            hovertemplate="%{text}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title_text=f"filter of {style.short(found.layer, 40)}")
+    figure.update_yaxes(title_text="accuracy, points")
+    return figure

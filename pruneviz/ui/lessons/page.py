@@ -1,0 +1,34 @@
+"""The page Lessons: what there is to learn here, and how far one has come."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pruneviz.lessons import lesson, names
+from pruneviz.ui.frame import leaving
+from pruneviz.ui.lessons import progress
+
+
+def show() -> None:
+    """Show the page."""
+    st.caption(
+        "A lesson stands beside the studio, a step at a time: read, predict, do it, see. The "
+        "address of a page names the step, so a link leads others to it."
+    )
+    now = progress.current()
+    for name in names():
+        found = lesson(name)
+        done = sum((name, i) in progress.done() for i in range(len(found.steps)))
+        with st.container(border=True):
+            st.subheader(found.title)
+            st.markdown(found.summary)
+            with st.container(horizontal=True, vertical_alignment="center"):
+                under_way = now is not None and now[0].name == name
+                label = "Go on" if under_way else "Begin"
+                if st.button(
+                    label, key=f"begin_{name}", type="primary" if done == 0 else "secondary"
+                ):
+                    step = now[1] if under_way and now is not None else 0
+                    progress.go(name, step)
+                    leaving.go_to(found.steps[step].page or "choose")
+                st.caption(f"{len(found.steps)} steps, {done} done")

@@ -1,0 +1,120 @@
+"""The lesson under way, in the sidebar of every page: a step at a time."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pruneviz.lessons import Lesson, Step
+from pruneviz.ui.frame import error_boundary, leaving, state
+from pruneviz.ui.lessons import progress
+from pruneviz.ui.lessons.facts import facts
+
+POLL_SECONDS = 1.0
+
+
+def show() -> None:
+    """Show the step that the visitor is at, if there is a lesson under way."""
+    progress.open_lesson()
+    now = progress.current()
+    if now is None:
+        return
+    found, number = now
+    waits = (found.name, number) not in progress.done()
+    with st.sidebar:
+        error_boundary.fragment(run_every=POLL_SECONDS if waits else None)(_step)(found, number)
+
+
+def _step(found: Lesson, number: int) -> None:
+    step, place = found.steps[number], (found.name, number)
+    st.caption(f"{found.title} · step {number + 1} of {len(found.steps)}")
+    st.progress((number + 1) / len(found.steps))
+    st.subheader(step.title)
+    st.markdown(step.text)
+    here = st.session_state.get(state.PAGE)
+    if (
+        step.page
+        and step.page != here
+        and st.button(
+            f"Go to {step.page.title()}", key="lesson_page", icon=":material/arrow_forward:"
+        )
+    ):
+        leaving.go_to(step.page)
+    if step.ask and not _answered(step, place):
+        return
+    known = facts()
+    done = place in progress.done()
+    if step.do:
+        if not done and step.done(known):
+            progress.done().add(place)
+            st.rerun()
+        mark = ":material/check_box:" if done else ":material/check_box_outline_blank:"
+        st.markdown(f"{mark} **{step.do}**")
+    elif not done:
+        progress.done().add(place)
+        st.rerun()
+    if done:
+        _reveal(step, place)
+    _onward(found, number, done)
+
+
+def _answered(step: Step, place: tuple[str, int]) -> bool:
+    """Ask for a prediction; what was predicted stays in sight."""
+    given = progress.answers().get(place)
+    st.markdown(f"**{step.ask}**")
+    chosen = st.radio(
+        step.ask,
+        range(len(step.choices)),
+        index=given,
+        key=f"lesson_ask_{place[0]}_{place[1]}",
+        format_func=step.choices.__getitem__,
+        label_visibility="collapsed",
+        disabled=given is not None,
+    )
+    if given is None and st.button(
+        "That is my prediction", key="lesson_predict", disabled=chosen is None, type="primary"
+    ):
+        progress.answers()[place] = int(chosen or 0)
+        st.rerun()
+    return given is not None
+
+
+def _reveal(step: Step, place: tuple[str, int]) -> None:
+    given = progress.answers().get(place)
+    if given is not None:
+        right = given == step.right
+        told = "You were right." if right else f"It is: {step.choices[step.right]}."
+        (st.success if right else st.info)(told)
+    if step.reveal:
+        st.markdown(step.revealed(facts()))
+
+
+def _onward(found: Lesson, number: int, done: bool) -> None:
+    last = number + 1 == len(found.steps)
+    with st.container(horizontal=True):
+        st.button(
+            "Back",
+            key="lesson_back",
+            disabled=number == 0,
+            on_click=_go,
+            args=(found.name, number - 1),
+        )
+        st.button(
+            "Finish" if last else "Next",
+            key="lesson_next",
+            type="primary" if done else "secondary",
+            disabled=not done,
+            on_click=_end if last else _go,
+            args=() if last else (found.name, number + 1),
+        )
+        if not last:
+            st.button("Leave the lesson", key="lesson_end", type="tertiary", on_click=_end)
+
+
+def _go(name: str, step: int) -> None:
+    progress.go(name, step)
+    st.rerun()
+
+
+def _end() -> None:
+    progress.end()
+    st.rerun()

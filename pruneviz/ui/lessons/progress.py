@@ -1,0 +1,60 @@
+"""How far a visitor has come in a lesson: in the address, so that a link resumes at a step."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pruneviz.lessons import Lesson, lesson, names
+
+QUERY = "lesson"
+CURRENT = "lesson_current"
+ANSWERS = "lesson_answers"
+DONE = "lesson_done"
+
+
+def current() -> tuple[Lesson, int] | None:
+    """Return the lesson under way and the number of its step; None without one."""
+    name, _, number = str(st.session_state.get(CURRENT, "")).rpartition(".")
+    if name not in names():
+        return None
+    found = lesson(name)
+    step = int(number) if number.isdigit() else 1
+    return found, min(max(step, 1), len(found.steps)) - 1
+
+
+def open_lesson() -> None:
+    """At the start of a run: take up the lesson and the step that the address names."""
+    asked = st.query_params.get(QUERY)
+    if asked is not None and asked != st.session_state.get("lesson_address"):
+        st.session_state[CURRENT] = asked
+    now = current()
+    written = None if now is None else f"{now[0].name}.{now[1] + 1}"
+    st.session_state["lesson_address"] = written
+    if written is None:
+        st.query_params.pop(QUERY, None)
+    elif asked != written:
+        st.query_params[QUERY] = written
+
+
+def go(name: str, step: int) -> None:
+    """Go to a step, counted from 0."""
+    st.session_state[CURRENT] = f"{name}.{step + 1}"
+    st.session_state["lesson_address"] = st.query_params.get(QUERY)
+
+
+def end() -> None:
+    """Put the lesson away."""
+    st.session_state.pop(CURRENT, None)
+    st.session_state["lesson_address"] = st.query_params.get(QUERY)
+
+
+def answers() -> dict[tuple[str, int], int]:
+    """Return what the visitor answered, by lesson and step."""
+    found: dict[tuple[str, int], int] = st.session_state.setdefault(ANSWERS, {})
+    return found
+
+
+def done() -> set[tuple[str, int]]:
+    """Return the steps that were done, by lesson and step: what was done once stays done."""
+    found: set[tuple[str, int]] = st.session_state.setdefault(DONE, set())
+    return found

@@ -1,0 +1,52 @@
+"""A lesson beside a page: predict, do, see, go on; a link resumes at a step."""
+
+from __future__ import annotations
+
+from pruneviz.session.decisions import Decisions
+from tests.ui.conftest import Open
+from tests.ui.helpers import sound, texts
+
+NAME = "2-why-coupled-channels-go-together"
+
+
+def test_a_prediction_comes_before_the_revelation(studio: Open) -> None:
+    page = sound(studio("rank", lesson=f"{NAME}.2"))
+    assert "step 2 of 3" in texts(page)
+    assert "Ten bars became narrower" not in texts(page)
+    assert page.button(key="lesson_predict").disabled
+    page.radio(key=f"lesson_ask_{NAME}_1").set_value(1).run()
+    page.button(key="lesson_predict").click().run()
+    assert "drop one filter with the button" in texts(page)
+    assert page.button(key="lesson_next").disabled
+    page.button(key="decide").click().run()
+    sound(page.run())
+    assert "Ten bars became narrower" in texts(page)
+    assert "It is: 10." in texts(page)
+    page.button(key="lesson_next").click().run()
+    sound(page.run())
+    assert "step 3 of 3" in texts(page)
+    assert page.query_params["lesson"] == f"{NAME}.3"
+
+
+def test_no_lesson_no_panel_and_an_unknown_one_is_left_out(studio: Open) -> None:
+    assert "step 1" not in texts(sound(studio("prune")))
+    page = sound(studio("prune", lesson="magic.1"))
+    assert "step 1" not in texts(page)
+    assert "lesson" not in page.query_params
+
+
+def test_lessons_are_offered_and_begin_on_their_page(studio: Open) -> None:
+    page = sound(studio("lessons"))
+    assert page.subheader[0].value == "Pruning in ten minutes"
+    page.button(key=f"begin_{NAME}").click().run()
+    assert page.session_state["lesson_current"] == f"{NAME}.1"
+    assert page.session_state["going_to"] == "prune"
+
+
+def test_facts_are_of_the_plan(studio: Open) -> None:
+    page = sound(studio("prune", lesson="1-pruning-in-ten-minutes.5"))
+    session = page.session_state["session"]
+    session.take((Decisions(ratio=0.5), "half"))
+    page.run()
+    sound(page.run())
+    assert "The plan prunes 50.0 % of the filters" in texts(page)
