@@ -64,16 +64,17 @@ def obey(args: argparse.Namespace) -> int:
         )
     if args.epochs < 1:
         raise InvalidValueError(f"Epochs are a whole number from 1, but got {args.epochs}.")
-    from pruneviz.catalog import load_dataset
+    from pruneviz.catalog import load_dataset, options_for
     from pruneviz.jobs.views import RunSpec
     from pruneviz.studies.race import DEFAULT
 
     name, given = data_of(args)
-    data = load_dataset(name, **given)
+    source = model_of(args)
+    data = load_dataset(name, **options_for(source, name, given))
     names = list(dict.fromkeys(args.strategies)) or list(DEFAULT)
     spec = RunSpec(
         kind=KIND,
-        model=model_of(args).to_dict(),
+        model=source.to_dict(),
         data=data.source,
         options={
             "strategies": names,

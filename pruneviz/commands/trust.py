@@ -51,7 +51,7 @@ def obey(args: argparse.Namespace) -> int:
         raise InvalidValueError(f"Threads are a whole number from 1, but got {args.threads}.")
     import torch
 
-    from pruneviz.catalog import load_dataset
+    from pruneviz.catalog import load_dataset, options_for
     from pruneviz.studies.trust.measure import measure_trust
 
     torch.set_num_threads(args.threads)
@@ -66,7 +66,7 @@ def obey(args: argparse.Namespace) -> int:
 
     trust = measure_trust(
         source.load(),
-        load_dataset(name, **given),
+        load_dataset(name, **options_for(source, name, given)),
         network=args.model,
         plans=args.plans,
         epochs=args.epochs,

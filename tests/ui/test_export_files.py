@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 
 from pruneviz.export import load_bundle
@@ -25,6 +27,12 @@ def test_files_are_tried_before_they_are_offered(studio: Open) -> None:
     kept = export.session_state["exported_files"]
     assert list(kept["table"]["format"]) == ["python"]
     assert kept["table"]["difference"].iloc[0] < 1e-4
+    with zipfile.ZipFile(io.BytesIO(kept["zip"])) as archive:
+        card = archive.read("README.md").decode()
+    own = kept["table"]["accuracy"].iloc[0]
+    assert card.startswith("---\nlibrary_name: pytorch")
+    assert f"| {own:.2%} |" in card, "the file's own accuracy"
+    assert ", repaired." in card
     loaded = workbench.bench(Subject())
     plan, _ = workbench.plan_at(loaded, page.session_state["session"].history.decisions)
     link = next(c.value for c in export.code if c.value.startswith("p1."))

@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pruneviz.errors import PruneVizError
-from pruneviz.ui.export.network import network_of, steps_of
+from pruneviz.ui.export.network import PLAIN, REPAIRED, network_of, steps_of
 from pruneviz.ui.frame import state
 from pruneviz.ui.frame.text import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+    from pruneviz.export import Exported
     from pruneviz.jobs import RunView
     from pruneviz.plan import Plan
     from pruneviz.recipe import Recipe
@@ -29,7 +34,8 @@ TITLES = {
     "pt2": "torch.export (.pt2)",
     "safetensors": "Weights (safetensors)",
 }
-KEPT = "exported_files"
+KEPT, CARD = "exported_files", "README.md"
+TIMED_SECONDS = 2.0
 
 
 def show(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None, stem: str) -> None:
@@ -141,8 +147,9 @@ def _write(
         tempfile.TemporaryDirectory() as d,
     ):
         try:
+            network = network_of(loaded, chosen, plan, run)
             files = export(
-                network_of(loaded, chosen, plan, run),
+                network,
                 d,
                 input_shape=loaded.data.input_shape,
                 formats=formats,
@@ -153,6 +160,8 @@ def _write(
             status.update(label="No file was written", state="error")
             st.error(plain(error), icon=":material/error:")
             return
+        card = _card(loaded, chosen, plan, network, files, lambda text: st.write(plain(text)))
+        (Path(d) / CARD).write_text(card, encoding="utf-8")
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(Path(d).iterdir()):
@@ -160,3 +169,30 @@ def _write(
         table = files.to_frame()
         st.session_state[KEPT] = {"key": key, "zip": out.getvalue(), "table": table}
         status.update(label="Exported and checked", state="complete", expanded=False)
+
+
+def _card(
+    loaded: Workbench,
+    chosen: str,
+    plan: Plan,
+    network: nn.Module,
+    files: Exported,
+    tell: Callable[[str], None],
+) -> str:
+    """The model card of the network in these files, measured here."""
+    from pruneviz.report import facts, model_card
+
+    stage = {REPAIRED: facts.REPAIRED, PLAIN: facts.CUT}.get(chosen, facts.FINE_TUNED)
+    gathered = facts.gather(
+        loaded.model,
+        loaded.graph,
+        loaded.data,
+        plan,
+        network,
+        name=loaded.subject.model,
+        stage=stage,
+        files=files,
+        seconds=TIMED_SECONDS,
+        tell=tell,
+    )
+    return model_card(gathered)
