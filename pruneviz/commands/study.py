@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from pruneviz.commands.watch import STOPPED, add_service, follow, service_of, un
 from pruneviz.errors import InvalidValueError
 
 if TYPE_CHECKING:
+    from pruneviz.catalog import ModelSource
     from pruneviz.studies.pretraining import PretrainingStudy
 
 
@@ -70,7 +72,7 @@ def obey(args: argparse.Namespace) -> int:
         model.load()  # what cannot be loaded is said once, before anything is queued
     study = Study(
         models=tuple(model.to_dict() for model in models),
-        data=tuple(source_of(name, args.size) for name in args.data),
+        data=tuple(source_of(name, args.size, models) for name in args.data),
         seeds=tuple(args.seeds),
         options=options,
     )
@@ -95,13 +97,19 @@ def obey(args: argparse.Namespace) -> int:
     return status
 
 
-def source_of(name: str, size: int | None) -> dict[str, Any]:
-    """The source of a data set of the catalogue, or of a folder or zip of images."""
-    from pruneviz.catalog import datasets, load_dataset
+def source_of(name: str, size: int | None, models: Sequence[ModelSource]) -> dict[str, Any]:
+    """The source of a data set of the catalogue, or of a folder or zip of images.
+
+    A folder is prepared as the weights want it, where all of them want the same.
+    """
+    from pruneviz.catalog import datasets, load_dataset, options_for
 
     given: dict[str, Any] = {} if size is None else {"size": size}
     if name not in set(datasets()["name"]) and Path(name).exists():
-        return dict(load_dataset("folder", root=name, **given).source)
+        given["root"] = name
+        first, *others = (options_for(model, "folder", given) for model in models)
+        wanted = first if all(other == first for other in others) else given
+        return dict(load_dataset("folder", **wanted).source)
     return dict(load_dataset(name, **given).source)
 
 

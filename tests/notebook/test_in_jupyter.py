@@ -33,6 +33,7 @@ def lab(tmp_path: Path) -> Iterator[str]:
     pytest.importorskip("anywidget")
     cells = [CODE, "pv.cost(sliders.graph, sliders.plan)", "print('pruned', len(sliders.plan))"]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(book, tmp_path / "sliders.ipynb")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
