@@ -10,6 +10,7 @@ Where constants can be learned, rows are centred first. All solves are in double
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -42,7 +43,7 @@ def ridge(x: Tensor, lack: Tensor, held_out: Tensor, *, centred: bool) -> Update
     Rows marked in `held_out` (n,) choose among `STRENGTHS`, and whether anything is gained at all;
     then all rows are used.
     """
-    fit = _Fit(x[:, ~held_out], lack[:, ~held_out], centred)
+    fit, whole = _fits(x, lack, held_out, centred)
     x_out, lack_out = x[:, held_out], lack[:, held_out]
 
     def error(update: tuple[Tensor, Tensor]) -> float:
@@ -65,62 +66,130 @@ def ridge(x: Tensor, lack: Tensor, held_out: Tensor, *, centred: bool) -> Update
     best = errors[at]
     if not best < before:
         return None
-    whole = _Fit(x, lack, centred)
-    weights, constant = whole.constant_alone() if at < 0 else whole.solve(STRENGTHS[at])
+    weights, constant = whole().constant_alone() if at < 0 else whole().solve(STRENGTHS[at])
     return Update(weights, constant, 0.0 if at < 0 else STRENGTHS[at], before, best)
 
 
-class _Fit:
+def _fits(
+    x: Tensor, lack: Tensor, held_out: Tensor, centred: bool
+) -> tuple[_Primal | _Dual, Callable[[], _Primal | _Dual]]:
+    """The fit of the rows that are not held out, and, on request, the one of all rows."""
+    f, n = x.shape[2], int((~held_out).sum())
+    if f > n:
+        return _Dual(x[:, ~held_out], lack[:, ~held_out], centred), lambda: _Dual(x, lack, centred)
+    zero = torch.zeros((), dtype=torch.float64, device=x.device)
+    x_origin = x.mean(1, dtype=torch.float64) if centred else zero.expand(len(x), f)
+    y_origin = lack.mean(1, dtype=torch.float64) if centred else zero.expand(len(x), lack.shape[2])
+    sums = _sums(x[:, ~held_out], lack[:, ~held_out], x_origin, y_origin)
+
+    def whole() -> _Primal:  # the products of the other rows are there already
+        return _Primal(sums + _sums(x[:, held_out], lack[:, held_out], x_origin, y_origin), centred)
+
+    return _Primal(sums, centred), whole
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Sums over rows of what they are less an origin, and of its products."""
+
+    rows: int
+    x_origin: Tensor
+    y_origin: Tensor
+    x: Tensor
+    """(groups, f)."""
+    y: Tensor
+    """(groups, o)."""
+    xx: Tensor
+    """(groups, f, f)."""
+    xy: Tensor
+    """(groups, f, o)."""
+
+    def __add__(self, other: _Sums) -> _Sums:
+        """The sums over the rows of both; their origin is the same."""
+        return _Sums(
+            self.rows + other.rows,
+            self.x_origin,
+            self.y_origin,
+            self.x + other.x,
+            self.y + other.y,
+            self.xx + other.xx,
+            self.xy + other.xy,
+        )
+
+
+def _sums(x: Tensor, lack: Tensor, x_origin: Tensor, y_origin: Tensor) -> _Sums:
+    """Sum over the rows of x (groups, n, f) and lack (groups, n, o), block by block."""
+    groups, n, f = x.shape
+    kind = torch.float64 if f <= EXACT_UP_TO else x.dtype
+    xx = x.new_zeros((groups, f, f), dtype=torch.float64)
+    xy = x.new_zeros((groups, f, lack.shape[2]), dtype=torch.float64)
+    x_sum, y_sum = torch.zeros_like(xx[:, 0]), torch.zeros_like(xy[:, 0])
+    for start in range(0, n, BLOCK):
+        rows = x[:, start : start + BLOCK].to(kind) - x_origin[:, None].to(kind)
+        wanted = lack[:, start : start + BLOCK].to(kind) - y_origin[:, None].to(kind)
+        x_sum += rows.sum(1)
+        y_sum += wanted.sum(1)
+        xx += rows.transpose(1, 2) @ rows
+        xy += rows.transpose(1, 2) @ wanted
+    return _Sums(n, x_origin, y_origin, x_sum, y_sum, xx, xy)
+
+
+class _Primal:
     """The normal equations of some rows, solved for one strength after another."""
 
+    def __init__(self, sums: _Sums, centred: bool) -> None:
+        self.x_mean, self.lack_mean, self.gram, self.target = (
+            sums.x_origin,
+            sums.y_origin,
+            sums.xx,
+            sums.xy,
+        )
+        if centred:
+            self.x_mean = sums.x_origin + sums.x / sums.rows
+            self.lack_mean = sums.y_origin + sums.y / sums.rows
+            self.gram = sums.xx - sums.x[:, :, None] * (sums.x / sums.rows)[:, None]
+            self.target = sums.xy - sums.x[:, :, None] * (sums.y / sums.rows)[:, None]
+        self.scale = self.gram.diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-30)
+
+    def constant_alone(self) -> tuple[Tensor, Tensor]:
+        return torch.zeros_like(self.target), self.lack_mean
+
+    def solve(self, strength: float) -> tuple[Tensor, Tensor]:
+        """Weights (groups, f, o) and constant (groups, o)."""
+        weights = _solve(self.gram, strength * self.scale, self.target)
+        return weights, self.lack_mean - (self.x_mean[:, None] @ weights)[:, 0]
+
+
+class _Dual:
+    """The same where there are more features than rows: equations between rows."""
+
     def __init__(self, x: Tensor, lack: Tensor, centred: bool) -> None:
-        groups, n, f = x.shape
-        self.dual = f > n
+        groups, _, f = x.shape
         zero = torch.zeros((), dtype=torch.float64, device=x.device)
         self.x_mean = x.mean(1, dtype=torch.float64) if centred else zero.expand(groups, f)
         mean = lack.mean(1, dtype=torch.float64)
         self.lack_mean = mean if centred else zero.expand(mean.shape)
-        self.x, self.lack = x, lack
-        if self.dual:
-            rows = x.double() - self.x_mean[:, None]
-            self.rows = rows
-            self.gram = rows @ rows.transpose(1, 2)
-            self.target = lack.double() - self.lack_mean[:, None]
-            self.scale = self.gram.diagonal(dim1=1, dim2=2).sum(1) / f
-        else:
-            self.gram, self.target = self._products()
-            self.scale = self.gram.diagonal(dim1=1, dim2=2).mean(1)
-        self.scale = self.scale.clamp_min(1e-30)
-
-    def _products(self) -> tuple[Tensor, Tensor]:
-        """X^T X and X^T R of centred rows."""
-        groups, n, f = self.x.shape
-        exact = f <= EXACT_UP_TO
-        gram = self.x.new_zeros((groups, f, f), dtype=torch.float64)
-        target = self.x.new_zeros((groups, f, self.lack.shape[2]), dtype=torch.float64)
-        for start in range(0, n, BLOCK):
-            rows = self.x[:, start : start + BLOCK]
-            wanted = self.lack[:, start : start + BLOCK]
-            kind = torch.float64 if exact else rows.dtype
-            rows = rows.to(kind) - self.x_mean[:, None].to(kind)
-            wanted = wanted.to(kind) - self.lack_mean[:, None].to(kind)
-            gram += rows.transpose(1, 2) @ rows
-            target += rows.transpose(1, 2) @ wanted
-        return gram, target
+        self.rows = x.double() - self.x_mean[:, None]
+        self.gram = self.rows @ self.rows.transpose(1, 2)
+        self.target = lack.double() - self.lack_mean[:, None]
+        self.scale = (self.gram.diagonal(dim1=1, dim2=2).sum(1) / f).clamp_min(1e-30)
 
     def constant_alone(self) -> tuple[Tensor, Tensor]:
-        groups, _, f = self.x.shape
-        return self.gram.new_zeros(groups, f, self.lack.shape[2]), self.lack_mean
+        groups, _, f = self.rows.shape
+        return self.gram.new_zeros(groups, f, self.target.shape[2]), self.lack_mean
 
     def solve(self, strength: float) -> tuple[Tensor, Tensor]:
         """Weights (groups, f, o) and constant (groups, o)."""
-        system = self.gram.clone()
-        system.diagonal(dim1=1, dim2=2).add_((strength * self.scale)[:, None])
-        factor, info = torch.linalg.cholesky_ex(system)
-        if bool(info.any()):
-            solution = torch.linalg.lstsq(system, self.target).solution
-        else:
-            solution = torch.cholesky_solve(self.target, factor)
-        weights = self.rows.transpose(1, 2) @ solution if self.dual else solution
-        constant = self.lack_mean - (self.x_mean[:, None] @ weights)[:, 0]
-        return weights, constant
+        solution = _solve(self.gram, strength * self.scale, self.target)
+        weights = self.rows.transpose(1, 2) @ solution
+        return weights, self.lack_mean - (self.x_mean[:, None] @ weights)[:, 0]
+
+
+def _solve(gram: Tensor, added: Tensor, target: Tensor) -> Tensor:
+    """(G + a I)^-1 T by Cholesky; by least squares where that fails."""
+    system = gram.clone()
+    system.diagonal(dim1=1, dim2=2).add_(added[:, None])
+    factor, info = torch.linalg.cholesky_ex(system)
+    if bool(info.any()):
+        return torch.linalg.lstsq(system, target).solution
+    return torch.cholesky_solve(target, factor)
