@@ -7,8 +7,8 @@ the plan as it stands, until the budget is met: the greedy solution of
     min_k  sum_g L_g(k_g)   such that   cost(k) <= budget,
 
 optimal for convex L_g and separable costs. Losses of groups pruned together do not simply add, so
-the plan is then held against others of the same cost (the same with bolder and flatter curves, one
-ratio for all, one threshold for all), each repaired and measured whole; the best one is taken.
+the plan is then compared with others of the same cost (from steeper and flatter curves, from one
+ratio for all groups, from one threshold for all), each repaired and measured; the best one wins.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ IMAGES = 256
 
 @dataclass(frozen=True)
 class Candidate:
-    """A plan that meets the budget, and what it is worth repaired, on images for decisions."""
+    """A plan that meets the budget, with its repaired accuracy and loss on validation images."""
 
     name: str
     plan: Plan
@@ -53,7 +53,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Allocation(Shown):
-    """The best plan that was found, the others it was held against, and the curves behind it."""
+    """The best plan for a budget, the others it was compared with, and the curves behind it."""
 
     plan: Plan
     candidates: tuple[Candidate, ...]
@@ -74,17 +74,17 @@ def allocate(
     images: int = IMAGES,
     progress: Callable[[float, str], None] | bool | None = None,
 ) -> Plan:
-    """The plan that costs least accuracy at a budget, by repaired sensitivity.
+    """Find the plan that loses least at a budget, by repaired sensitivity.
 
     Args:
         model: The unpruned network; it is not changed.
         graph: Its channels, from `trace`.
-        data: Training images rank and repair, validation images decide; none trains.
+        data: Its training images rank and repair, its validation images decide. Nothing is trained.
         target_macs: The fraction of the MACs that may be left, 0..1; or
         target_params: the fraction of the parameters.
         criterion: Orders the units within each group.
-        ranking: A ranking that holds it; made here where there is none.
-        scan: A repaired sensitivity scan by the same criterion; made here where there is none.
+        ranking: A ranking that holds the criterion; made here if missing.
+        scan: A repaired sensitivity scan by the same criterion; made here if missing.
         protected: Groups that stay whole.
         images: Validation images that plans are measured on, at most.
         progress: Called with the fraction done and what is done now; what it raises ends the

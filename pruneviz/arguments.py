@@ -1,4 +1,4 @@
-"""What public functions ask of their arguments, and the sentence where they get something else."""
+"""Checks of public functions' arguments, and the errors where they get something else."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def instance(
     remedy: str,
     error: type[PruneVizError] = InvalidValueError,
 ) -> T:
-    """A value of that class; `remedy` says where one comes from."""
+    """A value of that class; `remedy` says how to get one."""
     if not isinstance(value, kind):
         article = "an" if kind.__name__[0] in "AEIOU" else "a"
         raise error(f"{name} must be {article} {kind.__name__}, but got {shown(value)}; {remedy}.")
@@ -84,7 +84,7 @@ def network(model: object) -> nn.Module:
 
 
 def several(name: str, values: object, error: type[PruneVizError] = InvalidValueError) -> list[Any]:
-    """The items of a list or the like; text and bytes are none, though Python iterates them."""
+    """The items of a list or the like; not of text or bytes, though Python iterates these."""
     if isinstance(values, str | bytes | bytearray | memoryview) or not isinstance(values, Iterable):
         raise error(f"{name} must be a list, but got {shown(values)}; put it in brackets.")
     try:

@@ -1,7 +1,7 @@
 """The channel graph: which channels of a network must go together.
 
 A *unit* is the smallest thing that can be removed: a set of channels, in one or more layers, that
-are tied (by an addition, a gate, a grouped convolution, ...). A *group* gathers the units that
+are coupled (by an addition, a gate, a grouped convolution, ...). A *group* gathers the units that
 have the same shape and live in the same layers: one layer's filters in a plain network, the
 residual stream of a whole stage in a ResNet.
 
@@ -106,13 +106,13 @@ class TensorSlots:
     reads: tuple[int, ...] = ()
     """The dimensions along which the tensor reads its layer's input."""
     unsilenced: tuple[int, ...] = ()
-    """The dimensions along which masking leaves it whole: its network divides by their norm, and
-    what else is zeroed suffices."""
+    """The dimensions along which masking leaves the tensor alone: the network divides by their
+    norm, and zeroing the other tensors is enough."""
 
 
 @dataclass(frozen=True)
 class GroupedModule:
-    """A grouped convolution or group norm that loses whole groups when its units go."""
+    """A grouped convolution or group norm that loses whole groups when its units are pruned."""
 
     module: str
     groups: int
@@ -127,7 +127,7 @@ class Input:
     shape: tuple[int, ...]
     """Its sizes for one example, the batch of 1 included."""
     name: str = ""
-    """Its name, where tensors are handed over by name."""
+    """Its name, where tensors are passed by name."""
     dtype: str = "float"
     """torch's name of its type; "float" is whatever type the weights have."""
 
@@ -158,7 +158,7 @@ class Wire:
 
 @dataclass(frozen=True, eq=False)
 class ChannelGraph(Shown):
-    """What `pruneviz.trace` found out: layers, groups of units, and the tensors they live in."""
+    """The channels of a network: its layers, groups of units, and the tensors that hold them."""
 
     input_shape: tuple[int, ...]
     layers: tuple[Layer, ...]
@@ -213,7 +213,7 @@ class ChannelGraph(Shown):
 
     @cached_property
     def digest(self) -> str:
-        """Names the prunable structure; plans carry it so that they find their network again."""
+        """Identifies the prunable structure; plans and rankings carry it to fit one network."""
         text = hashlib.sha256()
         for group in self.prunable_groups:
             text.update(f"{group.name}|{group.layers}|{group.width}|{group.channels};".encode())
@@ -296,7 +296,7 @@ class ChannelGraph(Shown):
         dark: bool = False,
         height: int | None = None,
     ) -> Any:
-        """The network's layers in order, their widths and ties, as a Plotly figure.
+        """The network's layers in order, their widths and coupling, as a Plotly figure.
 
         Args:
             plan: A `pruneviz.Plan`, whose filters are marked as pruned.

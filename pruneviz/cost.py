@@ -1,4 +1,4 @@
-"""What a plan costs: exact MACs and parameters, by arithmetic only.
+"""What the network that a plan leaves costs: exact MACs and parameters, by arithmetic only.
 
 Convention: MACs are the multiply-adds of convolution and linear layers for one image (a transposed
 convolution counted at its input positions); parameters are all the model's, auxiliary heads
@@ -174,7 +174,7 @@ def cost(graph: ChannelGraph, plan: Plan | None = None) -> Cost:
 
     Args:
         graph: The network's channels.
-        plan: What goes; None for the unpruned network.
+        plan: What is pruned; None for the unpruned network.
 
     Raises:
         PlanError: The plan was made for another network.

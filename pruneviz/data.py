@@ -116,7 +116,7 @@ class ImageSet:
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """Images of some classes, split for training, for decisions (``val``) and for the last word.
+    """Images of some classes, split for training, for decisions (``val``) and for the final test.
 
     ``source`` is JSON-able and names what ``load_dataset`` needs to give the same set again;
     ``augment`` is the augmentation that suits these images when a network is trained on them;

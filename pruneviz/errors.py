@@ -1,4 +1,4 @@
-"""What a user can do wrong, each with its remedy.
+"""The errors that PruneViz raises, each with its remedy.
 
 Every message states the rule, the value received and what to do instead. All of them derive from
 `PruneVizError`, so one `except` suffices; each also derives from the built-in exception that a
@@ -53,7 +53,7 @@ class PruneVizError(Exception):
         super().__init__(readable(str(message)))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Rebuild by the text that was made, not by the arguments that it was made of."""
+        """Rebuild from the finished text, not from the arguments that made it."""
         return _rebuilt, (type(self), self.args), self.__dict__
 
 
@@ -93,11 +93,11 @@ class WeightsError(PruneVizError, ValueError):
 
 
 class DataError(PruneVizError, ValueError):
-    """A data set that cannot be read or says too little."""
+    """A data set that cannot be read or lacks what is needed."""
 
 
 class TrainingError(PruneVizError, ArithmeticError):
-    """Training that went wrong, such as a loss that is no longer a number."""
+    """Training that went wrong, such as a loss that became NaN."""
 
 
 class ExportError(PruneVizError, RuntimeError):
@@ -139,4 +139,4 @@ class StorageGoneError(StorageError):
 
 
 class NotAllowedError(PruneVizError, PermissionError):
-    """Something that is another visitor's to decide, or more than a visitor may have."""
+    """Something that only another visitor may decide, or that exceeds what a visitor may use."""

@@ -1,4 +1,4 @@
-"""An accuracy, and of what: the result of `pv.evaluate`. Loads without torch."""
+"""The result of `pv.evaluate`. Loads without torch."""
 
 from __future__ import annotations
 

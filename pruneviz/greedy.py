@@ -21,7 +21,7 @@ STEPS = 32
 
 @dataclass(frozen=True)
 class Budget:
-    """What may be left of the MACs or the parameters, and which groups may pay for it."""
+    """What may be left of the MACs or the parameters, and which groups may be pruned for it."""
 
     graph: ChannelGraph
     target: float
@@ -44,7 +44,7 @@ def budget(
     target_params: float | None,
     protected: Iterable[str] = (),
 ) -> Budget:
-    """Check a target and what may pay for it; see `allocate` for what is refused."""
+    """Check a target and the groups that may be pruned for it; errors are those of `allocate`."""
     targets = [t for t in (target_macs, target_params) if t is not None]
     if len(targets) != 1:
         raise InvalidValueError(
@@ -81,7 +81,7 @@ def hull(ratios: FloatArray, losses: FloatArray) -> tuple[FloatArray, FloatArray
 
 
 def greedy(wanted: Budget, scores: FloatArray, scan: Sensitivity, power: float = 1.0) -> Plan:
-    """Let units go where they cost the least loss for what they save, until the budget is met."""
+    """Prune where a saved MAC or parameter costs the least loss, until the budget is met."""
     curves = {g.name: _curve(scan, g, power) for g in wanted.groups}
     order = {
         g.name: g.start + np.argsort(scores[g.start : g.start + g.width], kind="stable")
@@ -140,13 +140,13 @@ def _last_step_back(
 
 
 def _curve(scan: Sensitivity, group: Group, power: float) -> Callable[[float], float]:
-    """What a group's ratio adds to the loss: on the hull, beyond it along its last slope."""
+    """What a pruning ratio adds to the loss: on the hull; beyond it, at twice its last slope."""
     points = [p for p in scan.curve(group.name) if p.images]
     x = np.array([0.0, *(p.removed / p.width for p in points)])
     base = scan.baseline_loss
     y = np.array([0.0, *(max(0.0, p.loss - base) for p in points)])
     x, y = hull(*(a[np.unique(x, return_index=True)[1]] for a in (x, y)))
-    # A little for every unit: of groups that lose nothing, all give alike.
+    # A little for every unit, so that groups without any loss are pruned evenly.
     y = y**power + 1e-4 * x
 
     def value(ratio: float) -> float:

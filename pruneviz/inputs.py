@@ -1,4 +1,4 @@
-"""What a network takes: one image, several tensors, tensors by name, or a dict of them."""
+"""A network's inputs: one image, several tensors, tensors by name, or a dict of them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _RULE = "An image's shape is (channels, height, width)"
 
 
 def given(model: nn.Module, example: Example) -> tuple[Arguments, tuple[Input, ...], str]:
-    """What `model` is called with for one example, and how to tell that to a graph.
+    """The arguments of `model` for one example, and their description for a graph.
 
     Returns:
-        The positional and named arguments; an `Input` for each tensor; and how they are handed
-        over: "positions", "keywords", or "dict" (one mapping as the only argument).
+        The positional and named arguments; an `Input` for each tensor; and how they are passed:
+        by "positions", by "keywords", or all in one "dict".
 
     Raises:
         TraceError: The example is no shape, no tensor, and no collection of them.
@@ -55,7 +55,7 @@ def given(model: nn.Module, example: Example) -> tuple[Arguments, tuple[Input, .
 
 
 def noise(graph: ChannelGraph, model: nn.Module, batch_size: int = 1) -> Arguments:
-    """Empty inputs of the sizes that a graph was traced with, on the model's device."""
+    """Inputs of zeros, of the sizes that a graph was traced with, on the model's device."""
     at = next(model.parameters())
     inputs = graph.inputs or (Input((1, *graph.input_shape)),)
     made = []
@@ -106,7 +106,7 @@ def _dimensions(model: nn.Module) -> int:
 
 
 def _first(tensors: list[Tensor]) -> list[Tensor]:
-    """The first example of a batch; tensors of different lengths are no batch, and stay whole."""
+    """The first example of a batch; tensors of different lengths are no batch and stay whole."""
     lengths = {t.shape[0] if t.ndim else 0 for t in tensors}
     return [t[:1] for t in tensors] if len(lengths) == 1 and 0 not in lengths else tensors
 

@@ -1,4 +1,4 @@
-"""What computes: cores, and the words in which a record names machine and commit."""
+"""The machine: its cores, and how records describe it and the commit that ran."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def cores() -> int:
 
 
 def described() -> str:
-    """Return what computes, without naming the place: `x86_64 CPU, 2 thread(s), torch 2.14.0`."""
+    """Describe the machine without naming it: `x86_64 CPU, 2 thread(s), torch 2.14.0`."""
     import torch
 
     threads = torch.get_num_threads()
@@ -25,7 +25,7 @@ def described() -> str:
 
 
 def commit(*decides: str) -> str:
-    """Return the commit of the checkout that runs; with a + where files of it were changed.
+    """Return the commit of the running checkout, with a + where its files were changed.
 
     Args:
         decides: The files and folders of the package whose changes count.

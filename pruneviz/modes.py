@@ -1,4 +1,4 @@
-"""Train and eval mode: borrowed, and given back as they were. Loads without torch."""
+"""Eval mode for a while, after which every module is back in its own. Loads without torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def eval_mode(*models: nn.Module) -> Iterator[None]:
-    """Eval mode for a while; every module's mode comes back as it was."""
+    """Put networks in eval mode; on exit, every module is back in the mode it was in."""
     modes = {module: module.training for model in models for module in model.modules()}
     for module in modes:
         module.training = False

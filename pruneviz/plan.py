@@ -1,4 +1,4 @@
-"""A plan: which units go. An immutable value; everything else is computed from it."""
+"""A plan: which units are pruned. An immutable value; everything else is computed from it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from pruneviz.errors import PlanError, shown
 class Plan(Shown):
     """Which units of a network are removed.
 
-    Every method returns a new plan. A plan that would empty a group, or touch channels that
-    cannot go, is refused with a `PlanError` that says why.
+    Every method returns a new plan. One that would empty a group, or prune channels that must
+    stay, raises a `PlanError` that says why.
 
     Example:
         >>> plan = Plan(graph).drop("layer1.0.conv1", [3, 5])   # doctest: +SKIP
@@ -49,7 +49,7 @@ class Plan(Shown):
     def __reduce__(self) -> tuple[type[Plan], tuple[ChannelGraph, tuple[int, ...]]]:
         return Plan, (self.graph, self.dropped)
 
-    # -- what it says --------------------------------------------------------------------------
+    # -- reading it ---------------------------------------------------------------------------
 
     @property
     def kept(self) -> BoolArray:
@@ -58,11 +58,11 @@ class Plan(Shown):
 
     @property
     def dropped(self) -> tuple[int, ...]:
-        """Global indices of the units that go, ascending."""
+        """Global indices of the pruned units, ascending."""
         return tuple(np.flatnonzero(~self._kept).tolist())
 
     def by_group(self) -> dict[str, tuple[int, ...]]:
-        """Group name -> indices, within the group, of the units that go."""
+        """Group name -> indices, within the group, of the pruned units."""
         pruned: dict[str, tuple[int, ...]] = {}
         for group in self.graph.prunable_groups:
             gone = np.flatnonzero(~self._kept[group.start : group.start + group.width])
@@ -71,11 +71,11 @@ class Plan(Shown):
         return pruned
 
     def dropped_filters(self, layer: str) -> tuple[int, ...]:
-        """The filters of a layer that go, whether picked there or tied to a pick elsewhere."""
+        """The pruned filters of a layer, chosen there or coupled with filters chosen elsewhere."""
         return tuple(np.flatnonzero(~self._kept[self.graph.layer(layer).units]).tolist())
 
     def ratios(self) -> dict[str, float]:
-        """Group name -> fraction of its units that go, for every prunable group."""
+        """Group name -> pruning ratio, 0..1, for every prunable group."""
         return {
             g.name: float(1 - self._kept[g.start : g.start + g.width].mean())
             for g in self.graph.prunable_groups
@@ -83,7 +83,7 @@ class Plan(Shown):
 
     @property
     def ratio(self) -> float:
-        """Fraction of all prunable units that go."""
+        """Fraction of all prunable units that are pruned, 0..1."""
         return len(self) / max(int(self.graph.prunable.sum()), 1)
 
     def __len__(self) -> int:
@@ -108,24 +108,24 @@ class Plan(Shown):
     # -- changing it ---------------------------------------------------------------------------
 
     def drop(self, layer: str, filters: int | Iterable[int]) -> Plan:
-        """Also drop these filters of a layer, and whatever is tied to them.
+        """Also prune these filters of a layer, and all filters coupled with them.
 
         Raises:
             UnknownNameError: There is no such layer.
-            PlanError: A filter does not exist, cannot go, or is the last of its group.
+            PlanError: A filter does not exist, cannot be pruned, or is the last of its group.
         """
         return self.drop_units(self._units_of(layer, filters, "drop"))
 
     def keep(self, layer: str, filters: int | Iterable[int]) -> Plan:
-        """Keep these filters of a layer after all, and whatever is tied to them."""
+        """Keep these filters of a layer after all, and all filters coupled with them."""
         return self.keep_units(self._units_of(layer, filters, "keep"))
 
     def drop_units(self, units: Iterable[int]) -> Plan:
-        """Also drop units by their global indices."""
+        """Also prune these units, given by their global indices."""
         return self._with(_units(self.graph, units), False)
 
     def keep_units(self, units: Iterable[int]) -> Plan:
-        """Keep units after all, by their global indices."""
+        """Keep these units after all, given by their global indices."""
         return self._with(_units(self.graph, units), True)
 
     def _with(self, units: npt.NDArray[np.int64], value: bool) -> Plan:
@@ -150,7 +150,7 @@ class Plan(Shown):
         stuck = [u for u in units if not self.graph.prunable[u]]
         if stuck and verb == "drop":
             reason = self.graph.group_of(stuck[0]).reason
-            raise PlanError(f"Filters of layer '{layer}' cannot be dropped: it {clause(reason)}.")
+            raise PlanError(f"Filters of layer '{layer}' cannot be pruned: it {clause(reason)}.")
         return units
 
     # -- storing it ----------------------------------------------------------------------------
@@ -196,7 +196,7 @@ class Plan(Shown):
 
 
 def check_plan(graph: ChannelGraph, plan: Plan) -> Plan:
-    """The plan itself. Raises `PlanError` where it is none, or another network's."""
+    """The plan itself. Raises `PlanError` for anything else, or for another network's plan."""
     check_graph(graph)
     instance("plan", plan, Plan, "pv.Plan(graph) makes one", PlanError)
     if plan.graph is not graph and plan.graph.digest != graph.digest:
@@ -231,7 +231,7 @@ def _accept(graph: ChannelGraph, kept: BoolArray) -> None:
     if stuck.size:
         group = graph.group_of(int(stuck[0]))
         raise PlanError(
-            f"Units of group '{group.name}' cannot be dropped: it {clause(group.reason)}."
+            f"Units of group '{group.name}' cannot be pruned: it {clause(group.reason)}."
         )
     left = np.bincount(graph.group_index, weights=kept, minlength=len(graph.groups))
     for index in np.flatnonzero(left == 0):

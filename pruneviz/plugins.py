@@ -1,8 +1,8 @@
 """Criteria and strategies by name: PruneViz's own, found by their files, and those of its users.
 
 A user's own come from a notebook (`pv.register(...)`), or from an installed package that names
-them under the entry points "pruneviz.plugins"; runs in the background and the studio are processes
-of their own and know the latter, and the modules in the variable PRUNEVIZ_PLUGINS.
+them under the entry points "pruneviz.plugins". The studio and background runs are separate
+processes: they know those of packages, and of the modules in the variable PRUNEVIZ_PLUGINS.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ VARIABLE = "PRUNEVIZ_PLUGINS"
 
 
 class Named(Protocol):
-    """What goes by a name."""
+    """Anything with a name."""
 
     @property
     def name(self) -> str:
@@ -41,8 +41,8 @@ T = TypeVar("T", bound=Named)
 def register(plugin: Any) -> Any:
     """Add a criterion or a strategy of your own, and return it.
 
-    From then on `rank`, `run_strategy` and the studio know it by its name. One that was added
-    before under the same name is replaced, so that a notebook's cell can run again.
+    From then on `rank`, `run_strategy` and the studio know it by its name. It replaces one that was
+    added before under the same name, so that a notebook's cell can run again.
 
     Args:
         plugin: A `pruneviz.criteria.Criterion` or a `pruneviz.strategies.Strategy`.
@@ -64,13 +64,13 @@ def register(plugin: Any) -> Any:
 
 
 class Registry(Generic[T]):
-    """Things by name: those of a package, and those that users add.
+    """Criteria or strategies by name: those of a package, and those that users add.
 
     Args:
         kind: What they are called, for errors.
         package: Whose modules have them.
-        variable: Where a module has its own: one thing, or a tuple of them. A module without it
-            is none of the list; it is read, not imported, as importing takes seconds.
+        variable: The name in a module that holds its own: one of them, or a tuple. Modules are
+            searched for it as text, since importing them takes seconds.
     """
 
     def __init__(self, kind: str, package: str, variable: str) -> None:
@@ -80,7 +80,7 @@ class Registry(Generic[T]):
 
     @cached_property
     def files(self) -> tuple[str, ...]:
-        """The package's modules that have one, in the order of the alphabet."""
+        """The package's modules that have one, in alphabetical order."""
         mark = re.compile(rf"^{self._variable}\b", re.MULTILINE)
         sources = (f for f in files(self._package).iterdir() if f.name.endswith(".py"))
         return tuple(sorted(f.name[:-3] for f in sources if mark.search(f.read_text())))
@@ -105,7 +105,7 @@ class Registry(Generic[T]):
         return {**self._own, **self.added}
 
     def find(self, name: str) -> T:
-        """The thing of that name; `UnknownNameError` lists the choices."""
+        """The one of that name; `UnknownNameError` lists the choices."""
         known = self.all()
         return known[one_of(self.kind, name, known)]
 
@@ -113,12 +113,12 @@ class Registry(Generic[T]):
         """Add a user's own; one of the same name that was added before is replaced."""
         if not isinstance(plugin.name, str) or not plugin.name.isidentifier():
             raise InvalidValueError(
-                f"A {self.kind} is named by letters, digits and underscores, but got "
+                f"The name of a {self.kind} has letters, digits and underscores only, but got "
                 f"{plugin.name!r}."
             )
         if plugin.name in self._own:
             raise InvalidValueError(
-                f"'{plugin.name}' is a {self.kind} of PruneViz's own; give yours another name."
+                f"'{plugin.name}' is one of PruneViz's own {self.kind} names; choose another."
             )
         self._added[plugin.name] = plugin
         return plugin
@@ -134,7 +134,7 @@ def load_plugins() -> None:
 
 
 def _load(label: str, load: Callable[[], object]) -> None:
-    """Load a plugin; one that fails is told of, and all else goes on."""
+    """Load a plugin; if that fails, warn and go on without it."""
     try:
         loaded = load()
         plugins = loaded if isinstance(loaded, (tuple, list)) else (loaded,)

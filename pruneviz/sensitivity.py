@@ -2,10 +2,10 @@
 
 After Li et al., *Pruning Filters for Efficient ConvNets* (2016): each group is pruned to several
 ratios, nothing is trained, and the accuracy is measured. Theirs is that of the cut network; by
-default ours is repaired first (`pruneviz.repair`), as what can be made up for in closed form says
-nothing of what a group is worth. Of cut networks all groups and ratios are measured on one
-mini-batch before the next is taken, so every curve is there at once and gets sharper; repaired ones
-are measured one after another, the same ratio of every group before the next.
+default ours is repaired first (`pruneviz.repair`): a loss that can be repaired in closed form says
+little about a group. Cut networks are all measured on one mini-batch before the next, so every
+curve is there at once and gets sharper; repaired ones are measured one by one, the same ratio of
+every group before the next ratio.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ def sensitivity(
         images: How many images, classes balanced; None for the whole split.
         split: "train", "val" or "test".
         groups: Names of the groups to measure; None for all that can be pruned.
-        after: "repaired" folds what goes into what stays before measuring; "remeasured" only
-            measures the batch norms anew; "cut" does nothing, as in the paper: masking each plan
-            and evaluating gives the same numbers.
+        after: "repaired" folds the pruned channels into the others before measuring; "remeasured"
+            only recomputes the batch norms' statistics; "cut" does nothing, as in the paper:
+            masking each plan and evaluating gives the same numbers.
         batch_size: Images of a mini-batch; None for what suits the network and the machine.
         workers: Mini-batches computed side by side; None for as many threads as torch may use.
         progress: False for no bar.

@@ -22,10 +22,10 @@ AFTER = ("cut", "remeasured", "repaired")
 class SensitivityPoint:
     """One group pruned to one ratio, everything else whole.
 
-    `removed` of the group's `width` units are gone (0 where the ratio is too small to remove one:
-    then nothing was pruned, and the point says so). `correct` of `images` are classified right;
+    `removed` of the group's `width` units are pruned (0 where the ratio is too small to prune one:
+    then nothing was pruned, and the point says so). `correct` of `images` are classified correctly;
     `loss` is their mean cross-entropy; `macs` are the whole network's, `macs_saved` the fraction
-    of the unpruned network's MACs that is gone.
+    of the unpruned network's MACs that is saved.
     """
 
     group: str
@@ -64,7 +64,7 @@ class Sensitivity(Shown):
     closed: tuple[tuple[str, str], ...]
     final: bool
     after: After = "cut"
-    """What was done to a pruned network before it was measured."""
+    """How a pruned network was treated before it was measured."""
     chance: float | None = None
     """Accuracy (0..1) of always answering the images' commonest class."""
 

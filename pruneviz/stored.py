@@ -1,4 +1,4 @@
-"""Values that are kept as JSON text: each says its format, and nothing else is taken for it."""
+"""Values stored as JSON text: each names its format, and no other is accepted."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def read(
     build: Callable[[dict[str, Any]], T],
     error: type[PruneVizError] = InvalidValueError,
 ) -> T:
-    """What `build` makes of the values beside "format".
+    """Read stored text: what `build` makes of its values, "format" aside.
 
     Args:
         text: What was written, `{"format": format, ...}`.
         kind: What it should be, with its article: "A plan".
         format: The format and its version.
-        build: Takes the other values (`make` does for a dataclass); a KeyError, TypeError,
-            AttributeError or ValueError of its means that they are not what they should be.
-        error: What is raised where the text is something else.
+        build: Takes the other values (`make` does for a dataclass). Where it raises KeyError,
+            TypeError, AttributeError or ValueError, the text counts as damaged.
+        error: Raised for any other text.
     """
     try:
         document = json.loads(text)
@@ -46,13 +46,13 @@ def read(
         raise
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as cause:
         raise error(
-            f"{kind} of format '{format}' has other values than this text ({cause}); it is "
-            "damaged, or was written by another version."
+            f"{kind} of format '{format}' has other values than this text ({cause}); the text is "
+            "damaged, or another version wrote it."
         ) from None
 
 
 def make(kind: type[T], values: Mapping[str, Any]) -> T:
-    """A dataclass of what JSON holds of it, as `dataclasses.asdict` wrote it.
+    """A dataclass from the values that `dataclasses.asdict` wrote.
 
     Every value must be of the type that its field is annotated with; lists become tuples where
     the field is one. Raises `TypeError`, which names the field, for any other.
@@ -62,7 +62,7 @@ def make(kind: type[T], values: Mapping[str, Any]) -> T:
 
 
 def _fit(kind: Any, value: Any, where: str) -> Any:
-    """The value as that type, which is one that fields of stored results have."""
+    """The value, checked and converted to a type that fields of stored results have."""
     origin, inner = get_origin(kind), get_args(kind)
     if kind is Any:
         return value

@@ -1,4 +1,4 @@
-"""mask() and prune(): the two ways to carry out a plan.
+"""prune() and mask(): the two ways to carry out a plan.
 
 Both are generic: the graph says which slices of which stored tensors belong to a unit. Pruning
 keeps the other slices; masking sets them to zero. Since an activation need not map zero to zero,
@@ -27,11 +27,11 @@ def prune(model: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
     """A new, smaller model without the plan's units; the original is untouched.
 
     The result is an ordinary module of the same class: it runs, trains and saves. It is run once
-    on an empty image to make sure of that.
+    on an empty image to check that.
 
     Raises:
         PlanError: The plan or the graph belongs to another network, or the network's own code
-            insists on sizes that the plan changes.
+            relies on sizes that the plan changes.
     """
     network(model)
     kept = check_plan(graph, plan).kept
@@ -53,7 +53,7 @@ def prune(model: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
 
 
 def mask(model: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
-    """A new model of the same shape in which the plan's units are silent.
+    """A new model of the same shape in which the pruned units are zero.
 
     In eval mode it gives the same outputs as `prune`, except where a normalisation mixes channels
     (LayerNorm, GroupNorm: `group.maskable` is False), where only `prune` is exact.
@@ -132,7 +132,7 @@ def refit(module: nn.Module) -> None:
 
 
 def _set_groups(pruned: nn.Module, graph: ChannelGraph) -> None:
-    """Grouped convolutions and group norms that lost whole groups have fewer of them."""
+    """Grouped convolutions and group norms that lost whole groups have fewer groups."""
     stored = dict(pruned.named_parameters(remove_duplicate=False))
     shapes = {slots.name: slots.shape for slots in graph.tensors}
     for whole in graph.whole_groups:
@@ -156,14 +156,14 @@ def _set_sizes(pruned: nn.Module, graph: ChannelGraph, kept: BoolArray) -> None:
 
 
 def _check_runs(pruned: nn.Module, graph: ChannelGraph) -> None:
-    """Never hand out a broken model: sizes written in a network's code show here at the latest."""
+    """Never return a broken model: sizes written into a network's code show here at the latest."""
     try:
         with torch.no_grad(), eval_mode(pruned):
             positions, named = noise(graph, pruned)
             pruned(*positions, **named)
     except Exception as error:
         raise PlanError(
-            f"{type(pruned).__name__} insists on sizes that this plan changes "
-            f"({type(error).__name__}: {error}). Write such sizes as they are read off the "
-            "tensors, then trace again."
+            f"The code of {type(pruned).__name__} relies on sizes that this plan changes "
+            f"({type(error).__name__}: {error}). Have it read these sizes off its tensors, then "
+            "trace again."
         ) from error

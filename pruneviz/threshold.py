@@ -39,17 +39,17 @@ def threshold(
     protected: Iterable[str] = (),
     multiple_of: int = 1,
 ) -> Plan:
-    """Drop the units with the lowest scores.
+    """Prune the units with the lowest scores.
 
-    With scope "group", round(ratio * width) units go from every group; with scope "global",
-    round(ratio * all units) go over all groups together, compared by scores that are normalised
-    within each layer (Molchanov et al. 2016). At least one unit of every group stays.
+    With scope "group", every group loses round(ratio * width) units; with scope "global", all
+    groups together lose round(ratio * all units), compared by scores that are normalised within
+    each group (Molchanov et al. 2016). At least one unit of every group stays.
 
     Args:
         graph: The network's channels.
         rank: A ranking that holds the criterion.
         criterion: Its name.
-        ratio: Fraction of units removed, 0..1; with scope "group" also a mapping from group name
+        ratio: Fraction of units pruned, 0..1; with scope "group" also a mapping from group name
             to ratio (groups that it does not name stay whole).
         scope: "group" or "global".
         protected: Groups that stay whole.
@@ -87,7 +87,7 @@ def threshold(
 def _scores(
     graph: ChannelGraph, groups: list[Group], rank: Scores, criterion: str, way: str
 ) -> npt.NDArray[np.float64]:
-    """(num_units,) what `rank.of` or `rank.comparable` gives, made sure to be of this network."""
+    """(num_units,) what `rank.of` or `rank.comparable` gives, checked to be of this network."""
     of = getattr(rank, "graph", graph)
     if of is not graph and getattr(of, "digest", None) != graph.digest:
         raise InvalidValueError(

@@ -1,4 +1,4 @@
-"""Criteria that look at what filters answer to images: their feature maps.
+"""Criteria computed from feature maps: how filters respond to images.
 
 A feature map is taken after the normalisation and activation that follow the layer directly.
 """
@@ -43,7 +43,7 @@ CRITERIA = (
     Criterion(
         name="mean_activation",
         title="Mean activation",
-        help="Filters that hardly answer matter little: the mean absolute value of the feature "
+        help="Filters that hardly respond matter little: the mean absolute value of the feature "
         "map.",
         formula="mean |a|",
         paper="Molchanov et al. 2016, section 2.2",
@@ -54,7 +54,7 @@ CRITERIA = (
     Criterion(
         name="std_activation",
         title="Spread of activations",
-        help="Filters that answer the same to everything tell images apart badly: the standard "
+        help="Filters that respond the same to everything do not tell images apart: the standard "
         "deviation of the feature map.",
         formula="std a",
         paper="Molchanov et al. 2016, section 2.2",
@@ -65,8 +65,8 @@ CRITERIA = (
     Criterion(
         name="apoz",
         title="Share of non-zero activations",
-        help="Filters that are silent on most positions matter little: one minus the average "
-        "percentage of zeros (APoZ); where no ReLU follows, the share of values above zero.",
+        help="Filters that are zero at most positions matter little: one minus the average "
+        "percentage of zeros (APoZ); without a ReLU, the share of values above zero.",
         formula="1 − APoZ = share of a > 0",
         paper="Hu et al. 2016, Network Trimming",
         score=_by_filter(share_above_zero),

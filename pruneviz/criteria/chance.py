@@ -1,4 +1,4 @@
-"""The honest control: scores drawn at random."""
+"""The control: scores drawn at random."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CRITERIA = (
     Criterion(
         name="random",
         title="Random",
-        help="No criterion at all: what any other must beat to be worth anything.",
+        help="Scores drawn at random: what any other criterion must beat.",
         formula="U(0, 1)",
         paper="Mittal et al. 2018, Recovering from Random Pruning",
         score=random_scores,

@@ -1,4 +1,4 @@
-"""Conductance: how much of the network's answer flows through a filter.
+"""Conductance: how much of the network's output flows through a filter.
 
 The same numbers as `captum.attr.LayerConductance(model, layer).attribute(images, target=labels,
 n_steps=STEPS)`, but for all layers at once, and also where a layer is no module, is used twice or
@@ -80,7 +80,7 @@ CRITERIA = (
     Criterion(
         name="conductance",
         title="Conductance",
-        help="How much of the answer for the right class flows through the filter, on the way "
+        help="How much of the output for the correct class flows through the filter, on the path "
         "from an empty image to the image.",
         formula="meanₙ | Σ ∂F/∂a · da |",
         paper="Dhamdhere et al. 2018, How Important Is a Neuron?",

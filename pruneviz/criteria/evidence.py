@@ -1,4 +1,4 @@
-"""What criteria are computed from: weights, what the shared pass gathered, and the network."""
+"""What criteria are computed from: the network, its weights, and statistics of one pass."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Statistics:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Everything a criterion may look at."""
+    """Everything that a criterion may use."""
 
     graph: ChannelGraph
     model: nn.Module
@@ -106,8 +106,8 @@ class Evidence:
                 path, _, own = slots.name.rpartition(".")
                 raise InvalidValueError(
                     f"Layer '{path or own}' has a {own} that is not finite ({nan} NaN and "
-                    f"{infinite} infinite of {values.size} values); load weights that are whole, "
-                    "or train with a lower learning rate."
+                    f"{infinite} infinite of {values.size} values); load intact weights, or "
+                    "train with a lower learning rate."
                 )
 
     @cached_property

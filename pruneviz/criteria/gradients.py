@@ -44,7 +44,7 @@ CRITERIA = (
     Criterion(
         name="taylor",
         title="Taylor",
-        help="How much the loss would change without the filter, judged by its slope: activation "
+        help="First-order estimate of how much the loss changes without the filter: activation "
         "× gradient, averaged over images and positions; each layer is scaled by its l2 norm "
         "where layers are compared.",
         formula="| meanₙ meanₘ a · ∂L/∂a |",
@@ -57,8 +57,8 @@ CRITERIA = (
     Criterion(
         name="taylor_image",
         title="Taylor by image",
-        help="As Taylor, but the absolute value is taken for each image: what one image gains does "
-        "not make up for what another loses.",
+        help="As Taylor, but with the absolute value of each image: gains on one do not cancel "
+        "losses on another.",
         formula="meanₙ | meanₘ a · ∂L/∂a |",
         paper="Molchanov et al. 2016, section 2.2: each example separately, then averaged",
         score=taylor_image,
@@ -69,8 +69,8 @@ CRITERIA = (
     Criterion(
         name="taylor_loss",
         title="Taylor in units of the loss",
-        help="As Taylor, but summed over positions: an estimate of the change of the loss itself, "
-        "by which layers are compared without scaling.",
+        help="As Taylor, but summed over positions: it estimates the change of the loss itself, so "
+        "layers compare without scaling.",
         formula="| meanₙ Σₘ a · ∂L/∂a |",
         paper="Molchanov et al. 2016, without the division by the map's size",
         score=taylor_loss,
@@ -82,7 +82,7 @@ CRITERIA = (
     Criterion(
         name="taylor_weight",
         title="Taylor on weights",
-        help="The squared change of the loss when the filter's weights become zero, judged by "
+        help="The squared change of the loss when the filter's weights become zero, estimated by "
         "weight × gradient.",
         formula="(Σ w · ∂L/∂w)²",
         paper="Molchanov et al. 2019, Importance Estimation for Neural Network Pruning",
@@ -95,8 +95,8 @@ CRITERIA = (
     Criterion(
         name="fisher",
         title="Fisher information",
-        help="The expected rise of the loss without the filter, from the squared slope on each "
-        "image.",
+        help="The expected rise of the loss without the filter, from each image's squared Taylor "
+        "term.",
         formula="½ meanₙ (Σₘ a · ∂L/∂a)²",
         paper="Theis et al. 2018, Faster Gaze Prediction with Dense Networks and Fisher Pruning",
         score=fisher,

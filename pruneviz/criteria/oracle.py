@@ -1,4 +1,4 @@
-"""The oracle: silence each unit, one at a time, and see what the loss does."""
+"""The oracle: zero each unit, one at a time, and measure how the loss changes."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ CRITERIA = (
     Criterion(
         name="oracle",
         title="Oracle",
-        help="The truth that other criteria estimate: how much the loss changes when the filter "
-        "is silenced, measured for one filter after the other (slow).",
+        help="What other criteria estimate: how much the loss changes when the filter is zeroed, "
+        "measured filter by filter (slow).",
         formula="| L(without) − L |",
         paper="Molchanov et al. 2016, section 3.1",
         score=oracle_scores,

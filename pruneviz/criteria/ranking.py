@@ -73,7 +73,7 @@ class Ranking(Shown):
         return tuple(self.scores)
 
     def of(self, criterion: str) -> FloatArray:
-        """(num_units,) scores as they are; `UnknownNameError` for a criterion it does not hold."""
+        """(num_units,) raw scores; `UnknownNameError` for a criterion it does not hold."""
         return self.scores[one_of("criterion", criterion, self.scores)]
 
     def comparable(self, criterion: str) -> FloatArray:

@@ -1,4 +1,4 @@
-"""What cannot be made up for: the error that stays when a unit goes and its readers are refitted.
+"""The error that remains when a unit is pruned and the layers that read it are refitted.
 
 A layer reads C channels x with second moments G = E[x x^T] (about the mean where a bias or a batch
 norm behind the layer can hold a constant); W has a row for each filter and tap, a column for each
@@ -156,8 +156,8 @@ CRITERIA = (
     Criterion(
         name="reconstruction",
         title="Reconstruction error",
-        help="A filter that the others can make up for is not needed: the error that stays in what "
-        "reads it after a refit, with those gone that are needed less.",
+        help="A filter that the others can replace is not needed: the error that remains, after a "
+        "refit, in the layers that read it, with the less needed filters pruned.",
         formula="Σ tr(W_D ([G⁻¹]_DD)⁻¹ W_Dᵀ) / tr(W G Wᵀ)",
         paper="Hassibi & Stork 1993; Frantar & Alistarh 2022",
         score=reconstruction,

@@ -1,4 +1,4 @@
-"""The criteria by name: what each of them says of itself, and how it scores units."""
+"""The criteria by name: how each is described, and how it scores units."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Criterion:
     help: str
     """One sentence for somebody who has not read the paper."""
     score: Callable[[Evidence], FloatArray]
-    """Evidence -> (num_units,) scores; those of units that cannot go are ignored."""
+    """Evidence -> (num_units,) scores; those of units that cannot be pruned are ignored."""
     formula: str = ""
     paper: str = ""
     gathers: frozenset[str] = frozenset()
@@ -44,7 +44,7 @@ class Criterion:
     own_pass: bool = False
     """Whether it runs the network by itself instead of reading the shared pass: slow."""
     applies: Callable[[Evidence], bool] = _always
-    """Whether the network has what it looks at; where it has not, `score` refuses."""
+    """Whether the network has what it looks at; if not, `score` raises an error."""
     same_unit: bool = False
     """Whether its scores are in one unit over all layers (a loss, or its square), so that they
     compare as they are. Measured against the oracle over all units, those do better raw than

@@ -36,13 +36,13 @@ def rank(
 ) -> Ranking:
     """Score every unit of a network; higher = keep.
 
-    All criteria that need data, the slow ones aside, are computed from one pass over a sample of
-    the training images, balanced over the classes.
+    All criteria that need data, except the slow ones, are computed in one pass over a sample of the
+    training images, balanced over the classes.
 
     Args:
-        model: The network; it is neither changed nor switched to another mode.
+        model: The network; it is not changed.
         graph: Its channels, from `trace`.
-        data: A data set; None where no criterion needs one.
+        data: A data set; None if no criterion needs one.
         criteria: Names; `criteria()` lists them.
         images: Training images to look at; all where there are fewer.
         batch_size: Images in a mini-batch; it changes speed and memory, not the scores.
@@ -51,7 +51,7 @@ def rank(
             raises ends the ranking. False for no bar.
 
     Returns:
-        A `Ranking`: scores (num_units,) for each criterion, nan for units that cannot go.
+        A `Ranking`: scores (num_units,) for each criterion, nan for units that cannot be pruned.
 
     Raises:
         UnknownNameError: There is no such criterion.

@@ -1,4 +1,4 @@
-"""On how many images a network is ranked unless told otherwise: one number for screen and runs."""
+"""The default number of images for a ranking, the same on screen and in runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONG_IMAGES = 128
 
 
 def usual_images(graph: ChannelGraph, criterion: str) -> int:
-    """Return the images for a ranking by a criterion; a step over one is three forward passes."""
+    """How many images a ranking by a criterion uses; one image costs about three forward passes."""
     known = registered().get(criterion)
     if known is not None and known.own_pass:
         return LONG_IMAGES

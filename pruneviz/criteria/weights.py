@@ -1,4 +1,4 @@
-"""Criteria that look at the weights alone: no data, no pass through the network."""
+"""Criteria computed from the weights alone: no data, no pass through the network."""
 
 from __future__ import annotations
 
@@ -152,8 +152,8 @@ CRITERIA = (
     Criterion(
         name="bn_scale",
         title="Batch norm scale",
-        help="A channel that its batch norm scales down says little: the absolute scale (filters "
-        "without batch norm by their L2 norm, brought to the same mean).",
+        help="A channel that its batch norm scales down matters little: the absolute scale "
+        "(filters without batch norm by their L2 norm, rescaled to the same mean).",
         formula="|γ|",
         paper="Liu et al. 2017, Network Slimming",
         score=batch_norm_scales,

@@ -219,7 +219,7 @@ def _hover(layer: OverviewLayer) -> str:
         shown = ", ".join(layer.tied[:3]) + (
             f" and {len(layer.tied) - 3} more" if len(layer.tied) > 3 else ""
         )
-        lines.append(f"tied to {shown}")
+        lines.append(f"coupled with {shown}")
     return "<br>".join(lines)
 
 
@@ -261,7 +261,7 @@ def _ties(info: OverviewInfo, dark: bool) -> Any:
             "color": [colours[n % len(colours)] for n in numbers],
             "size": 9 if len(info.layers) < 70 else 6,
         },
-        text=[f"tied: {layer.group}" for _, layer in tied],
+        text=[f"coupled: {layer.group}" for _, layer in tied],
         hovertemplate="%{text}<extra></extra>",
-        name="tied (same mark)",
+        name="coupled (same mark)",
     )

@@ -1,9 +1,9 @@
 """Measured time of real networks: fewer multiply-adds are not always less time.
 
-MACs say how much arithmetic is left; whether it is done sooner depends on the machine, the batch
-size and the widths. So the networks themselves are run, side by side: each is warmed up, then all
-take turns in short bursts, every other round backwards, so that whatever else the machine does
-falls on all of them. Times are medians, their spread the quartiles. Results load without torch.
+MACs say how much arithmetic is left; whether it takes less time depends on the machine, the batch
+size and the widths. So the networks themselves are timed, side by side: each is warmed up, then
+they alternate in short bursts, every other round in reverse, so that other load on the machine
+affects all of them. Times are medians, their spread the quartiles. Results load without torch.
 """
 
 from pruneviz.latency.measure import latency, measure_latency, spaced, width_latency

@@ -1,7 +1,7 @@
-"""Timing calls in turns: warm-up, short bursts, every other round backwards.
+"""Timing calls in alternation: warm-up, short bursts, every other round in reverse.
 
-A call during which the operating system gave the processor to another program took longer than it
-would have by itself; the system counts such interruptions, so these calls can be told apart.
+A call that the operating system interrupts for another program takes longer than it would by
+itself; the system counts such interruptions, so these calls can be left out.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 FEWEST = 3
-"""Calls of each that are timed, however small the budget."""
+"""Calls of each that are timed at least, however small the budget."""
 BURST_SECONDS = 0.02
-"""How long one is called before it is the next one's turn."""
+"""How long one is called before the next one's turn."""
 CALM_SECONDS = 0.05
-"""Of a long call one interruption in so many seconds is nothing: a few milliseconds at most."""
+"""In a long call, one interruption per this many seconds is ignored: a few milliseconds at most."""
 Progress = Callable[[int, int], None]
 
 
 @dataclass
 class Calls:
-    """What calling one of them took."""
+    """The times of one of the networks."""
 
     calm: list[float] = field(default_factory=list)
     """Seconds of the calls that ran through."""
@@ -52,7 +52,7 @@ def in_turns(
     count: Callable[[], int] = interruptions,
     progress: Progress | None = None,
 ) -> dict[str, Calls]:
-    """Time calls: each warmed up, then in bursts by turns, every other round backwards.
+    """Time calls: each is warmed up, then they alternate in bursts, every other round in reverse.
 
     A burst begins with a call that is not timed (it brings the network back into the caches) and
     lasts about 20 ms. Ends once each was called `repeats` times without an interruption, or with

@@ -1,4 +1,4 @@
-"""Networks against the clock: any, those of plans beside the baseline, one group's widths."""
+"""Timing networks: any networks, plans beside the baseline, or one group's widths."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def measure_latency(
     """Time forward passes (eval mode, no gradients) of several networks, side by side.
 
     Args:
-        models: By name; the first is what the others are held against. They are not changed.
+        models: By name; the others are compared with the first. They are not changed.
         input_shape: (C, H, W) of one image; the images are noise.
         batch_size: Images a pass.
-        repeats: Passes of each network that are timed, warm-up aside. Passes that other programs
-            interrupted are left out and made up for, as long as there is time.
+        repeats: Timed passes of each network, warm-up aside. Passes that other programs
+            interrupted are left out and repeated, as long as there is time.
         seconds: Budget for all together; once it is spent no further round begins, but each
             network is timed at least three times.
         threads: Threads of the processor for one operation; None for torch's own setting.
         runtime: "torch", operation by operation; or "onnxruntime" (extra `export`), to which each
             network is exported first, and which runs on the processor.
-        macs: Multiply-adds for one image by name, to be shown beside.
+        macs: Multiply-adds for one image by name, shown beside the times.
         progress: Called with the passes done and wanted, after each warm-up and each round; False
             for no bar.
 
@@ -111,7 +111,7 @@ def latency(
     Args:
         model: The unpruned network; it is not changed.
         graph: Its channels.
-        plan: What goes; the network is called "pruned". Or several plans by name.
+        plan: What is pruned; the network is called "pruned". Or several plans by name.
         options: Those of `measure_latency`.
 
     Raises:
@@ -122,7 +122,9 @@ def latency(
 
     plans = dict(plan) if isinstance(plan, Mapping) else {PRUNED: plan}
     if BASELINE in plans:
-        raise InvalidValueError("'baseline' names the unpruned network; call the plan otherwise.")
+        raise InvalidValueError(
+            "'baseline' names the unpruned network; give the plan another name."
+        )
     models = {BASELINE: model, **{n: prune(model, graph, p) for n, p in plans.items()}}
     macs = {BASELINE: cost(graph).macs, **{n: cost(graph, p).macs for n, p in plans.items()}}
     return measure_latency(models, graph.input_shape, macs=macs, **options)
@@ -147,7 +149,7 @@ def width_latency(
         group: Name of the group.
         widths: Units kept, each in 1..the group's width; None for up to 16, evenly spaced.
             The whole width is always measured too.
-        plan: What goes of the other groups; None for nothing.
+        plan: What is pruned of the other groups; None for nothing.
         options: Those of `measure_latency`.
 
     Raises:

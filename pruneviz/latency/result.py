@@ -1,4 +1,4 @@
-"""What was measured: times of each network, and what they say beside its MACs."""
+"""Measured times of networks, compared with their MACs. Loads without torch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Timing:
     interrupted: int = 0
     """Passes during which other programs had the processor."""
     left_out: bool = True
-    """Whether `seconds` is without those; not so where hardly a pass ran through."""
+    """Whether `seconds` is without those; it has them where hardly a pass was uninterrupted."""
 
     @property
     def median(self) -> float:
@@ -48,7 +48,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Latency(Shown):
-    """Several networks timed side by side; the first is what the others are held against.
+    """Several networks timed side by side; the others are compared with the first.
 
     `batch_size` images of `input_shape` (C, H, W) a pass, `threads` of the processor for one
     operation, on `device`.
@@ -80,7 +80,7 @@ class Latency(Shown):
         return first / own if first and own else math.nan
 
     def remark(self, name: str) -> str:
-        """Return a sentence where fewer MACs do not pay in time; empty where they do.
+        """Return a sentence if fewer MACs do not save time; empty if they do.
 
         They do not when the quartiles of both networks' times overlap, or when the speed-up stays
         under half of the ratio of the MACs. A network with 95 % of the MACs or more is left out.
@@ -101,7 +101,7 @@ class Latency(Shown):
 
     @property
     def warning(self) -> str:
-        """The remarks on all networks; empty where fewer MACs pay in time."""
+        """The remarks on all networks; empty if fewer MACs save time."""
         return " ".join(filter(None, (self.remark(t.name) for t in self.timings[1:])))
 
     @property

@@ -1,4 +1,4 @@
-"""Repair without training: what layers lost is made up for by what they kept, in closed form."""
+"""Repair without training: the remaining weights make up for the pruned ones, in closed form."""
 
 from pruneviz.repair.layerwise import LayerRepair
 from pruneviz.repair.moments import Moments, Statistics, statistics

@@ -1,4 +1,4 @@
-"""Watching a network run, layer by layer: what each convolution or linear layer reads and gives."""
+"""Watching a network layer by layer: the inputs and outputs of convolutions and linear layers."""
 
 from __future__ import annotations
 
@@ -120,8 +120,8 @@ def watching(
 ) -> Iterator[None]:
     """While this lasts, `visit` is called in place of every call of a layer of `model`.
 
-    Layers are told by their weights, so that functional calls are seen, too. Everything is run in
-    evaluation mode and without gradients; the model comes back in the modes that it was in.
+    Layers are recognised by their weights, so that functional calls are seen too. The model runs in
+    eval mode and without gradients; on exit it is back in the modes that it was in.
     """
     stored = dict(model.named_parameters(remove_duplicate=False))
     layers = {id(stored[x.weight]): x for x in graph.layers if x.weight in stored}

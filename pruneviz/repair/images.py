@@ -1,4 +1,4 @@
-"""Which images a repair looks at: training images, the classes balanced, never a label."""
+"""The images that a repair uses: training images, the classes balanced, never a label."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def sample(
     """Training images (N, C, H, W), normalised, in mini-batches; without a size all at once."""
     count = usual_images(graph) if images is None else images
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise InvalidValueError(f"A repair looks at 1 image or more, but got images={images!r}.")
+        raise InvalidValueError(f"A repair needs at least 1 image, but got images={images!r}.")
     at = next(model.parameters(), None)
     device = torch.device("cpu") if at is None else at.device
     chosen = data.split("train").first(count)

@@ -1,12 +1,12 @@
-"""Repair at once: lost inputs are expressed by those that stay, from moments gathered beforehand.
+"""Instant repair: pruned inputs are predicted from the others, by moments gathered beforehand.
 
-Of the channels x that a layer reads, let K stay and D go. The best linear guess of the lost ones is
+Of the channels x that a layer reads, let K stay and D be pruned. The best linear prediction of D is
 
     x_D ~ mean_D + A (x_K - mean_K),    A = C_DK (C_KK + s m I)^-1,   m = tr(C_KK) / |K|
 
 so the weights that read D are folded into those that read K, W_K + W_D A (tap by tap in a
 convolution), and W_D (mean_D - A mean_K) goes to the constant. Errors of earlier layers are not
-seen, so batch norms are measured anew afterwards.
+seen, so the batch norms' statistics are recomputed afterwards.
 
 Kim, Kim, Park & Jeon (2020), *Neuron Merging*, arXiv:2010.13160, fold a lost filter into its most
 similar one; Hassibi & Stork (1993), *Optimal Brain Surgeon*, update all weights that stay by second

@@ -1,10 +1,10 @@
-"""What every layer of the unpruned network reads, in moments: gathered once, good for any plan.
+"""Moments of what every layer of the unpruned network reads: gathered once, used for any plan.
 
 For a layer that reads C channels x, over images and positions:
 
     mean_i = E[x_i],    covariance_ij = E[(x_i - mean_i) (x_j - mean_j)]
 
-They say how well a channel can be made up for by others, which is all that the instant repair and
+They say how well a channel can be predicted from others, which is all that the instant repair and
 the criterion `reconstruction` need.
 """
 

@@ -1,4 +1,4 @@
-"""repair(): prune, then give back in closed form what the rest can give back. No training."""
+"""repair(): prune, then refit the remaining weights in closed form. No training."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Depth = Literal["full", "instant"]
 DEPTHS: tuple[Depth, ...] = ("instant", "full")
 REMEASURED = 128
-"""Images that batch norms are measured anew on, at most."""
+"""Images for recomputing the batch norms' statistics, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +69,8 @@ class Repaired:
 class Repairer:
     """Repairs one plan after another of the same network; what they share is gathered once.
 
-    `full` plans share one pass of the unpruned network, `instant` ones its `statistics`. May be
-    used from several threads.
+    `full` plans share one pass of the unpruned network, `instant` ones its `statistics`. Safe to
+    use from several threads.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Repairer:
         return Repaired(pruned, layers, "full", len(unpruned.images))
 
     def instant(self, plan: Plan) -> Repaired:
-        """Fold lost inputs into those that stay; then measure batch norms anew."""
+        """Fold pruned inputs into the others; then recompute the batch norms' statistics."""
         seen = self.statistics
         pruned = prune(self.model, self.graph, plan)
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What stands right behind each layer: a batch norm that can hold a constant, a residual sum.
+"""What follows each layer: a batch norm that can hold a constant, a residual sum.
 
 Both are found by watching one pass over a few images, whatever the network's code looks like.
 """
@@ -27,7 +27,7 @@ SMALLEST_GAIN = 1e-2
 
 @dataclass(frozen=True)
 class Structure:
-    """What is behind the layers of a network.
+    """What follows the layers of a network.
 
     `norms` maps a layer to the batch norm (a module's name) that alone reads its outputs; `others`
     maps a layer to the torch call whose result is added to its (normalised) outputs, where that

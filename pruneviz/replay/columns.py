@@ -1,6 +1,6 @@
-"""What a plan changes for those who read a unit: columns of weights that become zero.
+"""What a plan changes for the layers that read a unit: columns of weights that become zero.
 
-What consumers read of a dropped unit is zero, so in a masked network nothing before the consumers
+What consumers read of a pruned unit is zero, so in a masked network nothing before the consumers
 needs to change: a replay starts at the first of them.
 """
 

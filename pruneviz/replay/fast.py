@@ -1,4 +1,4 @@
-"""Make a recorded program quicker without changing what it computes, rounding aside.
+"""Make a recorded program faster without changing what it computes, rounding aside.
 
 - A batch norm that directly follows a convolution or linear layer, and is alone in reading it, is
   folded into its weights: `w' = w γ / sqrt(var + ε)`, `b' = (b - mean) γ / sqrt(var + ε) + β`.

@@ -1,7 +1,7 @@
-"""What is known of single operations: in-place ones and their pure counterparts, and the reverse.
+"""Facts about single operations: in-place ones and their pure counterparts.
 
-A recorded operation must be repeatable, so `x.add_(y)` is recorded as `x + y`; and where the
-memory of `x` is free for the taking, a replay may well run `x.add_(y)` again.
+A recorded operation must be repeatable, so `x.add_(y)` is recorded as `x + y`; where the memory of
+`x` is not needed any more, a replay runs `x.add_(y)` again.
 """
 
 from __future__ import annotations

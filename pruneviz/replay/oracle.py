@@ -1,8 +1,8 @@
 """The oracle: what the loss does when one unit is silenced.
 
 Molchanov et al., *Pruning Convolutional Neural Networks for Resource Efficient Inference* (2016):
-`ΔL(h) = C(D, h = 0) - C(D, h)`, measured for every unit by itself. Exact and dear, it is what
-other criteria are compared with.
+`ΔL(h) = C(D, h = 0) - C(D, h)`, measured for every unit by itself. It is exact and
+expensive, and other criteria are compared with it.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ INPUT = 0
 class NotReplayableError(Exception):
     """A forward pass that cannot be recorded faithfully; says which operation and why.
 
-    Not for users' eyes alone: whoever catches it evaluates the whole model instead.
+    Callers catch it and run the whole model instead.
     """
 
 

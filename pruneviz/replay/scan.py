@@ -1,6 +1,6 @@
 """Many plans on many images: data outside, plans inside, mini-batches spread over threads.
 
-Memory is that of the mini-batches in work, never that of the images or the plans. On a CPU each
+Memory holds the mini-batches being processed, never all images or plans. On a CPU each
 worker thread computes with one thread of its own: two mini-batches side by side use two cores
 better than one mini-batch cut in two.
 """

@@ -62,8 +62,8 @@ class Replay:
 
     Works on a copy of the model, so weights that change later do not matter. Plans that masking
     cannot imitate (LayerNorm, GroupNorm) are scored by running the pruned network, and networks
-    whose pass cannot be recorded (`reason` then says why) by running the masked one; the results
-    are the same. May be used from several threads.
+    whose pass cannot be recorded (`reason` then says why) by running the masked one, with the same
+    results. Safe to use from several threads.
     """
 
     def __init__(

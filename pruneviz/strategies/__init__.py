@@ -57,7 +57,7 @@ def run_strategy(
     """Prune a network by one of the `strategies()`; yields an event at every step.
 
     The network is not changed: the last event has `final` set, and its `result` holds the pruned
-    network and the plan. Every event tells the units left, MACs, parameters, loss and validation
+    network and the plan. Every event has the units left, MACs, parameters, loss and validation
     accuracy (0..1).
 
     Args:
@@ -65,10 +65,10 @@ def run_strategy(
         model: The network, trained already (a few strategies fine-tune it first).
         graph: Its channels, from `trace`.
         data: Its images: `train` trains, `val` decides; `test` is never touched.
-        target_macs: The fraction of the MACs that may be left, 0..1; by default 0.5 where the
-            strategy goes by it and no option of its own (`target_params`, `min_accuracy`) says
-            where to stop.
-        seed: Of everything random; the same seed gives the same network again.
+        target_macs: The fraction of the MACs that may be left, 0..1; by default 0.5, unless the
+            strategy has no MACs target or an option (`target_params`, `min_accuracy`) says where
+            to stop.
+        seed: Seeds everything random; the same seed gives the same network again.
         resume: The `state` of an event of a run with the same settings, network and data: the run
             continues after that event and ends with bit-identical weights.
         options: The strategy's own; `find_strategy(name).fields` describes them.

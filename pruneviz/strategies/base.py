@@ -1,4 +1,4 @@
-"""What every way to prune is made of: its name and options, and the events that it yields."""
+"""What a strategy consists of: its name and options, and the events that it yields."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class StrategyResult:
-    """What a strategy ends with: the pruned network, and the plan of what it lost."""
+    """What a strategy ends with: the pruned network, and its plan."""
 
     model: nn.Module
     plan: Plan
@@ -26,10 +26,10 @@ class StrategyResult:
 
 @dataclass(frozen=True)
 class FrontPoint:
-    """One network of a Pareto front, as the units that it lacks and what it gives and costs."""
+    """One network of a Pareto front: the units pruned, its accuracy and its MACs."""
 
     dropped: Mapping[str, tuple[int, ...]] = field(repr=False)
-    """Group name -> units of the group that go, as in `Plan.by_group`."""
+    """Group name -> pruned units of the group, as in `Plan.by_group`."""
     macs: int
     accuracy: float
 
@@ -43,9 +43,9 @@ class FrontPoint:
 
 @dataclass(frozen=True, eq=False)
 class StrategyEvent:
-    """Something was done: a network was trained for an epoch, units were removed, a trial made.
+    """A step is done: the network was trained for an epoch, units were removed, a trial was made.
 
-    `accuracy` and `val_loss` are of the network without what the plan drops, on the validation
+    `accuracy` and `val_loss` are of the network without what the plan prunes, on the validation
     images; `loss` is the mean training loss since the event before (nan where nothing was
     trained). `state` is a plain dict that `torch.save` writes and `weights_only=True` reads;
     `run_strategy(..., resume=state)` goes on from there and ends with the same weights.
@@ -116,9 +116,9 @@ class OptionInfo:
 class FineTuning:
     """Options that all strategies share: how the network is trained."""
 
-    epochs: int = option(3, "Epochs of fine-tuning after the last unit went.", minimum=0)
+    epochs: int = option(3, "Epochs of fine-tuning after the last removal.", minimum=0)
     lr: float | None = option(None, "Learning rate; by default that of fine_tune.", minimum=0.0)
-    batch_size: int | None = option(None, "Images a mini-batch.", minimum=1)
+    batch_size: int | None = option(None, "Images in a mini-batch.", minimum=1)
     optimizer: str = option("sgd", "Optimiser of the fine-tuning.", choices=("sgd", "adamw"))
     schedule: str = option(
         "cosine",
@@ -131,10 +131,11 @@ class FineTuning:
 
 @dataclass(frozen=True)
 class OneOff(FineTuning):
-    """Options of strategies that remove much at once, which a repair makes up for."""
+    """Options of strategies that remove much at once, after which a repair pays."""
 
     repair: bool = option(
-        True, "After a removal, refit what is left in closed form, before it is trained."
+        True,
+        "Repair after each removal: refit the remaining weights in closed form before training.",
     )
 
 
@@ -155,13 +156,13 @@ class Strategy:
     options: type[Any]
     run: RunFunction
     reaches_target: bool = True
-    """Whether it ends at the MACs target; where not, something else decides the widths."""
+    """Whether it ends at the MACs target; if not, something else decides the widths."""
     takes_target: bool = True
     """Whether a MACs target means anything to it (an end of the search, a point of the front)."""
     default_target: float | None = 0.5
     """The MACs target (fraction of the unpruned network's) where none is given."""
     other_targets: tuple[str, ...] = ()
-    """Options that say themselves where to stop: with one of them there is no default target."""
+    """Options that say where to stop; with one of them there is no default target."""
     budget: BudgetFunction = lambda epochs, images: {"epochs": epochs}
     """(epochs, training images) -> options with which it trains for so many passes over them."""
 

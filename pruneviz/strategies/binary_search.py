@@ -34,7 +34,9 @@ from pruneviz.strategies.updates import BatchStream, sgd, update
 class Options(FineTuning):
     """The search, and the fine-tuning after it."""
 
-    criterion: str = option("l2", "By what the units of a layer are compared.", choices="criteria")
+    criterion: str = option(
+        "l2", "Criterion by which a layer's units are compared.", choices="criteria"
+    )
     tolerance: float = option(
         0.01, "How much less accurate than the original a trial may be.", minimum=0.0, maximum=1.0
     )
@@ -46,7 +48,7 @@ class Options(FineTuning):
     update_lr: float = option(1e-3, "Learning rate of these updates.", minimum=0.0)
     repair: bool = option(
         False,
-        "Refit what is left in every trial, before its updates; not in the paper.",
+        "Repair in every trial, before its updates; not in the paper.",
     )
 
 

@@ -1,4 +1,4 @@
-"""How far to go: which units must leave so that the MACs come down to a target.
+"""Which units to prune to meet a target of MACs or parameters.
 
 Everything is exact arithmetic on the channel graph. A *removal order* lists units so that every
 prefix is a plan; the MACs fall with the length of the prefix, so the shortest prefix that meets a
@@ -24,7 +24,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Target:
-    """What must be left at most, as fractions (0..1) of the unpruned network's; None: no limit."""
+    """What may be left, as fractions (0..1) of the unpruned network's; None: no limit."""
 
     macs: float | None = None
     params: float | None = None
@@ -102,7 +102,7 @@ def by_ratio(
 
 
 def reach(graph: ChannelGraph, order: IntArray, target: Target, plan: Plan | None = None) -> Plan:
-    """The shortest prefix of the order that meets the target, on top of what a plan drops.
+    """The shortest prefix of the order that meets the target, on top of what a plan prunes.
 
     Raises:
         InvalidValueError: Not even the whole order meets it; the message says what can be met.
@@ -125,7 +125,7 @@ def reach(graph: ChannelGraph, order: IntArray, target: Target, plan: Plan | Non
 
 
 def lowest(graph: ChannelGraph, scores: FloatArray, counts: Mapping[str, int]) -> Plan:
-    """Drop so many of the lowest units of each group; all of it but one at most."""
+    """Prune this many of the lowest units of each group; at least one stays."""
     gone: list[int] = []
     for name, count in counts.items():
         ordered = _lowest_first(graph.group(name), scores, None)
@@ -144,7 +144,7 @@ def check(graph: ChannelGraph, target: Target) -> None:
 def _too_low(graph: ChannelGraph, target: Target, least: Plan) -> str:
     price = cost(graph, least)
     return (
-        f"The target is {target}, but what may be removed leaves {price.macs_ratio:.3g} of the "
+        f"The target is {target}, but the smallest plan leaves {price.macs_ratio:.3g} of the "
         f"MACs and {price.params_ratio:.3g} of the parameters (one unit of every group stays); "
         "choose a higher target."
     )

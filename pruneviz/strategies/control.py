@@ -1,4 +1,4 @@
-"""The honest control: the unpruned network, fine-tuned with the same budget."""
+"""The control: the unpruned network, fine-tuned with the same budget."""
 
 from __future__ import annotations
 

@@ -55,16 +55,15 @@ class Options(FineTuning):
     )
     start: str = option(
         "random",
-        "What the first population lacks: random units, or in every second network the units of "
-        "smallest norm, as uniform pruning removes them, or those that cost least once what is "
-        "left is repaired.",
+        "What is pruned in the first population: random units, or in every second network the "
+        "units of smallest norm, as in uniform pruning, or those that cost least after a repair.",
         choices=("random", "magnitude", "repaired"),
     )
     crossover: float = option(0.9, "Probability of a crossover.", minimum=0.0, maximum=1.0)
     mutations: float = option(4.0, "Genes flipped in a child on average.", minimum=0.0)
     repair: bool = option(
         False,
-        "Refit what is left when the point of the front is taken; not in the paper.",
+        "Repair the network that is chosen from the front; not in the paper.",
     )
 
 
@@ -98,7 +97,7 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
     if run.once("prune"):
         run.shrink(run.plan, repair=options.repair)
         run.memory.clear()
-        yield run.event("prune", f"Took a point of the front: {len(run.plan)} units removed")
+        yield run.event("prune", f"Chose a point of the front: {len(run.plan)} units removed")
     yield from run.fine_tune("final", options.epochs)
 
 

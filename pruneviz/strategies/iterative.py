@@ -19,7 +19,7 @@ from pruneviz.strategies.run import Run
 class Options(OneOff):
     """The loop, and the fine-tuning at its end."""
 
-    criterion: str = option("l1", "By what units are compared.", choices="criteria")
+    criterion: str = option("l1", "Criterion by which units are compared.", choices="criteria")
     scope: str = option(
         "global",
         "Compare units over all layers, or remove the same share of each.",

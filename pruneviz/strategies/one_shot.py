@@ -29,14 +29,14 @@ from pruneviz.strategies.run import Run
 class Options(OneOff):
     """How units are chosen, and the fine-tuning."""
 
-    criterion: str = option("l1", "By what units are compared.", choices="criteria")
+    criterion: str = option("l1", "Criterion by which units are compared.", choices="criteria")
     ratios: str = option(
         "sensitivity",
         "Where each group's share comes from.",
         choices=("sensitivity", "uniform", "global"),
     )
     tolerated_drop: float = option(
-        0.05, "Accuracy that a group may cost when pruned alone.", minimum=0.0, maximum=1.0
+        0.05, "Accuracy that a group may lose when pruned alone.", minimum=0.0, maximum=1.0
     )
     images: int | None = option(
         None, "Validation images of the sensitivity scan; by default all.", minimum=1

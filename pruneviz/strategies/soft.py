@@ -74,23 +74,23 @@ class Options(FineTuning):
 
     epochs: int = option(10, "Epochs of training; filters are zeroed after each.", minimum=1)
     criterion: str = option(
-        "l2", "By what the filters of a layer are compared.", choices="criteria"
+        "l2", "Criterion by which a layer's filters are compared.", choices="criteria"
     )
     asymptotic: bool = option(False, "Let the share of zeroed filters grow over the epochs.")
     from_scratch: bool = option(False, "Start from new weights instead of the network's.")
     every: int = option(1, "Epochs between two zeroings.", minimum=1)
     streams: bool = option(
         False,
-        "Narrow layers whose channels are added to others' (residual streams), too. The papers do "
-        "not; it is done anyway where the target cannot be met without.",
+        "Also narrow layers whose channels are added to others' (residual streams). The papers do "
+        "not; it is done anyway if the target cannot be met otherwise.",
     )
     recalibrate: bool = option(
-        True, "Measure the batch norms' statistics anew when filters are removed."
+        True, "Recompute the batch norms' statistics when filters are removed."
     )
     rate: float | None = option(
         None,
         "Zero this share of every convolution's filters, as the authors' code does; the MACs "
-        "target then decides nothing.",
+        "target then has no effect.",
         minimum=0.0,
         maximum=0.99,
     )
@@ -99,9 +99,7 @@ class Options(FineTuning):
         "With a rate: the norm by which a convolution's filters are compared.",
         choices=("l1", "l2"),
     )
-    hard: bool = option(
-        False, "Choose once, before the training, and let what is zeroed stay at zero."
-    )
+    hard: bool = option(False, "Choose filters once, before training, and keep them at zero.")
     schedule: str | None = option(  # type: ignore[assignment]
         None,
         "How the learning rate changes; by default in steps with a rate, else by a cosine.",
@@ -109,8 +107,8 @@ class Options(FineTuning):
     )
     decay: str | None = option(
         None,
-        "What the weight decay is for: weights alone, or biases and norms, too; by default all "
-        "with a rate, as in the authors' code, else weights.",
+        "What weight decay applies to: weights alone, or biases and norms too; by default all with "
+        "a rate, as in the authors' code, else weights.",
         choices=("weights", "all"),
     )
     epochs_after: int = option(
@@ -121,7 +119,7 @@ class Options(FineTuning):
     )
     repair: bool = option(
         False,
-        "Refit what is left when the zeroed filters are removed; not in the paper.",
+        "Repair when the zeroed filters are removed; not in the paper.",
     )
 
 
@@ -210,7 +208,7 @@ def _told(run: Run, options: Options) -> str:
     small = narrow_branches(run.network, run.graph.input_shape)
     left = cost(trace(small, run.graph.input_shape)).macs / cost(run.graph).macs
     return (
-        f"Every convolution lost {options.rate:.0%} of its filters; with narrow branches "
+        f"Every convolution lost {options.rate:.0%} of its filters; with narrow branches, "
         f"{left:.1%} of the MACs are left"
     )
 

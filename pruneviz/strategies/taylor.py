@@ -67,20 +67,20 @@ class Options(FineTuning):
     """The loop of removals and updates, and the fine-tuning before and after it."""
 
     criterion: str = option(
-        "taylor_image", "By what units are compared over all layers.", choices="criteria"
+        "taylor_image", "Criterion by which units of all layers are compared.", choices="criteria"
     )
     epochs_before: int = option(1, "Epochs of fine-tuning before the first removal.", minimum=0)
     lr_before: float | None = option(
         None,
-        "Learning rate of that fine-tuning; 1e-4 in the paper, without batch norm. By default lr.",
+        "Learning rate of that fine-tuning; 1e-4 in the paper, without batch norm; lr by default.",
         minimum=0.0,
     )
     remove_each: int | None = option(
-        None, "Units removed at a time, 1 in the paper; by default as iterations has it.", minimum=1
+        None, "Units removed at a time, 1 in the paper; by default as iterations says.", minimum=1
     )
     iterations: int | None = option(
         None,
-        f"Reach the target in so many removals of equal shrinkage; {ITERATIONS} by default.",
+        f"Number of removals of equal shrinkage to the target; {ITERATIONS} by default.",
         minimum=1,
     )
     updates: int = option(10, "Mini-batch updates between removals; 30 in the paper.", minimum=1)
@@ -95,11 +95,11 @@ class Options(FineTuning):
     )
     min_accuracy: float | None = option(
         None,
-        "Stop before validation accuracy falls below this: the removal that does it is undone.",
+        "Stop before validation accuracy falls below this; the removal that does it is undone.",
         minimum=0.0,
         maximum=1.0,
     )
-    repair: bool = option(False, "Refit what is left after every removal (slow); not in the paper.")
+    repair: bool = option(False, "Repair after every removal (slow); not in the paper.")
 
 
 def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
@@ -108,13 +108,13 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
     check(run.graph, run.target)
     if options.iterations is not None and options.remove_each is not None:
         raise InvalidValueError(
-            f"Removals are of {options.remove_each} units each or spread over {options.iterations} "
-            "iterations, but both were given; leave one of remove_each and iterations out."
+            f"Either remove_each or iterations decides the removals, but got both "
+            f"({options.remove_each} and {options.iterations}); leave one out."
         )
     if options.iterations is not None and not _limited(run):
         raise InvalidValueError(
-            "iterations spreads the way to a target over so many removals, but none is set; give "
-            "target_macs or target_params, or leave iterations out."
+            "iterations needs a target, but none is set; give target_macs or target_params, or "
+            "leave iterations out."
         )
     options = paced(run, options)
     lr = options.lr if options.lr_before is None else options.lr_before
@@ -172,7 +172,7 @@ def _alternate(run: Run, options: Options) -> Iterator[StrategyEvent]:
             held = memory["held"]
             run.load(Plan.from_json(run.graph, held["plan"]), held["weights"])
             measured = (held["accuracy"], held["loss"])
-            message = f"Too inaccurate without more, {len(run.plan)} units removed"
+            message = f"Further removal costs too much accuracy; {len(run.plan)} units removed"
             ended = True
         elif options.min_accuracy is not None:
             _hold(run, evaluation)

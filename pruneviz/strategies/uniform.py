@@ -14,7 +14,9 @@ from pruneviz.strategies.run import Run
 class Options(OneOff):
     """How units are chosen, and the fine-tuning."""
 
-    criterion: str = option("l1", "By what the units of a group are compared.", choices="criteria")
+    criterion: str = option(
+        "l1", "Criterion by which a group's units are compared.", choices="criteria"
+    )
     target_params: float | None = option(
         None, "Fraction of the parameters that may be left.", minimum=0.0, maximum=1.0
     )

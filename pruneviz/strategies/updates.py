@@ -110,7 +110,7 @@ def update(
     value = loss.item()
     if value != value:
         raise TrainingError(
-            "The loss must stay a number, but is none after an update between two removals; "
-            "lower update_lr."
+            "The loss must stay finite, but is NaN after an update between two removals; lower "
+            "update_lr."
         )
     return value

@@ -45,13 +45,15 @@ class Options(FineTuning):
 
     epochs_before: int = option(10, "Epochs of training before any pruning.", minimum=1)
     epochs: int = option(3, "Epochs of fine-tuning after each pruning.", minimum=0)
-    criterion: str = option("l1", "By what the units of a group are compared.", choices="criteria")
-    sparsities: int = option(4, "How many reductions of the parameters.", minimum=1)
+    criterion: str = option(
+        "l1", "Criterion by which a group's units are compared.", choices="criteria"
+    )
+    sparsities: int = option(4, "Number of reductions of the parameters.", minimum=1)
     largest: float = option(
-        0.8, "The largest share of the parameters removed.", minimum=0.01, maximum=0.99
+        0.8, "Largest share of the parameters to remove.", minimum=0.01, maximum=0.99
     )
     tolerance: float = option(
-        0.01, "Accuracy that the network that comes out may have lost.", minimum=0.0, maximum=1.0
+        0.01, "Accuracy that the resulting network may lose.", minimum=0.0, maximum=1.0
     )
 
 

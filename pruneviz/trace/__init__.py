@@ -27,12 +27,12 @@ __all__ = ["trace"]
 def trace(model: nn.Module, example: Example) -> ChannelGraph:
     """Find out which channels of a network must go together.
 
-    The network is run once, in eval mode, on one image; every torch call carries channel
-    identities along (`pruneviz.trace.flow`). Heads that only run in training mode (the auxiliary
-    classifiers of GoogLeNet and Inception v3) are followed in a second run.
+    The network runs once, in eval mode, on one image; every torch call passes channel identities
+    on (`pruneviz.trace.flow`). Heads that only run in training mode (the auxiliary classifiers of
+    GoogLeNet and Inception v3) are followed in a second run.
 
     Args:
-        model: A convolutional network; it is left as it was.
+        model: A convolutional network; it is not changed.
         example: The shape (C, H, W) of one image, or a batch of images (N, C, H, W); sequences
             (C, L) and volumes (C, D, H, W) alike. For a network with several inputs a list of
             these, or a mapping from the names of its arguments (or from the keys of the one dict
@@ -77,7 +77,7 @@ def _run(flow: Flow, model: nn.Module, arguments: Arguments) -> Any:
         raise TraceError(
             f"{type(model).__name__} does not run on {what} {sizes} "
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}). "
-            "Give the shape (channels, height, width) that the network was made for."
+            "Give the shape (channels, height, width) that the network expects."
         ) from error
 
 
@@ -96,11 +96,11 @@ def _unseen(flow: Flow, module: nn.Module) -> bool:
 
 
 def _blame_foreigners(flow: Flow, model: nn.Module, arguments: Arguments) -> None:
-    """A tensor came from nowhere: find out which channels went into it."""
+    """Some tensor came from code that cannot be watched: find out which channels went into it."""
     flow.counting = False
 
     def fresh(value: Any) -> Any:
-        """With a gradient, and such that the network may write into it."""
+        """A copy that tracks gradients, and that the network may write into."""
         if isinstance(value, dict):
             return {key: fresh(item) for key, item in value.items()}
         if isinstance(value, tuple):
@@ -130,7 +130,7 @@ def _follow_training_heads(flow: Flow, model: nn.Module, arguments: Arguments) -
 
 @contextmanager
 def _undisturbed(model: nn.Module) -> Iterator[None]:
-    """Eval mode for a while; modes, buffers and the random state come back as they were."""
+    """Eval mode for a while; on exit, modes, buffers and the random state are as before."""
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     with torch.random.fork_rng(devices=[]), eval_mode(model):
         try:

@@ -3,7 +3,7 @@
 `x.split((self.c, self.c), 1)` follows a removal if `self.c` does. So while a network is watched,
 its modules' whole numbers are replaced by ones that remember where they are kept; the operations
 that cut a tensor by such a number note which channels it counts, and pruning writes the new
-number. A number that the network also computes with is left as it is, and its channels stay.
+number. A number that the network also computes with is left alone, and its channels stay.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ for _operator in ("__neg__", "__float__"):
 
 @contextmanager
 def remembered(flow: Flow, model: nn.Module) -> Iterator[None]:
-    """Let the modules' numbers know their places for a while; torch's own modules keep theirs."""
+    """Have the modules' numbers remember their places for a while; not those of torch's modules."""
     before: list[tuple[dict[str, Any], str, Any]] = []
     for module in dict.fromkeys(model.modules()):
         if type(module).__module__.startswith("torch."):

@@ -17,7 +17,7 @@ from pruneviz.trace.flow import Choice, Flow, LayerRecord
 from pruneviz.trace.partition import Partition, choose, unmaskable_atoms
 from pruneviz.trace.sizes import Place
 
-TIED_TOGETHER = "all of its {} channels are tied together: removing them would leave nothing"
+ONE_UNIT = "all of its {} channels are coupled: pruning them would leave nothing"
 
 
 def resolve(flow: Flow, input_shape: tuple[int, ...]) -> ChannelGraph:
@@ -105,14 +105,14 @@ def _reason(
     if index < len(flow.fixed):
         return flow.fixed[index][1]
     if index == len(flow.fixed):
-        return "is tied to a constant"
-    return TIED_TOGETHER.format(channels) if width < 2 else None
+        return "is coupled with a constant"
+    return ONE_UNIT.format(channels) if width < 2 else None
 
 
 def _notes(
     flow: Flow, choices: list[Choice], whole: list[bool], partition: Partition
 ) -> dict[int, set[str]]:
-    """Why grouped operations tie channels the way they do, for each group of units."""
+    """How grouped operations couple channels, for each group of units."""
     notes: dict[int, set[str]] = {}
     for choice, w in zip(choices, whole, strict=True):
         pairs = choice.whole if w else choice.position

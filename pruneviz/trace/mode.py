@@ -1,4 +1,4 @@
-"""Watching every torch call of a forward pass."""
+"""Following channels through every torch call of a forward pass."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ ESCAPES = frozenset(["numpy", "tolist", "array"])
 
 
 class Watch(CallWatcher):
-    """Carries channel identities along with the values while the network runs."""
+    """Passes channel identities on with the values while the network runs."""
 
     def __init__(self, flow: Flow) -> None:
         super().__init__()

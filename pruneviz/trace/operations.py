@@ -81,13 +81,13 @@ def handles(names: str) -> Callable[[Handler], Handler]:
 
 
 def unknown(flow: Flow, call: Call) -> None:
-    """Not followed: what enters can never be removed."""
+    """Not followed: the channels that enter can never be pruned."""
     flow.attention |= "attention" in call.name
     leave(flow, call, f"passes through {call.full}, which PruneViz cannot follow")
 
 
 def leave(flow: Flow, call: Call, reason: str) -> None:
-    """Fix what enters, and let nothing out."""
+    """Fix the channels that enter; the results carry none."""
     flow.fix_all(call.inputs, reason)
     for out in call.outputs:
         flow.set_shadow(out, None)

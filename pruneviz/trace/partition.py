@@ -1,4 +1,4 @@
-"""Which channels go together, and how grouped operations shrink: from ties to a partition."""
+"""Which channels are coupled, and how grouped operations shrink: from ties to a partition."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pruneviz.trace.flow import Choice, Flow, LayerRecord, Pairs
 
 @dataclass(frozen=True)
 class Partition:
-    """Which atoms go together, and what keeps each component from being removed."""
+    """Which atoms are coupled, and what keeps each component from being pruned."""
 
     label: IntArray
     """(atoms,) component of each atom."""
@@ -35,7 +35,7 @@ class Partition:
 
     @property
     def prunable_units(self) -> int:
-        """The finer the ties, the more units can be removed one by one."""
+        """How many units can be pruned one by one: the more, the finer the partition."""
         return int(self.width[self.free].sum())
 
 

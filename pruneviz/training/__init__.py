@@ -1,8 +1,8 @@
 """Measuring a network and fine-tuning it: pure numbers out, events while it runs.
 
 Everything random in a training step is drawn from generators seeded by (seed, epoch, step), so a
-run that was interrupted and resumed ends with the very same weights, and the caller's own random
-state is never touched.
+run that was interrupted and resumed ends with exactly the same weights, and the caller's own random
+state is never changed.
 """
 
 from __future__ import annotations

@@ -25,22 +25,22 @@ from pruneviz.training.settings import (
 from pruneviz.training.step import own_random_state, seed_of, snapshot, step
 from pruneviz.training.teacher import Teacher
 
-RESTARTS = 3  # at a tenth of the rate each, when the loss is no number any more
+RESTARTS = 3  # at a tenth of the rate each, when the loss is not finite any more
 HELD_BYTES = 4 * 2**30  # an accelerator holds the training images up to this size
 
 
 class _DivergedError(Exception):
-    """The loss is no number any more; `learnt` tells whether an update may be to blame."""
+    """The loss is not finite any more; `learnt` says whether an update may be to blame."""
 
     def __init__(self, loss: float, epoch: int, step: int, rate: float) -> None:
         self.learnt = step > 0
         where = f"epoch {epoch + 1}, batch {step + 1}, at a learning rate of {rate:.3g}"
         self.sentence = (
-            f"The loss must stay a finite number, but was {loss} in {where}; lower the learning "
-            "rate, or check the weights that training started from."
+            f"The loss must stay finite, but was {loss} in {where}; lower the learning rate, or "
+            "check the weights that training started from."
         )
         self.restart = (
-            f"The loss was {loss} in {where}: the epoch was begun again at a tenth of that rate."
+            f"The loss was {loss} in {where}; the epoch was restarted at a tenth of that rate."
         )
 
 

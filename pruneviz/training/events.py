@@ -28,8 +28,8 @@ class BatchEvent:
 class EpochEvent:
     """One epoch is done: training loss, validation accuracy (0..1) and loss, seconds it took.
 
-    ``message`` says what a reader should know, such as that the epoch was begun again at a lower
-    learning rate; empty where there is nothing to say. ``state`` holds all that `fine_tune` needs
+    ``message`` says what a user should know, such as that the epoch was restarted at a lower
+    learning rate; empty otherwise. ``state`` holds all that `fine_tune` needs
     to continue after this epoch; it can be written with ``torch.save`` and read with
     ``weights_only=True``.
     """

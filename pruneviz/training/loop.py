@@ -51,7 +51,7 @@ def fine_tune(
     device: torch.device | str | None = None,
     progress: bool | None = None,
 ) -> Iterator[EpochEvent | BatchEvent]:
-    """Train ``model`` in place; an `EpochEvent` after every epoch, on request one a batch too.
+    """Train ``model`` in place; yields an `EpochEvent` after every epoch.
 
     SGD (with Nesterov momentum) or AdamW (Loshchilov & Hutter 2019) on the cross-entropy with
     label smoothing (Szegedy et al. 2016); the learning rate follows half a cosine from ``lr`` to 0
@@ -61,35 +61,37 @@ def fine_tune(
     biases and the affine values of normalisation layers unless ``decay_all``. Auxiliary classifiers
     count 0.4 where there is one, 0.3 where two.
 
-    A classifier that ``load_model`` has put in anew learns alone for the first ``head_epochs``, at
-    ``head_lr``, and then all layers do at a lower rate. What is left out is chosen to suit the
-    network and the number of images, see `pruneviz.training.recipe`: ``epochs`` (3, or more on
+    With ``batches``, a `BatchEvent` follows every mini-batch too.
+
+    A new classifier (``load_model`` replaced it) learns alone for the first ``head_epochs``, at
+    ``head_lr``; then all layers learn at a lower rate. Settings that are None are chosen to suit
+    the network and the number of images (`pruneviz.training.recipe`): ``epochs`` (3, or more on
     few images), ``head_epochs``, ``lr`` (0.02 for SGD and 0.001 for AdamW, a tenth of it for a new
-    classifier and without batch norm) and ``clip``, to which the norm of the gradient is bounded
-    in these two cases. ``batch_size`` is 128, or fewer where that would be under 40 steps an
+    classifier or without batch norm) and ``clip``, the largest norm of the gradient in these two
+    cases. ``batch_size`` is 128, or fewer where that would be under 40 steps an
     epoch; ``augment`` what suits the data set. With ``patience`` training stops once validation
     accuracy has not risen for so many epochs. ``mixed_precision`` computes in bfloat16 where that
     is safe. ``device`` defaults to the accelerator where there is one; afterwards the network is
     back where it was. A bar tells the epochs unless ``progress`` is False.
 
-    With a ``teacher`` (the unpruned network, as a rule) the outputs s are also drawn towards the
-    teacher's t (Hinton, Vinyals & Dean 2015): with w = ``teacher_weight`` and T = ``temperature``,
+    With a ``teacher`` (usually the unpruned network) the outputs s also learn from the teacher's t
+    (Hinton, Vinyals & Dean 2015): with w = ``teacher_weight`` and T = ``temperature``,
 
         loss = (1 - w) cross-entropy(s, labels) + w T^2 KL(softmax(t / T) || softmax(s / T))
 
-    so labels are not looked at where w = 1. The teacher does not change. Without augmentation it
+    so labels are not used where w = 1. The teacher does not change. Without augmentation it
     looks at every image once a run; with it, at every batch: an epoch of ResNet-20 on digits, with
     a quarter of its MACs left, then took 1.6 times as long on a CPU.
 
-    When the loss is no longer a number, training goes back to the end of the epoch before and on
-    at a tenth of the learning rate, up to three times; the event's ``message`` says so.
+    If the loss becomes NaN or infinite, training restarts from the end of the previous epoch at a
+    tenth of the learning rate, up to three times; the event's ``message`` says so.
 
     ``resume`` takes the ``state`` of an event: called with the same settings, network and data, the
     run continues after that epoch or batch and ends with bit-identical weights (on a CPU, with as
     many threads).
 
-    Raises `InvalidValueError` and `UnknownNameError` at the call; `TrainingError` when the loss is
-    no number even so, or was none before anything was learnt.
+    Raises `InvalidValueError` and `UnknownNameError` at the call; `TrainingError` if the loss is
+    not finite even then, or was not before the first step.
     """
     one_of("optimizer", optimizer, OPTIMIZERS)
     network(model)

@@ -1,4 +1,4 @@
-"""What a training step makes smaller: cross-entropy, and the distance to a teacher's outputs."""
+"""The training loss: cross-entropy, and the distance to a teacher's outputs."""
 
 from __future__ import annotations
 

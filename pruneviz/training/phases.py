@@ -1,4 +1,4 @@
-"""The two parts of a run on a new classifier: it learns alone, then everything does."""
+"""The two phases of training a new classifier: first it learns alone, then all layers do."""
 
 from __future__ import annotations
 

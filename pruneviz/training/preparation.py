@@ -1,4 +1,4 @@
-"""How a run that starts from a plan begins: repaired first, taught by the unpruned network."""
+"""How training of a pruned network starts: repaired, and taught by the unpruned network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batch-norm statistics measured anew, without learning anything."""
+"""Batch norms' statistics recomputed, without training."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ def recalibrate(
     """Set every batch norm's running mean and variance to those over training images; in place.
 
     Means over mini-batches of the batches' own statistics (Wu & Johnson 2021, "precise" batch
-    norm, arXiv:2105.07576). A network whose filters went passes on other activations than those
-    that the statistics were gathered from, and is judged wrongly by them (Li et al. 2020,
-    EagleEye, arXiv:2007.02491). Weights stay as they are, everything but the norms works as in
-    evaluation.
+    norm, arXiv:2105.07576). A pruned network's activations differ from those that the statistics
+    were gathered from, so that its accuracy is underestimated (Li et al. 2020, EagleEye,
+    arXiv:2007.02491). The weights do not change, and everything but the norms is in eval mode.
 
     Args:
-        model: The network; it comes back in the modes that it was in.
+        model: The network; its modes do not change.
         data: Its training images are used, with their augmentation.
-        images: At most so many of them.
+        images: How many of them, at most.
         batch_size: Images in a mini-batch.
         seed: Decides which, and their augmentation.
 

@@ -1,8 +1,8 @@
-"""The settings of a run where none are given: what suits this network and this many images.
+"""Default settings that suit the network and the number of images.
 
 A new classifier on weights that were trained on other classes learns alone at first, while the
-rest stays as it is: its first gradients are those of random weights, and would undo what the rest
-knows. Then all layers learn at a lower rate. (The two steps are common practice; Kumar et al.
+rest is frozen: its first gradients are those of random weights, and would undo what the rest has
+learned. Then all layers learn at a lower rate. (The two steps are common practice; Kumar et al.
 2022, *Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution*,
 arXiv:2202.10054, show why.) On few images epochs are short, so there are more of them.
 """

@@ -1,4 +1,4 @@
-"""What a run may be resumed with: the network, the data and the settings that it began with."""
+"""Checks that a run is resumed with the network, data and settings that it was started with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What decides the weights that come out of a fine-tuning run, data and network aside."""
+"""Everything that determines the result of fine-tuning, apart from network and data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WARM_UP = 0.3  # share of a one-cycle schedule in which the learning rate rises
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the weights that come out of a fine-tuning run, data and network aside."""
+    """Everything that determines the result of fine-tuning, apart from network and data."""
 
     epochs: int
     lr: float
@@ -50,7 +50,7 @@ class Settings:
     """Share (0..1) of the loss that is the distance to the teacher's outputs."""
     temperature: float = TEMPERATURE
     decay_all: bool = False
-    """Whether biases and the affine values of normalisation layers decay, too."""
+    """Whether biases and the affine values of normalisation layers decay too."""
 
     def __post_init__(self) -> None:
         for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):

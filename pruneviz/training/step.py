@@ -26,7 +26,7 @@ def step(
     data: DataSet,
     settings: Settings,
 ) -> float:
-    """One optimiser step towards the labels and what a teacher gave; the loss before it."""
+    """One optimiser step on the labels and a teacher's outputs; returns the loss before it."""
     with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.mixed_precision):
         output = model(x)
     outputs = heads(output)

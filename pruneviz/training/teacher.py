@@ -1,4 +1,4 @@
-"""A network that another one learns from: what it says of every training image."""
+"""A network that another one learns from: its outputs for every training image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BATCH = 256
 
 
 class Teacher:
-    """A frozen copy of a network: whatever becomes of the original, the lessons stay the same.
+    """A frozen copy of a network: what becomes of the original does not matter.
 
     Where images are always seen as they are, each is looked at once, in an order of its own, so
     that a resumed run reads the very same outputs. Where they are augmented, every batch is.

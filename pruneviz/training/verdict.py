@@ -1,4 +1,4 @@
-"""What an accuracy is worth: against chance, and whether the network tells classes apart at all."""
+"""Whether a network has learned anything: its accuracy against chance, and its predictions."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def chance(images: ImageSet) -> float:
 
 
 def verdict(evaluation: Evaluation, by_chance: float) -> str:
-    """Say that a network has learnt nothing, and what to do; empty where it has.
+    """Say that a network has learned nothing, and what to do; empty if it has.
 
-    It has not where it puts all images into one class, or where its accuracy is within two
+    It has not if it puts all images into one class, or if its accuracy is within two
     standard errors, `sqrt(c (1 - c) / N)`, of what chance `c` gives on the `N` images.
     """
-    remedy = "Train it longer, or at a lower learning rate, before anything is made of it."
+    remedy = "Train it longer, or at a lower learning rate, before you rely on it."
     answers = np.unique(evaluation.predictions)
     if len(answers) == 1 and len(evaluation.classes) > 1:
         only = evaluation.classes[int(answers[0])]

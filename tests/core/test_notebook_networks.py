@@ -68,7 +68,7 @@ def test_units_are_as_fine_as_they_can_be(name: str, groups: dict[str, int]) -> 
         ("NonLocal", "query", "matmul, which PruneViz cannot follow"),
         ("SpatialGate", "gate", "is spread over the channels of another layer"),
         ("Plain", "head.2", "feeds the network's output"),
-        ("GroupedShuffle", "g1", "tied together"),
+        ("GroupedShuffle", "g1", "are coupled"),
     ],
 )
 def test_what_cannot_be_followed_stays_and_says_why(name: str, layer: str, reason: str) -> None:

@@ -287,7 +287,7 @@ def test_accuracy_as_the_target_takes_the_last_network_that_held_it(
     # The last removal was undone: the plan, the weights and the accuracy are those before it.
     assert steps[-1].plan == steps[-2].plan
     assert steps[-1].accuracy == steps[-2].accuracy
-    assert steps[-1].message.startswith("Too inaccurate")
+    assert steps[-1].message.startswith("Further removal costs too much")
     result = events[-1].result
     assert result is not None
     assert evaluate(result.model, data).accuracy == steps[-2].accuracy

@@ -98,7 +98,7 @@ class Brittle(nn.Module):
 def test_a_loss_that_is_no_number_begins_again_at_a_lower_rate_and_says_so(few: DataSet) -> None:
     events = list(fine_tune(Brittle(), few, epochs=2, lr=30.0, augment=None, clip=math.inf))
     assert [e.epoch for e in events] == [1, 2]
-    assert "begun again at a tenth" in events[0].message
+    assert "restarted at a tenth" in events[0].message
     assert events[1].message == ""
     assert events[0].lr < 30.0
     assert all(math.isfinite(e.loss) for e in events)
@@ -117,13 +117,13 @@ def test_what_is_said_of_a_new_beginning_survives_a_stop_within_the_epoch(few: D
                 break
     run.close()
     assert isinstance(event, BatchEvent)
-    assert "begun again at a tenth" in said, "at once, not at the end of an epoch of an hour"
+    assert "restarted at a tenth" in said, "at once, not at the end of an epoch of an hour"
     rest = list(fine_tune(Brittle(), few, resume=event.state(), **options))
     assert [e.message for e in rest if isinstance(e, EpochEvent)] == [said, ""][: len(rest)]
 
 
 def test_where_no_rate_is_low_enough_the_run_ends_with_a_sentence(digits: DataSet) -> None:
-    with pytest.raises(TrainingError, match="must stay a finite number"):
+    with pytest.raises(TrainingError, match="must stay finite"):
         list(fine_tune(net(), digits, epochs=1, lr=1e30))
 
 

@@ -51,7 +51,7 @@ CLAIMS = (
         test="Over all layers, Taylor correlates better with the oracle than the weight norms and "
         "the mean activation do.",
         differs="Small images and networks; the oracle is the change of the mean loss over a "
-        "sample of training images when a unit (tied channels together) is silenced.",
+        "sample of training images when a unit (coupled channels together) is zeroed.",
         measure="Spearman correlation with the oracle, all layers",
         networks=("vgg16", "resnet20"),
         module="oracle",

@@ -92,8 +92,8 @@ def _facts(loaded: Workbench, was_known: bool) -> None:
         st.metric(
             "Prunable units",
             f"{units:,}",
-            help=f"Filters that can go, in {len(graph.prunable_groups)} groups; filters that are "
-            "tied to each other (by residual additions, for example) count as one unit.",
+            help=f"Filters that can be pruned, in {len(graph.prunable_groups)} groups; coupled "
+            "filters (by residual additions, for example) count as one unit.",
             width=140,
         )
     if base.value is not None and not was_known:

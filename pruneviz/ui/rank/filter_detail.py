@@ -68,7 +68,7 @@ def _decide(loaded: Workbench, layer: str, chosen: int) -> None:
         f"{'Keep' if gone else 'Drop'} filter {chosen}",
         key="decide",
         icon=":material/undo:" if gone else ":material/content_cut:",
-        help="Manual picks stay when sliders move. What is tied to the filter follows.",
+        help="Manual picks stay when sliders move. Coupled filters follow.",
         on_click=_toggle,
         args=(loaded, layer, chosen),
     )

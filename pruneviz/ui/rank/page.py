@@ -156,7 +156,7 @@ def _slider(loaded: Workbench, layer: str) -> None:
     dropped = len(plan.by_group().get(group.name, ()))
     name = f"rank_ratio_{group.name}"
     percent = round(100 * dropped / group.width)
-    tied = f" (tied in {len(group.layers)} layers)" if len(group.layers) > 1 else ""
+    tied = f" (coupled in {len(group.layers)} layers)" if len(group.layers) > 1 else ""
     control = state.control(name, percent, sliders.means_as_many(group.width))
     st.slider(
         f"Threshold: {dropped} of {group.width} units pruned{tied}",
