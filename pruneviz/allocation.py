@@ -94,11 +94,12 @@ def allocate(
         InvalidValueError: No target or two, one outside 0..1, or one that cannot be reached.
         UnknownNameError: An unknown criterion or group.
 
-    >>> import pruneviz as pv
-    >>> data = pv.load_dataset("digits")
-    >>> model = pv.load_model("resnet20", weights="digits")
-    >>> graph = pv.trace(model, data.input_shape)
-    >>> plan = pv.allocate(model, graph, data, target_macs=0.5, images=100)  # doctest: +SKIP
+    Example:
+        >>> whole = [group.name for group in graph.prunable_groups][2:]
+        >>> some = {"target_macs": 0.9, "criterion": "l1", "protected": whole, "images": 50}
+        >>> plan = pv.allocate(model, graph, data, **some)
+        >>> len(plan.by_group()), pv.cost(graph, plan).macs_ratio <= 0.9
+        (2, True)
     """
     wanted = budget(graph, target_macs, target_params, protected)
     with bar("Allocating", None if callable(progress) else progress, "%") as tick:

@@ -178,6 +178,11 @@ def cost(graph: ChannelGraph, plan: Plan | None = None) -> Cost:
 
     Raises:
         PlanError: The plan was made for another network.
+
+    Example:
+        >>> plan = pv.Plan(graph).drop("layer1.0.conv1", range(8))
+        >>> pv.cost(graph, plan).macs, pv.cost(graph).macs
+        (38191744, 40551040)
     """
     check_graph(graph)
     if plan is None:

@@ -23,8 +23,8 @@ class Plan(Shown):
     stay, raises a `PlanError` that says why.
 
     Example:
-        >>> plan = Plan(graph).drop("layer1.0.conv1", [3, 5])   # doctest: +SKIP
-        >>> plan.by_group()                                     # doctest: +SKIP
+        >>> plan = pv.Plan(graph).drop("layer1.0.conv1", [3, 5])
+        >>> plan.by_group()
         {'layer1.0.conv1': (3, 5)}
     """
 

@@ -75,6 +75,14 @@ def sensitivity(
         InvalidValueError: A ratio outside 0..1, or none, or fewer than one image.
         UnknownNameError: An unknown criterion, group, split or `after`.
         DataError: The split is absent or empty, or has labels without an output.
+
+    Example:
+        >>> ranking = pv.rank(model, graph, None, "l1")
+        >>> some = {"groups": ["layer1.0.conv1"], "ratios": (0.25, 0.5), "images": 100}
+        >>> for scan in pv.sensitivity(model, graph, data, ranking, "l1", **some):
+        ...     pass  # grows while it is measured
+        >>> [(point.ratio, point.removed, point.width) for point in scan.points]
+        [(0.25, 4, 16), (0.5, 8, 16)]
     """
     from pruneviz.data import check_data
     from pruneviz.training import chance

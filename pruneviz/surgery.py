@@ -32,6 +32,11 @@ def prune(model: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
     Raises:
         PlanError: The plan or the graph belongs to another network, or the network's own code
             relies on sizes that the plan changes.
+
+    Example:
+        >>> plan = pv.Plan(graph).drop("layer1.0.conv1", [3, 5])
+        >>> pv.prune(model, graph, plan).layer1[0].conv1.weight.shape
+        torch.Size([14, 16, 3, 3])
     """
     network(model)
     kept = check_plan(graph, plan).kept
@@ -60,6 +65,11 @@ def mask(model: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
 
     Raises:
         PlanError: The plan or the graph belongs to another network.
+
+    Example:
+        >>> masked = pv.mask(model, graph, pv.Plan(graph).drop("layer1.0.conv1", [3, 5]))
+        >>> masked.layer1[0].conv1.weight.flatten(1).any(1).logical_not().nonzero().flatten()
+        tensor([3, 5])
     """
     network(model)
     kept = check_plan(graph, plan).kept

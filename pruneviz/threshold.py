@@ -58,6 +58,13 @@ def threshold(
     Raises:
         InvalidValueError: A ratio outside 0..1, or `multiple_of` below 1.
         UnknownNameError: An unknown criterion, group or scope.
+
+    Example:
+        >>> ranking = pv.rank(model, graph, None, "l1")
+        >>> pv.threshold(graph, ranking, "l1", 0.5)
+        Plan(200 of 400 units pruned)
+        >>> pv.threshold(graph, ranking, "l1", {"layer1.0.conv1": 0.25}).by_group().keys()
+        dict_keys(['layer1.0.conv1'])
     """
     check_graph(graph)
     one_of("scope", scope, ("group", "global"))

@@ -110,7 +110,10 @@ def test_a_cell_that_runs_again_replaces_what_it_registered() -> None:
 @pytest.mark.parametrize(
     ("thing", "sentence"),
     [
-        (Criterion(name="l1", title="", help="", score=len), "'l1' is a criterion of PruneViz's"),
+        (
+            Criterion(name="l1", title="", help="", score=len),
+            "'l1' is one of PruneViz's own criterion names",
+        ),
         (Criterion(name="my own", title="", help="", score=len), "letters, digits and underscores"),
         ("peak", "Only a Criterion or a Strategy can be registered, but got str"),
     ],

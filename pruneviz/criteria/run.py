@@ -58,6 +58,11 @@ def rank(
         InvalidValueError: A criterion needs data and there are none; a layer has NaN weights or
             activations; the graph belongs to another network; images or batch_size below 1.
         DataError: The data have more classes than the network has outputs.
+
+    Example:
+        >>> ranking = pv.rank(model, graph, data, ["l1", "taylor"], images=64)
+        >>> ranking.of("taylor").shape  # a score a unit, NaN where it cannot be pruned
+        (410,)
     """
     start = time.perf_counter()
     wanted = chosen(criteria)

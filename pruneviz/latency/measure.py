@@ -117,6 +117,12 @@ def latency(
     Raises:
         InvalidValueError: As `measure_latency`; or a plan called "baseline".
         PlanError: A plan that belongs to another network.
+
+    Example:
+        >>> plan = pv.Plan(graph).drop("layer1.0.conv1", range(8))
+        >>> times = pv.latency(model, graph, plan, repeats=3, seconds=1)
+        >>> [timing.name for timing in times.timings]
+        ['baseline', 'pruned']
     """
     from pruneviz.surgery import prune
 
@@ -156,6 +162,13 @@ def width_latency(
         UnknownNameError: There is no such group.
         PlanError: The group cannot be pruned.
         InvalidValueError: A width outside its range.
+
+    Example:
+        >>> times = pv.width_latency(
+        ...     model, graph, "layer1.0.conv1", widths=[8], repeats=3, seconds=1
+        ... )
+        >>> times.widths
+        (16, 8)
     """
     from pruneviz.surgery import prune
 

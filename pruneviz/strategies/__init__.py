@@ -77,6 +77,12 @@ def run_strategy(
         UnknownNameError: An unknown strategy, option or choice.
         InvalidValueError: An option or target outside its range, or one that cannot be reached.
         DataError: There are no images to train or to validate with.
+
+    Example:
+        >>> some = {"target_macs": 0.5, "epochs": 0}  # no fine-tuning after the repair
+        >>> *_, last = pv.run_strategy("uniform", model, graph, data, **some)
+        >>> last.final, pv.cost(graph, last.result.plan).macs_ratio <= 0.5
+        (True, True)
     """
     strategy = name if isinstance(name, Strategy) else find_strategy(name)
     run = begin(

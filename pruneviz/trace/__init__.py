@@ -43,6 +43,13 @@ def trace(model: nn.Module, example: Example) -> ChannelGraph:
 
     Raises:
         TraceError: The model does not run on such an image, or is no CNN.
+
+    Example:
+        >>> graph = pv.trace(pv.load_model("resnet20", weights="digits"), (3, 32, 32))
+        >>> graph
+        ChannelGraph(20 layers, 13 groups, 400 prunable units in 12 groups)
+        >>> graph.layer("layer1.0.conv2").group  # coupled with the stem by a residual addition
+        'conv1'
     """
     network(model)
     at = next((p for p in model.parameters()), None)

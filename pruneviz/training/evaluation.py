@@ -32,6 +32,10 @@ def evaluate(
     same ones. Raises `DataError` where the split is absent or empty, or where the images have
     classes that the network has no output for; `InvalidValueError` for numbers below 1.
     ``progress`` is called with the images done and their number; False for no bar.
+
+    Example:
+        >>> pv.evaluate(model, data).accuracy > 0.9
+        True
     """
     network(model)
     images = check_data(data).split(split)

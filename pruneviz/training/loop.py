@@ -92,6 +92,12 @@ def fine_tune(
 
     Raises `InvalidValueError` and `UnknownNameError` at the call; `TrainingError` if the loss is
     not finite even then, or was not before the first step.
+
+    Example:
+        >>> small = pv.prune(model, graph, pv.Plan(graph).drop("layer1.0.conv1", [3, 5]))
+        >>> for event in pv.fine_tune(small, data, epochs=1):
+        ...     print(f"epoch {event.epoch} of {event.epochs}: {event.accuracy > 0.9}")
+        epoch 1 of 1: True
     """
     one_of("optimizer", optimizer, OPTIMIZERS)
     network(model)

@@ -38,6 +38,11 @@ def recalibrate(
     Raises:
         InvalidValueError: No data set, or images, batch_size or seed that is no whole number.
         DataError: There are no training images.
+
+    Example:
+        >>> small = pv.prune(model, graph, pv.Plan(graph).drop("layer1.0.conv1", [3, 5]))
+        >>> pv.recalibrate(small, data, images=256)
+        256
     """
     network(model)
     check_data(data)
