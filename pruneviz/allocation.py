@@ -2,7 +2,7 @@
 
 Each group's curve of repaired loss against ratio says what pruning it alone costs. On the curves'
 lower convex hulls, units go where a saved MAC costs the least loss, the MACs counted exactly for
-the plan as it stands, until the budget is met: the greedy solution of
+the current plan, until the budget is met: the greedy solution of
 
     min_k  sum_g L_g(k_g)   such that   cost(k) <= budget,
 

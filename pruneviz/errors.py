@@ -27,7 +27,7 @@ def shown(value: object) -> str:
     """A value as a message repeats it: `repr`, cut where it is long."""
     try:
         text = repr(value if not isinstance(value, str | bytes) else value[: SHOWN + 1])
-    except Exception:  # a repr of somebody's own
+    except Exception:  # a user's own repr
         text = f"an object of type {type(value).__name__}"
     text = " ".join(text.split())  # a network's has many lines
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

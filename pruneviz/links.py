@@ -57,7 +57,7 @@ def _unrank(width: int, count: int, rank: int) -> list[int]:
     subset: list[int] = []
     index, ways = width, comb(width, count)
     while count:
-        # from C(index, count) to C(index - 1, count), without computing it anew
+        # from C(index, count) to C(index - 1, count), without recomputing it
         below = ways * (index - count) // index
         index -= 1
         if rank >= below:

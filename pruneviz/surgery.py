@@ -93,7 +93,7 @@ def _rebuild(
 ) -> nn.Module:
     """A deep copy in which every stored tensor went through `change`; sharing is preserved."""
     memo: dict[int, object] = {}
-    for module in model.modules():  # what a hook has computed, and computes anew (weight norm)
+    for module in model.modules():  # computed by a hook before each pass (weight norm)
         for value in vars(module).values():
             if isinstance(value, Tensor) and not value.is_leaf:
                 memo[id(value)] = value.detach().clone()
@@ -166,7 +166,7 @@ def _set_sizes(pruned: nn.Module, graph: ChannelGraph, kept: BoolArray) -> None:
 
 
 def _check_runs(pruned: nn.Module, graph: ChannelGraph) -> None:
-    """Never return a broken model: sizes written into a network's code show here at the latest."""
+    """Never return a broken model: sizes written into a network's code show up here."""
     try:
         with torch.no_grad(), eval_mode(pruned):
             positions, named = noise(graph, pruned)

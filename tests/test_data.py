@@ -11,18 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pruneviz.augmentation import random_crop, random_shift_rotate
 from pruneviz.catalog.digits import load_digits
-from pruneviz.data import (
-    MEAN,
-    STD,
-    DataSet,
-    ImageSet,
-    chunks,
-    normalise,
-    random_crop,
-    random_shift_rotate,
-    stratified_split,
-)
+from pruneviz.data import MEAN, STD, DataSet, ImageSet, chunks, normalise, stratified_split
 from pruneviz.errors import DataError, InvalidValueError, UnknownNameError
 
 

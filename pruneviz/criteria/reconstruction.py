@@ -8,14 +8,14 @@ outputs' error grows by
     tr(W_D ([G^-1]_DD)^-1 W_D^T),    and    W <- W - W_D ([G^-1]_DD)^-1 [G^-1]_D:
 
 It is taken as a fraction of the outputs' energy tr(W G W^T) and summed over the unit's readers. The
-cheapest unit of a group goes first, W and G^-1 are brought up to date, and so on: of two channels
-that say the same, one is free and the other is not. A unit's score is the group's cost so far when
-it goes, so that higher = keep. No gradient, no labels. ResNet-20 with 512
-images took 1.5 s of one core.
+cheapest unit of a group goes first, W and G^-1 are updated, and so on: of two channels that carry
+the same information, one is free and the other is not. A unit's score is the group's cost so far
+when it goes, so that higher = keep. No gradient, no labels. ResNet-20 with 512 images took 1.5 s of
+one core.
 
 A channel that is read through a depthwise convolution counts where the layer after that reads it;
-grouped and transposed convolutions, and layers that read more than 4,096 channels, count nothing. A
-group that nothing else reads is ordered by the l2 norm of its filters, brought to the others' mean.
+grouped and transposed convolutions, and layers that read more than 4,096 channels, do not count. A
+group that no counted layer reads is ordered by its filters' l2 norms, rescaled to the others' mean.
 
 Hassibi & Stork (1993), *Second Order Derivatives for Network Pruning: Optimal Brain Surgeon*, and
 Frantar & Alistarh (2022), *Optimal Brain Compression*, arXiv:2208.11580, remove single weights and

@@ -1,7 +1,7 @@
 """Reaching every layer's feature map while a network runs.
 
-`ChannelGraph` says which torch call of a forward pass gives each feature map; `Taps` hands over the
-results of these calls.
+`ChannelGraph` says which torch call of a forward pass gives each feature map; `Taps` passes the
+results of these calls on.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Tap:
 
 
 class Taps(CallWatcher):
-    """Hands over the results of some torch calls, told by their numbers."""
+    """Passes on the results of some torch calls, given by their numbers."""
 
     def __init__(self, wanted: dict[int, list[int]], receive: Receive) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Taps(CallWatcher):
         return func(*args, **kwargs)
 
     def hook(self, index: int) -> Callable[[nn.Module, Any, Any], None]:
-        """A forward hook that hands over a module's output without being counted itself."""
+        """A forward hook that passes a module's output on without being counted itself."""
 
         def receive(_module: nn.Module, _inputs: Any, output: Any) -> None:
             with self.paused():

@@ -14,7 +14,7 @@ RANKING_MACS = 20e9
 """Multiply-adds that a ranking may cost: a few seconds."""
 RANKING_IMAGES = (32, 256)
 LONG_IMAGES = 128
-"""Images that the criteria with passes of their own look at."""
+"""Images for the criteria that run passes of their own."""
 
 
 def usual_images(graph: ChannelGraph, criterion: str) -> int:

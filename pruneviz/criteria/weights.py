@@ -101,7 +101,7 @@ def has_batch_norm(evidence: Evidence) -> bool:
 def batch_norm_scales(evidence: Evidence) -> FloatArray:
     """(num_units,) mean |gamma| of the batch norms on each unit's channels.
 
-    Units without batch norm take the l2 norm of their filters, brought to the mean of the others.
+    Units without batch norm take the l2 norm of their filters, rescaled to the mean of the others.
 
     Raises:
         InvalidValueError: The network has no batch norm with learned scales at all.

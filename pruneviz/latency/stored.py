@@ -18,7 +18,7 @@ def latency_from(values: Mapping[str, Any]) -> Latency:
 
 
 def widths_from(values: Mapping[str, Any]) -> WidthLatency:
-    """Return times against the width of a group. Raises `InvalidValueError`, too."""
+    """Return times against the width of a group. Raises `InvalidValueError` likewise."""
     widths = _read(WidthLatency, values)
     _checked(widths.latency)
     return widths

@@ -1,4 +1,4 @@
-"""Repair layer by layer: what is left of each layer is fitted to what the whole layer gave.
+"""Repair layer by layer: each pruned layer is fitted to the outputs of the unpruned one.
 
 The unpruned network runs once and leaves, at sampled positions, what every layer gave. Then the
 pruned network runs once on the same images; just before a layer is called, what it reads now (the
@@ -121,7 +121,7 @@ class _Held:
         self.offer(call.index, call.result)
 
     def take(self, layer: str) -> Tensor | None:
-        """What will be added to this layer's outputs; let go of where no other layer waits."""
+        """What will be added to this layer's outputs; let go after the last layer that needs it."""
         index = self._others.get(layer)
         if index is None:
             return None
@@ -187,7 +187,7 @@ def _refit(
     """Refit one layer to what it reads now.
 
     Where something is added to the outputs behind the layer (a residual stream), what that lacks
-    is asked of the layer, too: its lack over the gain of the norm in between.
+    is asked of the layer too: its lack over the gain of the norm in between.
     """
     name = call.layer.name
     where, stay = unpruned.where[name], stay.to(call.x.device)
@@ -224,7 +224,7 @@ def _refit(
 def _held_out(count: int, places: int) -> Tensor:
     """(N * P,) the rows of a fifth of the images, drawn; of a fifth of the rows of fewer images.
 
-    Drawn, since samples come class by class in turn: every fifth would be of two classes of ten.
+    Drawn at random, since the classes alternate: every fifth image would be of two classes of ten.
     """
     items = count if count >= HELD_OUT else count * places
     rng = torch.Generator().manual_seed(items)

@@ -115,7 +115,7 @@ class Statistics:
                 about = file.metadata() or {}
                 if about.get("format") != FORMAT:
                     raise InvalidValueError(
-                        f"'{path}' holds no statistics of format {FORMAT}; gather them anew with "
+                        f"'{path}' holds no statistics of format {FORMAT}; gather them again with "
                         "pv.statistics."
                     )
                 names = [k.removesuffix("/mean") for k in file.keys() if k.endswith("/mean")]  # noqa: SIM118 - no mapping
@@ -127,7 +127,7 @@ class Statistics:
                 count = int(about["images"])
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise InvalidValueError(
-                f"'{path}' cannot be read as statistics ({error}); gather them anew with "
+                f"'{path}' cannot be read as statistics ({error}); gather them again with "
                 "pv.statistics."
             ) from error
         return cls(about["network"], about["data"], count, moments, behind)

@@ -138,7 +138,7 @@ def repair(
     seen: Statistics | None = None,
     progress: Progress = None,
 ) -> nn.Module:
-    """Prune a network and repair what is left, in closed form: no training, no labels.
+    """Prune a network and repair the rest in closed form: no training, no labels.
 
     With X what a layer of the pruned (and so far repaired) network reads and Y what the whole layer
     gave in the unpruned one, at the filters that stay, its weights W become
@@ -156,7 +156,7 @@ def repair(
         data: Its training images (N, C, H, W) are looked at, never its labels.
         images: How many, the classes balanced; by default 512, fewer where they are large.
         depth: "full" refits layer by layer; "instant" uses moments gathered once for all plans and
-            takes milliseconds a plan, plus one pass to measure batch norms anew.
+            takes milliseconds a plan, plus one pass to recompute the batch norms' statistics.
         seed: Draws the positions that are looked at; the same seed gives the same network.
         seen: For "instant": what `statistics` gathered before.
         progress: Called with the layers done and their number; False for no bar.

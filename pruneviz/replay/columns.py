@@ -76,8 +76,8 @@ def prepared(
 ) -> dict[str, Tensor | Kept]:
     """Return the tensors in which a recipe's operations see these columns zeroed.
 
-    Scaling a weight's rows commutes with zeroing its columns, so folded weights are not folded
-    anew. With `skip`, weights of which much is zero are given without their zero columns.
+    Scaling a weight's rows commutes with zeroing its columns, so weights need not be folded again.
+    With `skip`, weights that are mostly zero come without their zero columns.
     """
     env, program = recipe.env, recipe.program
     tensors: dict[str, Tensor | Kept] = {}

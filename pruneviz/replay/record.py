@@ -90,7 +90,7 @@ class _Recorder(CallWatcher):
                 raise NotReplayableError(f"sets '{label[:-1]}' of a tensor")
             return result
         if all(any(o is i for i in inputs) for o in outputs):
-            return result  # handed back as it came (dropout in eval mode, .contiguous(), .to())
+            return result  # returned unchanged (dropout in eval mode, .contiguous(), .to())
         if plain is None:
             raise NotReplayableError(f"{label} cannot be repeated")
         self._append(plain.call, templates, keywords, outputs, inputs, plain, label)
@@ -175,7 +175,7 @@ class _Recorder(CallWatcher):
                     raise NotReplayableError(f"{label} changes a view of a view in place")
                 view = (shape, stride, offset - memory.geometry[2])
             call = Copied(func, position, view)
-            if settled:  # the templates are those of the pure form; make them anew
+            if settled:  # the templates are those of the pure form; rebuild them
                 templates = tuple(self._stale(a, target, memory, label) for a in args)
                 keywords = {k: self._stale(a, target, memory, label) for k, a in kwargs.items()}
             if isinstance(position, int):

@@ -104,7 +104,7 @@ class OptionInfo:
     kind: str
     """"int", "float", "bool" or "str"."""
     optional: bool
-    """Whether None is a value, too."""
+    """Whether None is allowed."""
     default: Any
     help: str
     minimum: float | None
@@ -164,7 +164,7 @@ class Strategy:
     other_targets: tuple[str, ...] = ()
     """Options that say where to stop; with one of them there is no default target."""
     budget: BudgetFunction = lambda epochs, images: {"epochs": epochs}
-    """(epochs, training images) -> options with which it trains for so many passes over them."""
+    """(epochs, training images) -> options with which it trains for that many epochs in all."""
 
     @property
     def defaults(self) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def _search(run: Run, options: Options, groups: list[Group]) -> Iterator[Strateg
 
 
 def _trial(run: Run, options: Options, group: Group, count: int) -> tuple[bool, float, float]:
-    """Whether the network holds without so many of the group's units; accuracy, training loss."""
+    """Whether the network holds without `count` of the group's units; accuracy, training loss."""
     memory = run.memory
     best = (run.plan, run.weights())
     start = Plan.from_json(run.graph, memory["plan"])

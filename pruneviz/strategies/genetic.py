@@ -6,15 +6,15 @@ filters are pruned by a genetic algorithm, and many FLOPs go.
 
 All else is ours: the chromosome, the fitness and the selection. NSGA-II (Deb et al. 2002) with
 binary tournaments, uniform crossover and bit flips, so that the whole front of accuracy against
-MACs comes out instead of one weighting of the two. One gene a *unit*, as tied channels live and die
-together. Fitness is the accuracy on validation images of the network with the other units silenced
-(no training), and the exact MACs. The first population drops random units at shares from 0 to
-`first_drop`, so that it spans the front from the start. With `start="magnitude"` every second
+MACs comes out instead of one weighting of the two. One gene a *unit*, as coupled channels live and
+die together. Fitness is the accuracy on validation images of the network with the other units
+silenced (no training), and the exact MACs. The first population prunes random units at shares from
+0 to `first_drop`, so that it spans the front from the start. With `start="magnitude"` every second
 network lacks the units of smallest l1 norm instead, the same share of every group; with
-`start="repaired"` those that cost least once what is left is repaired (`pruneviz.allocation`). A
-chromosome without any unit of a group gets the group's largest back. In the end the most accurate
-point within the MACs target is pruned and fine-tuned;
-`event.front` holds all, and `FrontPoint.plan(graph)` makes a plan of any.
+`start="repaired"` those that cost least after a repair (`pruneviz.allocation`). A chromosome
+without any unit of a group gets the group's largest back. In the end the most accurate point within
+the MACs target is pruned and fine-tuned; `event.front` holds all, and `FrontPoint.plan(graph)`
+makes a plan of any.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Iterative: remove a part, fine-tune, rank anew, and again, by any criterion.
+"""Iterative: remove a part, fine-tune, rank again, and repeat, by any criterion.
 
 Han, Pool, Tran & Dally (2015), *Learning both Weights and Connections for Efficient Neural
 Networks*, introduced the loop for weights; here it removes whole filters. The MACs fall by the
@@ -30,7 +30,7 @@ class Options(OneOff):
 
 
 def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
-    """Rank the network as it stands, remove, fine-tune; `rounds` times."""
+    """Rank the current network, remove units, fine-tune; `rounds` times."""
     rounds = options.rounds
     run.steps = rounds + (rounds - 1) * options.epochs_between + options.epochs + 1
     between = replace(options, epochs=options.epochs_between)
@@ -66,7 +66,7 @@ def budget(epochs: int, images: int) -> dict[str, int]:
 STRATEGY = Strategy(
     name="iterative",
     title="Iterative",
-    help="Removes filters in several steps, fine-tuning and ranking anew after each.",
+    help="Removes filters in several steps, fine-tuning and ranking again after each.",
     paper="Han et al. 2015, arXiv:1506.02626",
     options=Options,
     run=run,

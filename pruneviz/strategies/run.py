@@ -75,7 +75,7 @@ class Run(WorkingNetwork):
         share: tuple[float, float] | None = None,
         each: Callable[[EpochEvent], tuple[float, float] | None] | None = None,
     ) -> Iterator[StrategyEvent]:
-        """Train the network as it stands; an event an epoch.
+        """Train the current network; an event an epoch.
 
         `each`, if given, is called after every epoch, before the event: it may change the
         network's weights and `plan`, and return the accuracy and loss of what it left. `share`

@@ -14,7 +14,7 @@ SGD at 1e-4 with momentum 0.9 and weight decay 1e-4, and lambda = 1e-3. All but 
 the defaults here: a map at a time is hours for most networks, so by default the target is reached
 in 15 removals of equal shrinkage, with 10 updates before each.
 
-The initial fine-tuning is at 1e-4, too, in networks without batch norm: `lr_before=1e-4`.
+The paper's initial fine-tuning is also at 1e-4, without batch norm: `lr_before=1e-4`.
 
 Lambda needs a unit, which is our reading: MFLOPs of the unpruned map, two a multiply-add, against
 scores after the l2 normalisation (about 1 / sqrt(width) each). In VGG-16 at 224 x 224 a map of
@@ -24,9 +24,9 @@ lambda bites from about 0.1 on.
 
 The absolute value is taken for each image (`criterion="taylor_image"`, the default) or of the mean
 over all of them ("taylor"); both are gathered during the updates. Any other criterion is ranked on
-the network as it stands before each removal.
+the current network before each removal.
 
-What differs, and why: channels that are tied (residual streams) go together, their scores added
+What differs, and why: coupled channels (residual streams) go together, their scores added
 before the norm is taken over the group. The network really shrinks after every removal, so that it
 gets faster as it is pruned; the optimiser's momentum is cut along. The fine-tuning at the start is
 one epoch rather than "until convergence", as networks here mostly come trained on their data.
@@ -203,7 +203,7 @@ def _met(run: Run) -> bool:
 
 
 def _hold(run: Run, evaluation: Evaluation) -> None:
-    """Note the network as it stands, to come back to it."""
+    """Note the current network, to come back to it."""
     run.memory["held"] = {
         "plan": run.plan.to_json(),
         "weights": run.weights(),
@@ -260,7 +260,7 @@ def _remove(run: Run, options: Options, scores: FloatArray) -> None:
 
 
 def _step(run: Run, iterations: int) -> Target:
-    """What may be left after the removal that is due, of so many."""
+    """What may be left after the next removal."""
     part = min(run.memory["iteration"] / iterations, 1.0)
     return Target(
         macs=None if run.target.macs is None else run.target.macs**part,

@@ -7,7 +7,7 @@ gives
 
 so the criterion of Molchanov et al. (2016), |1/M sum dC/dz * z| averaged over the images, needs no
 pass of its own, and no map has to be kept. Multiplying by one changes no weight that comes out.
-Channels that are tied are one unit: as in the criteria of these names, their sums are added before
+Coupled channels are one unit: as in the criteria of these names, their sums are added before
 the absolute value is taken, and M is the size of all their maps.
 """
 
@@ -72,7 +72,7 @@ def locate(network: nn.Module, graph: ChannelGraph) -> dict[int, Layer] | None:
     """Which floating-point call of a training pass ends which prunable layer's feature map.
 
     None where training makes other calls than evaluation (GoogLeNet's extra heads, stochastic
-    depth), so that the maps cannot be told by counting.
+    depth), so that counting cannot identify the maps.
     """
     trial = copy.deepcopy(network)
     x = torch.zeros(2, *graph.input_shape, device=next(trial.parameters()).device)

@@ -15,13 +15,13 @@ from pruneviz.plan import Plan
 def narrow(
     tensors: Mapping[str, Tensor], graph: ChannelGraph, before: Plan, after: Plan
 ) -> dict[str, Tensor]:
-    """Cut tensors of a network that lacks what `before` drops down to what `after` leaves.
+    """Cut tensors of a network pruned by `before` down to what `after` leaves.
 
     Args:
         tensors: Parameters, buffers, or an optimiser's averages of them, by parameter name.
         graph: The channels of the original network.
-        before: What the network that the tensors come from lacks already.
-        after: What it shall lack; drops whatever `before` does.
+        before: The plan by which the tensors' network is pruned already.
+        after: The plan to prune by; includes all of `before`.
     """
     cut = dict(tensors)
     for slots in graph.tensors:

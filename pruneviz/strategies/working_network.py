@@ -1,7 +1,7 @@
-"""The network that a strategy prunes step by step, as it stands.
+"""The network that a strategy prunes step by step.
 
-It is the original network without what has been removed so far, with the weights of now. What the
-plan prunes beyond that is still in it, zeroed or not, and is left out wherever it is measured.
+It is the original network without the units removed so far, with the current weights. Units that
+the plan prunes beyond these are still in it, zeroed or not, and are left out of measurements.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def _reduce(run: Run, options: Options, start: str, k: int) -> Iterator[Strategy
 
 
 def _note(run: Run, start: str) -> StudyPoint:
-    """Measure the network as it stands and add it to the points."""
+    """Measure the current network and add it to the points."""
     evaluation = run.evaluate()
     test = run.evaluate("test").accuracy if run.data.test is not None else None
     price = cost(run.graph, run.plan)

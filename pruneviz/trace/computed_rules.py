@@ -33,7 +33,7 @@ TOGETHER = ("add", "sub", "iadd", "isub", "subtract", "maximum", "minimum")
 
 @rule([*ELEMENTWISE_NAMES, *ACTIVATION_NAMES])
 def _elementwise(flow: Flow, call: Call, inputs: Inputs) -> list[Aspect]:
-    """What meets in one place is tied, for each dimension apart."""
+    """Channels that meet in the same place are coupled, for each dimension separately."""
     out = call.outputs[0]
     carriers = [aspects for aspects in inputs if aspects]
     for value in (*call.args, *call.kwargs.values()):

@@ -30,7 +30,7 @@ ELEMENTWISE = (
 
 @handles(ACTIVATIONS + " " + ELEMENTWISE)
 def elementwise(flow: Flow, call: Call) -> None:
-    """Channels that meet in the same place are tied."""
+    """Channels that meet in the same place are coupled."""
     if not call.carries:
         for out in call.outputs:
             flow.set_shadow(out, None)

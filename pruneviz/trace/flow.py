@@ -96,7 +96,7 @@ class Flow:
         self.computed: Any = WeakTensorKeyDictionary()
         """What is known of tensors computed from stored ones; see `pruneviz.trace.computed`."""
         self.unsilenced: set[tuple[str, int]] = set()
-        """Stored slices that a masked network needs as they are, lest it divide zero by zero."""
+        """Stored slices that masking must not zero, or the network divides zero by zero."""
         self.computed_reads: list[tuple[IntArray, frozenset[tuple[str, int]]]] = []
         """What computed weights read, and the stored slices that make the weight zero there."""
         self.computed_with: set[Place] = set()

@@ -2,7 +2,7 @@
 
 Whatever is removed, the result must stay a regular grid. So where channels come to lie along
 several dimensions (channel shuffle, stacking), or pieces must stay of equal size (chunk), the
-channels at the same position are tied; where a size is written in the network's code, they stay.
+channels at the same position are coupled; where a size is written in the network's code, they stay.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def keep_grid(flow: Flow, shadow: Tensor, free: int | None) -> None:
     "repeat tile repeat_interleave"
 )
 def literal(flow: Flow, call: Call) -> None:
-    """No size changes along channels: nothing to tie."""
+    """No size changes along channels: nothing is coupled."""
     if call.shadow is None:
         return flow.set_shadow(call.out, None)
     if call.name == "mT":

@@ -70,7 +70,7 @@ def fine_tune(
     classifier or without batch norm) and ``clip``, the largest norm of the gradient in these two
     cases. ``batch_size`` is 128, or fewer where that would be under 40 steps an
     epoch; ``augment`` what suits the data set. With ``patience`` training stops once validation
-    accuracy has not risen for so many epochs. ``mixed_precision`` computes in bfloat16 where that
+    accuracy has not risen for that many epochs. ``mixed_precision`` computes in bfloat16 where that
     is safe. ``device`` defaults to the accelerator where there is one; afterwards the network is
     back where it was. A bar tells the epochs unless ``progress`` is False.
 

@@ -17,7 +17,7 @@ def is_head(settings: Settings, epoch: int) -> bool:
 
 
 def rate_at(settings: Settings, position: float) -> float:
-    """The learning rate after so many epochs (2.5: in the middle of the third).
+    """The learning rate at a position in epochs (2.5: in the middle of the third).
 
     Each part follows the schedule by itself.
     """

@@ -28,7 +28,7 @@ def preparation(
     options: Mapping[str, Any],
     resume: Mapping[str, Any] | None = None,
 ) -> tuple[Preparation, dict[str, Any]]:
-    """Take `repair` and `teacher` out of a run's options; return them and what is left.
+    """Take `repair` and `teacher` out of a run's options; return them and the other options.
 
     Where they are not given, a pruned network is repaired, and taught unless some of the unpruned
     `model`'s weights are random, so that it knows nothing yet. A run that began before there were

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pruneviz.arguments import number, one_of, whole
-from pruneviz.data import AUGMENTATIONS
+from pruneviz.augmentation import AUGMENTATIONS
 from pruneviz.errors import InvalidValueError
 
 OPTIMIZERS = ("sgd", "adamw")

@@ -84,7 +84,7 @@ CLAIMS = (
         differs="The paper's 42.2 % counts fractions of filters of every convolution; whole ones "
         "(the line of 30 %, narrow branches) save 39.0 %. In the other lines the share follows "
         "from the MACs target; accuracy is that of the network without the zeroed filters, "
-        "its batch norms' statistics measured anew; the filters that go are "
+        "its batch norms' statistics recomputed; the filters removed are "
         "those inside the blocks, as removing the streams' would narrow all layers of a stage. In "
         "minutes: digits instead of CIFAR-10, from trained weights, 6 epochs of 41 updates instead "
         "of 200 of 391. In hours: from scratch, 20 epochs of 375.",

@@ -32,7 +32,7 @@ class Request:
     size: int | None = None
     """Side of the images in pixels; by default what the data set has."""
     limit: int | None = None
-    """At most so many images a class in each split."""
+    """Images a class in each split, at most."""
     scale: str = "minutes"
     seeds: tuple[int, ...] = (0, 1, 2)
 
