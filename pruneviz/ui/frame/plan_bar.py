@@ -170,18 +170,13 @@ def _part(name: str, value: str, note: str, *, stale: bool = False, tip: str = "
 
 @error_boundary.fragment(run_every=POLL_SECONDS)
 def _tick() -> None:
-    """Look now and then whether an accuracy has been measured, and show it.
+    """Look now and then whether an accuracy has been measured; then draw the page with it.
 
-    The first repair, which more will follow, redraws the bar alone; the last, the page with it.
+    Drawing the bar alone would be enough for the first of several, but Streamlit lets nothing but a
+    callback ask for a part of the page.
     """
-    if services.previews().pending(state.session().visitor):
-        return
-    history = state.history()
-    loaded = workbench.bench(history.subject)
-    plan, _ = state.in_hand()
-    if _more_to_come(loaded, workbench.known_worth(loaded, plan)):
-        st.rerun([KEY])
-    st.rerun()
+    if not services.previews().pending(state.session().visitor):
+        st.rerun()
 
 
 @error_boundary.fragment(run_every=RUN_SECONDS)
