@@ -33,5 +33,5 @@ class Shown:
     __slots__ = ()
 
     def _repr_html_(self) -> str:
-        found: str = import_module(HTML).html_of(self)
-        return found
+        html: str = import_module(HTML).html_of(self)
+        return html

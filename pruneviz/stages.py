@@ -48,17 +48,17 @@ def _once(work: Any) -> Any:
 @_once
 def blocks(graph: ChannelGraph) -> tuple[Block, ...]:
     """The network's blocks in the order in which it computes them."""
-    found: list[tuple[str, str, list[str]]] = []
+    entries: list[tuple[str, str, list[str]]] = []
     for layer in graph.layers:
         parent, block = _block_of(layer.name, _tree(graph))
-        if found and found[-1][1] == block and block != layer.name:
-            found[-1][2].append(layer.name)
+        if entries and entries[-1][1] == block and block != layer.name:
+            entries[-1][2].append(layer.name)
         else:
-            found.append((parent, block, [layer.name]))
-    numbers = _stages(graph, [(parent, names) for parent, _, names in found])
+            entries.append((parent, block, [layer.name]))
+    numbers = _stages(graph, [(parent, names) for parent, _, names in entries])
     return tuple(
         Block(block, tuple(names), number)
-        for (_, block, names), number in zip(found, numbers, strict=True)
+        for (_, block, names), number in zip(entries, numbers, strict=True)
     )
 
 
@@ -153,18 +153,18 @@ def _is_sequence(module: str, tree: Mapping[str, list[str]]) -> bool:
     return many or (len(large) > 1 and numbered)
 
 
-def _stages(graph: ChannelGraph, found: Sequence[tuple[str, list[str]]]) -> list[int]:
+def _stages(graph: ChannelGraph, entries: Sequence[tuple[str, list[str]]]) -> list[int]:
     """A stage is a sequence of blocks; where the network has one only, a size of feature maps."""
-    parents = [parent for parent, names in found if len(names) > 1]
+    parents = [parent for parent, names in entries if len(names) > 1]
     if len(set(parents)) > 1:
         numbers, now, last = [], 0, None
-        for parent, names in found:
+        for parent, names in entries:
             if len(names) > 1 and parent != last:
                 now, last = now + 1, parent
             numbers.append(now)
         return numbers
     numbers, sizes = [], dict[int, None]()
-    for _, names in found:
+    for _, names in entries:
         layer = graph.layer(names[-1])
         if layer.kernel:
             smallest = min(sizes, default=layer.positions + 1)

@@ -24,5 +24,5 @@ def passes(runtime: str, model: nn.Module, images: Tensor, threads: int) -> Call
         MissingExtraError: the runtime is not installed.
         ExportError: it cannot hold the network.
     """
-    found: Callable[[], None] = import_module(RUNTIMES[runtime]).passes(model, images, threads)
-    return found
+    one_pass: Callable[[], None] = import_module(RUNTIMES[runtime]).passes(model, images, threads)
+    return one_pass

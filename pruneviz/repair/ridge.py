@@ -191,5 +191,6 @@ def _solve(gram: Tensor, added: Tensor, target: Tensor) -> Tensor:
     system.diagonal(dim1=1, dim2=2).add_(added[:, None])
     factor, info = torch.linalg.cholesky_ex(system)
     if bool(info.any()):
-        return torch.linalg.lstsq(system, target).solution
+        solution: Tensor = torch.linalg.lstsq(system, target).solution
+        return solution
     return torch.cholesky_solve(target, factor)

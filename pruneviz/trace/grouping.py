@@ -79,7 +79,7 @@ def resolve(flow: Flow, input_shape: tuple[int, ...]) -> ChannelGraph:
     return ChannelGraph(
         input_shape=input_shape,
         layers=tuple(_layer(r, units_of[r.name], partition, groups) for r in layers),
-        wires=flow.wires.found,
+        wires=flow.wires.all,
         groups=tuple(groups),
         tensors=_tensors(flow, partition),
         whole_groups=tuple(

@@ -32,19 +32,19 @@ class Wires:
     def __init__(self) -> None:
         self._tails: Any = WeakTensorKeyDictionary()
         self._order: dict[str, int] = {}
-        self._found: dict[Wire, None] = {}
+        self._wires: dict[Wire, None] = {}
 
     @property
-    def found(self) -> tuple[Wire, ...]:
+    def all(self) -> tuple[Wire, ...]:
         """All wires, in the order in which they were seen."""
-        return tuple(self._found)
+        return tuple(self._wires)
 
     def applies(self, layer: str, read: Tensor, made: Tensor) -> None:
         """A layer reads one tensor and makes another."""
         source = self._tails.get(read)
         self._order.setdefault(layer, len(self._order))
         if source is not None and source != layer:
-            self._found[Wire(source, layer, "reads")] = None
+            self._wires[Wire(source, layer, "reads")] = None
         self._tails[made] = layer
 
     def passes(self, operation: str, inputs: Iterable[Tensor], made: Iterable[Tensor]) -> None:
@@ -55,6 +55,6 @@ class Wires:
         last = max(tails, key=self._order.__getitem__)
         kind = MEETINGS.get(operation, "adds")
         for tail in sorted(tails - {last}, key=self._order.__getitem__):
-            self._found[Wire(tail, last, kind)] = None
+            self._wires[Wire(tail, last, kind)] = None
         for tensor in made:
             self._tails[tensor] = last

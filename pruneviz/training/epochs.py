@@ -218,6 +218,6 @@ def _epoch(
         total += loss * len(y)
         if state is not None:
             state_now = partial(state, number + 1, total)
-            said = message if number == first else ""
-            yield BatchEvent(epoch + 1, number + 1, steps, loss, state_now, said)
+            note = message if number == first else ""
+            yield BatchEvent(epoch + 1, number + 1, steps, loss, state_now, note)
     return total / len(train), rate

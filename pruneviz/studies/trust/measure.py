@@ -92,16 +92,16 @@ def measure_trust(
         if number < len(trust.points):
             continue
         cut = prune(model, graph, plan)
-        accuracies = [evaluate(cut, data, limit=images).accuracy]
+        raw = evaluate(cut, data, limit=images).accuracy
         recalibrate(cut, data, images=RECALIBRATED, seed=seed)
-        accuracies.append(evaluate(cut, data, limit=images).accuracy)
+        remeasured = evaluate(cut, data, limit=images).accuracy
         repaired = repairer.full(plan).network
-        accuracies.append(evaluate(repaired, data, limit=images).accuracy)
+        after_repair = evaluate(repaired, data, limit=images).accuracy
         for _ in fine_tune(repaired, fewer, epochs=epochs, seed=seed):
             pass
         reached = evaluate(repaired, held_out, limit=reached_images).accuracy
         macs = cost(graph, plan).macs_ratio
-        point = TrustPoint(origin, macs_wanted, macs, *accuracies, reached)
+        point = TrustPoint(origin, macs_wanted, macs, raw, remeasured, after_repair, reached)
         trust = replace(trust, points=(*trust.points, point))
         if watch is not None:
             watch(trust)
@@ -122,7 +122,7 @@ def _plans(
     scan = None
     for macs in budgets[: count - 1]:
         wanted = budget(graph, macs, None)
-        found = search(
+        allocation = search(
             model,
             graph,
             data,
@@ -133,8 +133,8 @@ def _plans(
             images=ALLOCATED,
             progress=lambda share, what: None,
         )
-        scan = found.scan
-        yield "allocated", macs, found.plan
+        scan = allocation.scan
+        yield "allocated", macs, allocation.plan
 
 
 def _fewer(data: DataSet, images: int | None) -> DataSet:

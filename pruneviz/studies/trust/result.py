@@ -110,14 +110,14 @@ class Trust:
         for plans in self.by_budget().values():
             for point in plans:
                 mine = _value(point, predictor)
-                found = Rejected(
+                rejected = Rejected(
                     point,
                     1 + sum(_value(p, predictor) > mine for p in plans),
                     1 + sum(p.reached > point.reached for p in plans),
                     len(plans),
                 )
-                if worst is None or _lost(found) > _lost(worst):
-                    worst = found
+                if worst is None or _lost(rejected) > _lost(worst):
+                    worst = rejected
         return worst if worst is not None and _lost(worst) > 0 else None
 
     def to_frame(self) -> pd.DataFrame:
