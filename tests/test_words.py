@@ -88,3 +88,20 @@ def test_retired_words_stand_nowhere() -> None:
 )
 def test_a_retired_word_is_found(text: str) -> None:
     assert any(re.search(word, text, flags=re.IGNORECASE) for word in RETIRED)
+
+
+NAMELESS = {"found", "said", "thing"}
+PARTS = ["trace", "replay", "repair", "criteria", "training", "latency", "strategies", "studies"]
+
+
+def test_variables_of_the_lower_packages_say_what_they_hold() -> None:
+    package = ROOT / "pruneviz"
+    files = [*package.glob("*.py"), *(f for part in PARTS for f in (package / part).rglob("*.py"))]
+    nameless = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Name) and node.id in NAMELESS)
+        or (isinstance(node, ast.arg) and node.arg in NAMELESS)
+    ]
+    assert not nameless, f"{NAMELESS} say nothing: {', '.join(nameless)}"

@@ -373,7 +373,7 @@ def test_accuracy_alone_as_the_target_has_a_pace_of_its_own(
 
 
 def test_two_paces_at_once(model: nn.Module, graph: ChannelGraph, data: DataSet) -> None:
-    with pytest.raises(InvalidValueError, match="leave one of remove_each and iterations out"):
+    with pytest.raises(InvalidValueError, match="decides the removals, but got both"):
         next(run_strategy("taylor", model, graph, data, iterations=3, remove_each=1, **QUICK))
 
 
