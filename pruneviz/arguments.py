@@ -64,7 +64,7 @@ def one_of(kind: str, name: object, choices: Iterable[str]) -> str:
 def path_of(
     name: str, value: object, kind: str, error: type[PruneVizError] = InvalidValueError
 ) -> str:
-    """A path as text; whether something lies there is another question."""
+    """A path as text; whether the file exists is not checked."""
     if not isinstance(value, str | os.PathLike):
         raise error(f"{name} must be the path of {kind}, but got {shown(value)}.")
     path = os.fspath(value)

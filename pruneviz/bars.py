@@ -43,7 +43,7 @@ def watched() -> bool:
 
 
 def in_notebook() -> bool:
-    """Whether this is a notebook's kernel."""
+    """Whether this code runs in a notebook."""
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return getattr(shell, "kernel", None) is not None

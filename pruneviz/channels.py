@@ -33,7 +33,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution or linear layer: something whose output channels can be removed."""
+    """A convolution or linear layer: its output channels are what pruning removes."""
 
     name: str
     kind: str
@@ -149,7 +149,7 @@ WireKind = Literal["reads", "adds", "multiplies", "concatenates"]
 
 @dataclass(frozen=True)
 class Wire:
-    """What one layer made enters another, or meets what the other made."""
+    """A connection: one layer's output enters another layer, or is combined with its output."""
 
     source: str
     target: str
@@ -188,7 +188,7 @@ class ChannelGraph(Shown):
 
     @cached_property
     def prunable(self) -> BoolArray:
-        """(num_units,) which units may be removed."""
+        """(num_units,) which units can be pruned."""
         out = np.zeros(self.num_units, dtype=bool)
         for group in self.groups:
             out[group.start : group.start + group.width] = group.prunable
@@ -203,12 +203,12 @@ class ChannelGraph(Shown):
 
     @cached_property
     def maskable(self) -> bool:
-        """Whether every prunable unit can be silenced exactly by zeroing."""
+        """Whether masking is exact for every prunable unit."""
         return all(group.maskable for group in self.groups if group.prunable)
 
     @cached_property
     def prunable_groups(self) -> tuple[Group, ...]:
-        """The groups whose units may be removed."""
+        """The groups whose units can be pruned."""
         return tuple(group for group in self.groups if group.prunable)
 
     @cached_property

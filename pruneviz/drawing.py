@@ -1,4 +1,4 @@
-"""From a result to its picture: what `result.figure(...)` calls, and what a notebook shows.
+"""Drawing results: what `result.figure(...)` calls, and what a notebook shows.
 
 Figures stand above the results that they draw, so results do not import them: they are found by
 name when the first picture is asked for.

@@ -24,7 +24,7 @@ LONGEST = 1_900
 
 
 def shown(value: object) -> str:
-    """A value as a message repeats it: `repr`, cut where it is long."""
+    """A value as messages show it: its `repr`, shortened if it is long."""
     try:
         text = repr(value if not isinstance(value, str | bytes) else value[: SHOWN + 1])
     except Exception:  # a user's own repr
@@ -34,7 +34,7 @@ def shown(value: object) -> str:
 
 
 def readable(text: str) -> str:
-    """A text fit for a screen: not endless, and with escapes for what cannot be printed."""
+    """Text that a screen can show: of limited length, with escapes for unprintable characters."""
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}…"
     return "".join(
@@ -109,7 +109,7 @@ class RecipeError(PruneVizError, ValueError):
 
 
 class MissingExtraError(PruneVizError, ImportError):
-    """A library that an optional part needs is not installed; names the pip command."""
+    """An optional library is not installed; the message names the pip command."""
 
     def __init__(self, part: str, library: str, extra: str) -> None:
         super().__init__(
@@ -119,7 +119,7 @@ class MissingExtraError(PruneVizError, ImportError):
 
 
 class OfflineError(PruneVizError, ConnectionError):
-    """Something had to be downloaded and could not be; names what works offline."""
+    """A download failed; the message says what works offline."""
 
 
 class StorageError(PruneVizError, OSError):
@@ -127,11 +127,11 @@ class StorageError(PruneVizError, OSError):
 
 
 class StorageFullError(StorageError):
-    """The disk is full: what waits for it goes on once there is space."""
+    """The disk is full; waiting work continues once there is space."""
 
 
 class StorageBusyError(StorageError):
-    """Another program keeps the records locked: what waits for them goes on afterwards."""
+    """Another program has locked the records; waiting work continues afterwards."""
 
 
 class StorageGoneError(StorageError):

@@ -22,7 +22,7 @@ def tensors(output: Any) -> list[Tensor]:
 
 
 def logits(output: Any) -> Tensor:
-    """(N, classes) of the main classifier: what is called `logits`, else the first tensor."""
+    """(N, classes) of the main classifier: the output named `logits`, else the first tensor."""
     if isinstance(output, Tensor):
         return output
     named = output.get("logits") if isinstance(output, Mapping) else None

@@ -17,7 +17,7 @@ from pruneviz.errors import PlanError, shown
 
 
 class Plan(Shown):
-    """Which units of a network are removed.
+    """Which units of a network are pruned.
 
     Every method returns a new plan. One that would empty a group, or prune channels that must
     stay, raises a `PlanError` that says why.
@@ -205,7 +205,7 @@ def check_plan(graph: ChannelGraph, plan: Plan) -> Plan:
 
 
 def from_kept(graph: ChannelGraph, kept: BoolArray) -> Plan:
-    """The plan that keeps these units, (num_units,), which its maker has checked already."""
+    """The plan that keeps these units, (num_units,); the caller has checked them."""
     kept.setflags(write=False)
     plan = object.__new__(Plan)
     object.__setattr__(plan, "graph", graph)

@@ -56,14 +56,14 @@ def _units(group: Group, indices: object) -> list[int]:
 
 
 def to_link(graph: ChannelGraph, by_group: ByGroup, digest: str) -> str:
-    """Write the units, and what tells whether they are read for the right network, and whole."""
+    """Write the units, with digests that show whether they are read whole and for their network."""
     groups = _groups(graph)
     units = links.encode([g.width for g in groups], [by_group.get(g.name, ()) for g in groups])
     return LINK + links.to_text(bytes.fromhex(graph.digest[:DIGITS] + digest[:DIGITS]) + units)
 
 
 def from_link(graph: ChannelGraph, text: str) -> tuple[list[int], str]:
-    """Read the units by their global indices, and how the digest of their plan must begin.
+    """Read the units, by their global indices, and the first digits of their plan's digest.
 
     Raises:
         PlanError: The text is no plan, is damaged, or was made for another network.
@@ -94,7 +94,7 @@ def from_link(graph: ChannelGraph, text: str) -> tuple[list[int], str]:
 
 
 def damaged(why: str) -> str:
-    """What is said of a link whose plan cannot be read whole."""
+    """The message for a link whose plan cannot be read whole."""
     return f"The plan in this link is damaged or was cut short ({why}). Copy the whole link again."
 
 

@@ -1,4 +1,4 @@
-"""A network's blocks and stages, and what its groups are called: read off names and wires.
+"""A network's blocks and stages, and titles for its groups, read off names and wires.
 
 A group is named after its first layer, which serves as a key. `group_titles` says what a person
 reads: which layers lose filters together, and where.
@@ -64,7 +64,7 @@ def blocks(graph: ChannelGraph) -> tuple[Block, ...]:
 
 @_once
 def group_titles(graph: ChannelGraph) -> Mapping[str, str]:
-    """What each group is called on a screen, by its name; no two are called the same.
+    """Group name -> title on a screen; no two titles are the same.
 
     Example:
         >>> group_titles(graph)["conv1"]                        # doctest: +SKIP
@@ -78,7 +78,7 @@ def group_titles(graph: ChannelGraph) -> Mapping[str, str]:
 
 
 def group_title(graph: ChannelGraph, name: str) -> str:
-    """What one group is called on a screen; `UnknownNameError` for a name that is none."""
+    """A group's title on a screen; `UnknownNameError` for an unknown group."""
     title: str = group_titles(graph)[graph.group(name).name]
     return title
 

@@ -50,7 +50,7 @@ def zeroed(network: nn.Module) -> dict[str, list[int]]:
 
 
 def silence(network: nn.Module, input_shape: Sequence[int]) -> None:
-    """Have the batch norms after zeroed filters pass on zeros, too, in place.
+    """Have the batch norms after zeroed filters give zeros as well, in place.
 
     Otherwise they pass on an offset, which a network without these filters lacks.
     """

@@ -16,7 +16,7 @@ from pruneviz.outputs import heads
 
 
 class BatchStream:
-    """Mini-batches without end, pass after pass; `drawn` tells where it stands, to go on there."""
+    """Mini-batches without end, pass after pass; `drawn` is the position to continue from."""
 
     def __init__(
         self, data: DataSet, batch_size: int, seed: int, device: torch.device, drawn: int = 0
@@ -54,7 +54,7 @@ def sgd(
     weight_decay: float,
     averages: Mapping[str, Tensor],
 ) -> torch.optim.SGD:
-    """SGD with momentum that goes on from averages of the gradients, by parameter name."""
+    """SGD with momentum that continues from averages of the gradients, by parameter name."""
     optimizer = torch.optim.SGD(
         [p for p in network.parameters() if p.requires_grad],
         lr=lr,

@@ -28,7 +28,7 @@ from pruneviz.training.step import snapshot
 
 
 class WorkingNetwork:
-    """A copy of a network that shrinks, trains and is measured; the original stays as it is."""
+    """A copy of a network that shrinks, trains and is measured; the original does not change."""
 
     def __init__(self, model: nn.Module, graph: ChannelGraph, data: DataSet, seed: int) -> None:
         self.model = model

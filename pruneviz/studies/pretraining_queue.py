@@ -77,7 +77,7 @@ class Study:
 
 
 def submit(service: JobService, study: Study, owner: str = "") -> tuple[str, ...]:
-    """Queue the runs that are not there yet, and let those go on that stopped; all their ids."""
+    """Queue the missing runs and resume those that stopped; returns all their ids."""
     there = {_subject(run.spec): run for run in service.list(parent=study.id)}
     ids = []
     for spec in study.specs(owner):
@@ -92,7 +92,7 @@ def submit(service: JobService, study: Study, owner: str = "") -> tuple[str, ...
 
 
 def gather(service: JobService, runs: Iterable[RunView]) -> PretrainingStudy:
-    """What the runs have found so far, those that are done first; oldest first among them."""
+    """The results of the runs so far, finished runs first, oldest first."""
     study = PretrainingStudy()
     for run in sorted(runs, key=lambda r: (r.status != "done", r.created)):
         results = service.results(run.id)

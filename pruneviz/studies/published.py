@@ -28,5 +28,5 @@ PUBLISHED = (
 
 
 def published(network: str, data: str) -> tuple[PublishedPoint, ...]:
-    """What papers say of this network on these data; nothing where they used others."""
+    """The published points for this network on these data."""
     return tuple(p for p in PUBLISHED if (p.network, p.data) == (network, data))

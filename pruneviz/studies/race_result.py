@@ -1,4 +1,4 @@
-"""What a race of strategies found: a value that is stored and drawn. Loads without torch."""
+"""The result of a race of strategies, stored as JSON. Loads without torch."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Race:
-    """What a race has found so far."""
+    """The outcomes of a race so far."""
 
     network: str
     data: str

@@ -13,8 +13,9 @@ from pruneviz.channels import (
     SizeInCode,
     TensorSlots,
 )
-from pruneviz.trace.flow import Choice, Flow, LayerRecord
+from pruneviz.trace.flow import Flow
 from pruneviz.trace.partition import Partition, choose, unmaskable_atoms
+from pruneviz.trace.records import Choice, LayerRecord
 from pruneviz.trace.sizes import Place
 
 ONE_UNIT = "all of its {} channels are coupled: pruning them would leave nothing"

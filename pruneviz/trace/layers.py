@@ -10,8 +10,9 @@ from torch import Tensor
 from pruneviz.channels import IntArray
 from pruneviz.trace.attributes import Kept
 from pruneviz.trace.computed import computed, lies_along, weight_name
-from pruneviz.trace.flow import Choice, Flow, LayerRecord
+from pruneviz.trace.flow import Flow
 from pruneviz.trace.operations import Call, handles
+from pruneviz.trace.records import Choice, LayerRecord
 from pruneviz.trace.shadows import along
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from pruneviz.channels import IntArray
-from pruneviz.trace.flow import Choice, Flow
+from pruneviz.trace.flow import Flow
 from pruneviz.trace.operations import Call, handles
+from pruneviz.trace.records import Choice
 from pruneviz.trace.shadows import along, varying
 from pruneviz.trace.sizes import Size
 

@@ -13,7 +13,8 @@ from pruneviz.channels import (
     BoolArray,
     IntArray,
 )
-from pruneviz.trace.flow import Choice, Flow, LayerRecord, Pairs
+from pruneviz.trace.flow import Flow
+from pruneviz.trace.records import Choice, LayerRecord, Pairs
 
 
 @dataclass(frozen=True)

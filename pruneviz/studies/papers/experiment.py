@@ -20,7 +20,7 @@ def perform(
     say: Say = print,
     tick: Callable[[float], None] | None = None,
 ) -> LabResult:
-    """Run the experiment and return what it found.
+    """Run the experiment and return its result.
 
     Args:
         request: What is put to the test.

@@ -1,4 +1,4 @@
-"""What a run of the lab found, as small JSON that the package carries along. No torch here."""
+"""The results of the lab, small JSON files that come with the package. No torch here."""
 
 from __future__ import annotations
 
