@@ -170,11 +170,9 @@ class Previews:
         former is computed.
         """
         if plan is None or not plan.dropped:
-            if not ask:
-                one = self._look(workbench, plan, CUT)
-            else:
-                one = self.ask(workbench, plan, owner=owner)
-                self._prepare(workbench)
+            one = (
+                self.ask(workbench, plan, owner=owner) if ask else self._look(workbench, plan, CUT)
+            )
             return Worth(one, one, one, whole=True)
         if ask:
             repaired = self._look(workbench, plan, REPAIRED)
@@ -186,8 +184,8 @@ class Previews:
         cut, instant, full = (self._look(workbench, plan, k) for k in (CUT, INSTANT, REPAIRED))
         return Worth(cut, instant, full)
 
-    def _prepare(self, workbench: Workbench) -> None:
-        """While nothing is pruned yet: gather what the repair of any plan needs."""
+    def prepare(self, workbench: Workbench) -> None:
+        """Gather, in the background, what the repair of any plan needs."""
         if workbench.repairs_quickly:
             for depth in DEPTHS:
                 self._background.ask(

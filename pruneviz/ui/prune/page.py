@@ -16,7 +16,7 @@ from pruneviz.figures import (
 )
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.choose.page import COSTS
-from pruneviz.ui.frame import actions, address, state, theme, workbench
+from pruneviz.ui.frame import actions, address, services, state, theme, workbench
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.prune import budget, latency, points, sliders, timings, views
 from pruneviz.ui.rank import page as rank
@@ -30,6 +30,7 @@ def show() -> None:
     """Show the page."""
     actions.show_refusal()
     loaded = workbench.bench(state.history().subject)
+    services.previews().prepare(loaded)
     budget.look_for(loaded)
     ribbon.show(loaded)
     left, right = st.columns([5, 6], gap="large")
