@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pruneviz.surgery import mask, prune
     from pruneviz.threshold import threshold
     from pruneviz.trace import trace
-    from pruneviz.training import evaluate, fine_tune, recalibrate
+    from pruneviz.training import Task, evaluate, fine_tune, recalibrate
 
 __version__ = "0.1.0"
 
@@ -61,6 +61,7 @@ _HOME = {
     "Evaluation": "evaluation",
     "fine_tune": "training",
     "recalibrate": "training",
+    "Task": "training",
     "sensitivity": "sensitivity",
     "allocate": "allocation",
     "Allocation": "allocation",
@@ -107,6 +108,7 @@ __all__ = [  # noqa: RUF022 - in the order in which one meets them
     "Allocation",
     "recalibrate",
     "fine_tune",
+    "Task",
     "run_strategy",
     "register",
     "latency",

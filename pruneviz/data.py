@@ -28,7 +28,7 @@ Device = torch.device | str
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """One split: uint8 images of shape (N, C, H, W) and int64 labels of shape (N,)."""
+    """One split: uint8 images (N, C, H, W) and int64 labels (N,), or a mask an image: (N, H, W)."""
 
     images: torch.Tensor
     labels: torch.Tensor
@@ -44,7 +44,7 @@ class ImageSet:
                 "Images must be a uint8 tensor of shape (N, C, H, W), but got "
                 f"{self.images.dtype} of shape {tuple(self.images.shape)}; convert them first."
             )
-        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
+        if self.labels.dtype != torch.int64 or self.labels.shape[:1] != self.images.shape[:1]:
             raise DataError(
                 f"Labels must be one int64 for each of the {len(self.images)} images, but got "
                 f"{self.labels.dtype} of shape {tuple(self.labels.shape)}; give as many labels as "
@@ -71,6 +71,8 @@ class ImageSet:
         whole("The number of images", n)
         if n >= len(self):
             return self
+        if self.labels.ndim > 1:  # masks belong to no class
+            return self.subset(torch.arange(n))
         order = torch.argsort(self.labels, stable=True)
         counts = torch.bincount(self.labels)
         starts = counts.cumsum(0) - counts

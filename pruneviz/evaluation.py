@@ -27,6 +27,8 @@ class Evaluation(Shown):
     count: int
     classes: tuple[str, ...]
     predictions: np.ndarray[Any, np.dtype[np.int64]] = field(repr=False)
+    measure: str = "top-1"
+    """What ``accuracy`` is: top-1, or the metric of a task of one's own."""
 
     def to_frame(self) -> pd.DataFrame:
         """One row a class: its name and the accuracy on its images."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from pruneviz.data import DataSet
     from pruneviz.replay import Score
+    from pruneviz.training import Task
 
 RATIOS = (0.1, 0.3, 0.5, 0.7, 0.9)
 REMEASURED_IMAGES = 256
@@ -47,6 +48,7 @@ def sensitivity(
     after: After = "repaired",
     batch_size: int | None = None,
     workers: int | None = None,
+    task: Task | None = None,
     progress: bool | None = None,
 ) -> Iterator[Sensitivity]:
     """Measure every group pruned alone to every ratio; yields a growing result.
@@ -69,6 +71,8 @@ def sensitivity(
             masking each plan and evaluating gives the same numbers.
         batch_size: Images of a mini-batch; None for what suits the network and the machine.
         workers: Mini-batches computed side by side; None for as many threads as torch may use.
+        task: What counts instead of telling classes apart; `accuracy` is then its metric, and each
+            plan is pruned and measured by itself.
         progress: False for no bar.
 
     Raises:
@@ -124,7 +128,7 @@ def sensitivity(
         closed=tuple((g.name, g.reason or "") for g in chosen if not g.prunable),
         final=False,
         after=after,
-        chance=chance(source),
+        chance=chance(source) if task is None else None,
     )
     names = [g.name for g in chosen if g.prunable]
 
@@ -141,10 +145,10 @@ def sensitivity(
             total = scores if total is None else [a + b for a, b in zip(total, scores, strict=True)]
             yield _grown(start, total, where)
 
-    if after == "cut":
+    if after == "cut" and task is None:
         events = run()
     else:
-        events = _one_by_one(start, model, graph, data, plans, batch_size or 256)
+        events = _one_by_one(start, model, graph, data, plans, batch_size or 256, task)
     return followed(events, "Sensitivity", _done, progress, "%")
 
 
@@ -159,6 +163,7 @@ def _one_by_one(
     data: DataSet,
     plans: Sequence[Plan],
     batch_size: int,
+    task: Task | None,
 ) -> Iterator[Sensitivity]:
     """Repair and measure plan after plan, the same ratio of every group before the next."""
     from pruneviz.repair import Repairer
@@ -166,15 +171,16 @@ def _one_by_one(
     from pruneviz.training import evaluate, recalibrate
 
     repairer = Repairer(model, graph, data)
-    measured: dict[Plan, tuple[int, float]] = {}
+    measured: dict[Plan, tuple[float, float]] = {}
 
-    def measure(plan: Plan) -> tuple[int, float]:
+    def measure(plan: Plan) -> tuple[float, float]:
         if plan not in measured:
             network = model
             if plan.dropped and start.after == "repaired":
                 network = repairer.instant(plan).network
             elif plan.dropped:
                 network = prune(model, graph, plan)
+            if plan.dropped and start.after == "remeasured":
                 recalibrate(network, data, images=REMEASURED_IMAGES)
             limit = start.total
             evaluation = evaluate(
@@ -183,9 +189,11 @@ def _one_by_one(
                 split=start.split,
                 limit=limit,
                 batch_size=batch_size,
+                task=task,
                 progress=False,
             )
-            measured[plan] = round(evaluation.accuracy * evaluation.count), evaluation.loss
+            right = evaluation.accuracy * evaluation.count
+            measured[plan] = right if task is not None else round(right), evaluation.loss
         return measured[plan]
 
     correct, loss = measure(Plan(graph))

@@ -23,16 +23,16 @@ class SensitivityPoint:
     """One group pruned to one ratio, everything else whole.
 
     `removed` of the group's `width` units are pruned (0 where the ratio is too small to prune one:
-    then nothing was pruned, and the point says so). `correct` of `images` are classified correctly;
-    `loss` is their mean cross-entropy; `macs` are the whole network's, `macs_saved` the fraction
-    of the unpruned network's MACs that is saved.
+    then nothing was pruned, and the point says so). `correct` of `images` are classified correctly
+    (with a task, its metric times the images); `loss` is their mean cross-entropy; `macs` are the
+    whole network's, `macs_saved` the fraction of the unpruned network's MACs that is saved.
     """
 
     group: str
     ratio: float
     removed: int
     width: int
-    correct: int
+    correct: float
     images: int
     loss: float
     macs: int
@@ -55,7 +55,7 @@ class Sensitivity(Shown):
 
     criterion: str
     split: str
-    baseline_correct: int
+    baseline_correct: float
     baseline_loss: float
     images: int
     total: int

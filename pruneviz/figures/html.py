@@ -97,6 +97,9 @@ def _(ranking: Ranking) -> str:
 
 @html_of.register
 def _(found: Evaluation) -> str:
+    if not found.classes:  # a task of one's own
+        title = f"{found.measure} {found.accuracy:.4g} on {found.count:,} images"
+        return table(f"{title}, loss {found.loss:.4g}", (), ())
     low, high = wilson(found.accuracy, found.count)
     title = (
         f"Accuracy (top-1) {found.accuracy:.2%} on {found.count:,} images "

@@ -49,7 +49,7 @@ def fine_tune(context: JobContext) -> None:
     from pruneviz.training import settings_for
     from pruneviz.training.preparation import preparation
 
-    own = ("batches", "resume", "teacher", "progress")
+    own = ("batches", "resume", "task", "teacher", "progress")
     options = known_options(context, train, own=own, also=("repair", "teacher"))
     subject = load_subject(context)
     start, options = preparation(subject.model, subject.plan is not None, options, context.resume)
@@ -144,7 +144,7 @@ def sensitivity(context: JobContext) -> None:
     from pruneviz.criteria.usual import usual_images
     from pruneviz.sensitivity import sensitivity as scan
 
-    options = known_options(context, scan, own=("progress",), also=("criterion", "ratios"))
+    options = known_options(context, scan, own=("progress", "task"), also=("criterion", "ratios"))
     criterion = options.pop("criterion", "l1")
     subject = load_subject(context)
 

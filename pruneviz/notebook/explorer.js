@@ -1,6 +1,6 @@
 // Draws what the Python side tells, and tells it what a hand moves. No library, nothing fetched.
 const SVG = "http://www.w3.org/2000/svg";
-const BOX = { left: 44, right: 10, top: 8, bottom: 34, width: 420, height: 260 };
+const BOX = { left: 44, right: 24, top: 8, bottom: 34, width: 420, height: 260 };
 
 function make(kind, attributes = {}, ...inside) {
   const made = document.createElement(kind);

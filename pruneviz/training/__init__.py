@@ -14,6 +14,7 @@ from pruneviz.training.loop import default_device, fine_tune
 from pruneviz.training.recalibration import recalibrate
 from pruneviz.training.recipe import settings_for
 from pruneviz.training.settings import OPTIMIZERS, SCHEDULES, Settings, learning_rate
+from pruneviz.training.task import Task, mean_iou
 from pruneviz.training.verdict import chance, verdict
 
 __all__ = [
@@ -23,11 +24,13 @@ __all__ = [
     "EpochEvent",
     "Evaluation",
     "Settings",
+    "Task",
     "chance",
     "default_device",
     "evaluate",
     "fine_tune",
     "learning_rate",
+    "mean_iou",
     "recalibrate",
     "settings_for",
     "verdict",

@@ -23,6 +23,7 @@ from pruneviz.training.settings import (
     make_optimizer,
 )
 from pruneviz.training.step import own_random_state, seed_of, snapshot, step
+from pruneviz.training.task import Task
 from pruneviz.training.teacher import Teacher
 
 RESTARTS = 3  # at a tenth of the rate each, when the loss is not finite any more
@@ -83,6 +84,7 @@ def run_epochs(
     batches: bool,
     resume: Mapping[str, Any] | None,
     device: torch.device,
+    task: Task | None = None,
 ) -> Iterator[EpochEvent | BatchEvent]:
     """Train in place to the end of the settings' epochs, or on from `resume`; see `fine_tune`."""
     home, was_training = device_of(model), model.training
@@ -131,9 +133,10 @@ def run_epochs(
                         state_at,
                         within,
                         message,
+                        task,
                     )
                     within = None
-                result = evaluate(model, data, progress=False)
+                result = evaluate(model, data, task=task, progress=False)
                 if not math.isfinite(result.loss):
                     raise _DivergedError(result.loss, epoch, len(train), rate)
             except _DivergedError as error:
@@ -183,6 +186,7 @@ def _epoch(
     state: Callable[[int, float], dict[str, Any]] | None,
     within: Mapping[str, Any] | None,
     message: str,
+    task: Task | None,
 ) -> Generator[BatchEvent, None, tuple[float, float]]:
     """Go through the training images once; return the mean loss and the last learning rate.
 
@@ -212,7 +216,7 @@ def _epoch(
         x, y = channels_last(x), labels[rows]
         taught = None if ask is None else ask(x, rows)
         with own_random_state(device, seed_of(settings.seed, epoch, number + 1)):
-            loss = step(model, optimizer, x, y, taught, data, settings)
+            loss = step(model, optimizer, x, y, taught, data, settings, task)
         if not math.isfinite(loss):
             raise _DivergedError(loss, epoch, number, rate)
         total += loss * len(y)

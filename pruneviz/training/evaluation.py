@@ -14,6 +14,7 @@ from pruneviz.data import DataSet, check_data
 from pruneviz.evaluation import Evaluation
 from pruneviz.modes import eval_mode
 from pruneviz.outputs import class_logits
+from pruneviz.training.task import Task, evaluate_task
 
 
 def evaluate(
@@ -23,6 +24,7 @@ def evaluate(
     split: str = "val",
     batch_size: int = 256,
     limit: int | None = None,
+    task: Task | None = None,
     progress: Progress = None,
 ) -> Evaluation:
     """Measure a network on a split, in eval mode; the mode it was in is restored.
@@ -31,7 +33,8 @@ def evaluate(
     of images (B, C, H, W). With ``limit``, only that many images, the classes balanced, always the
     same ones. Raises `DataError` where the split is absent or empty, or where the images have
     classes that the network has no output for; `InvalidValueError` for numbers below 1.
-    ``progress`` is called with the images done and their number; False for no bar.
+    With a ``task`` the accuracy is its metric, the loss its loss. ``progress`` is called with
+    the images done and their number; False for no bar.
 
     Example:
         >>> pv.evaluate(model, data).accuracy > 0.9
@@ -42,6 +45,8 @@ def evaluate(
     whole("batch_size", batch_size)
     if limit is not None:
         images = images.first(limit)
+    if task is not None:
+        return evaluate_task(model, data, images, task, batch_size, progress)
     device = device_of(model)
     loss = 0.0
     predicted: list[torch.Tensor] = []

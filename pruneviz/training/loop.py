@@ -11,6 +11,7 @@ from torch import nn
 from pruneviz.arguments import instance, network, one_of
 from pruneviz.bars import followed
 from pruneviz.data import DataSet, check_data
+from pruneviz.errors import InvalidValueError
 from pruneviz.training.epochs import run_epochs
 from pruneviz.training.events import BatchEvent, EpochEvent
 from pruneviz.training.recipe import settings_for
@@ -20,6 +21,7 @@ from pruneviz.training.settings import (
     TEACHER_WEIGHT,
     TEMPERATURE,
 )
+from pruneviz.training.task import Task
 from pruneviz.training.weights import digest_weights
 
 
@@ -42,6 +44,7 @@ def fine_tune(
     head_epochs: int | None = None,
     head_lr: float | None = None,
     clip: float | None = None,
+    task: Task | None = None,
     teacher: nn.Module | None = None,
     teacher_weight: float = TEACHER_WEIGHT,
     temperature: float = TEMPERATURE,
@@ -74,6 +77,9 @@ def fine_tune(
     is safe. ``device`` defaults to the accelerator where there is one; afterwards the network is
     back where it was. A bar tells the epochs unless ``progress`` is False.
 
+    With a ``task`` its loss replaces the cross-entropy, and events tell its metric as their
+    accuracy; images with masks are not augmented, and there is no teacher.
+
     With a ``teacher`` (usually the unpruned network) the outputs s also learn from the teacher's t
     (Hinton, Vinyals & Dean 2015): with w = ``teacher_weight`` and T = ``temperature``,
 
@@ -104,6 +110,12 @@ def fine_tune(
     if teacher is not None:
         instance("teacher", teacher, nn.Module, "pv.load_model(name) gives one")
     check_data(data).split("train")
+    if task is not None and teacher is not None:
+        raise InvalidValueError(
+            "A teacher teaches classes, so a task of your own has none; leave one of them out."
+        )
+    if data.train.labels.ndim > 1:
+        augment = None  # a crop would have to be the mask's, too
     settings = settings_for(
         model,
         data,
@@ -131,7 +143,7 @@ def fine_tune(
     if resume is not None:
         check_resumable(resume, settings, model, data)
     target = torch.device(device) if device is not None else default_device()
-    events = run_epochs(model, data, settings, teacher, batches, resume, target)
+    events = run_epochs(model, data, settings, teacher, batches, resume, target, task)
 
     def done(event: EpochEvent | BatchEvent) -> tuple[int, int]:
         return event.epoch - isinstance(event, BatchEvent), settings.epochs

@@ -15,6 +15,7 @@ from pruneviz.outputs import heads
 from pruneviz.training.evaluation import logits_for
 from pruneviz.training.losses import total_loss
 from pruneviz.training.settings import Settings
+from pruneviz.training.task import Task
 
 
 def step(
@@ -25,13 +26,17 @@ def step(
     taught: torch.Tensor | None,
     data: DataSet,
     settings: Settings,
+    task: Task | None = None,
 ) -> float:
     """One optimiser step on the labels and a teacher's outputs; returns the loss before it."""
     with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.mixed_precision):
         output = model(x)
     outputs = heads(output)
-    logits_for(data, outputs[0])
-    loss = total_loss(outputs, y, taught, settings)
+    if task is None:
+        logits_for(data, outputs[0])
+        loss = total_loss(outputs, y, taught, settings)
+    else:
+        loss = task.loss_of(outputs[0], y)
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     if math.isfinite(settings.clip):

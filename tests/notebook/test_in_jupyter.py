@@ -29,7 +29,7 @@ sliders"""
 def lab(tmp_path: Path) -> Iterator[str]:
     """A JupyterLab with one notebook; yields the notebook's address."""
     nbformat = pytest.importorskip("nbformat")
-    pytest.importorskip("jupyterlab")
+    jupyterlab = pytest.importorskip("jupyterlab")
     pytest.importorskip("anywidget")
     cells = [CODE, "pv.cost(sliders.graph, sliders.plan)", "print('pruned', len(sliders.plan))"]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
@@ -46,7 +46,13 @@ def lab(tmp_path: Path) -> Iterator[str]:
             cwd=tmp_path,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "HOME": str(tmp_path),
+                # where the extensions lie, should this venv stand on another one's packages
+                "JUPYTER_PATH": str(Path(jupyterlab.__file__).parents[4] / "share" / "jupyter"),
+            },
         )
     address = f"http://127.0.0.1:{port}"
     try:
@@ -93,5 +99,6 @@ def test_a_hand_moves_a_slider_and_python_has_the_plan(
         page.keyboard.press("Shift+Enter")
     page.get_by_text(re.compile(r"^pruned 160$")).wait_for()
     page.get_by_text("MACs left by layer").wait_for()
+    page.locator(".pv-explore").scroll_into_view_if_needed()
     page.screenshot(path=os.environ.get("PRUNEVIZ_SHOT") or str(tmp_path / "sliders.png"))
     context.close()
