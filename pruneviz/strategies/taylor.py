@@ -249,9 +249,8 @@ def _remove(run: Run, options: Options, scores: FloatArray) -> None:
         )
     else:
         step = _step(run, options.iterations)
-        while step.met(run.graph, before) and not _met(
-            run
-        ):  # a removal went further than it had to
+        while step.met(run.graph, before) and not _met(run):
+            # an earlier removal went further than it had to
             run.memory["iteration"] += 1
             step = _step(run, options.iterations)
         after = reach(run.graph, order, step, before)

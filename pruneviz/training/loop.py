@@ -154,8 +154,6 @@ def fine_tune(
 def default_device() -> torch.device:
     """CUDA or MPS where there is one, else the CPU."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
-    return (
-        accelerator
-        if accelerator is not None and accelerator.type in ("cuda", "mps")
-        else torch.device("cpu")
-    )
+    if accelerator is None or accelerator.type not in ("cuda", "mps"):
+        return torch.device("cpu")
+    return accelerator
