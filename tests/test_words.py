@@ -32,6 +32,16 @@ RETIRED = {
     r"\b(units?|filters?|channels?|be|is|are) dropped\b": "pruned",
     r"held against": "compared with",
     r"begun again": "restarted",
+    r"\b(made up for by|of the plan before|repaired at once)\b": "refits, previous plan, repaired",
+    r"(right after the|as it was) cut\b": "before repair, not repaired",
+    r"\b(ms|MACs|folder) an? (image|class)\b": "per image, per class",
+    r"goes? (along )?together with\b": "coupled with",
+    r"(what chance decided|fell to chance)": "random seeds",
+    r"\bnorms re-measured\b": "batch norm recalibrated",
+    r"\b(wins? it back|put to the test|without a screen)\b": "recovers, tested, command line",
+    r"\b(cannot|not) hold this network\b": "cannot be exported",
+    r"\bmay flatter\b": "may be optimistic",
+    r"\btorch alone\b": "only torch",
 }
 
 

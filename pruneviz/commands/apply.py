@@ -39,7 +39,9 @@ def obey(args: argparse.Namespace) -> int:
     recipe = Recipe.read(args.recipe)
     if args.threads is not None:
         if args.threads < 1:
-            raise RecipeError(f"Threads are a whole number from 1, but got {args.threads}.")
+            raise RecipeError(
+                f"Threads must be a whole number of at least 1, but got {args.threads}."
+            )
         import torch
 
         torch.set_num_threads(args.threads)

@@ -50,8 +50,8 @@ def obey(args: argparse.Namespace) -> int:
         began = service.results(run.id).get("start", {})
         if not (folder / "weights.safetensors").is_file():
             raise InvalidValueError(
-                f"Run '{run.name}' ({run.kind}, {run.status}) left no network; name a fine-tuning "
-                "or strategy run that is done."
+                f"Run '{run.name}' ({run.kind}, {run.status}) has no network to export; name a "
+                "fine-tuning or strategy run that is done."
             )
         data = load_dataset(run.spec.data["name"], **dict(run.spec.data.get("options", {})))
         model = ModelSource.from_dict(dict(run.spec.model)).load()

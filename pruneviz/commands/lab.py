@@ -32,14 +32,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the lab's commands and options."""
     actions = parser.add_subparsers(dest="action", title="commands", metavar="")
-    listed = actions.add_parser("list", help="the claims, and what was measured of each")
+    listed = actions.add_parser("list", help="list the claims and what was measured for each")
     tabled = actions.add_parser("table", help="the results as a table in Markdown")
     for shown in (listed, tabled):
         add_json(shown)
         shown.add_argument(
-            "--folder", type=Path, default=STORED, help="where results are (default: our own)"
+            "--folder",
+            type=Path,
+            default=STORED,
+            help=("folder of results (default: those that come with PruneViz)"),
         )
-    one = actions.add_parser("run", help="put a claim to the test")
+    one = actions.add_parser("run", help="test a claim")
     names = ", ".join(claim.key for claim in claims())
     one.add_argument("claim", metavar="CLAIM", help=f"one of: {names}")
     one.add_argument(
@@ -49,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--data", default="digits", help="a data set of the catalogue")
     one.add_argument("--root", help="the folder or zip of its images, where it needs one")
     one.add_argument("--size", type=int, help="side of the images in pixels")
-    one.add_argument("--limit", type=int, help="at most so many images a class in each split")
+    one.add_argument("--limit", type=int, help=("at most this many images per class in each split"))
     one.add_argument("--scale", default="minutes", help=f"{' or '.join(SCALES)} (default: minutes)")
     one.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one experiment each")
     one.add_argument("--threads", type=int, default=1, help="cores to compute with (default: 1)")
@@ -86,7 +89,9 @@ def run(args: argparse.Namespace) -> LabResult:
         seeds=tuple(args.seeds),
     )
     if args.threads < 1:
-        raise InvalidValueError(f"Threads are a whole number from 1, but got {args.threads}.")
+        raise InvalidValueError(
+            f"Threads must be a whole number of at least 1, but got {args.threads}."
+        )
     import torch
 
     from pruneviz.studies.papers.experiment import perform

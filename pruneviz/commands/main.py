@@ -54,7 +54,7 @@ def port_is_free(host: str, port: int) -> bool:
                 bound += 1
         except PermissionError:
             raise InvalidValueError(
-                f"This user may not listen on port {port}; choose one from 1024 to 65535."
+                f"You are not allowed to listen on port {port}; choose one from 1024 to 65535."
             ) from None
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
@@ -120,7 +120,7 @@ def _password(given: str | None) -> str | None:
 def count(text: str) -> int:
     """Read a number of at least one."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, but got '{text}'")
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, but got '{text}'")
     return int(text)
 
 
@@ -233,32 +233,36 @@ def add_serving(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=ASKED,
         metavar="SECRET",
-        help="what visitors type instead of a token (default: $PRUNEVIZ_PASSWORD; without a value "
-        "it is asked for)",
+        help=(
+            "password that visitors type instead of a token (default: $PRUNEVIZ_PASSWORD; "
+            "without a value it is asked for)"
+        ),
     )
     sharing.add_argument(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="a further name that the studio answers to, such as its proxy's; may be repeated",
+        help="another host name to accept, such as your proxy's; may be repeated",
     )
     sharing.add_argument(
         "--data-root",
         metavar="FOLDER",
-        help="images of this machine that visitors may read (default: none)",
+        help="folder of images on this machine that visitors may read (default: none)",
     )
     sharing.add_argument(
         "--max-runs",
         type=count,
         metavar="N",
-        help="runs that a visitor may have waiting or working (default: 4)",
+        help="queued and running runs allowed per visitor (default: 4)",
     )
     sharing.add_argument(
         "--quota",
         type=size,
         metavar="SIZE",
-        help="disk space of a visitor's runs and uploads, such as 500M or 2G (default: 4G)",
+        help=(
+            "disk space for the runs and uploads of each visitor, such as 500M or 2G (default: 4G)"
+        ),
     )
 
 
@@ -275,8 +279,10 @@ def build_parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="pruneviz",
-        description="See a CNN's filters, decide which to remove, watch what that costs and gains. "
-        "Without a command: start the studio in the browser.",
+        description=(
+            "See a CNN's filters, decide which to prune, and watch what that costs and gains. "
+            "Without a command, opens the studio in the browser."
+        ),
     )
     add_serving(parser)
     parser.set_defaults(run=start)
@@ -301,7 +307,7 @@ def build_parser() -> argparse.ArgumentParser:
     run_cli.add_arguments(
         verb(
             "run",
-            "prune a network by a strategy, and watch",
+            "prune a network with a strategy and watch it run",
             "run taylor --model resnet20 --data digits --target-macs 0.5 --epochs 3",
             run_strategy,
         )
@@ -317,13 +323,13 @@ def build_parser() -> argparse.ArgumentParser:
     study_cli.add_arguments(
         verb(
             "study",
-            "does pretraining help pruning? many runs, queued",
+            "does pretraining help pruning? a queue of many runs",
             "study --model vgg16 mobilenet_v2 --data digits --seeds 0 1",
             study,
         )
     )
     claims_cli.add_arguments(
-        verb("lab", "put the claims of the papers to the test", "lab run oracle --model vgg16", lab)
+        verb("lab", "test the papers' claims", "lab run oracle --model vgg16", lab)
     )
     trust_cli.add_arguments(
         verb(
@@ -336,7 +342,7 @@ def build_parser() -> argparse.ArgumentParser:
     export_cli.add_arguments(
         verb(
             "export",
-            "a run's network as files that need no PruneViz",
+            "export a run's network as files that run without PruneViz",
             "export 1a2b --out exported --formats onnx,python",
             export,
         )
@@ -344,7 +350,7 @@ def build_parser() -> argparse.ArgumentParser:
     apply_cli.add_arguments(
         verb(
             "apply",
-            "do what a recipe says, without a screen",
+            "repeat every step of a recipe",
             "apply recipe.json --out exported --report",
             apply,
         )

@@ -38,10 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_subject(parser)
     parser.add_argument(
-        "--target-macs", type=float, default=0.5, help="fraction of the MACs left (default: 0.5)"
+        "--target-macs",
+        type=float,
+        default=0.5,
+        help=("fraction of the MACs to keep (default: 0.5)"),
     )
     parser.add_argument(
-        "--epochs", type=int, default=6, help="passes that each strategy spends (default: 6)"
+        "--epochs",
+        type=int,
+        default=6,
+        help=("passes over the training images, per strategy (default: 6)"),
     )
     parser.add_argument(
         "--seeds", type=int, nargs="+", default=[0, 1, 2], help="one run each (default: 0 1 2)"
@@ -59,11 +65,13 @@ def obey(args: argparse.Namespace) -> int:
             raise UnknownNameError("strategy", name, known())
     if not 0 < args.target_macs <= 1:
         raise InvalidValueError(
-            "--target-macs is the fraction of the MACs that may be left, above 0 and at most 1, "
-            f"but got {args.target_macs:g}."
+            "--target-macs is the fraction of the MACs to keep, above 0 and at most 1, but got "
+            f"{args.target_macs:g}."
         )
     if args.epochs < 1:
-        raise InvalidValueError(f"Epochs are a whole number from 1, but got {args.epochs}.")
+        raise InvalidValueError(
+            f"Epochs must be a whole number of at least 1, but got {args.epochs}."
+        )
     from pruneviz.catalog import load_dataset, options_for
     from pruneviz.jobs.views import RunSpec
     from pruneviz.studies.race import DEFAULT
@@ -86,12 +94,12 @@ def obey(args: argparse.Namespace) -> int:
     )
     with service_of(args) as service:
         run_id = service.submit(spec)
-        say(args, f"'{spec.name}', kept in {service.home} and shown on the studio's page Lab.")
+        say(args, f"'{spec.name}', stored in {service.home} and shown on the studio's page Lab.")
         run = follow(service, run_id)
         if run is None:
             say(
                 args,
-                "\nStopped. The studio's page Lab resumes it after the last strategy that ended.",
+                "\nStopped. The studio's page Lab can resume it after the last finished strategy.",
             )
             return STOPPED
         from pruneviz.studies.race_result import Race

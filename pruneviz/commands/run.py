@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("strategy", metavar="STRATEGY", help=f"one of: {', '.join(names())}")
     add_subject(parser)
-    parser.add_argument("--target-macs", type=float, help="fraction of the MACs that may be left")
+    parser.add_argument("--target-macs", type=float, help="fraction of the MACs to keep")
     parser.add_argument("--epochs", type=int, help="epochs of fine-tuning at the end")
-    parser.add_argument("--seed", type=int, default=0, help="the same seed, the same network")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same network")
     add_set(parser)
     parser.add_argument("--options", action="store_true", help="list the strategy's options")
     parser.add_argument("--name", default="", help="what the run is called")
@@ -78,10 +78,13 @@ def obey(args: argparse.Namespace) -> int:
     )
     with service_of(args) as service:
         run_id = service.submit(spec)
-        say(args, f"Run '{spec.name}', kept in {service.home} and shown on the studio's page Runs.")
+        say(
+            args,
+            (f"Run '{spec.name}', stored in {service.home} and shown on the studio's page Runs."),
+        )
         run = follow(service, run_id)
         if run is None:
-            say(args, "\nStopped. The studio's page Runs resumes it from its last checkpoint.")
+            say(args, ("\nStopped. The studio's page Runs can resume it from its last checkpoint."))
             return STOPPED
         return report(args, service, run)
 
@@ -95,12 +98,12 @@ def options_of(strategy: Strategy, args: argparse.Namespace) -> dict[str, Any]:
     if args.target_macs is not None:
         if not 0 < args.target_macs <= 1:
             raise InvalidValueError(
-                "--target-macs is the fraction of the MACs that may be left, above 0 and at most "
-                f"1, but got {args.target_macs:g}."
+                "--target-macs is the fraction of the MACs to keep, above 0 and at most 1, but "
+                f"got {args.target_macs:g}."
             )
         if not strategy.takes_target:
             raise InvalidValueError(
-                f"Strategy '{strategy.name}' goes by no MACs target; leave --target-macs out."
+                f"Strategy '{strategy.name}' has no MACs target; leave out --target-macs."
             )
         own["target_macs"] = args.target_macs
     return {**own, "seed": args.seed}

@@ -64,7 +64,9 @@ def obey(args: argparse.Namespace) -> int:
     options = values_of(STUDY, args.set)
     STUDY.make_options(options)
     if args.threads is not None and args.threads < 1:
-        raise InvalidValueError(f"Threads are a whole number from 1, but got {args.threads}.")
+        raise InvalidValueError(
+            f"Threads must be a whole number of at least 1, but got {args.threads}."
+        )
     from pruneviz.catalog import ModelSource
 
     models = tuple(ModelSource(name, args.weights) for name in args.models)
@@ -80,12 +82,14 @@ def obey(args: argparse.Namespace) -> int:
     with service_of(args) as service:
         service.recover()
         ids = submit(service, study)
-        say(args, f"{len(ids)} runs, kept in {service.home} and shown on the studio's page Lab.")
+        say(
+            args, (f"{len(ids)} runs, stored in {service.home} and shown on the studio's page Lab.")
+        )
         for number, run_id in enumerate(ids, 1):
             say(args, f"\n{number} of {len(ids)}. {service.get(run_id).name}")
             run = follow(service, run_id)
             if run is None:
-                say(args, "\nStopped. The same command goes on from the last checkpoint.")
+                say(args, ("\nStopped. Run the same command to continue from the last checkpoint."))
                 return STOPPED
             if run.status != "done":
                 status = max(status, unfinished(run))

@@ -79,7 +79,9 @@ def service_of(args: argparse.Namespace) -> JobService:
     from pruneviz.jobs.service import JobService
 
     if args.threads is not None and args.threads < 1:
-        raise InvalidValueError(f"Threads are a whole number from 1, but got {args.threads}.")
+        raise InvalidValueError(
+            f"Threads must be a whole number of at least 1, but got {args.threads}."
+        )
     return JobService(args.home, threads=args.threads)
 
 

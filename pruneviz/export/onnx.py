@@ -48,8 +48,8 @@ def write_onnx(program: torch.export.ExportedProgram, path: Path, opset: int = O
             found.save(str(path))
     except Exception as error:
         raise ExportError(
-            f"ONNX cannot hold this network: {cause_of(error)}. Replace that operation, or "
-            "export to another format."
+            f"This network cannot be exported to ONNX: {cause_of(error)}. Replace that "
+            "operation, or use another format."
         ) from error
     return f"opset {opset}"
 

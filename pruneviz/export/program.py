@@ -43,6 +43,6 @@ def exported_program(
                 return torch.export.export(network, (images[:1],)), ONE_IMAGE
             except Exception as error:
                 raise ExportError(
-                    f"torch.export cannot hold this network: {cause_of(error)}. Replace that "
-                    "operation, or export to another format."
+                    f"torch.export cannot export this network: {cause_of(error)}. Replace that "
+                    "operation, or use another format."
                 ) from error

@@ -113,7 +113,7 @@ def export(
         for format in _in_order(wanted):
             tell(f"Writing {format}")
             notes[format] = writer.write(format, title, data)
-        tell("Trying the files in a process of their own")
+        tell("Checking the files in a separate process")
         told = {"images": images, "outputs": outputs, "labels": labels}
         answers = try_files({f: folder / f"{name}{SUFFIXES[f]}" for f in notes}, told)
         _judge(answers, copy)
@@ -177,7 +177,7 @@ class _Writer:
 
         state = self.network.network.state_dict()
         save_file({k: v.contiguous().clone() for k, v in state.items()}, target)
-        return "weights alone; PruneViz puts them into the network that the plan leaves"
+        return "weights only; PruneViz loads them into the pruned network"
 
     def python(self, target: Path, title: str) -> str:
         import torch
@@ -188,7 +188,7 @@ class _Writer:
         plain = plain_network(self.network.network, shape, title=title, stem=self.name)
         target.write_text(plain.source, encoding="utf-8")
         torch.save(plain.state, self.folder / f"{self.name}.pt")
-        return "needs torch alone"
+        return "needs only torch"
 
     def pt2(self, target: Path) -> str:
         import torch
@@ -246,8 +246,8 @@ def try_files(files: Mapping[str, Path], told: Mapping[str, Any]) -> dict[str, d
         if done.returncode or not answer.exists():
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise ExportError(
-                f"The process that tries the exported files ended with status {done.returncode} "
-                f"({last}); nothing was written."
+                "The process that checks the exported files ended with status "
+                f"{done.returncode} ({last}); nothing was written."
             )
         found: dict[str, dict[str, Any]] = json.loads(answer.read_text())
         return found
@@ -260,17 +260,17 @@ def _judge(answers: Mapping[str, Mapping[str, Any]], network: nn.Module) -> None
     for format, found in answers.items():
         if "error" in found:
             raise ExportError(
-                f"The exported file ({format}) does not run in a process of its own: "
+                f"The exported file ({format}) does not run in a separate process: "
                 f"{found['error']} Nothing was written; leave this format out."
             )
         if format == "safetensors":
             if found["digest"] != state_digest(network.state_dict()):
-                raise ExportError("The weights file holds other weights than the network.")
+                raise ExportError("The weights in the file differ from the network's.")
         elif format != "onnx-int8" and not found["difference"] <= TOLERANCE:
             raise ExportError(
-                f"The exported file ({format}) gives other outputs than the network: they differ "
-                f"by {found['difference']:.1e} of the largest, more than {TOLERANCE:g}. Nothing "
-                "was written; leave this format out."
+                f"The exported file ({format}) gives different outputs from the network: they "
+                f"differ by {found['difference']:.1e} of the largest output, more than "
+                f"{TOLERANCE:g}. Nothing was written; leave this format out."
             )
 
 

@@ -103,7 +103,7 @@ def compare_figure(
     )
     for flag, name, colour, symbol in (
         (False, "kept", style.kept_colour(dark), "circle"),
-        (True, "dropped", style.dropped_colour(dark), "x"),
+        (True, "pruned", style.dropped_colour(dark), "x"),
     ):
         at = np.flatnonzero(gone == flag)
         figure.add_trace(

@@ -78,7 +78,7 @@ def curves_figure(
     if scan.chance is not None and is_near(scan.chance, measured):
         draw_chance(figure, scan.chance, position="top left")
     figure.update_layout(showlegend=len(scan.groups) <= 12, legend={"font": {"size": 11}})
-    figure.update_xaxes(title_text="ratio of the group's units removed", tickformat=".0%")
+    figure.update_xaxes(title_text="pruning ratio of the group", tickformat=".0%")
     figure.update_xaxes(range=[-0.02, 1.0])
     figure.update_yaxes(title_text="accuracy (top-1)", tickformat=".0%")
     return figure
@@ -104,12 +104,12 @@ def _band(figure: Any, scan: Sensitivity, curve: Sequence[SensitivityPoint], col
 
 def _hover(point: SensitivityPoint | None) -> str:
     if point is None:
-        return "nothing removed"
+        return "nothing pruned"
     low, high = wilson(point.accuracy, point.images)
     return (
-        f"{point.removed} of {point.width} units removed<br>"
-        f"saves {style.percent(point.macs_saved)} of all MACs<br>"
-        f"95 % interval {style.percent(low)} to {style.percent(high)} on {point.images} images"
+        f"{point.removed} of {point.width} units pruned<br>saves "
+        f"{style.percent(point.macs_saved)} of all MACs<br>95 % interval {style.percent(low)} "
+        f"to {style.percent(high)} on {point.images} images"
     )
 
 
@@ -143,7 +143,7 @@ def sensitivity_heat_figure(
             hovertemplate="<b>%{y}</b><br>accuracy %{z:.1%}<br>%{text}<extra></extra>",
         )
     )
-    figure.update_xaxes(title_text="ratio removed", showgrid=False, type="category")
+    figure.update_xaxes(title_text="pruning ratio", showgrid=False, type="category")
     figure.update_yaxes(
         autorange="reversed",
         showgrid=False,

@@ -117,13 +117,13 @@ def latency_figure(info: LatencyInfo, *, dark: bool = False, height: int | None 
                 x=[m for m, _ in known],
                 y=[i for _, i in known],
                 mode="markers",
-                name="if time followed the MACs",
+                name="if time scaled with MACs",
                 marker={
                     "symbol": "line-ns",
                     "size": 26,
                     "line": {"width": 3, "color": style.dropped_colour(dark)},
                 },
-                hovertemplate="if time followed the MACs: %{x:.3g} ms<extra></extra>",
+                hovertemplate="if time scaled with MACs: %{x:.3g} ms<extra></extra>",
             )
         )
     figure.update_yaxes(tickvals=place, ticktext=names, autorange="reversed", showgrid=False)
@@ -165,7 +165,7 @@ def widths_figure(info: WidthsInfo, *, dark: bool = False, height: int = 320) ->
                 x=list(info.widths),
                 y=list(info.promised),
                 mode="lines",
-                name="if time followed the MACs",
+                name="if time scaled with MACs",
                 line={"color": style.dropped_colour(dark), "dash": "dot"},
                 hovertemplate="%{y:.3g} ms",
             )
@@ -176,7 +176,7 @@ def widths_figure(info: WidthsInfo, *, dark: bool = False, height: int = 320) ->
             x=list(info.steps),
             y=[at[w] for w in info.steps],
             mode="markers",
-            name="widths at which time really drops",
+            name="widths where time really drops",
             marker={
                 "symbol": "diamond",
                 "size": 12,

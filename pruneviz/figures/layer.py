@@ -77,7 +77,7 @@ def layer_figure(info: LayerInfo, *, dark: bool = False, height: int = 340) -> A
     position = range(len(info.filters))
     for flag, name, colour in (
         (False, "kept", style.kept_colour(dark)),
-        (True, "dropped", style.dropped_colour(dark)),
+        (True, "pruned", style.dropped_colour(dark)),
     ):
         at = [i for i in position if info.dropped[i] is flag]
         figure.add_trace(
@@ -107,7 +107,7 @@ def layer_figure(info: LayerInfo, *, dark: bool = False, height: int = 340) -> A
         )
     step = max(1, len(info.filters) // 32)
     figure.update_xaxes(
-        title_text="filter, lowest score first",
+        title_text="filters, lowest score first",
         tickvals=list(position)[::step],
         ticktext=[str(info.filters[i]) for i in position][::step],
         tickangle=0,
@@ -118,9 +118,9 @@ def layer_figure(info: LayerInfo, *, dark: bool = False, height: int = 340) -> A
 
 
 def _state(info: LayerInfo, i: int) -> str:
-    text = "dropped" if info.dropped[i] else "kept"
+    text = "pruned" if info.dropped[i] else "kept"
     if info.by_hand[i]:
         text += " by hand"
     if info.tied[i]:
-        text += f"<br>goes together with {info.tied[i]}"
+        text += f"<br>coupled with {info.tied[i]}"
     return text

@@ -109,7 +109,7 @@ def overview_figure(info: OverviewInfo, *, dark: bool = False, height: int = 460
     )
     figure.add_trace(
         go.Bar(
-            x=x, y=gone, name="dropped", marker_color=style.dropped_colour(dark), hoverinfo="skip"
+            x=x, y=gone, name="pruned", marker_color=style.dropped_colour(dark), hoverinfo="skip"
         ),
         row=1,
         col=1,
@@ -210,7 +210,7 @@ def _doors(info: OverviewInfo) -> Any:
 def _hover(layer: OverviewLayer) -> str:
     lines = [
         f"<b>{layer.name}</b> ({layer.kind})",
-        f"{layer.filters} filters, {layer.dropped} dropped",
+        f"{layer.filters} filters, {layer.dropped} pruned",
         style.si(layer.macs, "MACs"),
     ]
     if layer.reason:

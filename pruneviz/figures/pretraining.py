@@ -124,8 +124,10 @@ def pretraining_figure(
                 showlegend=curve.panel == panels[0],
                 line={"color": colour, "dash": dash},
                 marker={"symbol": symbol, "size": 9},
-                hovertemplate=f"<b>{curve.start}</b>, {curve.seeds} seeds<br>%{{y:.2%}} with "
-                "%{x:.0%} of the parameters removed<extra></extra>",
+                hovertemplate=(
+                    f"<b>{curve.start}</b>, {curve.seeds} seeds<br>%{{y:.2%}} with %{{x:.0%}} "
+                    "of the parameters pruned<extra></extra>"
+                ),
             ),
             **place,
         )
@@ -135,7 +137,7 @@ def pretraining_figure(
             where = number // columns + 1, number % columns + 1
             draw_chance(figure, info.chance[panel], panel=where)
     figure.update_xaxes(tickformat=".0%")
-    figure.update_xaxes(title_text="parameters removed (bands: baseline less 1 point)", row=rows)
+    figure.update_xaxes(title_text="parameters pruned (bands: baseline minus 1 point)", row=rows)
     figure.update_yaxes(tickformat=".3~%")
     figure.update_yaxes(title_text=f"accuracy (top-1, {info.split})", col=1)
     return figure

@@ -97,7 +97,7 @@ def tradeoff_figure(
     }
     names = {
         "plan": "repaired",
-        "cut": "right after the cut",
+        "cut": "before repair",
         "control": "random filters, repaired",
         "running": "fine-tuning",
         "fine-tuned": "fine-tuned",

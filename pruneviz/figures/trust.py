@@ -12,8 +12,8 @@ from pruneviz.figures import style
 from pruneviz.studies.trust.result import Trust
 
 SHOWN = {
-    "cut": "right after the cut",
-    "remeasured": "batch norms re-measured",
+    "cut": "before repair",
+    "remeasured": "batch norm recalibrated",
     "repaired": "repaired",
 }
 COLOURS = {"cut": style.GREY, "remeasured": style.ORANGE, "repaired": style.BLUE}

@@ -215,7 +215,7 @@ def latency(context: JobContext) -> None:
     plans = [Plan.from_json(subject.graph, text) for text in texts]
     if subject.plan is not None:
         plans.insert(0, subject.plan)
-    context.report("Timing the networks in turns")
+    context.report("Timing the networks, alternating")
     found = timed(
         subject.model,
         subject.graph,
@@ -240,7 +240,7 @@ def width_latency(context: JobContext) -> None:
     options = known_options(context, measure_latency, own=own, also=also)
     group, widths = options.pop("group", ""), options.pop("widths", None)
     subject = load_subject(context)
-    context.report(f"Timing the widths of {group} in turns")
+    context.report(f"Timing the widths of {group}, alternating")
     found = timed(
         subject.model,
         subject.graph,

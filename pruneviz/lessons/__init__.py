@@ -34,7 +34,7 @@ FACTS: Mapping[str, str] = {
     "pruned": "the share of filters that are pruned, 0..1",
     "macs": "the share of MACs that is left, 0..1",
     "baseline": "the unpruned network's accuracy, 0..1",
-    "cut": "the accuracy right after the cut, 0..1",
+    "cut": "the accuracy before repair, 0..1",
     "repaired": "the accuracy after the repair, 0..1",
     "picks": "filters that were picked by a click",
     "plans": "plans that were visited",

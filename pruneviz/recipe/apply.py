@@ -117,9 +117,9 @@ def apply_recipe(
     wanted = recipe.digests.get("result")
     if wanted and wanted != found["result"]:
         notes.append(
-            f"The weights at the end have the digest {found['result']}, not {wanted}: the recipe "
+            f"The final weights have the digest {found['result']}, not {wanted}: the recipe "
             f"was written on {recipe.made_with.get('machine', 'another machine')} with torch "
-            f"{recipe.made_with.get('torch', '?')}, where sums round otherwise."
+            f"{recipe.made_with.get('torch', '?')}, where sums round differently."
         )
     return Applied(
         network, bench.plan, tuple(bench.evaluations), bench.files, bench.stage, found, tuple(notes)
@@ -132,8 +132,8 @@ def _compare(recipe: Recipe, found: Mapping[str, str]) -> None:
         if wanted and name in found and found[name] != wanted:
             raise RecipeError(
                 f"The {said} here have the digest {found[name]}, but this recipe was made with "
-                f"{wanted}. Give it what it was made with, or take '{name}' out of its digests to "
-                "go on with what is here."
+                f"{wanted}. Use the originals, or remove '{name}' from the recipe's digests to "
+                "continue with these."
             )
 
 
@@ -157,8 +157,8 @@ def _threshold(
 
     if criterion not in bench.rankings:
         raise RecipeError(
-            f"A threshold goes by a ranking, but nothing was ranked by '{criterion}' before it; "
-            f'add the step {{"do": "rank", "criterion": "{criterion}"}}.'
+            f"A threshold needs a ranking, but no earlier step ranks by '{criterion}'; add the "
+            f'step {{"do": "rank", "criterion": "{criterion}"}}.'
         )
     found = threshold(
         bench.graph,
@@ -243,7 +243,7 @@ def _export(bench: Bench, formats: list[str] | None = None, name: str = "network
     from pruneviz.export import export
 
     if bench.folder is None:
-        raise RecipeError("This recipe exports files; name the folder that they go to.")
+        raise RecipeError("This recipe exports files; name a folder for them.")
     bench.files = export(
         bench.pruned(),
         bench.folder,

@@ -68,7 +68,7 @@ def recipe_of_run(
     else:
         steps = list(before or [_whole(plan)])
         start, own = preparation(model, bool(plan.dropped), options)
-        cut = Step("repair", {}, "Cut and repair") if start.repair else Step("prune", {}, "Cut")
+        cut = Step("repair", {}, "Prune and repair") if start.repair else Step("prune", {}, "Cut")
         steps += [cut, Step("evaluate", {"split": "val"}, "Accuracy before training")]
         if start.teacher:
             own["teacher"] = "unpruned"
@@ -135,10 +135,10 @@ def _thresholds(graph: ChannelGraph, d: Decisions, ranking: Ranking | None) -> l
         others = sorted({g.name for g in graph.prunable_groups} - set(free))
         values = {**common, "ratio": d.ratio, "scope": d.scope, "protected": others}
         where = "over all groups" if d.scope == "global" else "of each group"
-        steps.append(Step("threshold", values, f"Drop {d.ratio:.3g} {where}"))
+        steps.append(Step("threshold", values, f"Prune {d.ratio:.3g} {where}"))
     if own:
         values = {**common, "ratio": own, "scope": "group"}
-        steps.append(Step("threshold", values, "Drop by group"))
+        steps.append(Step("threshold", values, "Prune group by group"))
     return steps
 
 
@@ -177,4 +177,4 @@ def _reach(graph: ChannelGraph, steps: Iterable[Step], ranking: Ranking | None) 
 
 
 def _whole(plan: Plan) -> Step:
-    return Step("plan", {"link": plan.to_link()}, "The plan as it stands")
+    return Step("plan", {"link": plan.to_link()}, "The final plan")

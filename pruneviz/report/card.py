@@ -83,7 +83,7 @@ def _widths(draw: ImageDraw.ImageDraw, facts: Facts) -> None:
         stays = bottom - (bottom - top) * kept / widest
         draw.rectangle((x0, whole, x1, bottom), fill="#F6C9A8")
         draw.rectangle((x0, stays, x1, bottom), fill=style.BLUE)
-    foot = f"Filters of the {len(layers)} layers that can be pruned: blue stays, orange went"
+    foot = f"Filters of the {len(layers)} prunable layers: blue kept, orange pruned"
     draw.text((_EDGE, 566), foot, font=_font(22), fill=_SOFT)
     made = "PruneViz"
     draw.text((right - draw.textlength(made, _font(22)), 566), made, font=_font(22), fill=_INK)

@@ -64,10 +64,10 @@ class Facts:
     def seen(self) -> str:
         """Whether decisions saw the images, as a sentence."""
         if self.split == "test":
-            return "Test images, which no decision saw."
+            return "Test images, held out from every decision."
         return (
-            f"Images of the split '{self.split}', on which decisions were made: {self.data} has no "
-            "test images, so these figures may flatter."
+            f"Images of the '{self.split}' split, which decisions were based on: {self.data} "
+            "has no test images, so these figures may be optimistic."
         )
 
 
@@ -126,7 +126,7 @@ def gather(
         stages.append(Stage(label, result.accuracy, result.count, result.per_class))
     latency = None
     if seconds > 0:
-        say("Timing the networks in turns")
+        say("Timing the networks, alternating")
         latency = measure_latency(
             {"unpruned": model, "pruned": network},
             data.input_shape,

@@ -36,14 +36,14 @@ def model_card(facts: Facts) -> str:
         "",
         f"# {facts.title}",
         "",
-        f"{facts.model} without {len(facts.plan)} of its "
-        f"{int(facts.plan.graph.prunable.sum())} units of filters, {last.name}.",
+        f"{facts.model} with {len(facts.plan)} of its {int(facts.plan.graph.prunable.sum())} "
+        f"units pruned, {last.name}.",
         "",
         "| | unpruned | this network |",
         "|---|---:|---:|",
         f"| top-1 accuracy ({facts.split}, {last.count} images) | {facts.stages[0].accuracy:.2%} "
         f"| {last.accuracy:.2%} (95 %: {low:.2%} to {high:.2%}) |",
-        f"| MACs an image | {cost.baseline_macs:,} | {cost.macs:,} |",
+        f"| MACs per image | {cost.baseline_macs:,} | {cost.macs:,} |",
         f"| parameters | {cost.baseline_params:,} | {cost.params:,} |",
     ]
     if facts.latency is not None:
@@ -54,7 +54,8 @@ def model_card(facts: Facts) -> str:
         lines += [
             "## Files",
             "",
-            "Each was loaded in a process without PruneViz; the accuracy is the file's own.",
+            "Each file was loaded in a process without PruneViz; the accuracy is that of the "
+            "file itself.",
             "",
             "| file | accuracy | images | note |",
             "|---|---:|---:|---|",

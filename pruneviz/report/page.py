@@ -58,7 +58,7 @@ def report_html(facts: Facts) -> str:
         _numbers(facts),
         _section("Accuracy", _stages(facts), _figure(_stages_figure(facts)), facts.seen),
         _section(
-            "What was removed where", _ribbon(facts) + _groups(facts), _figure(_overview(facts))
+            "What was pruned where", _ribbon(facts) + _groups(facts), _figure(_overview(facts))
         ),
         _section("Cost by layer", "", _figure(_costs(facts))),
         _classes(facts),
@@ -110,7 +110,7 @@ def _head(facts: Facts) -> str:
     return (
         f"<h1>{escape(facts.title)}</h1>\n<p class='lead'>{escape(facts.model)} on "
         f"{escape(facts.data)}; {len(facts.plan)} of {int(facts.plan.graph.prunable.sum())} "
-        f"units removed.</p>"
+        "units pruned.</p>"
     )
 
 
@@ -125,7 +125,7 @@ def _numbers(facts: Facts) -> str:
             f"95 %: {style.percent(low)} to {style.percent(high)}, {last.count} images; "
             f"unpruned {style.percent(first.accuracy)}",
         ),
-        ("MACs an image", style.si(cost.macs), style.change(cost.macs, cost.baseline_macs)),
+        ("MACs per image", style.si(cost.macs), style.change(cost.macs, cost.baseline_macs)),
         ("Parameters", style.si(cost.params), style.change(cost.params, cost.baseline_params)),
     ]
     if facts.latency is not None:
@@ -227,7 +227,7 @@ def _classes(facts: Facts) -> str:
         tuple(last.per_class[i] for i in worst),
     )
     few = len(worst) < len(known)
-    note = f"The {len(worst)} of {len(known)} classes that lost most." if few else ""
+    note = f"The {len(worst)} of {len(known)} classes that lost the most accuracy." if few else ""
     return _section("Change by class", "", _figure(classes_figure(info)), note)
 
 
@@ -245,7 +245,7 @@ def _latency(facts: Facts) -> str:
         ]
         for t in found.timings
     ]
-    columns = ["Network", "Median (ms)", "Quartiles (ms)", "Times as fast", "Passes"]
+    columns = ["Network", "Median (ms)", "Quartiles (ms)", "Speedup", "Passes"]
     note = (
         f"PyTorch on {facts.machine}; {_count(found.threads, 'thread')}, "
         f"{_count(found.batch_size, 'image')} a pass. "
@@ -268,10 +268,10 @@ def _files(facts: Facts) -> str:
         ]
         for format, check in facts.checks.items()
     ]
-    columns = ["File", "Format", "Difference", "Its own accuracy", "ms an image", "Note"]
+    columns = ["File", "Format", "Difference", "Accuracy of the file", "ms per image", "Note"]
     note = (
-        "Each file was loaded in a process that cannot import PruneViz, and compared with the "
-        "network (largest difference of an output, as a fraction of the largest output)."
+        "Each file was loaded in a process that cannot import PruneViz, and its outputs were "
+        "compared with the network's (largest difference, as a fraction of the largest output)."
     )
     return _section("Files", _table(columns, rows, text=True), "", note)
 
@@ -284,7 +284,7 @@ def _made(facts: Facts) -> str:
         f"Plan {facts.plan.digest}, network {facts.plan.graph.digest}.</p>"
     ]
     if seeds:
-        parts.append(f"<p>What chance decided:</p><ul>{seeds}</ul>")
+        parts.append(f"<p>Random seeds:</p><ul>{seeds}</ul>")
     if facts.recipe:
         parts.append(
             "<p>The recipe: save it as recipe.json and run "

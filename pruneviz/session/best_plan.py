@@ -46,7 +46,9 @@ def best_plan(
     if scan is None or not scan.final or scan.after != "repaired":
         names = [g.name for g in wanted.groups]
         if not names:
-            raise InvalidValueError("Every group is protected; release one, then look again.")
+            raise InvalidValueError(
+                "Every group is protected, so nothing can be pruned; unprotect one and try again."
+            )
         for scan in sensitivity(
             workbench.model, graph, workbench.data, ranking, criterion, RATIOS,
             images=images, groups=names,

@@ -176,7 +176,7 @@ def set_group_ratios(d: Decisions, ratios: Mapping[str, float], label: str) -> C
 def release(d: Decisions, group: str, title: str = "") -> Change:
     """Have a group's slider follow the one for all groups again."""
     left = tuple((name, ratio) for name, ratio in d.ratios if name != group)
-    return replace(d, ratios=left), f"{title or group} follows again"
+    return replace(d, ratios=left), f"{title or group} follows the main slider again"
 
 
 def set_criterion(d: Decisions, criterion: str) -> Change:
@@ -191,7 +191,7 @@ def set_scope(d: Decisions, scope: Scope) -> Change:
 
 def set_multiple(d: Decisions, multiple: int) -> Change:
     """Choose to which multiple widths are rounded."""
-    label = f"widths in multiples of {multiple}" if multiple > 1 else "widths not rounded"
+    label = f"widths rounded to multiples of {multiple}" if multiple > 1 else "widths not rounded"
     return replace(d, multiple=multiple), label
 
 

@@ -20,7 +20,7 @@ from pruneviz.surgery import prune
 from pruneviz.training import Evaluation, evaluate
 
 CUT = "cut"
-INSTANT = "repaired at once"
+INSTANT = "instant repair"
 REPAIRED = "repaired"
 FINE_TUNED = "fine-tuned"
 BASELINE = "baseline"

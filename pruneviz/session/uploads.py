@@ -50,8 +50,8 @@ class Uploads:
             return path
         if room is not None and len(content) > room:
             raise NotAllowedError(
-                f"'{name}' ({size}) is more than the {max(0, room) / 2**20:.1f} MiB that you may "
-                "still keep here; upload a smaller file, or delete runs that you no longer need."
+                f"'{name}' ({size}) is larger than the {max(0, room) / 2**20:.1f} MiB you "
+                "have left here; upload a smaller file, or delete runs that you no longer need."
             )
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -63,8 +63,8 @@ class Uploads:
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise StorageError(
-                f"'{name}' ({size}) cannot be kept in {folder} ({error.strerror}); free some space "
-                "or start PruneViz with another --home."
+                f"'{name}' ({size}) cannot be saved in {folder} ({error.strerror}); free some "
+                "disk space, or start PruneViz with another --home."
             ) from error
         return path
 

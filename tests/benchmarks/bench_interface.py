@@ -53,7 +53,7 @@ CONTENT = {
     "Sensitivity": "Each group is pruned alone",
     "Prune": "Pruning ratio, whole network",
     "Runs": "Expected|How",
-    "Export": "Load it again",
+    "Export": "Load it",
 }
 
 

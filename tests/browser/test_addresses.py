@@ -29,7 +29,7 @@ def test_fine_tune_leads_to_the_runs_from_every_view(address: str, page: Any) ->
         go_to(page, "Prune")
     page.goto(f"{page.url.split('?')[0].rsplit('/', 1)[0]}/rank?layer=layer2.1.conv1")
     wait_for_bar(page, "0 of 400")
-    page.get_by_role("button", name="Drop filter").first.click()
+    page.get_by_role("button", name="Prune filter").first.click()
     wait_for_bar(page, "1 of 400")
     fine_tune(page)
 

@@ -23,7 +23,7 @@ def someone(chromium: Any) -> Iterator[Any]:
     context.set_default_timeout(90_000)
     page = context.new_page()
     yield page
-    for sentence in ("Something went wrong", "encountered an error"):
+    for sentence in ("ran into a bug of its own", "encountered an error"):
         assert not page.get_by_text(sentence).count(), sentence
     context.close()
 
@@ -61,7 +61,7 @@ def test_two_visitors_and_a_token(chromium: Any, tmp_path: Path) -> None:
         ann.get_by_text("This studio is shared").wait_for()
         ann.get_by_label("Token").fill("a guess")
         ann.keyboard.press("Enter")
-        ann.get_by_role("alert").get_by_text("That is not the token").wait_for()
+        ann.get_by_role("alert").get_by_text("That token is wrong").wait_for()
         ann.get_by_label("Token").fill(token)
         ann.keyboard.press("Enter")
         is_on(ann, "Runs")

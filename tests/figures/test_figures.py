@@ -107,7 +107,7 @@ def test_overview_keeps_hand_picks_lowest_and_draws_every_layer() -> None:
     doors = next(t for t in figure.data if t.name == "layers")
     assert [c[0] for c in doors.customdata] == ["a", "b", "c", "out"]
     assert "cannot be pruned: is the network's output" in doors.text[3]
-    assert {t.name for t in figure.data} >= {"kept", "dropped", "cannot be pruned"}
+    assert {t.name for t in figure.data} >= {"kept", "pruned", "cannot be pruned"}
 
 
 def test_layer_info_sorts_and_finds_the_threshold() -> None:
@@ -199,7 +199,7 @@ def test_sensitivity_curves_start_at_the_baseline_and_leave_closed_groups_out() 
     assert [t.name for t in lines] == ["a", "b"], "the closed group has no curve"
     assert list(lines[0].x) == [0.0, 0.25, 0.5]
     assert list(lines[0].y) == [0.95, 0.9, 0.6]
-    assert "1 of 4 units removed" in lines[0].customdata[1][1]
+    assert "1 of 4 units pruned" in lines[0].customdata[1][1]
     heat = figures.sensitivity_heat_figure(scan).data[0]
     assert list(heat.y) == ["a", "b"]
     assert heat.z[1][0] is None

@@ -30,7 +30,7 @@ def facts() -> Facts:
     timings = (Timing("unpruned", (0.002,) * 5), Timing("pruned", (0.001,) * 5))
     check = {
         "file": "network.py",
-        "note": "needs torch alone",
+        "note": "needs only torch",
         "difference": 1e-7,
         "images": 256,
         "accuracy": 0.9766,
@@ -66,7 +66,14 @@ def test_the_report_holds_all_and_fetches_nothing(facts: Facts) -> None:
     for stage in facts.stages:
         low, high = wilson(stage.accuracy, stage.count)
         assert f"{100 * low:.1f} % to {100 * high:.1f} %" in text
-    for said in ("no decision saw", "seed 7", "a machine", facts.plan.digest, "2.00", "97.7 %"):
+    for said in (
+        "held out from every decision",
+        "seed 7",
+        "a machine",
+        facts.plan.digest,
+        "2.00",
+        "97.7 %",
+    ):
         assert said in text
 
 

@@ -71,7 +71,7 @@ def test_both_who_uploaded_the_same_are_charged_and_limits_have_a_sentence(tmp_p
     uploads.keep("a.zip", content, "bob", room=0)  # there already
     assert uploads.taken("ann") == uploads.taken("bob") == len(content)
     assert uploads.taken("eve") == uploads.taken("") == 0
-    with pytest.raises(NotAllowedError, match=r"\(1.0 MiB\) is more than the 0.5 MiB"):
+    with pytest.raises(NotAllowedError, match=r"\(1.0 MiB\) is larger than the 0.5 MiB"):
         uploads.keep("b.zip", bytes(2**20 - 1), "ann", room=2**19)
     with pytest.raises(InvalidValueError, match=r"'c\.zip' is empty"):
         uploads.keep("c.zip", b"", "ann")
@@ -85,6 +85,6 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(StorageError, match="free some space"):
+    with pytest.raises(StorageError, match="free some disk space"):
         Uploads(tmp_path).keep("a.zip", bytes(100))
     assert list((tmp_path / "uploads").iterdir()) == []

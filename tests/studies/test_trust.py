@@ -101,8 +101,8 @@ def test_a_stopped_study_goes_on(model: nn.Module, data: DataSet) -> None:
 def test_the_picture_says_what_each_figure_is_worth() -> None:
     figure = study(*HALF, *FIFTH).figure(dark=True, height=300)
     assert [trace.name for trace in figure.data] == [
-        "right after the cut (-1.00 at equal MACs)",
-        "batch norms re-measured (-1.00 at equal MACs)",
+        "before repair (-1.00 at equal MACs)",
+        "batch norm recalibrated (-1.00 at equal MACs)",
         "repaired (1.00 at equal MACs)",
         "predicted = reached",
     ]

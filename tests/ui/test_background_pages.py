@@ -13,7 +13,7 @@ def test_a_run_is_started_in_two_clicks_and_shown_when_done(studio: Open) -> Non
     page = sound(studio("prune"))
     move(page, "ratio_all", 50)
     page = sound(studio("runs", like=page))
-    assert "No run yet" in texts(page)
+    assert "No runs yet" in texts(page)
     next(n for n in page.number_input if n.label == "Epochs").set_value(1)
     page.button[[b.label for b in page.button].index("Start")].click().run()
     (run,) = services.jobs().list()

@@ -40,7 +40,7 @@ def test_a_finished_run_is_a_new_baseline(studio: Open) -> None:
     again = sound(studio("choose", like=page))
     weights = next(box for box in again.selectbox if box.label == "Weights")
     assert weights.value == f"run:{run}"
-    assert "of the run 'tuned'" in weights.options
+    assert "from run 'tuned'" in weights.options
     # The same network in a notebook, by id and by name; two filters of it are gone.
     for called in (run, "tuned"):
         model = pv.load_model("resnet20", weights=f"run:{called}")
@@ -91,7 +91,7 @@ def test_export_begins_with_what_is_in_hand_and_says_where_they_differ(studio: O
     assert not export.warning
     which(export).set_value(run_called("unpruned")).run()
     assert "current plan prunes 160" in export.warning[0].value
-    assert "fine-tuned, with all its filters" in export.info[0].value
+    assert "fine-tuned network with all its filters" in export.info[0].value
 
 
 def test_the_newest_run_of_the_plan_in_hand_is_exported_first() -> None:

@@ -64,7 +64,7 @@ def test_every_claim_says_what_is_published_and_what_was_measured(studio: Open) 
             scale = ", hours" if result.scale == "hours" else ""
             assert f"{mark} {result.network} on {result.data}{scale}" in labels
         if not mine:
-            assert "Nothing was measured" in said
+            assert "No results for this claim" in said
     table = page.dataframe[0].value
     assert len(table) == len(stored)
     assert (table["verdict"] == "holds").sum() == sum(r.holds for r in stored)

@@ -38,15 +38,15 @@ def test_a_plan_is_measured_beside_the_unpruned_network(studio: Open) -> None:
     assert page.button(key="latency_measure").disabled  # under way
     page = done(page)
     labels = {m.label: m.value for m in page.metric}
-    assert {"This plan", "Unpruned", "Times as fast"} <= set(labels)
+    assert {"This plan", "Unpruned", "Speedup"} <= set(labels)
     history = page.session_state["session"].history
     loaded = workbench.bench(history.subject)
     plan, cost = workbench.plan_at(loaded, history.decisions)
     relative = timings.relative(loaded)
     assert set(relative) == {"baseline", plan.digest}
     assert relative["baseline"] == 1
-    assert float(labels["Times as fast"]) == pytest.approx(1 / relative[plan.digest], abs=0.006)
-    fewer = next(m.delta for m in page.metric if m.label == "Times as fast")
+    assert float(labels["Speedup"]) == pytest.approx(1 / relative[plan.digest], abs=0.006)
+    fewer = next(m.delta for m in page.metric if m.label == "Speedup")
     assert fewer == f"{1 / cost.macs_ratio:.2f} times fewer MACs"
     assert page.button(key="latency_measure").label == "Measure again"
     # Another plan has no time yet: the axis says so and offers to measure it.

@@ -131,7 +131,7 @@ def test_every_view_of_prune(studio: Open, view: str) -> None:
     if view == "Prunability":
         assert "feeds the network's output" in page.dataframe[0].value["why"].tolist()
     if view == "Classes":
-        assert "images are lost" in texts(page)
+        assert "images and gains" in texts(page)
 
 
 def test_history_goes_back_and_branches(studio: Open) -> None:
@@ -201,7 +201,7 @@ def test_address_brings_the_plan_back_with_its_history(studio: Open) -> None:
 
 def test_unknown_address_is_told_and_left_out(studio: Open) -> None:
     page = sound(studio("choose", at="0123456789ab"))
-    assert "not kept here" in page.toast[0].value
+    assert "not stored here" in page.toast[0].value
     assert "0 of 400" in texts(page)
 
 
@@ -284,7 +284,7 @@ def test_a_filter_is_dropped_and_kept_without_a_mouse(studio: Open) -> None:
     page.selectbox(key="filter").set_value(3).run()
     page.button(key="decide").click().run()
     assert "1 of 400" in texts(sound(page))
-    assert page.session_state["session"].history.step.label == "dropped filter 3 of layer1.0.conv1"
+    assert page.session_state["session"].history.step.label == "pruned filter 3 of layer1.0.conv1"
     assert page.button(key="decide").label == "Keep filter 3"
     page.button(key="decide").click().run()
     assert "0 of 400" in texts(sound(page))

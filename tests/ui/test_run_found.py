@@ -40,7 +40,7 @@ def test_a_network_of_the_front_becomes_the_plan(studio: Open) -> None:
     ]  # fmt: skip
     run_id = stopped({}, {"front": front})
     page = sound(studio("runs"))
-    assert "The front: 2 networks" in [e.label for e in page.expander]
+    assert "Pareto front: 2 networks" in [e.label for e in page.expander]
     assert not [b for b in page.button if b.key == f"take_front_{run_id}"]
     page.session_state[f"front_chosen_{run_id}"] = 0
     sound(page.run())

@@ -25,7 +25,7 @@ def test_a_full_disk_is_said_and_the_page_goes_on(studio: Open, monkeypatch) -> 
     service._trouble = StorageFullError("The disk is full.")
     service._tended = time.monotonic() + 1000
     page = sound(studio("runs"))
-    assert "The disk is full. Until then runs wait; they go on by themselves." in warnings(page)
+    assert "The disk is full. Until then runs wait; they resume on their own." in warnings(page)
     assert "Save what is in memory" not in [button.label for button in page.button]
     assert "Cancel" in [button.label for button in page.button]
     service._trouble = None
@@ -72,7 +72,7 @@ def test_work_without_a_sign_and_notices_are_said(studio: Open) -> None:
     mine.keep("notices", ["The run begins again."])
     page = studio("runs")
     assert not page.exception
-    assert "No sign of its work for 10 min" in warnings(page)
+    assert "No progress for 10 min" in warnings(page)
     assert "The run begins again." in warnings(page)
     mine.finish("interrupted", message=CLOSED)
     assert CLOSED in [caption.value for caption in page.run().caption]

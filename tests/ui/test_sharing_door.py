@@ -82,7 +82,7 @@ def test_foreign_host_is_refused_for_pages_health_and_websockets(
     for path in ("/", "/_stcore/health", "/login"):
         answer = client.get(path, headers={"host": header, **PAGE})
         assert answer.status_code == 403, path
-        assert "does not answer to the name" in answer.text
+        assert "does not accept requests for the host" in answer.text
         assert "studio /" not in answer.text
     assert not hears(client, headers={"host": header})
     assert hears(client), "the same visitor under the studio's own name"
@@ -133,7 +133,7 @@ def test_token_typed_on_the_login_page() -> None:
     assert "http" not in page.text.replace("http://www.w3.org/2000/svg", ""), "nothing from afar"
     wrong = client.post("/login?next=%2Fprune", data={"secret": "<b>x"}, headers=PAGE)
     assert wrong.status_code == 401
-    assert "That is not the token" in wrong.text
+    assert "That token is wrong" in wrong.text
     assert "<b>x" not in wrong.text
     right = client.post(
         "/login?next=%2Fprune%3Fat%3D1", data={"secret": f" {SHARED.visitors_token} "}, headers=PAGE

@@ -69,7 +69,7 @@ def test_the_path_field_is_there_only_where_paths_are_read(studio: Open, come: C
     def fields() -> list[str]:
         page = studio("choose")
         data = next(box for box in page.selectbox if box.label == "Data")
-        page = data.set_value("my own images …").run()
+        page = data.set_value("your own images …").run()
         assert not page.exception
         return [t.label for t in page.text_input]
 

@@ -33,9 +33,9 @@ def follow_batch(first: Record, second: Record, sizes: tuple[int, int]) -> None:
         again = second.constants.get(name)
         if again is None or not torch.equal(tensor, again):
             raise ExportError(
-                "A tensor of this network is made by code that cannot be watched (a scripted or "
-                "compiled function, or one of its own autograd functions). Write it with torch's "
-                "functions."
+                "A tensor of this network is computed by code that cannot be traced (a "
+                "scripted or compiled function, or a custom autograd function). Write it with "
+                "torch's functions."
             )
 
 
@@ -91,6 +91,6 @@ class _Matcher:
 def _differs(event: Any) -> ExportError:
     name = event.name if isinstance(event, Op) else f"module '{getattr(event, 'path', '')}'"
     return ExportError(
-        f"Operation '{name}' works otherwise for one number of images than for another, so no one "
-        "file can stand for it. Make its code the same for every batch size."
+        f"Operation '{name}' behaves differently at different batch sizes, so one file cannot "
+        "represent it. Make its code the same for every batch size."
     )

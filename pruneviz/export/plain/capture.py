@@ -35,8 +35,8 @@ def capture(network: nn.Module, images: Tensor) -> Record:
     value = recorder.known.get(id(logits(output)))
     if not isinstance(value, Value):
         raise ExportError(
-            f"{type(network).__name__} must return a tensor that torch functions computed; its "
-            "output comes out of code that cannot be watched."
+            f"{type(network).__name__} must return a tensor computed by torch functions; its "
+            "output comes from code that cannot be traced."
         )
     return Record(recorder.root, value, recorder.shapes, recorder.constants)
 
@@ -138,8 +138,8 @@ class _Recorder(CallWatcher):
         if any(isinstance(self.known.get(id(a)), Value) for a in args if isinstance(a, Tensor)):
             place = self.stack[-1].path or "the network itself"
             raise ExportError(
-                f"Operation '{full}' in '{place}' hands numbers from torch to Python, and what "
-                "the code does with them cannot be written down. Keep the computation in torch."
+                f"Operation '{full}' in '{place}' passes values from torch to Python, and what "
+                "the code does with them cannot be exported. Keep the computation in torch."
             )
 
     @contextmanager

@@ -144,7 +144,7 @@ def _argument(value: Any, op: Op, name: Naming) -> str:
     if written is None:
         raise ExportError(
             f"Operation '{op.name}' takes a {type(value).__name__}, which plain PyTorch code "
-            "cannot spell out. Replace the operation, or export to another format."
+            "cannot express. Replace the operation, or export to another format."
         )
     return written
 
@@ -169,6 +169,6 @@ def _public(op: Op) -> str:
 
 def _unnamed(op: Op) -> ExportError:
     return ExportError(
-        f"Operation '{op.name}' is not one of torch's own, so a file that needs torch alone cannot "
-        "call it. Replace it by torch's functions, or export to another format."
+        f"Operation '{op.name}' is not one of torch's own, so a file that needs only torch "
+        "cannot call it. Replace it with torch's functions, or use another format."
     )

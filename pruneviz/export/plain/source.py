@@ -17,40 +17,20 @@ from pruneviz.export.plain.tree import Layout
 BATCHES = (2, 3)
 """Images of the two passes that are compared; one image alone hides what a batch does."""
 
-_HEAD = '''"""{title}
-
-Plain PyTorch: this file and its weights, {weights}, need torch alone.
-
-    from {stem} import load
-    network = load()
-    scores = network(images)        # {shape}
-"""
-
-from pathlib import Path
-
-import torch
-import torch.nn.functional as F
-from torch import nn
-
-
-class Parts(nn.Module):
-    """A module that is made of the parts that it is given; its forward says what it computes."""
-
-    def __init__(self, **parts):
-        super().__init__()
-        for name, part in parts.items():
-            if isinstance(part, torch.Tensor) and not isinstance(part, nn.Parameter):
-                self.register_buffer(name, part)
-            else:
-                setattr(self, name, part)
-
-    def __getitem__(self, name):
-        return getattr(self, str(name))
-
-    @property
-    def device(self):
-        return next(iter(self.state_dict().values()), torch.empty(0)).device
-'''
+_HEAD = (
+    '"""{title}\n\nPlain PyTorch: this file and its weights, {weights}, need only '
+    "torch.\n\n    from {stem} import load\n    network = load()\n    scores = "
+    'network(images)        # {shape}\n"""\n\nfrom pathlib import Path\n\nimport torch\n'
+    "import torch.nn.functional as F\nfrom torch import nn\n\n\nclass Parts(nn.Module):\n    "
+    '"""A module that is made of the parts that it is given; its forward says what it '
+    'computes."""\n\n    def __init__(self, **parts):\n        super().__init__()\n        '
+    "for name, part in parts.items():\n            if isinstance(part, torch.Tensor) and not "
+    "isinstance(part, nn.Parameter):\n                self.register_buffer(name, "
+    "part)\n            else:\n                setattr(self, name, part)\n\n    def "
+    "__getitem__(self, name):\n        return getattr(self, str(name))\n\n    @property\n    "
+    "def device(self):\n        return next(iter(self.state_dict().values()), "
+    "torch.empty(0)).device\n"
+)
 
 _TAIL = '''
 
@@ -103,7 +83,7 @@ def plain_network(
     state = layout.state()
     dtype = "" if at.dtype == torch.float32 else f".to({at.dtype})"
     head = _HEAD.format(
-        title=title or f"{type(network).__name__}, as PruneViz left it.",
+        title=title or f"{type(network).__name__}, as pruned by PruneViz.",
         weights=f"{stem}.pt",
         stem=stem if stem.isidentifier() else re.sub(r"\W", "_", stem),
         shape=f"(N, {', '.join(map(str, input_shape))}) -> (N, classes)",

@@ -44,16 +44,16 @@ def show() -> None:
             if st.button("Fine-tune it first", icon=":material/model_training:"):
                 leaving.go_to("runs")
         criterion = history.decisions.criterion
-        st.subheader("What if the least important filters went?")
+        st.subheader("What happens when you prune the least important filters?")
         st.caption(
             f"Prunes the filters with the lowest **{plain(criterion)}** scores, a tenth of the "
-            "network at a time, with no training. Grey: right after the cut. Blue: repaired, the "
-            "remaining weights refitted in closed form. Dotted: random filters, repaired. Click a "
-            "point to use that plan."
+            "network at a time, without training. Grey: before repair. Blue: repaired, with "
+            "the remaining weights refitted in closed form. Dotted: random filters, repaired. "
+            "Click a point to use that plan."
         )
         _story(loaded, criterion)
         if st.button(
-            f"Prune the lowest {FIRST_RATIO:.0%} and look closer",
+            f"Prune the lowest {FIRST_RATIO:.0%} and take a closer look",
             type="primary",
             icon=":material/content_cut:",
         ):
@@ -177,4 +177,4 @@ def _classes(loaded: Workbench, _criterion: str) -> None:
     if base.value is not None:
         theme.chart(evaluation_figure(base.value, dark=theme.dark()), "choose_classes")
     else:
-        st.caption(base.error or "The accuracy is being measured …")
+        st.caption(base.error or "Measuring accuracy …")

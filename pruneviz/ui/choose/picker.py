@@ -17,7 +17,7 @@ from pruneviz.ui.serving import visitors
 if TYPE_CHECKING:
     import pandas as pd
 
-RANDOM, OWN_WEIGHTS, OWN_IMAGES = "random", "my own file …", "my own images …"
+RANDOM, OWN_WEIGHTS, OWN_IMAGES = "random", "your own file …", "your own images …"
 
 
 @st.cache_data(show_spinner=False, ttl=60)  # what was downloaded meanwhile is marked
@@ -58,7 +58,7 @@ def show() -> None:
         st.error(plain(refused), icon=":material/block:")
     offline = [w for w in str(row["offline"]).split(", ") if w]
     if weights is not None and "/" not in weights and weights not in offline:
-        st.caption("These weights are downloaded once; that needs a network.")
+        st.caption("These weights are downloaded once, which needs an internet connection.")
 
 
 def _take_up(wanted: Subject) -> None:
@@ -93,8 +93,10 @@ def _weights(row: Any, now: Subject) -> str | None:
         choices,
         index=choices.index(preferred),
         format_func=told,
-        help="What the weights were trained on. Weights of your own: .safetensors, .pt or .pth, "
-        "for the chosen network.",
+        help=(
+            "The data set that the weights were trained on, or a file of your own "
+            "(.safetensors, .pt or .pth) for the chosen network."
+        ),
     )
     if picked == RANDOM:
         return None
@@ -111,7 +113,7 @@ def run_name(weights: str) -> str:
     """What the run is called whose weights these are; empty where they are no run's."""
     kind, _, run_id = weights.partition(":")
     found = [run.name for run in services.jobs().list() if run.id == run_id]
-    return f"of the run '{found[0]}'" if kind == "run" and found else ""
+    return f"from run '{found[0]}'" if kind == "run" and found else ""
 
 
 def _data(data_sets: pd.DataFrame, now: Subject) -> tuple[str | None, tuple[tuple[str, Any], ...]]:
@@ -124,7 +126,7 @@ def _data(data_sets: pd.DataFrame, now: Subject) -> tuple[str | None, tuple[tupl
         "Data",
         choices,
         index=choices.index(start) if start in choices else 0,
-        help="Validation images decide what is shown here; test images are never looked at.",
+        help="Accuracy here is measured on validation images; test images stay untouched.",
     )
     if picked != OWN_IMAGES:
         return picked, now.options if picked == now.data else ()
@@ -146,6 +148,8 @@ def _server_path(now: str) -> str:
         "Folder or zip on this machine" if under is None else f"Folder or zip under {plain(under)}",
         value=now,
         placeholder="/path/to/images" if under is None else "images",
-        help="One folder a class, or train/ and val/ (or test/) with one folder a class each.",
+        help=(
+            "One folder per class, or train/ and val/ (or test/) with one folder per class in each."
+        ),
     )
     return str(under / typed) if under is not None and typed else typed

@@ -37,10 +37,8 @@ def ask(label: str, types: tuple[str, ...], help: str | None = None) -> str | No
     if kept is None or not Path(kept).exists():  # refused when it was loaded, or swept
         return None
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(":material/check: The file is uploaded.", width="stretch")
-        st.button(
-            "Remove it", key=f"{slot}_forget", type="tertiary", on_click=_forget, args=(slot,)
-        )
+        st.caption(":material/check: File uploaded.", width="stretch")
+        st.button("Remove", key=f"{slot}_forget", type="tertiary", on_click=_forget, args=(slot,))
     return str(kept)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pruneviz.plan import Plan
     from pruneviz.session.workbench import Workbench
 
-UNPRUNED, CUT, REPAIRED = "unpruned", "right after the cut", "repaired"
+UNPRUNED, CUT, REPAIRED = "unpruned", "before repair", "repaired"
 _passages: WeakKeyDictionary[Workbench, Passages] = WeakKeyDictionary()
 
 

@@ -91,7 +91,7 @@ def _maps(loaded: Workbench, image: str, before: Passage, after: Passage) -> Non
             required=True,
             key="explain_way",
             format_func=WAYS.__getitem__,
-            help="Before: of the unpruned network. After: right after the cut. Difference: after "
+            help="Before: of the unpruned network. After: pruned, before repair. Difference: after "
             "minus before, orange where a filter answers more, blue where less.",
         )
         layers = _layers(loaded)

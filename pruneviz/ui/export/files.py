@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pruneviz.session.workbench import Workbench
 
 TITLES = {
-    "python": "Plain PyTorch (needs torch alone)",
+    "python": "Plain PyTorch (needs only torch)",
     "onnx": "ONNX",
     "onnx-int8": "ONNX, int8",
     "pt2": "torch.export (.pt2)",
@@ -49,8 +49,10 @@ def show(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None, stem: 
             offered,
             default=["python"],
             format_func=TITLES.__getitem__,
-            help="Each file is loaded in a process that cannot import PruneViz, and compared with "
-            "the network, before you get it.",
+            help=(
+                "Before you get a file, it is loaded in a process that cannot import PruneViz, "
+                "and its outputs are compared with the network's."
+            ),
         )
         asked = st.form_submit_button("Export and check", icon=":material/output:")
     if not able:
@@ -66,13 +68,13 @@ def show(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None, stem: 
         hide_index=True,
         column_config={
             "difference": st.column_config.NumberColumn("difference", format="%.1e"),
-            "accuracy": st.column_config.NumberColumn("its own accuracy", format="percent"),
+            "accuracy": st.column_config.NumberColumn("accuracy of the file", format="percent"),
             "kB": st.column_config.NumberColumn(format="%.0f"),
-            "ms": st.column_config.NumberColumn("ms an image", format="%.2f"),
+            "ms": st.column_config.NumberColumn("ms per image", format="%.2f"),
         },
     )
     st.download_button(
-        "These files (zip)",
+        "Download these files (zip)",
         kept["zip"],
         f"{stem}-files.zip",
         "application/zip",
@@ -85,7 +87,7 @@ def session(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None, ste
     """Offer the way to the network: as a recipe, a notebook, a plan in a link."""
     from pruneviz.recipe import notebook_of
 
-    st.subheader("Reproduce it")
+    st.subheader("Reproduce")
     try:
         recipe = _recipe(loaded, chosen, plan, run)
     except PruneVizError as error:
@@ -99,7 +101,10 @@ def session(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None, ste
             "application/json",
             icon=":material/receipt_long:",
             on_click="ignore",
-            help="`pruneviz apply FILE --out FOLDER --report` does it again without a screen.",
+            help=(
+                "`pruneviz apply FILE --out FOLDER --report` repeats every step from the "
+                "command line."
+            ),
         )
         st.download_button(
             "Notebook",
@@ -111,8 +116,8 @@ def session(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None, ste
         )
     if plan.dropped:
         st.caption(
-            "The plan in a line: the same plan on any machine with this network, by "
-            "`pv.Plan.from_link(graph, ...)`."
+            "The plan as one line of text: `pv.Plan.from_link(graph, ...)` restores it on any "
+            "machine with this network."
         )
         st.code(plan.to_link(), language=None, wrap_lines=True)
 

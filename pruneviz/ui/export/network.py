@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pruneviz.session.workbench import Workbench
 
 REPAIRED = "the current plan, repaired"
-PLAIN = "the current plan, as it was cut"
+PLAIN = "the current plan, not repaired"
 
 
 def depth_of(loaded: Workbench) -> Depth:

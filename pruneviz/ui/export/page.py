@@ -52,16 +52,15 @@ def show() -> None:
         list(names),
         format_func=lambda k: names[k],
         key=WHICH,
-        help="The current plan, repaired without training or as it was cut, or a fine-tuned run "
-        "with its own plan.",
+        help="The current plan, repaired or not, or a fine-tuned run with its own plan.",
     )
     run = next((r for r in runs if r.id == chosen), None)
     plan = in_hand if run is None else plans[chosen]
     accuracy = accuracy_of(loaded, chosen, plan, run)
     if run is not None and plan.digest != in_hand.digest:
         st.warning(
-            f"This is the network of '{plain(run.name)}', without {len(plan):,} units; the "
-            f"current plan prunes {len(in_hand):,}, other ones.",
+            f"This is the network from '{plain(run.name)}', which prunes {len(plan):,} units; "
+            f"the current plan is a different one and prunes {len(in_hand):,}.",
             icon=":material/difference:",
         )
     cost = workbench.cost_of(loaded, plan)
@@ -86,8 +85,8 @@ def show() -> None:
             width=160,
         )
     if not plan.dropped:
-        as_is = "as it came" if run is None else "fine-tuned, with all its filters"
-        st.info(f"Nothing is pruned: what you download is the network {as_is}.")
+        as_is = "original network" if run is None else "fine-tuned network with all its filters"
+        st.info(f"Nothing is pruned: you would download the {as_is}.")
     found = _bundle(loaded, chosen, plan, run, accuracy)
     stem = f"{loaded.subject.model.replace('/', '-')}-{plan.digest[:6]}"
     with st.container(horizontal=True):
@@ -116,7 +115,7 @@ def show() -> None:
             on_click="ignore",
         )
         plan_link.show(loaded, plan)
-    st.markdown("**Load it again**, anywhere PruneViz is installed:")
+    st.markdown("**Load it** anywhere PruneViz is installed:")
     st.code(found.snippet, language="python")
     files.show(loaded, chosen, plan, run, stem)
     files.session(loaded, chosen, plan, run, stem)

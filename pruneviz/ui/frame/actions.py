@@ -58,7 +58,7 @@ def toggle(
     units = frozenset(graph.unit_of(layer, f) for f in filters)
     if units <= frozenset(gone):
         return keep_by_hand(d, units, f"kept {name(layer, filters)}")
-    return drop_by_hand(d, units, f"dropped {name(layer, filters)}")
+    return drop_by_hand(d, units, f"pruned {name(layer, filters)}")
 
 
 def name(layer: str, filters: list[int]) -> str:

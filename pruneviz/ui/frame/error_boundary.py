@@ -27,9 +27,8 @@ def guarded(work: Callable[P, object]) -> Callable[P, None]:
             st.error(plain(error), icon=":material/error:")
         except Exception as error:
             st.error(
-                f"Something went wrong in PruneViz itself ({type(error).__name__}: "
-                f"{plain(error)}). Your plan is kept; go on with another page, or undo the last "
-                "step.",
+                f"PruneViz ran into a bug of its own ({type(error).__name__}: {plain(error)}). "
+                "Your plan is safe: open another page, or undo the last step.",
                 icon=":material/bug_report:",
             )
             with st.expander("For a bug report"):

@@ -49,9 +49,7 @@ def _bar() -> None:
             icon=":material/undo:",
             key="undo",
             disabled=not history.can_undo,
-            help=f"Take back: {plain(history.step.label)}"
-            if history.can_undo
-            else "Nothing to undo",
+            help=f"Undo: {plain(history.step.label)}" if history.can_undo else "Nothing to undo",
             on_click=rerun_app,
             args=(state.undo,),
             shortcut="Ctrl+Z",
@@ -61,7 +59,7 @@ def _bar() -> None:
             icon=":material/redo:",
             key="redo",
             disabled=not history.can_redo,
-            help="Do again what was taken back",
+            help="Redo the step you undid",
             on_click=rerun_app,
             args=(state.redo,),
             shortcut="Ctrl+Y",
@@ -80,7 +78,7 @@ def _bar() -> None:
             icon=":material/model_training:",
             key="to_runs",
             type="primary",
-            help="Train the pruned network in the background, with the plan as it is now.",
+            help="Prune by the current plan and train the result in the background.",
         ):
             leaving.go_to("runs")
     if waiting:
@@ -125,17 +123,17 @@ def _accuracy(loaded: Workbench, worth: Worth, base: Evaluation | None) -> str:
     if best is None or worth.kind == CUT:
         last_subject, last = st.session_state.get("shown_accuracy", (None, None))
         if last_subject == subject and last is not None:
-            note = "of the plan before; measuring …"
+            note = "previous plan; measuring …"
             return _part(f"Top-1 {images}", style.percent(last), note, stale=True)
         return _part(f"Top-1 {images}", "…", "measuring")
     st.session_state.shown_accuracy = (subject, best.accuracy)
-    name = f"Top-1 {images}" if worth.whole else f"Top-1 {worth.kind}, {images}"
+    name = f"Top-1 {images}" if worth.whole else f"Top-1, {worth.kind}, {images}"
     low, high = wilson(best.accuracy, best.count)
     notes = [f"({100 * low:.1f} to {100 * high:.1f})"]
     if not worth.whole and base is not None:
         notes.insert(0, style.points(best.accuracy, base.accuracy))
     if not worth.whole and worth.cut.value is not None:
-        notes.append(f"· {style.percent(worth.cut.value.accuracy)} right after the cut")
+        notes.append(f"· {style.percent(worth.cut.value.accuracy)} before repair")
     return _part(name, style.percent(best.accuracy), " ".join(notes))
 
 

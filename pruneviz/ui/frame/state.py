@@ -49,7 +49,8 @@ def open_studio() -> None:
     kept = services.steps().load(asked)
     if kept is None:
         st.toast(
-            f"The address names a plan ({plain(asked)}) that is not kept here; it was left out."
+            f"The plan in this page's address ({plain(asked)}) is not stored here, so it was "
+            "ignored."
         )
         return
     session().adopt(kept)
@@ -70,8 +71,8 @@ def close_studio() -> None:
         services.steps().save(now)
     except OSError as error:
         raise StorageError(
-            f"The plan's steps cannot be kept in {services.home()} ({error.strerror}); free some "
-            "space or start PruneViz with another --home."
+            f"Cannot save the plan's history in {services.home()} ({error.strerror}); free "
+            "some disk space, or start PruneViz with another --home."
         ) from error
     st.query_params[ADDRESS] = address
 

@@ -45,8 +45,8 @@ def show() -> None:
 
 def _claims() -> None:
     st.caption(
-        "PruneViz exists because of these papers. Each one's central claim is put to the test "
-        "here; where it does not hold, that is said. Accuracies are of images that no decision saw."
+        "PruneViz builds on these papers. Here each paper's central claim is tested, and the "
+        "page says so if it does not hold. Accuracies are on held-out images."
     )
     stored = [Shown(result, ours=True) for result in results()]
     yours = lab_data.finished()
@@ -103,7 +103,7 @@ def _about(claim: Claim) -> None:
 def _results(found: list[Shown]) -> None:
     if not found:
         st.info(
-            "Nothing was measured of this claim yet. Run it on the left, or with the command "
+            "No results for this claim yet. Start the test on the left, or run the command "
             "below it.",
             icon=":material/science:",
         )
@@ -164,7 +164,7 @@ def _columns(claim: Claim) -> dict[str, Any]:
 def _start(claim: Claim) -> None:
     """The form that starts the experiment, and the command that does it on a larger scale."""
     with st.form("experiment", border=True):
-        st.markdown("**Measure it yourself**, at the scale of minutes on the bundled digits")
+        st.markdown("**Test it yourself** on the bundled digits, in minutes")
         network = st.selectbox("Network", claim.networks, key=f"lab_network_{claim.key}")
         count = st.segmented_control(
             "Seeds", SEEDS, default=SEEDS[0], key=f"lab_seeds_{claim.key}", required=True
@@ -175,18 +175,21 @@ def _start(claim: Claim) -> None:
     request = Request(claim.key, network, seeds=tuple(range(count or SEEDS[0])))
     expected = lab_data.expected(request)
     if expected is not None:
-        st.caption(f"Expected: about {said(expected)} a seed, by the stored result.")
+        st.caption(f"Takes about {said(expected)} per seed, judging by the stored result.")
     if started:
         spec = lab_data.spec(request, state.session().visitor)
         if actions.attempt(services.jobs().submit, spec):
             st.toast("The experiment is queued.", icon=":material/play_arrow:")
         st.rerun()
-    with st.expander("From the command line, at the scale of hours"):
+    with st.expander("At full scale, from the command line (hours)"):
         hours = Request(
             claim.key, network, data="cifar10", root="cifar10.zip", scale="hours", seeds=(0, 1, 2)
         )
         st.code(hours.command(), language="sh", wrap_lines=True)
-        st.caption("`--root` is an image folder or zip of CIFAR-10; without it torchvision's.")
+        st.caption(
+            "`--root` is an image folder or zip of CIFAR-10; without it, torchvision downloads "
+            "the data set."
+        )
 
 
 def _under_way(claim: Claim, was_active: bool) -> None:

@@ -60,7 +60,7 @@ def _form(loaded: Workbench) -> None:
             "Pretrained networks",
             list(models),
             default=list(models)[:1],
-            help="Each is fine-tuned from these weights, and trained from new ones.",
+            help="Each network is trained twice: from these weights, and from scratch.",
         )
         on = st.multiselect(
             "Data",
@@ -68,13 +68,25 @@ def _form(loaded: Workbench) -> None:
             default=list(data)[-1:],
             help="Digits, and the data set chosen on the page Choose.",
         )
-        count = int(st.number_input("Seeds", 1, 20, 1, help="Every pair runs once for each."))
+        count = int(
+            st.number_input(
+                "Seeds", 1, 20, 1, help="Every network and data set runs once per seed."
+            )
+        )
         one, two = st.columns(2)
-        before = one.number_input("Epochs before", 1, 1000, 8, help="Training before any pruning.")
-        after = two.number_input("Epochs after", 0, 1000, 3, help="Fine-tuning of every point.")
+        before = one.number_input(
+            "Epochs before pruning", 1, 1000, 8, help="Training before any pruning."
+        )
+        after = two.number_input(
+            "Epochs after pruning", 0, 1000, 3, help="Fine-tuning at every point of the curve."
+        )
         points = one.number_input("Reductions", 1, 20, 4, help="Points along the curve.")
         largest = two.number_input(
-            "Largest, %", 5, 95, 80, help="Share of the parameters removed at the last point."
+            "Largest reduction, %",
+            5,
+            95,
+            80,
+            help="Fraction of the parameters pruned at the last point.",
         )
         started = st.form_submit_button(
             "Start the study", type="primary", icon=":material/science:", width="stretch"
@@ -110,8 +122,8 @@ def _live(was_active: bool) -> None:
         st.rerun()
     if not found:
         st.info(
-            "No study yet. How many parameters can go before accuracy falls, from pretrained "
-            "weights and from new ones? Start one on the left.",
+            "No study yet. How many parameters can you prune before accuracy falls: from "
+            "pretrained weights, and from scratch? Start one on the left.",
             icon=":material/science:",
         )
         return
@@ -147,9 +159,9 @@ def _study(parent: str, runs: tuple[RunView, ...]) -> None:
         st.dataframe(table(found), hide_index=True, width="stretch")
         seconds = sum(run.seconds for run in runs)
         st.caption(
-            "Removed: the largest reduction of the parameters up to which validation accuracy "
-            "never fell more than 1 point below each start's own; mean ± standard deviation over "
-            f"the seeds. {said(seconds)}{' so far' if under_way else ''}."
+            "Pruned: the largest parameter reduction before validation accuracy first fell "
+            "more than 1 point below its own baseline; mean ± standard deviation over the "
+            f"seeds. {said(seconds)}{' so far' if under_way else ''}."
         )
         st.download_button(
             "JSON",
@@ -160,7 +172,7 @@ def _study(parent: str, runs: tuple[RunView, ...]) -> None:
             icon=":material/download:",
         )
     elif under_way:
-        st.caption("The curves appear when the first network is trained.")
+        st.caption("The curves appear once the first network is trained.")
     lab_data.buttons(*runs)
 
 

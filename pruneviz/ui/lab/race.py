@@ -40,16 +40,18 @@ def _form(loaded: Workbench) -> None:
             list(names()),
             default=list(FIRST),
             format_func=lambda name: find_strategy(name).title,
-            help="The control fine-tunes the unpruned network with the same budget: what the "
-            "others must be compared with.",
+            help=(
+                "The control fine-tunes the unpruned network on the same budget; compare the "
+                "others with it."
+            ),
         )
         target = st.slider("MACs to keep", 5, 95, 50, format="%d %%")
         epochs = int(
             st.number_input(
-                "Epochs", 1, 1000, 2, help="Passes over the training images that each spends."
+                "Epochs", 1, 1000, 2, help="Passes over the training images, for each strategy."
             )
         )
-        count = int(st.number_input("Seeds", 1, 20, 2, help="Every strategy runs once for each."))
+        count = int(st.number_input("Seeds", 1, 20, 2, help="Every strategy runs once per seed."))
         started = st.form_submit_button(
             "Start the race", type="primary", icon=":material/flag:", width="stretch"
         )
@@ -79,8 +81,8 @@ def _live(was_active: bool) -> None:
         st.rerun()
     if not found:
         st.info(
-            "No race yet. Which strategy keeps the most accuracy at the same MACs, on this "
-            "network, these data and this budget? Start one on the left.",
+            "No race yet. Which strategy keeps the most accuracy at the same MACs, with this "
+            "network, data set and budget? Start one on the left.",
             icon=":material/flag:",
         )
         return
@@ -114,7 +116,7 @@ def _race(run: RunView) -> None:
             icon=":material/download:",
         )
     elif run.active:
-        st.caption("The chart appears when the first strategy has ended.")
+        st.caption("The chart appears once the first strategy is done.")
     if run.status != "done":
         lab_data.buttons(run)
 

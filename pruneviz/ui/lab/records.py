@@ -121,7 +121,7 @@ def buttons(*runs: RunView) -> None:
     """What can be done with runs that are not all done: one experiment, or a whole study."""
     service = services.jobs()
     if not all(services.may_change(run) for run in runs):
-        st.caption("Another visitor's: only they can cancel or delete it.")
+        st.caption("Started by another visitor; only they can cancel or delete it.")
         return
     active = [run for run in runs if run.active]
     stopped = [run for run in runs if run.resumable]

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 NAMES = {
     "macs": "MACs left",
-    "cut": "accuracy right after the cut",
-    "remeasured": "accuracy, batch norms re-measured",
+    "cut": "accuracy before repair",
+    "remeasured": "accuracy, batch norm recalibrated",
     "repaired": "accuracy, repaired",
 }
 
@@ -73,7 +73,7 @@ def _rejected(trust: Trust) -> None:
     point = worst.point
     st.markdown(
         f"**Wrongly rejected.** Of {worst.of} plans with {style.percent(point.budget, 0)} of the "
-        f"MACs, one ({point.origin}) is number {worst.predicted_rank} right after the cut, at "
+        f"MACs, one ({point.origin}) is number {worst.predicted_rank} before repair, at "
         f"{style.percent(point.cut)}. Repaired it has {style.percent(point.repaired)}; "
         f"fine-tuned it is number {worst.reached_rank}, at {style.percent(point.reached)}."
     )

@@ -36,9 +36,11 @@ def show() -> None:
             icon=":material/auto_awesome:",
             key="budget_go",
             on_click=_ask,
-            help="Measures what each group is worth after repair, takes filters from where a "
-            "saved MAC costs the least accuracy, and compares the result with one ratio and one "
-            "threshold for all. One step of the history; nothing is trained.",
+            help=(
+                "Measures how sensitive each group is after repair, prunes where a saved MAC "
+                "costs the least accuracy, and checks the result against a uniform ratio and a "
+                "global threshold. No training; undo takes it back in one step."
+            ),
         )
 
 
@@ -50,7 +52,7 @@ def look_for(loaded: Workbench) -> None:
 
     target = st.session_state[TARGET] / 100
     decisions = state.history().decisions
-    with loading("Looking for the best plan …") as place:
+    with loading("Searching for the best plan …") as place:
 
         def progress(share: float, what: str) -> None:
             place.progress(min(1.0, share), plain(what))

@@ -35,10 +35,11 @@ def show(loaded: Workbench) -> None:
     if own is not None:
         _beside(own, plan)
     elif timings.active(loaded) is None:
-        whose = "This plan's" if plan.dropped else "The unpruned network's"
+        whose = "This plan" if plan.dropped else "The unpruned network"
         st.info(
-            f"{whose} time is not measured yet ({how.said}). Fewer MACs are not always less "
-            "time: a plan is run in turns with the unpruned network, for some five seconds.",
+            f"{whose} has not been timed yet ({how.said}). Fewer MACs do not always mean less "
+            "time. Measuring takes about five seconds and alternates the plan with the "
+            "unpruned network.",
             icon=":material/timer:",
         )
     _all(loaded, found, plan)
@@ -54,8 +55,10 @@ def _setting(loaded: Workbench) -> Setting:
         batches,
         index=batches.index(usual.batch_size),
         key="latency_batch",
-        help="Images in one pass: 1 for answers one by one, more for throughput. What pays at "
-        "one batch size may not at another.",
+        help=(
+            "Images per forward pass: 1 for latency, more for throughput. What is faster at "
+            "one batch size may not be at another."
+        ),
         width=120,
     )
     threads = st.selectbox(
@@ -63,7 +66,7 @@ def _setting(loaded: Workbench) -> Setting:
         range(1, max(cores(), usual.threads) + 1),
         index=usual.threads - 1,
         key="latency_threads",
-        help="Processor threads that work on one operation.",
+        help="CPU threads per operation.",
         width=110,
     )
     offered = timings.runtimes()
@@ -72,8 +75,10 @@ def _setting(loaded: Workbench) -> Setting:
         offered,
         index=offered.index(usual.runtime) if usual.runtime in offered else 0,
         key="latency_runtime",
-        help="What the network runs in: PyTorch as it is, or ONNX Runtime, to which it is exported "
-        "first. What is slow in one may be fast in the other.",
+        help=(
+            "What runs the network: PyTorch, or ONNX Runtime after an export to ONNX. A "
+            "network that is slow in one may be fast in the other."
+        ),
         width=150,
     )
     return Setting(int(batch), int(threads), str(runtime))
@@ -102,7 +107,7 @@ def _ask(loaded: Workbench, plan: Plan, how: Setting, found: dict[str, Latency])
             disabled=busy,
             on_click=_measure,
             args=(loaded, several, how),
-            help="Measures, in turns in one run, the plans that were visited and have no time yet.",
+            help="Times every visited plan that has no time yet, alternating them in one run.",
         )
 
 
@@ -160,7 +165,7 @@ def _wait(run_id: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(
             min(1.0, run.progress),
-            "Waits for the run under way: beside it, times would mean little"
+            "Waiting for the current run to finish, as it would distort the times"
             if waiting
             else run.message or "Starting",
         )
@@ -190,7 +195,7 @@ def _beside(latency: Latency, plan: Plan) -> None:
                 said = _spread(timing.low, timing.high)
                 st.metric(label, _ms(timing.median), help=said, width="content")
             st.metric(
-                "Times as fast",
+                "Speedup",
                 f"{named.speedup('this plan'):.2f}",
                 f"{named.macs_ratio('this plan'):.2f} times fewer MACs",
                 delta_color="off",
@@ -207,8 +212,9 @@ def _beside(latency: Latency, plan: Plan) -> None:
     )
     how = Setting(latency.batch_size, latency.threads, latency.runtime)
     st.caption(
-        f"Medians of {min(len(t.seconds) for t in shown)} passes in turns, the whiskers are "
-        f"quartiles; {how.said}, on this machine ({latency.device}). {latency.disturbance}"
+        f"Medians of {min(len(t.seconds) for t in shown)} passes, networks alternating; "
+        f"whiskers are quartiles; {how.said}, on this machine ({latency.device}). "
+        f"{latency.disturbance}"
     )
 
 

@@ -73,7 +73,7 @@ def _tradeoff(loaded: Workbench) -> None:
         control = st.toggle(
             "Random control",
             key="control",
-            help="As many units, chosen at random: what a criterion has to beat.",
+            help="The same number of units, chosen at random: what a criterion has to beat.",
         )
     measured = timings.relative(loaded) if axis == "latency" else {}
     tuned = points.of_runs(loaded, measured)
@@ -87,8 +87,8 @@ def _tradeoff(loaded: Workbench) -> None:
         alt="Accuracy against cost of every visited plan",
     )
     st.caption(
-        "Every plan you visit is a point, the current one is ringed; click one to go back to it. "
-        "Plans are repaired without training; finished runs have points of their own. "
+        "Every plan you visit is a point; the current one is ringed. Click a point to go back "
+        "to it. Plans are repaired without training; finished runs have their own points. "
         f"{_images(loaded)}"
     )
     if tuned.pending:

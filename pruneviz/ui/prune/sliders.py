@@ -48,8 +48,10 @@ def _all(loaded: Workbench) -> None:
             key=scope.key,
             required=True,
             format_func=lambda s: {"global": "global", "group": "per layer group"}[s],
-            help="Global: the lowest scores of the whole network go, so some layers lose more than "
-            "others. Per layer group: every group loses the same share.",
+            help=(
+                "Global: prunes the lowest scores of the whole network, so some layers lose "
+                "more than others. Per layer group: prunes the same fraction of every group."
+            ),
             on_change=state.while_here(_set_scope),
         )
     with right:
@@ -59,8 +61,10 @@ def _all(loaded: Workbench) -> None:
             MULTIPLES,
             index=MULTIPLES.index(multiple.start),
             key=multiple.key,
-            help="Every group keeps a multiple of this many units. Hardware likes multiples "
-            "of 8; the best of the pruned units are brought back to get there.",
+            help=(
+                "Every group keeps a multiple of this many units; its best pruned units are "
+                "restored to get there. Hardware often runs multiples of 8 faster."
+            ),
             on_change=state.while_here(_set_multiple),
         )
     everything = state.control("ratio_all", min(MOST, round(100 * decisions.ratio)))
@@ -72,8 +76,10 @@ def _all(loaded: Workbench) -> None:
         key=everything.key,
         format="%d %%",
         on_change=state.while_here(_set_ratio),
-        help="Prunes the units with the lowest scores. Manual picks, protected groups and those "
-        "whose own slider was set stay as they are; the others follow.",
+        help=(
+            "Prunes the units with the lowest scores. Manual picks, protected groups and "
+            "groups with a ratio of their own stay as they are."
+        ),
     )
     with st.container(height=470, border=True, gap="xsmall"):
         for index, group in enumerate(loaded.graph.prunable_groups):
@@ -111,8 +117,10 @@ def _row(loaded: Workbench, index: int, name: str) -> None:
                 type="tertiary",
                 on_click=state.while_here(_release),
                 args=(index, name),
-                help="Set by hand: the slider for the whole network leaves it alone. "
-                "Click to let it follow.",
+                help=(
+                    "This group has a ratio of its own and ignores the slider for the whole "
+                    "network. Click to let it follow again."
+                ),
             )
         lock = state.control(f"lock{index}", name in decisions.protected)
         st.checkbox(

@@ -21,7 +21,7 @@ def classes(loaded: Workbench) -> None:
     plan, _ = state.in_hand()
     before, after = workbench.known_accuracy(loaded, None), workbench.known_accuracy(loaded, plan)
     if before is None or after is None:
-        st.caption("The accuracy is being measured …")
+        st.caption("Measuring accuracy …")
         return
     names = before.classes
     labels = loaded.data.val.first(loaded.preview_images).labels.numpy()
@@ -29,7 +29,7 @@ def classes(loaded: Workbench) -> None:
     if len(names) > 40:
         worst = sorted(range(len(names)), key=lambda i: after.per_class[i] - before.per_class[i])
         shown = worst[:40]
-        st.caption("The 40 classes that lose most.")
+        st.caption("The 40 classes that lose the most accuracy.")
     else:
         shown = list(range(len(names)))
     info = ClassesInfo(
@@ -49,9 +49,9 @@ def _flipped(loaded: Workbench, labels: object, before: object, after: object) -
     lost = np.flatnonzero((old == truth) & (new != truth))
     won = np.flatnonzero((old != truth) & (new == truth))
     if not len(lost) and not len(won):
-        st.caption("No image changed sides.")
+        st.caption("Every image that was right is still right, and every wrong one still wrong.")
         return
-    st.markdown(f"**{len(lost)} images are lost, {len(won)} won** by this plan")
+    st.markdown(f"This plan **loses {len(lost)} images and gains {len(won)}**")
     images = loaded.data.val.first(loaded.preview_images).images
     chosen = [*lost[:FLIPPED].tolist(), *won[: max(0, FLIPPED - len(lost))].tolist()]
     names = loaded.data.classes
@@ -79,7 +79,7 @@ def history(loaded: Workbench) -> None:
                 args=(step.digest,),
             )
     if len(rows) < 2:
-        st.caption("Every step you take is kept here, with its branches.")
+        st.caption("Every step you take is listed here, branches included.")
         return
     names = {s.digest: f"{i + 1}. {s.label}" for i, (_, s) in enumerate(rows)}
     with st.container(horizontal=True):

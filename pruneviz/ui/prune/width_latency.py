@@ -26,8 +26,10 @@ def show(loaded: Workbench, plan: Plan, how: Setting) -> None:
             groups,
             key="latency_group",
             format_func=group_titles(loaded.graph).__getitem__,
-            help="The group is narrowed step by step and the whole network timed at each width, "
-            "the other groups as they are in the current plan.",
+            help=(
+                "Narrows this group step by step and times the whole network at each width. "
+                "The other groups stay as in the current plan."
+            ),
         )
         st.button(
             "Measure widths",
@@ -40,8 +42,8 @@ def show(loaded: Workbench, plan: Plan, how: Setting) -> None:
     known = timings.widths(loaded, group, how)
     if known is None:
         st.caption(
-            "Time need not fall with every filter: vector units and caches like some widths. "
-            "This finds the widths worth stopping at, in some twenty seconds."
+            "Time does not fall with every filter you prune: vector units and caches favour "
+            "some widths. This finds the widths worth keeping, in about twenty seconds."
         )
         return
     run, found = known
@@ -59,8 +61,9 @@ def _curve(found: WidthLatency, as_in_hand: bool) -> None:
         st.caption(found.latency.disturbance)
     rest = "as in the current plan" if as_in_hand else "as in an earlier plan: measure again"
     st.caption(
-        "A diamond: the time's quartiles lie below those of the diamond before. Between two of "
-        f"them filters are lost for no time. The other groups are {rest}."
+        "A diamond marks a width that is clearly faster than the diamond before it (their "
+        "quartiles do not overlap). Pruning to a width between two diamonds saves no time. The "
+        f"other groups are {rest}."
     )
     narrower = [w for w in found.steps if w < found.widths[0]]
     if not narrower:

@@ -44,16 +44,14 @@ def show(loaded: Workbench, layer: str, info: LayerInfo) -> None:
     count = len(info.filters)
     if not 0 <= st.session_state.get(FILTER, -1) < count:
         st.session_state[FILTER] = info.filters[-1]
-    chosen = st.selectbox(
-        "Filter", range(count), key=FILTER, help="Clicking a bar brings its filter here, too."
-    )
+    chosen = st.selectbox("Filter", range(count), key=FILTER, help="Or click a bar in the chart.")
     _decide(loaded, layer, int(chosen))
     key = ("filter", loaded.subject.digest, layer, chosen)
     answer = background().ask(key, lambda: look_at(loaded, layer, int(chosen)))
     if answer.error:
-        st.caption(f"No pictures: {plain(answer.error)}")
+        st.caption(f"Cannot show this filter: {plain(answer.error)}")
     elif answer.value is None:
-        st.caption("Looking at it …")
+        st.caption("Running images through the network …")
         error_boundary.fragment(run_every=0.4)(_wait)(key)
     else:
         _pictures(answer.value)
@@ -65,7 +63,7 @@ def _decide(loaded: Workbench, layer: str, chosen: int) -> None:
     plan, _ = state.in_hand()
     gone = loaded.graph.unit_of(layer, chosen) in plan.dropped
     st.button(
-        f"{'Keep' if gone else 'Drop'} filter {chosen}",
+        f"{'Keep' if gone else 'Prune'} filter {chosen}",
         key="decide",
         icon=":material/undo:" if gone else ":material/content_cut:",
         help="Manual picks stay when sliders move. Coupled filters follow.",
@@ -88,16 +86,18 @@ def _wait(key: tuple[str, str, str, int]) -> None:
 def _pictures(view: FilterView) -> None:
     if view.kernels is not None:
         shown = (
-            f"its {view.size} weights as RGB"
+            f"Its {view.size} weights as RGB"
             if view.kernels.ndim == 3 and view.inputs == 3
             else (
-                f"its {view.size} weights for each of {view.inputs} inputs "
-                "(orange positive, blue negative)"
+                f"Its {view.size} weights for each of {view.inputs} input channels (orange: "
+                "positive, blue: negative)"
             )
         )
         st.image(view.kernels, caption=shown, width=200)
     if view.images:
-        st.markdown("**Images that excite it most**, the region framed; below, its activation")
+        st.markdown(
+            "**Images that activate it most**, with the region framed; activation maps below"
+        )
         st.image(list(view.images), width=84, caption=[f"{p:.3g}" for p in view.peaks])
         st.image(list(view.maps), width=84)
 
@@ -126,7 +126,10 @@ def _scores(loaded: Workbench, layer: str, chosen: int) -> None:
     missing = [
         n for n in workbench.offered_criteria(loaded) if n not in {r["criterion"] for r in rows}
     ]
-    if missing and st.button("Rank by all criteria", help="A pass over a few images; seconds."):
+    if missing and st.button(
+        "Rank by all criteria",
+        help="Scores the filters by every criterion, on a few images. Takes seconds.",
+    ):
         for name in missing:
             workbench.ranking(loaded, name)
         st.rerun()

@@ -43,8 +43,8 @@ def show() -> None:
         loaded.graph, scores, plan.kept, criterion=criterion, selected=st.session_state[LAYER]
     )
     st.caption(
-        "Each column is a layer, in the order in which the network computes them; its filters are "
-        "stacked by score, lowest at the bottom. Click a column to go into the layer. "
+        "Each column is a layer, in the order the network runs them, with its filters stacked "
+        "by score, lowest at the bottom. Click a column to open the layer. "
         + looked_at(workbench.ranking(loaded, criterion).images)
     )
     ribbon.show(loaded, selected=st.session_state[LAYER])
@@ -66,7 +66,7 @@ def show() -> None:
 
 def looked_at(images: int) -> str:
     """Say what a ranking is made of."""
-    return f"Ranked on {images:,} training images." if images else "Ranked by the weights alone."
+    return f"Ranked on {images:,} training images." if images else "Ranked from the weights alone."
 
 
 def pick_criterion(loaded: Workbench, *, width: int = 620) -> str:
@@ -119,7 +119,7 @@ def _layer(loaded: Workbench, criterion: str, scores: np.ndarray, names: list[st
             by_hand=history.decisions.by_hand,
             criterion=criterion,
         )
-        st.caption("Click a filter to drop or keep it; draw a box or a lasso around several.")
+        st.caption("Click a filter to prune or keep it; draw a box or lasso around several.")
         theme.chart(
             layer_figure(info, dark=theme.dark()),
             f"filters_{nonce}",
@@ -130,7 +130,7 @@ def _layer(loaded: Workbench, criterion: str, scores: np.ndarray, names: list[st
         tied = actions.tied_to(loaded, layer)
         if tied:
             st.info(
-                f"Filters of **{plain(layer)}** go together with those of {_listed(tied)}: "
+                f"Filters of **{plain(layer)}** are coupled with those of {_listed(tied)}: "
                 f"{plain(loaded.graph.group(loaded.graph.layer(layer).group).note)}",
                 icon=":material/link:",
             )
@@ -167,7 +167,9 @@ def _slider(loaded: Workbench, layer: str) -> None:
         format="%d %%",
         on_change=state.while_here(_set_threshold),
         args=(group.name, name),
-        help="Ratio of the group's units to drop, lowest scores first. At least one stays.",
+        help=(
+            "Fraction of the group's units to prune, lowest scores first. At least one unit stays."
+        ),
     )
 
 
@@ -208,8 +210,11 @@ def _offer_long(loaded: Workbench) -> None:
             key=f"compute_{name}",
             icon=":material/hourglass:",
             disabled=name in runs,
-            help=f"{criterion.help} {criterion.paper}. Runs in the background, over "
-            f"{ORACLE_IMAGES} images; then it can be chosen like the others.",
+            help=(
+                f"{criterion.help} {criterion.paper}. Runs in the background on "
+                f"{ORACLE_IMAGES} images. When it is done, you can choose it like any other "
+                "criterion."
+            ),
             on_click=_compute,
             args=(loaded, name),
         )
@@ -230,8 +235,10 @@ def _compare(loaded: Workbench, criterion: str) -> None:
             others,
             key="second",
             width=300,
-            help="Spearman's rank correlation: 1 where both order the filters alike, 0 where one "
-            "says nothing about the other.",
+            help=(
+                "Spearman's rank correlation: 1 if both criteria rank the filters alike, 0 if "
+                "their rankings are unrelated."
+            ),
         )
         address.follow("second", others[0])
         where = st.selectbox(
@@ -254,7 +261,7 @@ def _compare(loaded: Workbench, criterion: str) -> None:
         theme.chart(compare_figure(info, plan.kept, dark=theme.dark()), "compare_scatter")
     with right:
         theme.chart(spearman_figure(info, dark=theme.dark(), height=420), "compare_spearman")
-    st.markdown("**Units they disagree about most**")
+    st.markdown("**Units they disagree on most**")
     rows = [
         {
             "unit": info.label[i],

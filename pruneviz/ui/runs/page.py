@@ -70,7 +70,7 @@ def _live(loaded: Workbench, was_active: bool) -> None:
         st.rerun()
     if not runs:
         st.info(
-            "No run yet. Pruning costs accuracy; fine-tuning wins it back. Start one on the left.",
+            "No runs yet. Pruning costs accuracy; fine-tuning recovers it. Start one on the left.",
             icon=":material/model_training:",
         )
         return
@@ -100,7 +100,7 @@ def _trouble() -> None:
     if trouble is None:
         return
     st.warning(
-        f"{plain(trouble)} Until then runs wait; they go on by themselves.",
+        f"{plain(trouble)} Until then runs wait; they resume on their own.",
         icon=":material/hourglass:",
     )
     if service.rescuable and st.button("Save what is in memory", icon=":material/save:"):
@@ -136,14 +136,14 @@ def _card(loaded: Workbench, run: RunView) -> None:
             st.warning(plain(notice), icon=":material/info:")
         if quiet := run.quiet(time.time()):
             st.warning(
-                f"No sign of its work for {said(quiet)}; the process lives. Wait, or cancel: a "
-                "worker that does not obey is ended.",
+                f"No progress for {said(quiet)}, though the process is alive. Wait, or cancel: "
+                "if the process does not respond, it is killed.",
                 icon=":material/hourglass_disabled:",
             )
         if run.error:
             st.error(plain(run.error), icon=":material/error:")
             if run.trace:
-                with st.expander("What happened, in full"):
+                with st.expander("Full traceback"):
                     st.code(run.trace)
         run_results.show(loaded, run, results)
         with st.container(horizontal=True):

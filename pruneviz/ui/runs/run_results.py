@@ -51,9 +51,9 @@ def points_of(front: tuple[FrontPoint, ...]) -> list[TradeoffPoint]:
 
 
 def _front(loaded: Workbench, run: RunView, front: tuple[FrontPoint, ...]) -> None:
-    with st.expander(f"The front: {len(front)} networks", icon=":material/ssid_chart:"):
+    with st.expander(f"Pareto front: {len(front)} networks", icon=":material/ssid_chart:"):
         st.caption(
-            "Accuracy before fine-tuning, on the images that the search looked at. Click a network "
+            "Accuracy before fine-tuning, on the images that the search used. Click a network "
             "to use its plan."
         )
         key, chosen = f"front_{run.id}", f"front_chosen_{run.id}"

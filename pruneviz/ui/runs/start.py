@@ -31,8 +31,10 @@ def show(loaded: Workbench) -> None:
         names,
         format_func=lambda n: "Fine-tune the current plan" if n == PLAN else find_strategy(n).title,
         key="method",
-        help="The current plan is pruned and then trained; a strategy decides by itself which "
-        "units go, and when.",
+        help=(
+            "Fine-tuning prunes by the current plan, then trains. A strategy decides for "
+            "itself which units to prune, and when."
+        ),
     )
     with st.form("start", border=True):
         name, options = _plan_fields(loaded) if how == PLAN else _strategy_fields(loaded, how)
@@ -42,7 +44,7 @@ def show(loaded: Workbench) -> None:
     spec = _spec(loaded, how, name, options)
     expected = services.jobs().expected_duration(spec)
     if expected is not None:
-        st.caption(f"Expected: about {said(expected)}, from earlier runs on this machine.")
+        st.caption(f"Takes about {said(expected)}, judging by earlier runs on this machine.")
     if started:
         if actions.attempt(services.jobs().submit, spec):
             st.toast(f"'{plain(name)}' is queued.", icon=":material/play_arrow:")
@@ -65,36 +67,42 @@ def _plan_fields(loaded: Workbench) -> tuple[str, dict[str, Any]]:
     plan, cost = state.in_hand()
     what = style.change(cost.macs, cost.baseline_macs) + " MACs" if plan.dropped else "unpruned"
     st.caption(
-        f"The current plan, **{plain(history.step.label)}** ({what}), is pruned and trained on "
-        f"{len(loaded.data.train):,} images. It goes on when you leave the page."
+        f"Prunes by the current plan, **{plain(history.step.label)}** ({what}), then trains on "
+        f"{len(loaded.data.train):,} images. You can leave the page meanwhile."
     )
     name = st.text_input("Name", value=f"{loaded.subject.model}: {history.step.label}")
     usual = settings_for(loaded.model, loaded.data)
     if usual.head_epochs:
         st.caption(
-            f"Its classifier is new: it learns alone for the first {usual.head_epochs} epochs, at "
-            f"a rate of {usual.head_lr:g}, then all layers do, at {usual.lr:g}."
+            f"The classifier is new, so it is trained alone for the first {usual.head_epochs} "
+            f"epochs, at a learning rate of {usual.head_lr:g}; then all layers are, at "
+            f"{usual.lr:g}."
         )
     epochs = st.number_input(
         "Epochs",
         1,
         1000,
         usual.epochs,
-        help="Passes over the training images: three, or more where there are few of them.",
+        help="Passes over the training images. The default is higher for small data sets.",
     )
     options: dict[str, Any] = {"epochs": int(epochs)}
     if plan.dropped:
         options["repair"] = st.checkbox(
-            "Repair it first",
+            "Repair first",
             True,
-            help="What the removed filters gave is made up for by those that stay, in closed form "
-            "and without training; epoch 0 is then the repaired network.",
+            help=(
+                "Refits the remaining weights to make up for the pruned filters, in closed "
+                "form and without training. Epoch 0 is then the repaired network."
+            ),
         )
         options["teacher"] = st.checkbox(
             "Learn from the unpruned network",
             knows_its_classes(loaded.model),
-            help="It learns what the unpruned network answers, not the labels alone (Hinton, "
-            "Vinyals & Dean 2015). An epoch takes about half as long again.",
+            help=(
+                "Knowledge distillation: trains on the unpruned network's outputs as well as "
+                "the labels (Hinton, Vinyals & Dean 2015). An epoch takes about 1.5 times as "
+                "long."
+            ),
         )
     with st.expander("More"):
         options["optimizer"] = st.selectbox(
@@ -133,7 +141,7 @@ def _strategy_fields(loaded: Workbench, how: str) -> tuple[str, dict[str, Any]]:
             95,
             round(100 * (strategy.default_target or 0.5)),
             format="%d %%",
-            help="The strategy stops when the network needs no more than this.",
+            help="The strategy stops once the network is down to this.",
         )
         options["target_macs"] = target / 100
     options["seed"] = int(

@@ -27,8 +27,8 @@ RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 STANDARD = (0.1, 0.3, 0.5, 0.7, 0.9)
 MEASURED = {
     "repaired": "Repaired",
-    "remeasured": "Norms re-measured",
-    "cut": "Right after the cut",
+    "remeasured": "Batch norm recalibrated",
+    "cut": "No repair",
 }
 
 
@@ -37,8 +37,8 @@ def show() -> None:
     actions.show_refusal()
     loaded = workbench.bench(state.history().subject)
     st.caption(
-        "Each group is pruned alone, lowest scores first, and the accuracy measured with no "
-        "training: a group whose curve stays up can lose much."
+        "Each group is pruned on its own, lowest scores first, and accuracy is measured "
+        "without training. If a curve stays high, you can prune much of that group."
     )
     ribbon.show(loaded)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -51,9 +51,12 @@ def show() -> None:
                 required=True,
                 key="scan_after",
                 format_func=MEASURED.__getitem__,
-                help="Repaired: what a group loses is folded into what it keeps, with no training. "
-                "Norms re-measured: only the batch norms' statistics are new. Right after the cut: "
-                "nothing is done, as in Li et al. 2016.",
+                help=(
+                    "Repaired: the remaining weights are refitted to make up for the pruned "
+                    "units, without training. Batch norm recalibrated: only batch norm "
+                    "statistics are measured again. No repair: accuracy right after pruning, "
+                    "as in Li et al. 2016."
+                ),
             )
             or "repaired"
         )
@@ -61,8 +64,8 @@ def show() -> None:
         _controls(loaded, criterion, after, run)
     if run is None:
         st.info(
-            f"No scan by **{plain(criterion)}**, {MEASURED[after].lower()}, yet. Start one: "
-            "the curves grow while it is measured.",
+            f"No scan by **{plain(criterion)}** yet, {MEASURED[after].lower()}. Start one; the "
+            "curves grow as it runs.",
             icon=":material/show_chart:",
         )
         return
@@ -91,7 +94,7 @@ def _controls(loaded: Workbench, criterion: str, after: str, run: RunView | None
         RATIOS,
         default=STANDARD,
         format_func=lambda r: f"{r:.0%}",
-        help="Shares of a group's units that are removed.",
+        help="Fractions of a group's units to prune.",
         width=400,
     )
     steps = sorted({min(total, n) for n in (100, 250, 500, 1000, 2000, total)})
@@ -157,7 +160,7 @@ def look_at(
     `ranked` is the number of training images on which the order of the filters was decided.
     """
     titles = group_titles(loaded.graph)
-    state_of = "" if found.final else (", stopped early" if finished else ", growing")
+    state_of = "" if found.final else (", stopped early" if finished else ", running")
     order = f"Ranked on {ranked:,} training images. " if ranked else ""
     st.caption(
         f"{order}{MEASURED[found.after]}; {found.images} of {found.total} {found.split} "
@@ -166,15 +169,17 @@ def look_at(
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         tolerance = st.slider(
-            "Allow a drop of … points",
+            "Accuracy you can give up, in points",
             0.0,
             20.0,
             1.0,
             0.5,
             key="tolerance",
             format="%.1f",
-            help="The largest measured ratio of each group that loses no more than this. Groups "
-            "pruned together lose more than each alone.",
+            help=(
+                "Takes the largest measured ratio of each group that loses no more than this. "
+                "Groups pruned together lose more than each one alone."
+            ),
             width=300,
         )
         allowed = found.allowed(tolerance / 100)
@@ -184,15 +189,14 @@ def look_at(
             icon=":material/content_cut:",
             disabled=not open_groups,
             on_click=_take_ratios,
-            args=(allowed, f"sensitivity: a drop of {tolerance:g} points each"),
+            args=(allowed, f"sensitivity: up to {tolerance:g} points each"),
         )
         marked = st.multiselect(
             "Highlight groups",
             found.groups,
             key="highlight",
             format_func=lambda group: titles.get(group, group),
-            help="Draws them thick, with a 95 % confidence band (Wilson) from the number "
-            "of images.",
+            help="Draws their curves thicker, with 95 % confidence bands (Wilson).",
             placeholder="none",
             width=340,
         )
@@ -207,7 +211,7 @@ def look_at(
                 dark=theme.dark(),
             ),
             "sensitivity_curves",
-            alt="Accuracy against the ratio removed, a line a group",
+            alt="Accuracy against pruning ratio, one line per group",
         )
     with heat:
         theme.chart(

@@ -24,12 +24,12 @@ POLICY_VIOLATION = 1008
 MONTH, YEAR = 30 * 24 * 3600, 365 * 24 * 3600
 LONGEST_FORM = 8192
 FOREIGN = (
-    "This studio does not answer to the name '{name}'. If that is the name of a proxy before it, "
+    "This studio does not accept requests for the host '{name}'. If that is your proxy's name, "
     "start PruneViz with --allow-host and the name."
 )
-WRONG = "That is not the {asked}. Copy it from whoever shared this studio with you."
-SPENT = "Too many wrong tries. Wait a minute, then try again."
-NOT_IN = "This studio is shared with a token or a password. Open it in a browser to come in."
+WRONG = "That {asked} is wrong. Copy it from whoever shared this studio with you."
+SPENT = "Too many failed attempts. Wait a minute, then try again."
+NOT_IN = "This studio is shared with a token or a password. Open it in a browser to sign in."
 
 
 class Guard:

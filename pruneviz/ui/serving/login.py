@@ -8,8 +8,10 @@ from pathlib import Path
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
 _LOGO = Path(__file__).parents[1] / "frame" / "logo.svg"
 _HINT = {
-    False: "The terminal in which PruneViz was started shows an address that ends with it. "
-    "Open that address and you need not type anything.",
+    False: (
+        "The terminal where PruneViz was started shows an address that ends with the token. "
+        "Open that address to skip this page."
+    ),
     True: "Whoever shared this studio with you knows it.",
 }
 _PAGE = """<!DOCTYPE html>

@@ -96,7 +96,7 @@ def announcement(settings: Sharing, port: int, home: Path) -> list[str]:
     if settings.shared:
         asked = " with the password" if settings.password is not None else ""
         lines += [
-            "That address is yours: with it, everybody's runs can be changed. Visitors change "
+            "Keep that address to yourself: it can change everyone's runs. Visitors can change "
             "only their own; give them this one:",
             f"  {visitors_address(settings, port)}{asked}",
             _readable(settings),
@@ -107,7 +107,7 @@ def announcement(settings: Sharing, port: int, home: Path) -> list[str]:
 
 def _readable(settings: Sharing) -> str:
     if settings.data_root is None:
-        return "Visitors can upload images, and read none of this machine's (see --data-root)."
+        return "Visitors can upload images but cannot read any on this machine (see --data-root)."
     return f"Visitors can read images under {settings.data_root}."
 
 
