@@ -23,6 +23,7 @@ from pruneviz.commands.output import add_json, deliver, say, stop_writing
 from pruneviz.errors import InvalidValueError, PruneVizError, StorageError
 
 FIRST_PORT = 8501
+JOBS = ("engineer", "teacher", "researcher")
 ASKED = ""
 """`--password` without a value: it is typed where nobody sees it."""
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -135,9 +136,11 @@ def size(text: str) -> int:
 def tour(args: argparse.Namespace) -> int:
     """Copy the tour notebook to where the user stands."""
     source = _PACKAGE / "tour.ipynb"
+    if args.job is not None:
+        source = _PACKAGE / "notebook" / "examples" / f"{args.job}.ipynb"
     target = Path(args.to)
     if target.is_dir():
-        target = target / "pruneviz-tour.ipynb"
+        target = target / f"pruneviz-{source.stem}.ipynb"
     if target.exists() and not args.force:
         raise StorageError(f"{target} exists already; add --force to overwrite it.")
     try:
@@ -302,6 +305,9 @@ def build_parser() -> argparse.ArgumentParser:
         return made
 
     notebook = verb("tour", "copy the tour notebook here", "tour notebooks", tour)
+    notebook.add_argument(
+        "--job", choices=JOBS, help="a notebook for this job instead (default: the tour)"
+    )
     notebook.add_argument("to", nargs="?", default=".", help="folder or file (default: here)")
     notebook.add_argument("--force", action="store_true", help="overwrite")
     run_cli.add_arguments(

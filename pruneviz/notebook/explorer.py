@@ -191,7 +191,8 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
         """Ask again until the plan that is current then is measured, and tell each answer."""
         asked, baseline = threading.Event(), None
         while True:
-            plan, step = self.plan, self._session.history.current
+            # Read once: a hand that moves on amends the step, whose name is then another.
+            history, (plan, cost) = self._session.history, self._session.in_hand
             try:
                 worth, base = self._ask(), self._previews.ask(self._bench, None)
             except RuntimeError:  # Python ends, and its threads with it
@@ -204,8 +205,8 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
                 baseline = base.value.accuracy
                 self._visit("unpruned", 1.0, baseline, "nothing pruned", self._first)
             if worth.best is not None and plan.dropped:
-                label = self._session.history.steps[step].label
-                self._visit(plan.digest, self.cost.macs_ratio, worth.best.accuracy, label, step)
+                label, share = history.step.label, cost.macs_ratio
+                self._visit(plan.digest, share, worth.best.accuracy, label, history.current)
             full = worth.repaired.ready or not self._bench.repairs_quickly
             done = (worth.instant.ready and full and worth.cut.ready) or worth.whole
             if base.ready and done and worth.cut.ready and plan == self.plan:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 import pruneviz as pv
@@ -76,3 +78,20 @@ def test_what_is_refused_is_said_and_nothing_changes(subject: tuple) -> None:  #
 def test_an_unknown_criterion_lists_the_choices(subject: tuple) -> None:  # type: ignore[type-arg]
     with pytest.raises(pv.errors.UnknownNameError, match="fisher"):
         pv.explore(*subject, criterion="magic")
+
+
+def test_a_hand_that_moves_on_while_plans_are_measured(
+    subject: tuple,  # type: ignore[type-arg]
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its steps are amended meanwhile, under the hands of the thread that measures."""
+    monkeypatch.setattr(session, "PASSING_SECONDS", 60.0)
+    sliders = pv.explore(*subject)
+    for percent in range(1, 31):
+        sliders.ratio = percent / 100
+        time.sleep(0.05)
+    sliders.wait()
+    assert sliders.state["kind"] == "repaired"
+    assert sliders.state["accuracy"] is not None
+    assert "fisher 30 % over all groups" in {point["label"] for point in sliders.points}
+    assert len(sliders._session.history.steps) == 2, "one step from nothing to 30 %"
