@@ -222,7 +222,8 @@ class JobContext:
                 self.report(getattr(event, "message", None), None if progress is None else done)
                 if _is_batch(event):
                     self._record_batch(event)
-                    if each is not None and getattr(event, "message", ""):
+                    said: object = getattr(event, "message", None)
+                    if each is not None and said:
                         each(event)
                 else:
                     last = event
