@@ -36,6 +36,7 @@ FACTS: Mapping[str, str] = {
     "baseline": "the unpruned network's accuracy, 0..1",
     "cut": "the accuracy before repair, 0..1",
     "repaired": "the accuracy after the repair, 0..1",
+    "multiple": "what widths are rounded to multiples of",
     "picks": "filters that were picked by a click",
     "plans": "plans that were visited",
     "runs": "fine-tuning runs of this network that are done",
@@ -109,7 +110,7 @@ def said(name: str, value: Fact) -> str:
         return "…"
     if isinstance(value, str):
         return value
-    whole = name in ("picks", "plans", "runs", "timings")
+    whole = name in ("multiple", "picks", "plans", "runs", "timings")
     return f"{value:.0f}" if whole else f"{100 * value:.1f} %"
 
 

@@ -33,6 +33,7 @@ def facts() -> dict[str, Fact]:
         "baseline": None if base is None else base.accuracy,
         "cut": None if cut is None else cut.accuracy,
         "repaired": None if repaired is None else repaired.accuracy,
+        "multiple": float(history.decisions.multiple),
         "picks": float(len(history.decisions.by_hand)),
         "plans": float(len(history.steps)),
         "runs": float(len(runs)),

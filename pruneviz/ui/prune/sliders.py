@@ -23,6 +23,7 @@ from pruneviz.session.workbench import Workbench
 from pruneviz.stages import group_title, group_titles
 from pruneviz.ui.frame import actions, error_boundary, plan_bar, state, workbench
 from pruneviz.ui.frame.text import plain
+from pruneviz.ui.prune import finding
 from pruneviz.ui.ribbon import ribbon
 
 MULTIPLES = (1, 2, 4, 8, 16, 32)
@@ -81,8 +82,10 @@ def _all(loaded: Workbench) -> None:
             "groups with a ratio of their own stay as they are."
         ),
     )
+    groups = loaded.graph.prunable_groups
+    found = finding.shown(loaded)
     with st.container(height=470, border=True, gap="xsmall"):
-        for index, group in enumerate(loaded.graph.prunable_groups):
+        for index, group in ((i, groups[i]) for i in found):
             error_boundary.fragment(key=f"row{index}")(_row)(loaded, index, group.name)
 
 
