@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,7 @@ def prune(percent: int, *, group: str | None = None) -> Act:
     def act(page: Any) -> None:
         slider = page.get_by_role("slider", name=group or WHOLE).first
         slider.wait_for()
-        now = int(slider.get_attribute("aria-valuenow"))
+        now = int(re.match(r"\d+", slider.get_attribute("aria-valuetext")).group())
         slider.focus()
         for _ in range(abs(percent - now)):
             page.keyboard.press("ArrowRight" if percent > now else "ArrowLeft")
