@@ -126,13 +126,20 @@ def _grid(
         with column:
             truth = names[int(sample.labels[index])]
             image = sample.images[index].permute(1, 2, 0).numpy()
-            st.image(pictures.enlarged(image), caption=plain(f"{index}: {truth}"), width=150)
-            st.image(_drawn(first, place), caption="unpruned", width=150)
+            st.image(
+                pictures.enlarged(image), caption=plain(f"{index}: {truth}"), width=150, alt=truth
+            )
+            st.image(
+                _drawn(first, place),
+                caption="unpruned",
+                width=150,
+                alt=f"Map of the unpruned network, {truth}",
+            )
             if second is not None and alike is not None:
                 value = alike[place]
                 said = f"{value:.2f}".replace("-", style.MINUS) if np.isfinite(value) else "none"
                 caption = plain(f"{str(against)[:24]}, correlation {said}")
-                st.image(_drawn(second, place), caption=caption, width=150)
+                st.image(_drawn(second, place), caption=caption, width=150, alt=f"Map: {caption}")
     st.caption(
         "How much each pixel speaks for the true class: orange for, blue against; each map on its "
         "own scale. By Captum."

@@ -58,7 +58,7 @@ def pick(loaded: Workbench) -> Picked | None:
         shown = pictures.enlarged(picked.pixels.permute(1, 2, 0).numpy(), 128)
         truth = "" if picked.truth is None else f": {loaded.data.classes[picked.truth]}"
         if source != "draw":
-            st.image(shown, caption=plain(f"The image{truth}"), width=128)
+            st.image(shown, caption=plain(f"The image{truth}"), width=128, alt=f"The image{truth}")
     return picked
 
 

@@ -65,12 +65,14 @@ def _wall(loaded: Workbench, title: str, chosen: Indices, taken_for: Indices) ->
         return
     sample, names = loaded.data.val.first(loaded.preview_images), loaded.data.classes
     labels = sample.labels.tolist()
+    told = [f"{names[labels[i]]}, not {names[taken_for[i]]}" for i in chosen[:MOST]]
     st.image(
         [
             pictures.enlarged(sample.images[int(i)].permute(1, 2, 0).numpy(), 64)
             for i in chosen[:MOST]
         ],
-        caption=[plain(f"{names[labels[i]]}, not {names[taken_for[i]]}") for i in chosen[:MOST]],
+        caption=[plain(t) for t in told],
+        alt=told,
         width=84,
     )
     if len(chosen) > MOST:

@@ -22,6 +22,10 @@ STYLE = """
 .pv-bar .pv-stale b { opacity: 0.45; }
 .st-key-planbar kbd, .st-key-planbar button [data-testid="stShortcut"] { display: none; }
 .stButtonGroup [role="radiogroup"], .stButtonGroup > div { flex-wrap: wrap !important; }
+[data-testid="stCaptionContainer"] *, .stImage p, [data-testid="stImage"] p {
+  color: inherit !important; }
+[data-testid="stCaptionContainer"] { opacity: 0.8;
+  color: inherit !important; }
 h1 { font-size: 1.6rem !important; padding: 0 0 0.2rem 0 !important; }
 h3 { font-size: 1.15rem !important; padding: 0.2rem 0 !important; }
 @media (max-width: 640px) {

@@ -25,7 +25,7 @@ def show() -> None:
         st.subheader(chosen.title)
         for part in chosen.parts():
             if isinstance(part, docs.Picture):
-                st.image(str(part.file), caption=part.caption)
+                st.image(str(part.file), caption=part.caption, alt=part.caption)
             else:
                 st.markdown(linked(re.sub(r"^## ", "#### ", part, flags=re.MULTILINE)))
 

@@ -58,6 +58,7 @@ def _flipped(loaded: Workbench, labels: object, before: object, after: object) -
     st.image(
         [pictures.enlarged(images[i].permute(1, 2, 0).numpy(), 64) for i in chosen],
         caption=[plain(f"{names[truth[i]]} → {names[new[i]]}") for i in chosen],
+        alt=[f"{names[truth[i]]}, taken for {names[new[i]]}" for i in chosen],
         width=84,
     )
 

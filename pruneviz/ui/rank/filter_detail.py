@@ -93,13 +93,22 @@ def _pictures(view: FilterView) -> None:
                 "positive, blue: negative)"
             )
         )
-        st.image(view.kernels, caption=shown, width=200)
+        st.image(view.kernels, caption=shown, width=200, alt="The filter's weights")
     if view.images:
         st.markdown(
             "**Images that activate it most**, with the region framed; activation maps below"
         )
-        st.image(list(view.images), width=84, caption=[f"{p:.3g}" for p in view.peaks])
-        st.image(list(view.maps), width=84)
+        st.image(
+            list(view.images),
+            width=84,
+            caption=[f"{p:.3g}" for p in view.peaks],
+            alt=[f"Image {i + 1}" for i in range(len(view.images))],
+        )
+        st.image(
+            list(view.maps),
+            width=84,
+            alt=[f"Activation on image {i + 1}" for i in range(len(view.maps))],
+        )
 
 
 def _scores(loaded: Workbench, layer: str, chosen: int) -> None:
