@@ -68,7 +68,7 @@ ACTS: dict[str, tuple[Act, ...]] = {
     "1-pruning-in-ten-minutes": (nothing, prune(50), nothing, prune(80), prune(50), nothing),
     "2-why-coupled-channels-go-together": (
         nothing,
-        lambda page: press(page, "Drop filter"),
+        lambda page: press(page, "Prune filter"),
         prune(50, group="stage 1 stream"),
     ),
     "3-why-l1-is-not-the-truth": (

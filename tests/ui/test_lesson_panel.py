@@ -16,7 +16,7 @@ def test_a_prediction_comes_before_the_revelation(studio: Open) -> None:
     assert page.button(key="lesson_predict").disabled
     page.radio(key=f"lesson_ask_{NAME}_1").set_value(1).run()
     page.button(key="lesson_predict").click().run()
-    assert "drop one filter with the button" in texts(page)
+    assert "prune one filter with the button" in texts(page)
     assert page.button(key="lesson_next").disabled
     page.button(key="decide").click().run()
     sound(page.run())

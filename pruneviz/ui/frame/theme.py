@@ -22,7 +22,7 @@ STYLE = """
 .pv-bar .pv-stale b { opacity: 0.45; }
 .st-key-planbar kbd, .st-key-planbar button [data-testid="stShortcut"] { display: none; }
 .stButtonGroup [role="radiogroup"], .stButtonGroup > div { flex-wrap: wrap !important; }
-[data-testid="stCaptionContainer"] *, .stImage p, [data-testid="stImage"] p {
+[data-testid="stCaptionContainer"] *, .stImage div, .stImage p, [data-testid="stImageCaption"] {
   color: inherit !important; }
 [data-testid="stCaptionContainer"] { opacity: 0.8;
   color: inherit !important; }
