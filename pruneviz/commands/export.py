@@ -87,12 +87,14 @@ def obey(args: argparse.Namespace) -> int:
 
 def find(runs: Sequence[RunView], wanted: str) -> RunView:
     """The run whose id begins so; `InvalidValueError` where none or several do."""
-    found = [run for run in runs if run.id.startswith(wanted)]
-    exact = [run for run in found if run.id == wanted]
-    if len(exact or found) == 1:
-        return (exact or found)[0]
+    matches = [run for run in runs if run.id.startswith(wanted)]
+    exact = [run for run in matches if run.id == wanted]
+    if len(exact or matches) == 1:
+        return (exact or matches)[0]
     done = [f"{run.id} ({run.name})" for run in runs if run.status == "done"][:5]
-    told = f"{len(found)} runs have an id that begins" if found else "No run has an id that begins"
+    told = (
+        f"{len(matches)} runs have an id that begins" if matches else "No run has an id that begins"
+    )
     raise InvalidValueError(
         f"{told} with '{wanted}'. The newest that are done: {', '.join(done) or 'none'}."
     )

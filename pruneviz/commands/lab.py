@@ -103,19 +103,19 @@ def run(args: argparse.Namespace) -> LabResult:
         args.out.mkdir(parents=True, exist_ok=True)
         (args.out / f".{request.name}.writable").touch()
         (args.out / f".{request.name}.writable").unlink()
-    found = perform(request, keep=kept, say=progress)
+    result = perform(request, keep=kept, say=progress)
     with _writing(args.out):
-        path.write_text(found.to_json() + "\n", encoding="utf-8")
+        path.write_text(result.to_json() + "\n", encoding="utf-8")
     kept.unlink(missing_ok=True)
     say(args, f"Wrote {path}")
     if not args.json:
-        _print(found)
-    deliver(args, json.loads(found.to_json()))
-    return found
+        _print(result)
+    deliver(args, json.loads(result.to_json()))
+    return result
 
 
-def _documents(found: Sequence[LabResult]) -> list[dict[str, Any]]:
-    return [json.loads(one.to_json()) for one in found]
+def _documents(results: Sequence[LabResult]) -> list[dict[str, Any]]:
+    return [json.loads(one.to_json()) for one in results]
 
 
 @contextmanager
@@ -141,14 +141,14 @@ def show(stored: Sequence[LabResult]) -> None:
         print()
 
 
-def table(found: Sequence[LabResult]) -> str:
+def table(results: Sequence[LabResult]) -> str:
     """The results as a Markdown table."""
     lines = [
         "| claim | network, data | measured | holds | command, commit |",
         "|---|---|---|---|---|",
     ]
     order = [claim.key for claim in claims()]
-    for result in sorted(found, key=lambda r: order.index(r.claim)):
+    for result in sorted(results, key=lambda r: order.index(r.claim)):
         claim = find_claim(result.claim)
         measured = "; ".join(text for text, _ in result.readings)
         verdict = "yes" if result.holds else "**no**"
@@ -156,7 +156,7 @@ def table(found: Sequence[LabResult]) -> str:
             f"| {claim.title} | {result.network}, {result.data} | {measured} "
             f"({result.count_seeds()}) | {verdict} | `{result.command}`, {result.commit} |"
         )
-    machines = "; ".join(sorted({result.machine for result in found}))
+    machines = "; ".join(sorted({result.machine for result in results}))
     return "\n".join([*lines, "", f"Measured on: {machines or 'nothing yet'}."])
 
 

@@ -42,11 +42,11 @@ def app_path() -> Path:
 def port_is_free(host: str, port: int) -> bool:
     """Tell whether a server could listen there; InvalidValueError if `host` is not this machine."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror:
-        found = []
+        addresses = []
     bound = 0
-    for family, kind, proto, _, address in found:  # localhost may be 127.0.0.1 and ::1
+    for family, kind, proto, _, address in addresses:  # localhost may be 127.0.0.1 and ::1
         try:
             with socket.socket(family, kind, proto) as probe:
                 if os.name == "posix":  # a port in TIME_WAIT can be listened on again
@@ -127,10 +127,10 @@ def count(text: str) -> int:
 
 def size(text: str) -> int:
     """Read a number of bytes: `500M`, `2G`, `1.5GiB`."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
-    if found is None:
+    parts = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    if parts is None:
         raise argparse.ArgumentTypeError(f"must be a size such as 500M or 2G, but got '{text}'")
-    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
+    return int(float(parts[1]) * 1024 ** " KMGT".index(parts[2].upper() or " "))
 
 
 def tour(args: argparse.Namespace) -> int:

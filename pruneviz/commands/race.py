@@ -104,9 +104,9 @@ def obey(args: argparse.Namespace) -> int:
             return STOPPED
         from pruneviz.studies.race_result import Race
 
-        found = service.results(run_id).get("race")
-        if found is not None:
-            race = Race.from_json(json.dumps(found))
+        document = service.results(run_id).get("race")
+        if document is not None:
+            race = Race.from_json(json.dumps(document))
             say(args, table(race))
             deliver(args, json.loads(race.to_json()))
             if args.out is not None:

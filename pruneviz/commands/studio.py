@@ -179,20 +179,22 @@ def _environment(model: nn.Module, data: DataSet, home: Path) -> dict[str, str]:
     from pruneviz.session.decisions import Subject
     from pruneviz.session.opening import open_with
 
-    found = dict(os.environ)
+    environment = dict(os.environ)
     network = own.from_object(model, home / "own")
-    own.hand_over(network, found)
+    own.hand_over(network, environment)
     options = dict(data.source.get("options", {}))
     name = str(data.source.get("name", ""))
     if name not in CATALOGUE:
         name, options = own_data.NAME, {"digest": data.digest}
-        own_data.hand_over(own_data.keep(data, home / "own"), found)
+        own_data.hand_over(own_data.keep(data, home / "own"), environment)
     subject = Subject(network.model, network.weights, None, name, tuple(sorted(options.items())))
-    open_with(subject, found)
+    open_with(subject, environment)
     package = str(Path(__file__).resolve().parents[2])  # a checkout that is not installed
-    found["PYTHONPATH"] = os.pathsep.join(filter(None, (package, found.get("PYTHONPATH"))))
-    found["PYTHONUNBUFFERED"] = "1"
-    return found
+    environment["PYTHONPATH"] = os.pathsep.join(
+        filter(None, (package, environment.get("PYTHONPATH")))
+    )
+    environment["PYTHONUNBUFFERED"] = "1"
+    return environment
 
 
 def _address(process: subprocess.Popen[str]) -> str:

@@ -93,11 +93,11 @@ def obey(args: argparse.Namespace) -> int:
                 return STOPPED
             if run.status != "done":
                 status = max(status, unfinished(run))
-        found = gather(service, service.list(parent=study.id))
-    say(args, table(found))
-    deliver(args, json.loads(found.to_json()))
+        study_result = gather(service, service.list(parent=study.id))
+    say(args, table(study_result))
+    deliver(args, json.loads(study_result.to_json()))
     if args.out is not None:
-        write(args, found.to_json())
+        write(args, study_result.to_json())
     return status
 
 

@@ -75,12 +75,12 @@ def state_digest(state: dict[str, Any]) -> str:
     """SHA-256 (first 16 hex digits) over a state dict, in order of name."""
     import torch
 
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()[:16]
+        hasher.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
+        hasher.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return hasher.hexdigest()[:16]
 
 
 RUNNERS = {"python": run_python, "pt2": run_pt2, "onnx": run_onnx, "onnx-int8": run_onnx}
@@ -93,13 +93,13 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(request["threads"])
     told = torch.load(request["images"], weights_only=True)
     images, wanted, labels = told["images"], told["outputs"], told["labels"]
-    found: dict[str, Any] = {}
+    answers: dict[str, Any] = {}
     for format, name in request["files"].items():
         try:
-            found[format] = _one(format, Path(name), images, wanted, labels)
+            answers[format] = _one(format, Path(name), images, wanted, labels)
         except Exception as error:  # the answer says what happened
-            found[format] = {"error": f"{type(error).__name__}: {error}"[:2000]}
-    return found
+            answers[format] = {"error": f"{type(error).__name__}: {error}"[:2000]}
+    return answers
 
 
 def _one(format: str, path: Path, images: Any, wanted: Any, labels: Any) -> dict[str, Any]:

@@ -257,32 +257,32 @@ def _judge(answers: Mapping[str, Mapping[str, Any]], network: nn.Module) -> None
     """Raise `ExportError` for a file that does not do what the network does."""
     from pruneviz.export.check_files import state_digest
 
-    for format, found in answers.items():
-        if "error" in found:
+    for format, answer in answers.items():
+        if "error" in answer:
             raise ExportError(
                 f"The exported file ({format}) does not run in a separate process: "
-                f"{found['error']} Nothing was written; leave this format out."
+                f"{answer['error']} Nothing was written; leave this format out."
             )
         if format == "safetensors":
-            if found["digest"] != state_digest(network.state_dict()):
+            if answer["digest"] != state_digest(network.state_dict()):
                 raise ExportError("The weights in the file differ from the network's.")
-        elif format != "onnx-int8" and not found["difference"] <= TOLERANCE:
+        elif format != "onnx-int8" and not answer["difference"] <= TOLERANCE:
             raise ExportError(
                 f"The exported file ({format}) gives different outputs from the network: they "
-                f"differ by {found['difference']:.1e} of the largest output, more than "
+                f"differ by {answer['difference']:.1e} of the largest output, more than "
                 f"{TOLERANCE:g}. Nothing was written; leave this format out."
             )
 
 
-def _check(format: str, path: Path, note: str, found: Mapping[str, Any], images: int) -> Check:
+def _check(format: str, path: Path, note: str, answer: Mapping[str, Any], images: int) -> Check:
     return Check(
         format=format,
         path=path,
         note=note,
-        difference=found.get("difference"),
-        images=found.get("images", images),
-        correct=found.get("correct"),
-        milliseconds=found.get("milliseconds"),
+        difference=answer.get("difference"),
+        images=answer.get("images", images),
+        correct=answer.get("correct"),
+        milliseconds=answer.get("milliseconds"),
     )
 
 

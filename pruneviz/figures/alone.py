@@ -11,15 +11,15 @@ from pruneviz.explain.alone import Alone
 from pruneviz.figures import style
 
 
-def alone_figure(found: Alone, *, dark: bool = False, height: int = 280) -> Any:
+def alone_figure(alone: Alone, *, dark: bool = False, height: int = 280) -> Any:
     """Draw a bar a filter, the change of accuracy in points; the worst loss is the lowest."""
     figure = style.new_figure(dark, height)
-    change = 100 * found.change
+    change = 100 * alone.change
     closed = np.isnan(change)
     told = [
-        f"filter {i}: {style.percent(a)} ({style.points(a, found.baseline)})"
+        f"filter {i}: {style.percent(a)} ({style.points(a, alone.baseline)})"
         f"<br>loss {'+' if d >= 0 else style.MINUS}{abs(d):.3g}"
-        for i, (a, d) in enumerate(zip(found.accuracy, found.loss, strict=True))
+        for i, (a, d) in enumerate(zip(alone.accuracy, alone.loss, strict=True))
     ]
     figure.add_trace(
         go.Bar(
@@ -35,6 +35,6 @@ def alone_figure(found: Alone, *, dark: bool = False, height: int = 280) -> Any:
             hovertemplate="%{text}<extra></extra>",
         )
     )
-    figure.update_xaxes(title_text=f"filter of {style.short(found.layer, 40)}")
+    figure.update_xaxes(title_text=f"filter of {style.short(alone.layer, 40)}")
     figure.update_yaxes(title_text="accuracy, points")
     return figure

@@ -96,18 +96,18 @@ def _(ranking: Ranking) -> str:
 
 
 @html_of.register
-def _(found: Evaluation) -> str:
-    if not found.classes:  # a task of one's own
-        title = f"{found.measure} {found.accuracy:.4g} on {found.count:,} images"
-        return table(f"{title}, loss {found.loss:.4g}", (), ())
-    low, high = wilson(found.accuracy, found.count)
+def _(evaluation: Evaluation) -> str:
+    if not evaluation.classes:  # a task of one's own
+        title = f"{evaluation.measure} {evaluation.accuracy:.4g} on {evaluation.count:,} images"
+        return table(f"{title}, loss {evaluation.loss:.4g}", (), ())
+    low, high = wilson(evaluation.accuracy, evaluation.count)
     title = (
-        f"Accuracy (top-1) {found.accuracy:.2%} on {found.count:,} images "
-        f"(95 % interval {low:.1%} to {high:.1%}), loss {found.loss:.4g}"
+        f"Accuracy (top-1) {evaluation.accuracy:.2%} on {evaluation.count:,} images "
+        f"(95 % interval {low:.1%} to {high:.1%}), loss {evaluation.loss:.4g}"
     )
     rows = (
         (name, "no image" if math.isnan(value) else meter(value))
-        for name, value in zip(found.classes, found.per_class, strict=True)
+        for name, value in zip(evaluation.classes, evaluation.per_class, strict=True)
     )
     return table(title, ("class", "accuracy"), rows)
 
@@ -160,16 +160,16 @@ def _(widths: WidthLatency) -> str:
 
 
 @html_of.register
-def _(found: Allocation) -> str:
+def _(allocation: Allocation) -> str:
     rows = (
         (
             c.name,
             f"{c.macs_ratio:.1%}",
             meter(c.accuracy),
             f"{c.loss:.4g}",
-            "taken" if c.plan == found.plan else "",
+            "taken" if c.plan == allocation.plan else "",
         )
-        for c in found.candidates
+        for c in allocation.candidates
     )
     return table("Plans for the budget", ("plan", "MACs left", "repaired", "loss", ""), rows)
 

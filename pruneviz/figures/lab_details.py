@@ -32,29 +32,29 @@ def layers_of(result: LabResult) -> LayersInfo:
         }
         for f in result.findings
     }
-    layers = tuple(dict.fromkeys(name for found in by_layer.values() for name in found))
+    layers = tuple(dict.fromkeys(name for by_name in by_layer.values() for name in by_name))
     return LayersInfo(
         title="",
         criteria=tuple(by_layer),
         layers=layers,
-        correlation=tuple(tuple(found.get(n) for n in layers) for found in by_layer.values()),
+        correlation=tuple(tuple(by_name.get(n) for n in layers) for by_name in by_layer.values()),
     )
 
 
 def study_of(result: LabResult) -> PretrainingInfo:
     """Accuracy on held-out images against the parameters removed, mean and spread over seeds."""
     curves = []
-    for found in result.findings:
-        points = list(zip(*found.detail["curves"], strict=False))  # the seeds of each reduction
+    for finding in result.findings:
+        points = list(zip(*finding.detail["curves"], strict=False))  # the seeds of each reduction
         tested = [[p[2] for p in seeds] for seeds in points]
         curves.append(
             StudyCurve(
                 panel=f"{result.network} on {result.data}",
-                start=found.label,
+                start=finding.label,
                 removed=tuple(statistics.fmean(p[0] for p in seeds) for seeds in points),
                 accuracy=tuple(statistics.fmean(t) for t in tested),
                 spread=tuple(statistics.stdev(t) if len(t) > 1 else 0.0 for t in tested),
-                seeds=len(found.seeds),
+                seeds=len(finding.seeds),
             )
         )
     return PretrainingInfo("held-out images", tuple(curves))

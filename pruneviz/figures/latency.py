@@ -58,19 +58,19 @@ def latency_info(latency: Latency) -> LatencyInfo:
     )
 
 
-def widths_info(found: WidthLatency) -> WidthsInfo:
+def widths_info(measured: WidthLatency) -> WidthsInfo:
     """Gather what the curve needs."""
-    timings = found.latency.timings[::-1]
+    timings = measured.latency.timings[::-1]
     return WidthsInfo(
-        found.group,
-        found.widths[::-1],
+        measured.group,
+        measured.widths[::-1],
         tuple(1e3 * t.median for t in timings),
         tuple(1e3 * t.low for t in timings),
         tuple(1e3 * t.high for t in timings),
-        _promised(found.latency.timings)[::-1],
-        found.steps,
-        found.latency.batch_size,
-        found.latency.threads,
+        _promised(measured.latency.timings)[::-1],
+        measured.steps,
+        measured.latency.batch_size,
+        measured.latency.threads,
     )
 
 

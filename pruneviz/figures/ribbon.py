@@ -180,7 +180,7 @@ def _arcs(
             return bars[bar].x + bars[bar].width / 2, bars[bar].height
         return fold.middle, max(b.height for b in bars[fold.first : fold.last + 1])
 
-    found: dict[tuple[float, float, WireKind], RibbonArc] = {}
+    arcs: dict[tuple[float, float, WireKind], RibbonArc] = {}
     for wire in graph.wires:
         if wire.source not in index or wire.target not in index:
             continue
@@ -188,11 +188,11 @@ def _arcs(
         (x0, h0), (x1, h1) = end(source), end(target)
         follows = wire.kind == "reads" and target == source + 1
         if x0 != x1 and not follows:
-            found.setdefault(
+            arcs.setdefault(
                 (x0, x1, wire.kind), RibbonArc(source, target, wire.kind, x0, x1, h0, h1)
             )
     onward: dict[float, set[float]] = {}
-    for x0, x1, kind in found:
+    for x0, x1, kind in arcs:
         if kind == "concatenates":
             onward.setdefault(x0, set()).add(x1)
 
@@ -201,15 +201,15 @@ def _arcs(
             arc.x1 in onward.get(middle, ()) for middle in onward[arc.x0] - {arc.x1}
         )
 
-    return tuple(arc for arc in found.values() if not by_a_detour(arc))
+    return tuple(arc for arc in arcs.values() if not by_a_detour(arc))
 
 
 def _stages(every: tuple[Block, ...], folds: tuple[RibbonFold, ...]) -> tuple[RibbonStage, ...]:
-    found: list[RibbonStage] = []
+    stages: list[RibbonStage] = []
     numbers = [block.stage for block in every]
     for number in dict.fromkeys(numbers):
         own = [fold for fold, n in zip(folds, numbers, strict=True) if n == number]
         label = f"stage {number}" if number else "stem"
         x = own[0].x
-        found.append(RibbonStage(label, x, own[-1].x + own[-1].width - x))
-    return tuple(found)
+        stages.append(RibbonStage(label, x, own[-1].x + own[-1].width - x))
+    return tuple(stages)

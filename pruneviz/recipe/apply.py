@@ -50,7 +50,7 @@ class Applied:
 
 
 @dataclass(eq=False)
-class Bench:
+class RecipeRun:
     """What the steps work on, as far as it has come."""
 
     model: nn.Module
@@ -98,55 +98,55 @@ def apply_recipe(
     say("Loading the images and the network")
     data = load_dataset(recipe.data["name"], **dict(recipe.data.get("options", {})))
     model = ModelSource.from_dict(dict(recipe.model)).load()
-    found = {"weights": state_digest(model.state_dict()), "data": data.digest}
-    _compare(recipe, found)
+    actual = {"weights": state_digest(model.state_dict()), "data": data.digest}
+    _compare(recipe, actual)
     graph = trace(model, data.input_shape)
-    found["network"] = graph.digest
-    _compare(recipe, found)
-    bench = Bench(model, data, graph, Plan(graph), None if folder is None else Path(folder), say)
+    actual["network"] = graph.digest
+    _compare(recipe, actual)
+    run = RecipeRun(model, data, graph, Plan(graph), None if folder is None else Path(folder), say)
     for place, step in enumerate(recipe.steps, 1):
         say(step.note or f"Step {place}: {step.kind}")
         if step.kind in _ENDS_PLAN:
-            found["plan"] = bench.plan.digest
-            _compare(recipe, found)
-        _STEPS[step.kind](bench, **step.values)
-    network = bench.pruned()
-    found |= {"plan": bench.plan.digest, "result": state_digest(network.state_dict())}
-    _compare(recipe, found)
+            actual["plan"] = run.plan.digest
+            _compare(recipe, actual)
+        _STEPS[step.kind](run, **step.values)
+    network = run.pruned()
+    actual |= {"plan": run.plan.digest, "result": state_digest(network.state_dict())}
+    _compare(recipe, actual)
     notes = []
     wanted = recipe.digests.get("result")
-    if wanted and wanted != found["result"]:
+    if wanted and wanted != actual["result"]:
         notes.append(
-            f"The final weights have the digest {found['result']}, not {wanted}: the recipe "
+            f"The final weights have the digest {actual['result']}, not {wanted}: the recipe "
             f"was written on {recipe.made_with.get('machine', 'another machine')} with torch "
             f"{recipe.made_with.get('torch', '?')}, where sums round differently."
         )
     return Applied(
-        network, bench.plan, tuple(bench.evaluations), bench.files, bench.stage, found, tuple(notes)
+        network, run.plan, tuple(run.evaluations), run.files, run.stage, actual, tuple(notes)
     )
 
 
-def _compare(recipe: Recipe, found: Mapping[str, str]) -> None:
-    for name, said in _NAMES.items():
+def _compare(recipe: Recipe, actual: Mapping[str, str]) -> None:
+    for name, source in _NAMES.items():
         wanted = recipe.digests.get(name)
-        if wanted and name in found and found[name] != wanted:
+        if wanted and name in actual and actual[name] != wanted:
             raise RecipeError(
-                f"The {said} here have the digest {found[name]}, but this recipe was made with "
+                f"The {source} here have the digest {actual[name]}, but this recipe was made with "
                 f"{wanted}. Use the originals, or remove '{name}' from the recipe's digests to "
                 "continue with these."
             )
 
 
-def _rank(bench: Bench, criterion: str, images: int = 512, seed: int = 0) -> None:
+def _rank(run: RecipeRun, criterion: str, images: int = 512, seed: int = 0) -> None:
     from pruneviz.criteria import rank
 
-    bench.rankings[criterion] = rank(
-        bench.model, bench.graph, bench.data, [criterion], images=images, seed=seed
+    run.rankings[criterion] = rank(
+        run.model, run.graph, run.data, [criterion], images=images, seed=seed
     )
 
 
 def _threshold(
-    bench: Bench,
+    run: RecipeRun,
     criterion: str,
     ratio: float | Mapping[str, float],
     scope: Scope = "group",
@@ -155,103 +155,105 @@ def _threshold(
 ) -> None:
     from pruneviz.threshold import threshold
 
-    if criterion not in bench.rankings:
+    if criterion not in run.rankings:
         raise RecipeError(
             f"A threshold needs a ranking, but no earlier step ranks by '{criterion}'; add the "
             f'step {{"do": "rank", "criterion": "{criterion}"}}.'
         )
-    found = threshold(
-        bench.graph,
-        bench.rankings[criterion],
+    picks = threshold(
+        run.graph,
+        run.rankings[criterion],
         criterion,
         ratio,
         scope=scope,
         protected=protected,
         multiple_of=multiple,
     )
-    bench.plan = bench.plan.drop_units(found.dropped)
+    run.plan = run.plan.drop_units(picks.dropped)
 
 
-def _drop(bench: Bench, layer: str, filters: list[int]) -> None:
-    bench.plan = bench.plan.drop(layer, filters)
+def _drop(run: RecipeRun, layer: str, filters: list[int]) -> None:
+    run.plan = run.plan.drop(layer, filters)
 
 
-def _keep(bench: Bench, layer: str, filters: list[int]) -> None:
-    bench.plan = bench.plan.keep(layer, filters)
+def _keep(run: RecipeRun, layer: str, filters: list[int]) -> None:
+    run.plan = run.plan.keep(layer, filters)
 
 
-def _plan(bench: Bench, link: str) -> None:
-    bench.plan = type(bench.plan).from_link(bench.graph, link)
+def _plan(run: RecipeRun, link: str) -> None:
+    run.plan = type(run.plan).from_link(run.graph, link)
 
 
-def _strategy(bench: Bench, name: str, options: Mapping[str, Any] | None = None) -> None:
+def _strategy(run: RecipeRun, name: str, options: Mapping[str, Any] | None = None) -> None:
     from pruneviz.strategies import run_strategy
 
     result = None
-    for event in run_strategy(name, bench.model, bench.graph, bench.data, **(options or {})):
+    for event in run_strategy(name, run.model, run.graph, run.data, **(options or {})):
         result = event.result or result
     if result is None:
         raise RecipeError(f"Strategy '{name}' ended without a network.")
-    bench.plan, bench.network, bench.stage = result.plan, result.model, "fine-tuned"
+    run.plan, run.network, run.stage = result.plan, result.model, "fine-tuned"
 
 
-def _prune(bench: Bench) -> None:
-    bench.network = None
-    bench.pruned()
+def _prune(run: RecipeRun) -> None:
+    run.network = None
+    run.pruned()
 
 
-def _repair(bench: Bench, **options: Any) -> None:
+def _repair(run: RecipeRun, **options: Any) -> None:
     from pruneviz.repair import repair
 
-    bench.network = repair(bench.model, bench.graph, bench.plan, bench.data, **options)
-    bench.stage = "repaired"
+    run.network = repair(run.model, run.graph, run.plan, run.data, **options)
+    run.stage = "repaired"
 
 
-def _recalibrate(bench: Bench, **options: Any) -> None:
+def _recalibrate(run: RecipeRun, **options: Any) -> None:
     from pruneviz.training import recalibrate
 
-    recalibrate(bench.pruned(), bench.data, **options)
-    bench.stage = "re-measured"
+    recalibrate(run.pruned(), run.data, **options)
+    run.stage = "re-measured"
 
 
-def _fine_tune(bench: Bench, options: Mapping[str, Any] | None = None) -> None:
+def _fine_tune(run: RecipeRun, options: Mapping[str, Any] | None = None) -> None:
     from pruneviz.training import fine_tune
     from pruneviz.training.events import EpochEvent
 
     own = dict(options or {})
     if "teacher" in own:
         one_of("teacher", own["teacher"], TEACHERS)
-        own["teacher"] = bench.model
-    for event in fine_tune(bench.pruned(), bench.data, **own):
+        own["teacher"] = run.model
+    for event in fine_tune(run.pruned(), run.data, **own):
         if isinstance(event, EpochEvent):
-            bench.tell(f"Epoch {event.epoch} of {event.epochs}: accuracy {event.accuracy:.2%}")
-    bench.stage = "fine-tuned"
+            run.tell(f"Epoch {event.epoch} of {event.epochs}: accuracy {event.accuracy:.2%}")
+    run.stage = "fine-tuned"
 
 
-def _evaluate(bench: Bench, split: str = "val") -> None:
+def _evaluate(run: RecipeRun, split: str = "val") -> None:
     from pruneviz.training import evaluate
 
-    whole = bench.network is None and not bench.plan.dropped
-    network = bench.model if whole else bench.pruned()
-    stage = "unpruned" if whole else bench.stage
-    found = evaluate(network, bench.data, split=split)
-    bench.evaluations.append((stage, split, found))
-    bench.tell(f"Top-1 accuracy, {stage}: {found.accuracy:.2%} on {found.count} images ({split})")
+    whole = run.network is None and not run.plan.dropped
+    network = run.model if whole else run.pruned()
+    stage = "unpruned" if whole else run.stage
+    evaluation = evaluate(network, run.data, split=split)
+    run.evaluations.append((stage, split, evaluation))
+    run.tell(
+        f"Top-1 accuracy, {stage}: {evaluation.accuracy:.2%} on {evaluation.count} images ({split})"
+    )
 
 
-def _export(bench: Bench, formats: list[str] | None = None, name: str = "network") -> None:
+def _export(run: RecipeRun, formats: list[str] | None = None, name: str = "network") -> None:
     from pruneviz.export import export
 
-    if bench.folder is None:
+    if run.folder is None:
         raise RecipeError("This recipe exports files; name a folder for them.")
-    bench.files = export(
-        bench.pruned(),
-        bench.folder,
-        input_shape=bench.data.input_shape,
+    run.files = export(
+        run.pruned(),
+        run.folder,
+        input_shape=run.data.input_shape,
         formats=formats or ("safetensors", "python"),
-        data=bench.data,
+        data=run.data,
         name=name,
-        progress=bench.tell,
+        progress=run.tell,
     )
 
 

@@ -65,12 +65,12 @@ class Step:
         return {"do": self.kind, **self.values, **({"note": self.note} if self.note else {})}
 
     @classmethod
-    def from_dict(cls, found: Any, place: int) -> Step:
+    def from_dict(cls, record: Any, place: int) -> Step:
         """Read a step; `RecipeError` says which one is wrong, and how."""
-        if not isinstance(found, Mapping) or "do" not in found:
-            raise RecipeError(f"Step {place} must say what to do ('do'), but got {found!r}.")
-        values = {k: v for k, v in found.items() if k not in ("do", "note")}
-        kind = found["do"]
+        if not isinstance(record, Mapping) or "do" not in record:
+            raise RecipeError(f"Step {place} must say what to do ('do'), but got {record!r}.")
+        values = {k: v for k, v in record.items() if k not in ("do", "note")}
+        kind = record["do"]
         if kind not in KINDS:
             raise UnknownNameError(f"step {place} of a recipe,", kind, KINDS)
         known = KINDS[kind]
@@ -85,7 +85,7 @@ class Step:
         missing = [name for name in REQUIRED.get(kind, ()) if name not in values]
         if missing:
             raise RecipeError(f"Step {place} ({kind}) needs '{missing[0]}'; add it.")
-        return cls(kind, values, str(found.get("note", "")))
+        return cls(kind, values, str(record.get("note", "")))
 
 
 @dataclass(frozen=True)

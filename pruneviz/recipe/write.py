@@ -160,7 +160,7 @@ def _reach(graph: ChannelGraph, steps: Iterable[Step], ranking: Ranking | None) 
     for step in steps:
         values = dict(step.values)
         if step.kind == "threshold" and ranking is not None:
-            found = threshold(
+            target = threshold(
                 graph,
                 ranking,
                 values["criterion"],
@@ -169,7 +169,7 @@ def _reach(graph: ChannelGraph, steps: Iterable[Step], ranking: Ranking | None) 
                 protected=values.get("protected", ()),
                 multiple_of=values["multiple"],
             )
-            plan = plan.drop_units(found.dropped)
+            plan = plan.drop_units(target.dropped)
         elif step.kind in ("drop", "keep"):
             change = plan.drop if step.kind == "drop" else plan.keep
             plan = change(values["layer"], values["filters"])

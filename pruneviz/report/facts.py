@@ -114,7 +114,7 @@ def gather(
 
     say = tell or (lambda text: None)
     split = "test" if data.test is not None else "val"
-    found = cost(graph, plan)
+    price = cost(graph, plan)
     networks = {UNPRUNED: model, CUT: prune(model, graph, plan)}
     if repaired is not None:
         networks[REPAIRED] = repaired
@@ -131,17 +131,17 @@ def gather(
             {"unpruned": model, "pruned": network},
             data.input_shape,
             seconds=seconds,
-            macs={"unpruned": found.baseline_macs, "pruned": found.macs},
+            macs={"unpruned": price.baseline_macs, "pruned": price.macs},
         )
     return Facts(
-        title=f"{name}, pruned to {100 * found.macs_ratio:.0f} % of its MACs",
+        title=f"{name}, pruned to {100 * price.macs_ratio:.0f} % of its MACs",
         model=name,
         data=data.name,
         classes=data.classes,
         split=split,
         stages=tuple(stages),
         plan=plan,
-        cost=found,
+        cost=price,
         latency=latency,
         machine=machine(),
         versions=versions(),

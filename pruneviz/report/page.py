@@ -234,22 +234,22 @@ def _classes(facts: Facts) -> str:
 def _latency(facts: Facts) -> str:
     if facts.latency is None:
         return ""
-    found = facts.latency
+    timed = facts.latency
     rows = [
         [
             t.name,
             f"{1e3 * t.median:.3f}",
             f"{1e3 * t.low:.3f} to {1e3 * t.high:.3f}",
-            f"{found.speedup(t.name):.2f}",
+            f"{timed.speedup(t.name):.2f}",
             str(len(t.seconds)),
         ]
-        for t in found.timings
+        for t in timed.timings
     ]
     columns = ["Network", "Median (ms)", "Quartiles (ms)", "Speedup", "Passes"]
     note = (
-        f"PyTorch on {facts.machine}; {_count(found.threads, 'thread')}, "
-        f"{_count(found.batch_size, 'image')} a pass. "
-        f"{found.warning} {found.disturbance}"
+        f"PyTorch on {facts.machine}; {_count(timed.threads, 'thread')}, "
+        f"{_count(timed.batch_size, 'image')} a pass. "
+        f"{timed.warning} {timed.disturbance}"
     )
     return _section("Latency", _table(columns, rows), "", note.strip())
 

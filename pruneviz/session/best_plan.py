@@ -54,7 +54,7 @@ def best_plan(
             images=images, groups=names,
         ):  # fmt: skip
             tell(0.7 * scan.progress, "Measuring every group, repaired")
-    found = search(
+    allocation = search(
         workbench.model,
         graph,
         workbench.data,
@@ -65,9 +65,9 @@ def best_plan(
         images=images,
         progress=tell,
     )
-    plan = _with_picks(found.plan, decisions)
+    plan = _with_picks(allocation.plan, decisions)
     label = f"best plan for {target:.0%} of the MACs"
-    return exactly(decisions, frozenset(plan.dropped), label), found
+    return exactly(decisions, frozenset(plan.dropped), label), allocation
 
 
 def _with_picks(plan: Plan, decisions: Decisions) -> Plan:

@@ -112,8 +112,8 @@ def _weights(row: Any, now: Subject) -> str | None:
 def run_name(weights: str) -> str:
     """What the run is called whose weights these are; empty where they are no run's."""
     kind, _, run_id = weights.partition(":")
-    found = [run.name for run in services.jobs().list() if run.id == run_id]
-    return f"from run '{found[0]}'" if kind == "run" and found else ""
+    titles = [run.name for run in services.jobs().list() if run.id == run_id]
+    return f"from run '{titles[0]}'" if kind == "run" and titles else ""
 
 
 def _data(data_sets: pd.DataFrame, now: Subject) -> tuple[str | None, tuple[tuple[str, Any], ...]]:

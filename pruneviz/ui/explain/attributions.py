@@ -146,7 +146,7 @@ def _grid(
     )
 
 
-def _drawn(found: Attribution, place: int) -> pictures.Image:
-    values = found.maps[place]
+def _drawn(attribution: Attribution, place: int) -> pictures.Image:
+    values = attribution.maps[place]
     limit = float(np.quantile(np.abs(values), 0.99)) or float(np.abs(values).max())
     return pictures.enlarged(pictures.diverging(values, limit))

@@ -25,32 +25,32 @@ def show(loaded: Workbench) -> None:
     layer = st.selectbox("Layer", names, key=LAYER, width=420)
     address.follow(LAYER, names[0])
     images = loaded.preview_images
-    found = waiting.answer(
+    losses = waiting.answer(
         ("alone", loaded.subject.digest, layer, images),
         lambda: measure(loaded, str(layer)),
         f"Measuring the network without each filter of {layer} …",
     )
-    if found is None:
+    if losses is None:
         return
-    theme.chart(alone_figure(found, dark=theme.dark()), "explain_alone", alt="Accuracy by filter")
-    worst = int(np.nanargmin(found.accuracy))
-    free = int((found.change >= 0).sum())
+    theme.chart(alone_figure(losses, dark=theme.dark()), "explain_alone", alt="Accuracy by filter")
+    worst = int(np.nanargmin(losses.accuracy))
+    free = int((losses.change >= 0).sum())
     st.markdown(
         f"Without filter **{worst}** accuracy changes most: "
-        f"{style.points(found.accuracy[worst], found.baseline)}. "
-        f"**{free} of {len(found.accuracy)}** filters could each go alone at no loss."
+        f"{style.points(losses.accuracy[worst], losses.baseline)}. "
+        f"**{free} of {len(losses.accuracy)}** filters could each go alone at no loss."
     )
     st.caption(
         f"Each filter is silenced by itself, what is coupled with it too, in the unpruned network; "
-        f"nothing is repaired. {found.images} validation images, "
-        f"{style.percent(found.baseline)} of them right with all filters."
+        f"nothing is repaired. {losses.images} validation images, "
+        f"{style.percent(losses.baseline)} of them right with all filters."
     )
-    st.dataframe(found.to_frame(), hide_index=True, height=260)
+    st.dataframe(losses.to_frame(), hide_index=True, height=260)
 
 
 def measure(loaded: Workbench, layer: str) -> Alone:
     """Measure all filters of a layer, on the images that every accuracy is measured on."""
     from pruneviz.explain.alone import alone
 
-    *_, found = alone(loaded.model, loaded.graph, loaded.data, layer, images=loaded.preview_images)
-    return found
+    *_, losses = alone(loaded.model, loaded.graph, loaded.data, layer, images=loaded.preview_images)
+    return losses

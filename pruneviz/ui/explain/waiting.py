@@ -17,13 +17,13 @@ POLL_SECONDS = 0.3
 
 def answer(key: Hashable, work: Callable[[], T], doing: str) -> T | None:
     """Return what was computed; until then say what is being done, and draw the page once it is."""
-    found = background().ask(key, work)
-    if found.error:
-        st.caption(f"Nothing to show: {plain(found.error)}")
-    elif found.value is None:
+    reply = background().ask(key, work)
+    if reply.error:
+        st.caption(f"Nothing to show: {plain(reply.error)}")
+    elif reply.value is None:
         st.caption(doing)
         error_boundary.fragment(run_every=POLL_SECONDS)(_wait)(key)
-    return found.value
+    return reply.value
 
 
 def _wait(key: Hashable) -> None:

@@ -87,12 +87,12 @@ def show() -> None:
     if not plan.dropped:
         as_is = "original network" if run is None else "fine-tuned network with all its filters"
         st.info(f"Nothing is pruned: you would download the {as_is}.")
-    found = _bundle(loaded, chosen, plan, run, accuracy)
+    bundle = _bundle(loaded, chosen, plan, run, accuracy)
     stem = f"{loaded.subject.model.replace('/', '-')}-{plan.digest[:6]}"
     with st.container(horizontal=True):
         st.download_button(
             "Everything (zip)",
-            found.zip(),
+            bundle.zip(),
             f"{stem}.zip",
             "application/zip",
             type="primary",
@@ -101,14 +101,14 @@ def show() -> None:
         )
         st.download_button(
             "Weights (safetensors)",
-            found.weights,
+            bundle.weights,
             f"{stem}.safetensors",
             icon=":material/download:",
             on_click="ignore",
         )
         st.download_button(
             "Plan (JSON)",
-            found.plan,
+            bundle.plan,
             f"{stem}.plan.json",
             "application/json",
             icon=":material/download:",
@@ -116,7 +116,7 @@ def show() -> None:
         )
         plan_link.show(loaded, plan)
     st.markdown("**Load it** anywhere PruneViz is installed:")
-    st.code(found.snippet, language="python")
+    st.code(bundle.snippet, language="python")
     files.show(loaded, chosen, plan, run, stem)
     files.session(loaded, chosen, plan, run, stem)
     st.divider()

@@ -46,9 +46,9 @@ def attempt(work: Callable[..., object], *args: object) -> bool:
 
 def show_refusal() -> None:
     """Say once why the last step was not taken."""
-    said = st.session_state.pop(REFUSAL, None)
-    if said:
-        st.toast(plain(said), icon=":material/block:", duration="long")
+    refusal = st.session_state.pop(REFUSAL, None)
+    if refusal:
+        st.toast(plain(refusal), icon=":material/block:", duration="long")
 
 
 def toggle(
@@ -70,6 +70,6 @@ def name(layer: str, filters: list[int]) -> str:
 
 def tied_to(of: Workbench, layer: str) -> tuple[str, ...]:
     """Return the other layers that lose filters together with this one's."""
-    found = of.graph.layer(layer)
-    names = [n for g in found.groups for n in of.graph.group(g).layers if n != layer]
+    record = of.graph.layer(layer)
+    names = [n for g in record.groups for n in of.graph.group(g).layers if n != layer]
     return tuple(dict.fromkeys(names))

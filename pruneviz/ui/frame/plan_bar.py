@@ -141,15 +141,15 @@ def _fine_tuned(loaded: Workbench, plan: Plan, base: Evaluation | None) -> str:
     """What the newest finished run made of this very plan; nothing where there is none."""
     from pruneviz.session.fine_tuned import of_plan
 
-    found = of_plan(services.jobs(), loaded, plan)
-    if found is None:
+    outcome = of_plan(services.jobs(), loaded, plan)
+    if outcome is None:
         return ""
-    low, high = wilson(found.accuracy, found.count)
+    low, high = wilson(outcome.accuracy, outcome.count)
     notes = [f"({100 * low:.1f} to {100 * high:.1f})"]
-    if base is not None and base.count == found.count:
-        notes.insert(0, style.points(found.accuracy, base.accuracy))
-    name = f"Fine-tuned, on {found.count:,} images"
-    return _part(name, style.percent(found.accuracy), " ".join(notes), tip=found.run.name)
+    if base is not None and base.count == outcome.count:
+        notes.insert(0, style.points(outcome.accuracy, base.accuracy))
+    name = f"Fine-tuned, on {outcome.count:,} images"
+    return _part(name, style.percent(outcome.accuracy), " ".join(notes), tip=outcome.run.name)
 
 
 def _cost(name: str, after: int, before: int) -> str:

@@ -92,18 +92,18 @@ def _subject(asked: Mapping[str, str]) -> Subject | None:
     if "model" not in asked or "data" not in asked:
         return None
     classes = asked.get("classes", "")
-    found = Subject(
+    subject = Subject(
         asked["model"],
         asked.get("weights") or None,
         int(classes) if classes.isdecimal() else None,
         asked["data"],
     )
-    if not _portable(found):
+    if not _portable(subject):
         raise InvalidValueError(
-            f"A link names networks and data of the catalogue, but got '{found.title}'; load what "
-            "it was made for, then open the link again."
+            f"A link names networks and data of the catalogue, but got '{subject.title}'; load "
+            "what it was made for, then open the link again."
         )
-    return found
+    return subject
 
 
 def _named(subject: Subject) -> dict[str, str]:

@@ -68,11 +68,11 @@ def _claims() -> None:
             claim, active
         )
     with right:
-        found = [shown for shown in (*stored, *yours) if shown.result.claim == key]
-        _results(found)
+        results_shown = [shown for shown in (*stored, *yours) if shown.result.claim == key]
+        _results(results_shown)
 
 
-def _overview(found: list[Shown]) -> None:
+def _overview(results_shown: list[Shown]) -> None:
     """Every claim with its verdicts, a line a result."""
     order = [claim.key for claim in claims()]
     rows = [
@@ -85,10 +85,12 @@ def _overview(found: list[Shown]) -> None:
             "seeds": len(shown.result.seeds),
             "by": "us" if shown.ours else "you",
         }
-        for shown in sorted(found, key=lambda s: order.index(s.result.claim))
+        for shown in sorted(results_shown, key=lambda s: order.index(s.result.claim))
     ]
-    holding = sum(shown.result.holds for shown in found)
-    with st.expander(f"All results: {holding} of {len(found)} hold", icon=":material/table_rows:"):
+    holding = sum(shown.result.holds for shown in results_shown)
+    with st.expander(
+        f"All results: {holding} of {len(results_shown)} hold", icon=":material/table_rows:"
+    ):
         st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
 
 
@@ -100,15 +102,17 @@ def _about(claim: Claim) -> None:
     )
 
 
-def _results(found: list[Shown]) -> None:
-    if not found:
+def _results(results_shown: list[Shown]) -> None:
+    if not results_shown:
         st.info(
             "No results for this claim yet. Start the test on the left, or run the command "
             "below it.",
             icon=":material/science:",
         )
         return
-    for tab, shown in zip(st.tabs([plain(shown.title) for shown in found]), found, strict=True):
+    for tab, shown in zip(
+        st.tabs([plain(shown.title) for shown in results_shown]), results_shown, strict=True
+    ):
         with tab:
             _result(shown)
 

@@ -37,13 +37,13 @@ def _studies() -> dict[str, tuple[RunView, ...]]:
 
 def models_for(loaded: Workbench) -> dict[str, dict[str, Any]]:
     """The networks to choose from, by what they are called: bundled ones, and the one in hand."""
-    found: dict[str, dict[str, Any]] = {
+    weights_by_title: dict[str, dict[str, Any]] = {
         f"{name}, {PRETRAINED}": {"name": name, "weights": PRETRAINED} for name in BUNDLED
     }
     own = dict(loaded.source)
     if own.get("weights") not in (None, PRETRAINED, loaded.data.name):
-        found[f"{own['name']}, {own['weights']}"] = own
-    return found
+        weights_by_title[f"{own['name']}, {own['weights']}"] = own
+    return weights_by_title
 
 
 def data_for(loaded: Workbench) -> dict[str, dict[str, Any]]:
@@ -117,10 +117,10 @@ def _form(loaded: Workbench) -> None:
 
 def _live(was_active: bool) -> None:
     """The study that was picked; redrawn every second while one is under way."""
-    found = _studies()
-    if was_active and not any(run.active for runs in found.values() for run in runs):
+    studies = _studies()
+    if was_active and not any(run.active for runs in studies.values() for run in runs):
         st.rerun()
-    if not found:
+    if not studies:
         st.info(
             "No study yet. How many parameters can you prune before accuracy falls: from "
             "pretrained weights, and from scratch? Start one on the left.",
@@ -128,9 +128,9 @@ def _live(was_active: bool) -> None:
         )
         return
     picked = st.selectbox(
-        "Study", list(found), format_func=lambda parent: title(found[parent]), key="study_shown"
+        "Study", list(studies), format_func=lambda parent: title(studies[parent]), key="study_shown"
     )
-    _study(picked, found[picked])
+    _study(picked, studies[picked])
 
 
 def title(runs: tuple[RunView, ...]) -> str:
@@ -152,11 +152,11 @@ def _study(parent: str, runs: tuple[RunView, ...]) -> None:
     for run in runs:
         if run.error:
             st.error(plain(f"{run.name}: {run.error}"), icon=":material/error:")
-    found = gather(services.jobs(), runs)
-    if found.runs:
-        info = pretraining_info(found)
+    study = gather(services.jobs(), runs)
+    if study.runs:
+        info = pretraining_info(study)
         theme.chart(pretraining_figure(info, dark=theme.dark(), height=HEIGHT), f"study_{parent}")
-        st.dataframe(table(found), hide_index=True, width="stretch")
+        st.dataframe(table(study), hide_index=True, width="stretch")
         seconds = sum(run.seconds for run in runs)
         st.caption(
             "Pruned: the largest parameter reduction before validation accuracy first fell "
@@ -165,7 +165,7 @@ def _study(parent: str, runs: tuple[RunView, ...]) -> None:
         )
         st.download_button(
             "JSON",
-            found.to_json(),
+            study.to_json(),
             "study.json",
             "application/json",
             key=f"study_json_{parent}",

@@ -76,19 +76,19 @@ def _form(loaded: Workbench) -> None:
 
 def _live(was_active: bool) -> None:
     """The race that was picked; redrawn every second while one is under way."""
-    found = lab_data.races()
-    if was_active and not any(run.active for run in found):
+    race_runs = lab_data.races()
+    if was_active and not any(run.active for run in race_runs):
         st.rerun()
-    if not found:
+    if not race_runs:
         st.info(
             "No race yet. Which strategy keeps the most accuracy at the same MACs, with this "
             "network, data set and budget? Start one on the left.",
             icon=":material/flag:",
         )
         return
-    names = {run.id: f"{run.name}, {when(run.created)}" for run in found}
+    names = {run.id: f"{run.name}, {when(run.created)}" for run in race_runs}
     picked = st.selectbox("Race", list(names), format_func=names.__getitem__, key="race_shown")
-    _race(next(run for run in found if run.id == picked))
+    _race(next(run for run in race_runs if run.id == picked))
 
 
 def _race(run: RunView) -> None:
@@ -146,5 +146,5 @@ def table(race: Race) -> pd.DataFrame:
 
 def race_control(race: Race) -> float:
     """The mean accuracy of the control; nan where there is none (yet)."""
-    found = [o.accuracy for o in race.of("control")]
-    return sum(found) / len(found) if found else float("nan")
+    controls = [o.accuracy for o in race.of("control")]
+    return sum(controls) / len(controls) if controls else float("nan")

@@ -53,13 +53,13 @@ def runs(claim: str | None = None) -> list[RunView]:
 
 def finished() -> list[Shown]:
     """What the experiments of this home found, newest first."""
-    found = []
+    shown_results = []
     for run in runs():
         stored = services.jobs().results(run.id).get("lab") if run.status == "done" else None
         if stored:
             result = LabResult.from_json(json.dumps(stored))
-            found.append(Shown(result, ours=False, key=run.id))
-    return found
+            shown_results.append(Shown(result, ours=False, key=run.id))
+    return shown_results
 
 
 def spec(request: Request, owner: str) -> RunSpec:

@@ -17,11 +17,11 @@ def show() -> None:
     )
     now = progress.current()
     for name in names():
-        found = lesson(name)
-        done = sum((name, i) in progress.done() for i in range(len(found.steps)))
+        shown = lesson(name)
+        done = sum((name, i) in progress.done() for i in range(len(shown.steps)))
         with st.container(border=True):
-            st.subheader(found.title)
-            st.markdown(found.summary)
+            st.subheader(shown.title)
+            st.markdown(shown.summary)
             with st.container(horizontal=True, vertical_alignment="center"):
                 under_way = now is not None and now[0].name == name
                 label = "Go on" if under_way else "Begin"
@@ -30,5 +30,5 @@ def show() -> None:
                 ):
                     step = now[1] if under_way and now is not None else 0
                     progress.go(name, step)
-                    leaving.go_to(found.steps[step].page or "choose")
-                st.caption(f"{len(found.steps)} steps, {done} done")
+                    leaving.go_to(shown.steps[step].page or "choose")
+                st.caption(f"{len(shown.steps)} steps, {done} done")

@@ -24,10 +24,10 @@ def show() -> None:
         error_boundary.fragment(run_every=POLL_SECONDS if waits else None)(_step)(found, number)
 
 
-def _step(found: Lesson, number: int) -> None:
-    step, place = found.steps[number], (found.name, number)
-    st.caption(f"{found.title} · step {number + 1} of {len(found.steps)}")
-    st.progress((number + 1) / len(found.steps))
+def _step(current: Lesson, number: int) -> None:
+    step, place = current.steps[number], (current.name, number)
+    st.caption(f"{current.title} · step {number + 1} of {len(current.steps)}")
+    st.progress((number + 1) / len(current.steps))
     st.subheader(step.title)
     st.markdown(step.text)
     here = st.session_state.get(state.PAGE)
@@ -54,7 +54,7 @@ def _step(found: Lesson, number: int) -> None:
         st.rerun()
     if done:
         _reveal(step, place)
-    _onward(found, number, done)
+    _onward(current, number, done)
 
 
 def _answered(step: Step, place: tuple[str, int]) -> bool:
@@ -88,15 +88,15 @@ def _reveal(step: Step, place: tuple[str, int]) -> None:
         st.markdown(step.revealed(facts()))
 
 
-def _onward(found: Lesson, number: int, done: bool) -> None:
-    last = number + 1 == len(found.steps)
+def _onward(current: Lesson, number: int, done: bool) -> None:
+    last = number + 1 == len(current.steps)
     with st.container(horizontal=True):
         st.button(
             "Back",
             key="lesson_back",
             disabled=number == 0,
             on_click=_go,
-            args=(found.name, number - 1),
+            args=(current.name, number - 1),
         )
         st.button(
             "Finish" if last else "Next",
@@ -104,7 +104,7 @@ def _onward(found: Lesson, number: int, done: bool) -> None:
             type="primary" if done else "secondary",
             disabled=not done,
             on_click=_end if last else _go,
-            args=() if last else (found.name, number + 1),
+            args=() if last else (current.name, number + 1),
         )
         if not last:
             st.button("Leave the lesson", key="lesson_end", type="tertiary", on_click=_end)

@@ -17,9 +17,9 @@ def current() -> tuple[Lesson, int] | None:
     name, _, number = str(st.session_state.get(CURRENT, "")).rpartition(".")
     if name not in names():
         return None
-    found = lesson(name)
+    tour = lesson(name)
     step = int(number) if number.isdigit() else 1
-    return found, min(max(step, 1), len(found.steps)) - 1
+    return tour, min(max(step, 1), len(tour.steps)) - 1
 
 
 def open_lesson() -> None:
@@ -56,5 +56,5 @@ def answers() -> dict[tuple[str, int], int]:
 
 def done() -> set[tuple[str, int]]:
     """Return the steps that were done, by lesson and step: what was done once stays done."""
-    found: set[tuple[str, int]] = st.session_state.setdefault(DONE, set())
-    return found
+    steps_done: set[tuple[str, int]] = st.session_state.setdefault(DONE, set())
+    return steps_done

@@ -28,10 +28,10 @@ def show(loaded: Workbench) -> None:
     plan, _ = state.in_hand()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         how = _setting(loaded)
-        found = timings.measured(loaded, how)
-        _ask(loaded, plan, how, found)
+        latencies = timings.measured(loaded, how)
+        _ask(loaded, plan, how, latencies)
     wait(loaded)
-    own = found.get(plan.digest if plan.dropped else BASELINE)
+    own = latencies.get(plan.digest if plan.dropped else BASELINE)
     if own is not None:
         _beside(own, plan)
     elif timings.active(loaded) is None:
@@ -42,7 +42,7 @@ def show(loaded: Workbench) -> None:
             "unpruned network.",
             icon=":material/timer:",
         )
-    _all(loaded, found, plan)
+    _all(loaded, latencies, plan)
     st.divider()
     width_latency.show(loaded, plan, how)
 
@@ -84,10 +84,10 @@ def _setting(loaded: Workbench) -> Setting:
     return Setting(int(batch), int(threads), str(runtime))
 
 
-def _ask(loaded: Workbench, plan: Plan, how: Setting, found: dict[str, Latency]) -> None:
-    others = [p for p in missing(loaded, found) if p.digest != plan.digest][: MOST_PLANS - 1]
+def _ask(loaded: Workbench, plan: Plan, how: Setting, latencies: dict[str, Latency]) -> None:
+    others = [p for p in missing(loaded, latencies) if p.digest != plan.digest][: MOST_PLANS - 1]
     busy = timings.active(loaded) is not None
-    done = (plan.digest if plan.dropped else BASELINE) in found
+    done = (plan.digest if plan.dropped else BASELINE) in latencies
     st.button(
         "Measure again" if done else "Measure this plan" if plan.dropped else "Measure",
         key="latency_measure",
@@ -111,10 +111,10 @@ def _ask(loaded: Workbench, plan: Plan, how: Setting, found: dict[str, Latency])
         )
 
 
-def missing(loaded: Workbench, found: dict[str, Latency] | dict[str, float]) -> list[Plan]:
+def missing(loaded: Workbench, latencies: dict[str, Latency] | dict[str, float]) -> list[Plan]:
     """Return the visited plans that have no time, the latest first."""
     steps = reversed(tuple(state.history().steps.values()))
-    return timings.unmeasured((workbench.plan_at(loaded, s.decisions)[0] for s in steps), found)
+    return timings.unmeasured((workbench.plan_at(loaded, s.decisions)[0] for s in steps), latencies)
 
 
 def _measure_in_hand(loaded: Workbench, how: Setting) -> None:
@@ -192,8 +192,8 @@ def _beside(latency: Latency, plan: Plan) -> None:
         own, base = named.of("this plan"), named.of("unpruned")
         with st.container(horizontal=True, gap="large"):
             for label, timing in (("This plan", own), ("Unpruned", base)):
-                said = _spread(timing.low, timing.high)
-                st.metric(label, _ms(timing.median), help=said, width="content")
+                spread = _spread(timing.low, timing.high)
+                st.metric(label, _ms(timing.median), help=spread, width="content")
             st.metric(
                 "Speedup",
                 f"{named.speedup('this plan'):.2f}",
@@ -226,12 +226,12 @@ def _spread(low: float, high: float) -> str:
     return f"Half of the passes took {_ms(low)} to {_ms(high)}."
 
 
-def _all(loaded: Workbench, found: dict[str, Latency], plan: Plan) -> None:
+def _all(loaded: Workbench, latencies: dict[str, Latency], plan: Plan) -> None:
     """All visited plans that were measured in this setting."""
     rows = {}
     for step in reversed(tuple(state.history().steps.values())):
         visited, _ = workbench.plan_at(loaded, step.decisions)
-        latency = found.get(visited.digest)
+        latency = latencies.get(visited.digest)
         if latency is not None:
             own = latency.of(visited.digest)
             rows[visited.digest] = {

@@ -40,7 +40,7 @@ def of_plans(loaded: Workbench, times: Mapping[str, float] | None = None) -> lis
     """
     times = times or {}
     history = state.history()
-    found: list[TradeoffPoint] = []
+    tradeoff_points: list[TradeoffPoint] = []
     seen: set[str] = set()
     for step in (history.step, *reversed(tuple(history.steps.values()))):
         plan, cost = workbench.plan_at(loaded, step.decisions)
@@ -49,7 +49,7 @@ def of_plans(loaded: Workbench, times: Mapping[str, float] | None = None) -> lis
         if known is None or worth.kind == CUT or plan.digest in seen:
             continue
         seen.add(plan.digest)
-        found.append(
+        tradeoff_points.append(
             TradeoffPoint(
                 key=step.digest,
                 label=f"{step.label} ({worth.kind})" if worth.kind else step.label,
@@ -63,9 +63,9 @@ def of_plans(loaded: Workbench, times: Mapping[str, float] | None = None) -> lis
             )
         )
     base = workbench.known_accuracy(loaded, None)
-    if base is not None and not any(p.kind == "baseline" for p in found):
+    if base is not None and not any(p.kind == "baseline" for p in tradeoff_points):
         _, cost = workbench.plan_at(loaded, Decisions())
-        found.append(
+        tradeoff_points.append(
             TradeoffPoint(
                 "baseline",
                 "nothing pruned",
@@ -77,7 +77,7 @@ def of_plans(loaded: Workbench, times: Mapping[str, float] | None = None) -> lis
                 known_time(times, None),
             )
         )
-    return found
+    return tradeoff_points
 
 
 def of_runs(loaded: Workbench, times: Mapping[str, float] | None = None) -> FineTunedPoints:

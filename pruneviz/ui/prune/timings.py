@@ -126,14 +126,14 @@ def measured(of: Workbench, how: Setting) -> dict[str, Latency]:
     """
     from pruneviz.jobs.results import latency_of
 
-    found: dict[str, Latency] = {}
+    by_plan: dict[str, Latency] = {}
     for run in runs(of, LATENCY):
         results = services.jobs().results(run.id) if setting_of(run) == how else {}
         if run.status == "done" and "latency" in results:
             latency = latency_of(results)
             for timing in latency.timings:
-                found.setdefault(timing.name, latency)
-    return found
+                by_plan.setdefault(timing.name, latency)
+    return by_plan
 
 
 def relative(of: Workbench, how: Setting | None = None) -> dict[str, float]:
@@ -142,8 +142,8 @@ def relative(of: Workbench, how: Setting | None = None) -> dict[str, float]:
     In the setting of the newest measurement, unless told otherwise; "baseline" is 1.
     """
     how = how or latest_setting(of)
-    found = measured(of, how) if how is not None else {}
-    return {name: 1 / latency.speedup(name) for name, latency in found.items()}
+    latencies = measured(of, how) if how is not None else {}
+    return {name: 1 / latency.speedup(name) for name, latency in latencies.items()}
 
 
 def known(times: Mapping[str, float], plan: Plan | None) -> float | None:

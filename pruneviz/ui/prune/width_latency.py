@@ -46,37 +46,37 @@ def show(loaded: Workbench, plan: Plan, how: Setting) -> None:
             "some widths. This finds the widths worth keeping, in about twenty seconds."
         )
         return
-    run, found = known
+    run, measured = known
     rest = Plan.from_json(loaded.graph, run.spec.plan) if run.spec.plan else Plan(loaded.graph)
-    _curve(found, _others(rest, group) == _others(plan, group))
+    _curve(measured, _others(rest, group) == _others(plan, group))
 
 
-def _curve(found: WidthLatency, as_in_hand: bool) -> None:
+def _curve(measured: WidthLatency, as_in_hand: bool) -> None:
     theme.chart(
-        widths_figure(widths_info(found), dark=theme.dark()),
+        widths_figure(widths_info(measured), dark=theme.dark()),
         "latency_curve",
         alt="Measured time against the width of the group",
     )
-    if found.latency.disturbance:
-        st.caption(found.latency.disturbance)
+    if measured.latency.disturbance:
+        st.caption(measured.latency.disturbance)
     rest = "as in the current plan" if as_in_hand else "as in an earlier plan: measure again"
     st.caption(
         "A diamond marks a width that is clearly faster than the diamond before it (their "
         "quartiles do not overlap). Pruning to a width between two diamonds saves no time. The "
         f"other groups are {rest}."
     )
-    narrower = [w for w in found.steps if w < found.widths[0]]
+    narrower = [w for w in measured.steps if w < measured.widths[0]]
     if not narrower:
-        st.info(f"On this machine no width of {plain(found.group)} makes the network faster.")
+        st.info(f"On this machine no width of {plain(measured.group)} makes the network faster.")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption("Keep", width="content")
         for width in narrower:
             st.button(
-                f"{width} of {found.widths[0]}",
+                f"{width} of {measured.widths[0]}",
                 key=f"latency_take_{width}",
                 on_click=_take,
-                args=(found.group, width, found.widths[0]),
+                args=(measured.group, width, measured.widths[0]),
             )
 
 

@@ -150,8 +150,8 @@ def look_at(of: Workbench, layer: str, filter: int) -> FilterView:
 
     from pruneviz.session.workbench import PREVIEW_MACS
 
-    found = of.graph.layer(layer)
-    weight = of.model.state_dict()[found.weight][filter].float().cpu().numpy()
+    record = of.graph.layer(layer)
+    weight = of.model.state_dict()[record.weight][filter].float().cpu().numpy()
     limit = max(16, min(200, int(PREVIEW_MACS / 2 / max(1, sum(x.macs for x in of.graph.layers)))))
     sample = of.data.val.first(limit)
     peaks, maps = [], []

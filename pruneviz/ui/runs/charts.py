@@ -37,13 +37,13 @@ def first_shown(runs: list[RunView]) -> list[str]:
 
 def by_data(runs: Iterable[RunView]) -> dict[str, list[RunView]]:
     """Return the runs by the name of their data: one data set a chart."""
-    found: dict[str, tuple[Mapping[str, Any], list[RunView]]] = {}
+    by_name: dict[str, tuple[Mapping[str, Any], list[RunView]]] = {}
     for run in runs:
         name = data_called(run.spec.data)
-        while name in found and found[name][0] != run.spec.data:
+        while name in by_name and by_name[name][0] != run.spec.data:
             name += "'"  # another folder of the same name
-        found.setdefault(name, (run.spec.data, []))[1].append(run)
-    return {name: together for name, (_, together) in found.items()}
+        by_name.setdefault(name, (run.spec.data, []))[1].append(run)
+    return {name: together for name, (_, together) in by_name.items()}
 
 
 def training_info(runs: list[RunView]) -> TrainingInfo:
@@ -54,9 +54,9 @@ def training_info(runs: list[RunView]) -> TrainingInfo:
     """
     results = [services.jobs().results(run.id) for run in runs]
     bases = {
-        (found["baseline"]["accuracy"], found["baseline"].get("count"))
-        for found in results
-        if found.get("baseline")
+        (result["baseline"]["accuracy"], result["baseline"].get("count"))
+        for result in results
+        if result.get("baseline")
     }
     networks = {str(run.spec.model) for run in runs}
     return TrainingInfo(
@@ -71,9 +71,9 @@ def training_info(runs: list[RunView]) -> TrainingInfo:
 def _chance(runs: list[RunView]) -> float | None:
     """Chance level as the runs measured it; None where they did not, or on different images."""
     results = [services.jobs().results(run.id) for run in runs]
-    found = {(told.get(name) or {}).get("chance") for told in results for name in MEASURED}
-    found.discard(None)
-    return found.pop() if len(found) == 1 else None
+    levels = {(told.get(name) or {}).get("chance") for told in results for name in MEASURED}
+    levels.discard(None)
+    return levels.pop() if len(levels) == 1 else None
 
 
 def training(runs: list[RunView], what: What) -> None:
@@ -89,9 +89,9 @@ def training(runs: list[RunView], what: What) -> None:
 def tradeoff(loaded: Workbench, runs: list[RunView], chosen: list[RunView]) -> None:
     """Draw accuracy against MACs: runs on the network and data in hand, and plans."""
     mine = [run for run in runs if runs_data.about(loaded, run)]
-    found = [p for run in mine if (p := runs_data.point(run)) is not None]
-    found += [p for run in chosen if run in mine for p in runs_data.course(run)]
-    points = comparable([*prune_points.of_plans(loaded), *_baselines(mine)], found)
+    tuned = [p for run in mine if (p := runs_data.point(run)) is not None]
+    tuned += [p for run in chosen if run in mine for p in runs_data.course(run)]
+    points = comparable([*prune_points.of_plans(loaded), *_baselines(mine)], tuned)
     info = tradeoff_info(points, chance=_chance(mine))
     theme.chart(tradeoff_figure(info, dark=theme.dark()), "runs_tradeoff")
 
@@ -111,19 +111,19 @@ def comparable(plans: list[TradeoffPoint], runs: list[TradeoffPoint]) -> list[Tr
 
 def _baselines(runs: list[RunView]) -> list[TradeoffPoint]:
     """The unpruned network as runs measured it."""
-    found = []
+    curves = []
     for run in runs:
         results = services.jobs().results(run.id)
         base, cost = results.get("baseline"), results.get("cost")
         if base and cost:
             macs, params = float(cost["baseline_macs"]), float(cost["baseline_params"])
             accuracy, count = float(base["accuracy"]), int(base["count"])
-            found.append(
+            curves.append(
                 TradeoffPoint(
                     "baseline", "nothing pruned", "baseline", macs, params, accuracy, count
                 )
             )
-    return found
+    return curves
 
 
 def _unit(runs: list[RunView]) -> str:

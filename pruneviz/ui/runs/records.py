@@ -95,8 +95,8 @@ def scan_of(run: RunView) -> Sensitivity | None:
     from pruneviz.jobs.results import sensitivity_of
 
     results = services.jobs().results(run.id)
-    found = sensitivity_of(results) if "sensitivity" in results else None
-    return found if found is not None and found.images else None
+    scan = sensitivity_of(results) if "sensitivity" in results else None
+    return scan if scan is not None and scan.images else None
 
 
 def about(of: Workbench, run: RunView) -> bool:

@@ -139,13 +139,13 @@ def _scan(loaded: Workbench, run_id: str, was_active: bool) -> None:
         st.progress(min(1.0, run.progress), plain(run.message or run.status))
     if run.error:
         st.error(plain(run.error), icon=":material/error:")
-    found = runs_data.scan_of(run)
-    if found is None:
+    scan = runs_data.scan_of(run)
+    if scan is None:
         return
     ranked = services.jobs().results(run.id).get("ranked") or {}
     look_at(
         loaded,
-        found,
+        scan,
         finished=not run.active,
         seconds=run.seconds,
         ranked=int(ranked.get("images") or 0),
@@ -153,19 +153,19 @@ def _scan(loaded: Workbench, run_id: str, was_active: bool) -> None:
 
 
 def look_at(
-    loaded: Workbench, found: Sensitivity, *, finished: bool, seconds: float, ranked: int = 0
+    loaded: Workbench, scan: Sensitivity, *, finished: bool, seconds: float, ranked: int = 0
 ) -> None:
     """Show a scan: curves, heat map, table, and the ratios that a tolerated drop allows.
 
     `ranked` is the number of training images on which the order of the filters was decided.
     """
     titles = group_titles(loaded.graph)
-    state_of = "" if found.final else (", stopped early" if finished else ", running")
+    state_of = "" if scan.final else (", stopped early" if finished else ", running")
     order = f"Ranked on {ranked:,} training images. " if ranked else ""
     st.caption(
-        f"{order}{MEASURED[found.after]}; {found.images} of {found.total} {found.split} "
+        f"{order}{MEASURED[scan.after]}; {scan.images} of {scan.total} {scan.split} "
         f"images{state_of}; "
-        f"{len(found.groups)} groups, {len(found.closed)} that cannot be pruned; {said(seconds)}."
+        f"{len(scan.groups)} groups, {len(scan.closed)} that cannot be pruned; {said(seconds)}."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         tolerance = st.slider(
@@ -182,7 +182,7 @@ def look_at(
             ),
             width=300,
         )
-        allowed = found.allowed(tolerance / 100)
+        allowed = scan.allowed(tolerance / 100)
         open_groups = sum(r > 0 for r in allowed.values())
         st.button(
             f"Use these ratios ({open_groups} groups)",
@@ -193,7 +193,7 @@ def look_at(
         )
         marked = st.multiselect(
             "Highlight groups",
-            found.groups,
+            scan.groups,
             key="highlight",
             format_func=lambda group: titles.get(group, group),
             help="Draws their curves thicker, with 95 % confidence bands (Wilson).",
@@ -204,7 +204,7 @@ def look_at(
     with curves:
         theme.chart(
             curves_figure(
-                found,
+                scan,
                 tolerance=tolerance / 100,
                 highlight=tuple(marked),
                 titles=titles,
@@ -215,10 +215,10 @@ def look_at(
         )
     with heat:
         theme.chart(
-            sensitivity_heat_figure(found, titles=titles, dark=theme.dark()), "sensitivity_heat"
+            sensitivity_heat_figure(scan, titles=titles, dark=theme.dark()), "sensitivity_heat"
         )
     with table:
-        frame = found.to_frame()
+        frame = scan.to_frame()
         frame = frame[frame["reason"] == ""].drop(columns=["reason"])
         frame["allowed"] = [allowed.get(g, 0.0) for g in frame["group"]]
         frame["group"] = [titles.get(g, g) for g in frame["group"]]
@@ -230,11 +230,11 @@ def look_at(
                 for name in ("ratio", "accuracy", "drop", "macs_saved", "allowed")
             },
         )
-    if found.closed:
-        with st.expander(f"{len(found.closed)} groups that cannot be pruned, and why"):
+    if scan.closed:
+        with st.expander(f"{len(scan.closed)} groups that cannot be pruned, and why"):
             st.dataframe(
                 pd.DataFrame(
-                    [(titles.get(group, group), why) for group, why in found.closed],
+                    [(titles.get(group, group), why) for group, why in scan.closed],
                     columns=["group", "why"],
                 ),
                 hide_index=True,

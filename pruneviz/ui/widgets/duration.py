@@ -19,5 +19,5 @@ def said(seconds: float) -> str:
 
 def when(moment: float) -> str:
     """A moment (seconds since 1970) on the server's clock: "21 Nov, 08:04"."""
-    found = datetime.fromtimestamp(moment)
-    return f"{found.day} {found:%b, %H:%M}"
+    date = datetime.fromtimestamp(moment)
+    return f"{date.day} {date:%b, %H:%M}"
