@@ -158,7 +158,7 @@ def test_damaged_recipes_say_what_is_wrong(
 def test_steps_that_do_not_fit_say_so(subject: tuple[object, ...]) -> None:
     recipe, _ = made(subject, Decisions("l1"))
     bare = replace(recipe, digests={})
-    with pytest.raises(RecipeError, match="nothing was ranked by 'l1'"):
+    with pytest.raises(RecipeError, match="no earlier step ranks by 'l1'"):
         apply_recipe(bare.with_steps([Step("threshold", {"criterion": "l1", "ratio": 0.5})]))
     with pytest.raises(RecipeError, match="folder"):
         apply_recipe(bare.with_steps([Step("export", {})]))
