@@ -15,14 +15,6 @@ settings.register_profile(
 settings.load_profile("patient")  # a busy machine is no failure
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers (`-n 2 --dist loadgroup`): a file stays together, browsers too."""
-    for item in items:
-        browser = item.get_closest_marker("browser") is not None
-        item.add_marker(pytest.mark.xdist_group("browser" if browser else item.path.name))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Small tensors on few cores: one thread is quicker, and results do not depend on a count."""

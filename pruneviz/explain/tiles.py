@@ -69,5 +69,6 @@ def _small(maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
             counts = np.diff([*starts, size])
             shape = [1, 1, 1]
             shape[axis] = -1
-            maps = np.add.reduceat(maps, starts, axis=axis) / counts.reshape(shape)
-    return maps.astype(np.float32)
+            sums = np.add.reduceat(maps, starts, axis=axis)
+            maps = (sums / counts.reshape(shape)).astype(np.float32)
+    return maps

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pruneviz.arguments import one_of
 from pruneviz.errors import InvalidValueError
@@ -44,7 +45,7 @@ FACTS: Mapping[str, str] = {
     "timings": "plans whose time was measured",
 }
 """What a check may ask for, and what it means."""
-_COMPARE: Mapping[str, Callable[[object, object], bool]] = {
+_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
     ">": operator.gt,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from pruneviz.errors import UnknownNameError
@@ -188,9 +189,8 @@ class Previews:
         """Gather, in the background, what the repair of any plan needs."""
         if workbench.repairs_quickly:
             for depth in DEPTHS:
-                self._background.ask(
-                    (depth, workbench.subject.digest), lambda d=depth: _prepared(workbench, d)
-                )
+                key = (depth, workbench.subject.digest)
+                self._background.ask(key, partial(_prepared, workbench, depth))
 
     def _look(self, workbench: Workbench, plan: Plan | None, kind: str) -> Answer[Evaluation]:
         return self._background.look(self.key(workbench, plan, kind))  # type: ignore[return-value]
