@@ -18,6 +18,7 @@ from pruneviz.repair.images import sample
 from pruneviz.repair.instant import fold
 from pruneviz.repair.layerwise import LayerRepair, Reference, reference, refit
 from pruneviz.repair.moments import Statistics, statistics
+from pruneviz.repair.norms import rebase_norms
 from pruneviz.surgery import prune
 from pruneviz.training import recalibrate
 
@@ -108,6 +109,8 @@ class Repairer:
         unpruned = self.reference
         pruned = prune(self.model, self.graph, plan)
         layers = refit(pruned, self.graph, plan, unpruned, progress)
+        if any(layer.refitted for layer in layers):
+            rebase_norms(pruned, unpruned.images)
         return Repaired(pruned, layers, "full", len(unpruned.images))
 
     def instant(self, plan: Plan) -> Repaired:

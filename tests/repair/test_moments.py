@@ -67,5 +67,5 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
 def test_images_must_be_counted(images: object) -> None:
     model, data = two_layers(norm=True, bias=False), images_of(16, 40)
     graph = trace(model, (3, 16, 16))
-    with pytest.raises(InvalidValueError, match="1 image or more"):
+    with pytest.raises(InvalidValueError, match="at least 1 image"):
         repair(model, graph, last_half(graph, "first"), data, images=images)  # type: ignore[arg-type]
