@@ -130,7 +130,7 @@ def test_a_study_is_a_queue_that_goes_on(
 
     monkeypatch.setattr(study, "follow", follow)
     assert cli.main([*asked, "--seeds", "0", "1"]) == 130
-    assert "goes on from the last checkpoint" in capsys.readouterr().out
+    assert "continue from the last checkpoint" in capsys.readouterr().out
     assert not out.exists()
     assert cli.main([*asked, "--seeds", "0", "1"]) == 0
     said = capsys.readouterr().out
@@ -159,10 +159,10 @@ def test_a_study_is_a_queue_that_goes_on(
         (["race", "magic"], "Unknown strategy 'magic'. Choose one of: binary_search"),
         (["race", "pretraining_study"], "Choose one of: binary_search"),
         (["race", "--target-macs", "0"], "above 0 and at most 1, but got 0"),
-        (["race", "--epochs", "0"], "from 1, but got 0"),
+        (["race", "--epochs", "0"], "at least 1, but got 0"),
         (["study", "--seeds", "-1"], "whole numbers from 0"),
         (["study", "--set", "foo=1"], "Choose one of: epochs"),
-        (["study", "--threads", "0"], "a whole number from 1, but got 0"),
+        (["study", "--threads", "0"], "a whole number of at least 1, but got 0"),
         (["study", "--data", "nothing.zip"], "Choose one of"),
         (["study", "--models", "vgg17"], "Choose one of"),
         (["study", "--models", "resnet20", "--weights", "x.pt"], "x.pt"),
@@ -172,13 +172,13 @@ def test_a_study_is_a_queue_that_goes_on(
         (["run", "taylor", "--set", "updates=many"], "a whole number, but got 'many'"),
         (["run", "taylor", "--epochs", "-1"], "at least 0, but got -1"),
         (["run", "taylor", "--target-macs", "2"], "at most 1, but got 2"),
-        (["run", "control", "--target-macs", "0.5"], "leave --target-macs out"),
-        (["run", "taylor", "--threads", "0"], "a whole number from 1, but got 0"),
+        (["run", "control", "--target-macs", "0.5"], "leave out --target-macs"),
+        (["run", "taylor", "--threads", "0"], "a whole number of at least 1, but got 0"),
         (["run", "taylor", "--data", "digit"], "Choose one of"),
         (["lab", "run", "magic"], "Choose one of: oracle"),
         (["lab", "run", "oracle", "--scale", "weeks"], "minutes, hours"),
         (["lab", "run", "oracle", "--seeds", "-1"], "whole numbers from 0"),
-        (["lab", "run", "oracle", "--threads", "0"], "a whole number from 1, but got 0"),
+        (["lab", "run", "oracle", "--threads", "0"], "a whole number of at least 1, but got 0"),
         (["lab", "run", "oracle", "--out", "/dev/null/x"], "name a writable folder with --out"),
     ],
 )

@@ -139,6 +139,6 @@ def test_a_file_that_does_something_else_is_not_offered(
 
     monkeypatch.setattr(plain_module, "plain_network", forged)
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    with pytest.raises(ExportError, match="other outputs than the network"):
+    with pytest.raises(ExportError, match="different outputs from the network"):
         pv.export(network, tmp_path, input_shape=(3, 8, 8), formats=["python"])
     assert not list(tmp_path.iterdir())
