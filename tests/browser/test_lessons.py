@@ -11,7 +11,7 @@ import pytest
 from pruneviz.lessons import Lesson, lesson, names
 from tests.browser.test_journeys import WHOLE, go_to, press
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 Act = Callable[[Any], object]
 
@@ -114,7 +114,7 @@ def play(page: Any, found: Lesson, number: int, act: Act) -> None:
         aside.get_by_text("That is my prediction").wait_for(state="detached")
     act(page)
     onward = aside.get_by_role("button", name="Finish" if last else "Next")
-    onward.and_(page.locator(":enabled")).wait_for(timeout=300_000)
+    onward.and_(page.locator(":enabled")).wait_for(timeout=60_000)
     if step.ask:
         aside.get_by_text("You were right.").wait_for()
     assert "…" not in aside.inner_text(), "what is revealed has its figures"

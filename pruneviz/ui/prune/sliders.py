@@ -97,7 +97,7 @@ def _row(loaded: Workbench, index: int, name: str) -> None:
     plan, _ = state.in_hand()
     dropped = int((~plan.kept[group.start : group.start + group.width]).sum())
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        percent = round(100 * dropped / group.width)
+        percent = percent_of(name, dropped, group.width)
         ratio = state.control(f"ratio{index}", percent, means_as_many(group.width))
         st.slider(
             f"**{plain(style.short_title(title))}** · {group.width - dropped} of {group.width}"
@@ -133,6 +133,16 @@ def _row(loaded: Workbench, index: int, name: str) -> None:
             on_change=state.while_here(_protect),
             args=(index, name),
         )
+
+
+def percent_of(name: str, dropped: int, width: int) -> int:
+    """Return what a group's slider shows: where a hand has set it, else what the plan prunes.
+
+    Manual picks and rounded widths may prune more or fewer units than the ratio alone; a slider
+    that showed that would jump from under the hand.
+    """
+    ratio = dict(state.history().decisions.ratios).get(name, dropped / width)
+    return round(100 * ratio)
 
 
 def units_of(percent: int, width: int) -> int:
@@ -192,7 +202,8 @@ def _set_group(index: int, name: str) -> None:
     loaded = workbench.bench(state.history().subject)
     group = loaded.graph.group(name)
     plan, _ = state.in_hand()
-    gone = int((~plan.kept[group.start : group.start + group.width]).sum())
+    dropped = int((~plan.kept[group.start : group.start + group.width]).sum())
+    gone = units_of(percent_of(name, dropped, group.width), group.width)
     if units_of(round(100 * ratio), group.width) != gone:  # else the same plan: no step
         title = group_title(loaded.graph, name)
         actions.take(set_group_ratio(decisions, name, ratio, title), slider=name)

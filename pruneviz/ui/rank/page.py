@@ -155,7 +155,7 @@ def _slider(loaded: Workbench, layer: str) -> None:
     plan, _ = state.in_hand()
     dropped = len(plan.by_group().get(group.name, ()))
     name = f"rank_ratio_{group.name}"
-    percent = round(100 * dropped / group.width)
+    percent = sliders.percent_of(group.name, dropped, group.width)
     tied = f" (coupled in {len(group.layers)} layers)" if len(group.layers) > 1 else ""
     control = state.control(name, percent, sliders.means_as_many(group.width))
     st.slider(
