@@ -32,7 +32,10 @@ def show() -> None:
         "compares plans with the same MACs (within 3 %)."
     )
     studies = stored_trust()
-    if studies:
+    if not studies:
+        st.caption("Measure it, with a network and data of yours:")
+        st.code("pruneviz trust --model resnet20 --data digits --out trust.json", language="sh")
+    else:
         tabs = st.tabs([f"{trust.network}, {trust.data}" for trust in studies])
         for tab, trust in zip(tabs, studies, strict=True):
             with tab:
