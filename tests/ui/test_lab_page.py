@@ -146,7 +146,7 @@ def test_a_race_is_queued_and_shown(studio: Open, quick: list[RunSpec]) -> None:
     service = services.jobs()
     run = service.store.create(spec, submitter="test")
     page = sound(studio("lab"))
-    assert "appears when the first strategy has ended" in texts(page)
+    assert "appears once the first strategy is done" in texts(page)
     _keep(service, run.id, json.loads(race(3).to_json()))
     page = sound(studio("lab"))
     assert any("taylor" in list(d.value.get("strategy", [])) for d in page.dataframe[1:])
@@ -169,7 +169,7 @@ def test_a_study_is_a_queue_of_runs_in_one_figure(studio: Open, quick: list[RunS
     service = services.jobs()
     first, second = (service.store.create(spec, submitter="test") for spec in quick)
     page = sound(studio("lab"))
-    assert "appear when the first network is trained" in texts(page)
+    assert "appear once the first network is trained" in texts(page)
     points = [
         {
             "start": start,
