@@ -90,7 +90,7 @@ def test_export_begins_with_what_is_in_hand_and_says_where_they_differ(studio: O
     assert which(export).value == REPAIRED, "no run has the plan in hand"
     assert not export.warning
     which(export).set_value(run_called("unpruned")).run()
-    assert "current plan prunes 160" in export.warning[0].value
+    assert "the current plan is a different one and prunes 160" in export.warning[0].value
     assert "fine-tuned network with all its filters" in export.info[0].value
 
 

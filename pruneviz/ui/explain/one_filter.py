@@ -11,6 +11,7 @@ from pruneviz.figures import style
 from pruneviz.figures.alone import alone_figure
 from pruneviz.ui.explain import waiting
 from pruneviz.ui.frame import address, theme
+from pruneviz.ui.frame.text import plain
 from pruneviz.ui.ribbon.ribbon import LAYER
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def show(loaded: Workbench) -> None:
     losses = waiting.answer(
         ("alone", loaded.subject.digest, layer, images),
         lambda: measure(loaded, str(layer)),
-        f"Measuring the network without each filter of {layer} …",
+        f"Measuring the network without each filter of {plain(str(layer))} …",
     )
     if losses is None:
         return
