@@ -33,7 +33,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_plan_is_measured_beside_the_unpruned_network(studio: Open) -> None:
     page = sound(studio("prune", view="Latency"))
     move(page, "ratio_all", 80)
-    assert "not measured yet (1 image" in texts(page)
+    assert "not been timed yet (1 image" in texts(page)
     page.button(key="latency_measure").click().run()
     assert page.button(key="latency_measure").disabled  # under way
     page = done(page)
@@ -51,7 +51,7 @@ def test_a_plan_is_measured_beside_the_unpruned_network(studio: Open) -> None:
     assert page.button(key="latency_measure").label == "Measure again"
     # Another plan has no time yet: the axis says so and offers to measure it.
     move(page, "ratio_all", 40)
-    assert "not measured yet" in texts(page)
+    assert "not been timed yet" in texts(page)
     page.segmented_control(key="view").set_value("Trade-off").run()
     page.segmented_control(key="axis").set_value("latency").run()
     sound(page)
