@@ -1,6 +1,6 @@
 """All data-driven criteria at once, against one training pass and against one pass a criterion.
 
-``python tests/benchmarks/bench_criteria.py`` prints, for each bundled network, how long
+``python -m tests.benchmarks.bench_criteria`` prints, for each bundled network, how long
 `pruneviz.rank` takes for all criteria that need data (conductance and the oracle aside) beside
 
 - one forward and backward pass over the same images, as in training (batch norm in eval mode);
@@ -14,14 +14,11 @@ from __future__ import annotations
 
 import argparse
 import copy
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from side_by_side import Timing, side_by_side
 from torch import Tensor, nn
 
 import pruneviz as pv
@@ -29,8 +26,7 @@ from pruneviz.channels import ChannelGraph
 from pruneviz.criteria.registry import registered
 from pruneviz.criteria.run import balanced
 from pruneviz.data import DataSet, ImageSet
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.benchmarks.side_by_side import Timing, side_by_side
 from tests.criteria.reference import Maps, cifar_maps, inner_layers, run_with_maps
 
 CRITERIA = [name for name, c in registered().items() if c.gathers]  # those of the shared pass

@@ -1,6 +1,6 @@
 """What-if, and trace + prune, against Torch-Pruning (the `peers` extra).
 
-``python tests/benchmarks/bench_graph.py`` prints how often faster PruneViz is. Ratios are what
+``python -m tests.benchmarks.bench_graph`` prints how often faster PruneViz is. Ratios are what
 counts.
 
 - What-if: a plan changed; what are the MACs and parameters now? Torch-Pruning prunes a copy of the
@@ -19,10 +19,10 @@ from collections.abc import Callable
 import torch
 import torch_pruning as tp
 import torchvision
-from side_by_side import side_by_side
 from torch import Tensor, nn
 
 import pruneviz as pv
+from tests.benchmarks.side_by_side import side_by_side
 
 NETWORKS = ("densenet121", "resnet50", "mobilenet_v2")
 SHAPE = (3, 224, 224)

@@ -1,6 +1,6 @@
 """How costs grow: with depth, units, ratios, images and image size; and how much memory it takes.
 
-``python tests/benchmarks/bench_growth.py --out growth`` prints the tables and writes
+``python -m tests.benchmarks.bench_growth --out growth`` prints the tables and writes
 ``growth.json`` and ``growth.html`` (and ``growth.png`` where Playwright finds a Chromium). Times
 are CPU seconds of one thread, so that a busy machine does not bend the curves; what counts is
 their shape, told by the exponent of the best power law (1: linear).

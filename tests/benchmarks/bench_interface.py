@@ -1,6 +1,6 @@
 """How soon the studio answers, in a real browser: sliders and pages of a large network.
 
-``python tests/benchmarks/bench_interface.py`` starts a studio of its own, opens ResNet-50 with
+``python -m tests.benchmarks.bench_interface`` starts a studio of its own, opens ResNet-50 with
 half of every group's units dropped, and measures
 
 - a slider: from the key press that moves it to the changed MACs on screen (a `MutationObserver`

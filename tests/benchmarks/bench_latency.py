@@ -1,6 +1,6 @@
 """Measured time of the bundled networks with half of their units pruned, beside their MACs.
 
-``python tests/benchmarks/bench_latency.py`` prints, for each network and batch size, how often
+``python -m tests.benchmarks.bench_latency`` prints, for each network and batch size, how often
 faster the pruned network is than the unpruned one, both run in turns in this process. Half of the
 units of every group go, those with the smallest L1 norms.
 """

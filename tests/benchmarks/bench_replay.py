@@ -1,6 +1,6 @@
 """Sensitivity scan and oracle by replay, against the loop that one would write.
 
-``python tests/benchmarks/bench_replay.py sensitivity oracle`` prints how many times faster each
+``python -m tests.benchmarks.bench_replay sensitivity oracle`` prints how many times faster each
 is; ``--help`` lists networks and sizes. The loop is: for each plan copy the network, set its
 filters to zero, evaluate, at the batch size that is best for it (found first). Both give the same
 counts of correct images, which is checked before anything is timed. Ratios are what counts.
@@ -15,13 +15,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from side_by_side import side_by_side
 from torch import nn
 
 import pruneviz as pv
 from pruneviz.data import DataSet, ImageSet
 from pruneviz.replay import Replay, Score, oracle, scan, score
 from pruneviz.replay.scan import load
+from tests.benchmarks.side_by_side import side_by_side
 
 RATIOS = (0.1, 0.3, 0.5, 0.7, 0.9)
 

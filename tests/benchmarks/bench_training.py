@@ -1,6 +1,6 @@
 """Fine-tuning ResNet-20 on a folder of JPEG images: PruneViz against the usual loop.
 
-``python tests/benchmarks/bench_training.py cifar10-jpeg.zip`` unpacks some of the images to a
+``python -m tests.benchmarks.bench_training cifar10-jpeg.zip`` unpacks some of the images to a
 temporary folder and trains each way, three epochs a seed, in turns. The usual loop is torchvision's
 ``ImageFolder`` with transforms, a ``DataLoader`` with two workers that stay alive, and SGD. Both
 get the same start, images, augmentation, optimiser, schedule and number of threads, so accuracy

@@ -104,8 +104,9 @@ def test_what_if() -> None:
 
 def test_trace_and_prune_beside_the_peer() -> None:
     pytest.importorskip("torch_pruning", reason="needs the extra `peers`")
-    import bench_graph
     import torchvision
+
+    from tests.benchmarks import bench_graph
 
     model = torchvision.models.densenet121(weights=None).eval()
     image = torch.randn(1, *bench_graph.SHAPE)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_training import ours, usual
 from PIL import Image
 
 from pruneviz.catalog.datasets import load_dataset
+from tests.benchmarks.bench_training import ours, usual
 
 TARGET = 1.3
 

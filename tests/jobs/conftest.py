@@ -11,7 +11,7 @@ import pytest
 from pruneviz.jobs import JobService, RunSpec, RunStore
 from pruneviz.jobs.views import RunView
 
-PLUGINS = ("job_fakes",)
+PLUGINS = ("tests.jobs.job_fakes",)
 
 
 @pytest.fixture

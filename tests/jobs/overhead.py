@@ -1,4 +1,4 @@
-"""What a run costs besides its work: `python tests/jobs/overhead.py [epochs] [rounds]`.
+"""What a run costs besides its work: `python -m tests.jobs.overhead [epochs] [rounds]`.
 
 A run fine-tunes `resnet20` on digits; every event is timed from inside. What passes between the
 generator's events (records, checkpoints, obedience), and what the heartbeat's thread computes, is

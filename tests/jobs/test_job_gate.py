@@ -142,7 +142,9 @@ def test_a_visitor_has_so_much_of_the_disk(tmp_path: Path) -> None:
 
 def kept_to(home: Path, disk: int | None, who: Visitor, uploads: int = 0) -> JobService:
     gate = Gate(lambda: who, Limits(disk=disk), lambda _: uploads)
-    return JobService(home, executor=ThreadPoolExecutor(1), gate=gate, plugins=("job_fakes",))
+    return JobService(
+        home, executor=ThreadPoolExecutor(1), gate=gate, plugins=("tests.jobs.job_fakes",)
+    )
 
 
 def test_a_run_that_would_write_more_than_its_visitor_may_have_ends_with_a_sentence(

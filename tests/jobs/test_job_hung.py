@@ -10,7 +10,6 @@ import textwrap
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import psutil
 import pytest
@@ -20,14 +19,13 @@ from pruneviz.jobs.leases import claim
 from pruneviz.jobs.watch import Watch
 from pruneviz.jobs.worker import CLOSED
 
-HERE = Path(__file__).parent
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
 
 
 @pytest.fixture
 def pooled(tmp_path, monkeypatch):
     monkeypatch.setattr(service, "TEND_SECONDS", 0.1)
-    with JobService(tmp_path, plugins=("job_fakes",), stale=3.0) as made:
+    with JobService(tmp_path, plugins=("tests.jobs.job_fakes",), stale=3.0) as made:
         yield made
 
 
@@ -92,7 +90,7 @@ def test_cancel_answers_within_a_download_that_waits_for_the_network(pooled, spe
 APP = """
 import sys, time
 from pruneviz.jobs import JobService, RunSpec
-service = JobService(sys.argv[1], plugins=("job_fakes",))
+service = JobService(sys.argv[1], plugins=("tests.jobs.job_fakes",))
 service.submit(RunSpec("train", options={"epochs": 1000, "pause": 0.002}))
 service.submit(RunSpec("count"))
 time.sleep(600)
@@ -103,7 +101,7 @@ def test_sigterm_to_the_whole_group_stops_runs_in_order(tmp_path, spec, until):
     """As service managers end a server: the app dies at once, its worker ends its run."""
     path = tmp_path / "its_app.py"
     path.write_text(textwrap.dedent(APP))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     app = subprocess.Popen(
         [sys.executable, str(path), str(tmp_path)], env=environment, start_new_session=True
     )
@@ -123,7 +121,7 @@ def test_sigterm_to_the_whole_group_stops_runs_in_order(tmp_path, spec, until):
     assert not run.held
     assert store.get(second.id).status == "queued", "none is begun in a process that leaves"
     store.close()
-    with JobService(tmp_path, plugins=("job_fakes",)) as again:
+    with JobService(tmp_path, plugins=("tests.jobs.job_fakes",)) as again:
         assert again.wait(second.id, 120).status == "done"
         again.resume(first.id)
         more = until(again, first.id, lambda now: now.checkpoints > run.checkpoints)

@@ -16,13 +16,12 @@ from pruneviz.jobs import JobService, RunStore
 from pruneviz.jobs.alive import identity, is_alive
 from pruneviz.jobs.worker import CLOSED
 
-HERE = Path(__file__).parent
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
 
 
 @pytest.fixture
 def pooled(tmp_path):
-    with JobService(tmp_path, plugins=("job_fakes",)) as service:
+    with JobService(tmp_path, plugins=("tests.jobs.job_fakes",)) as service:
         yield service
 
 
@@ -31,13 +30,13 @@ def _start_app(home: Path, script: str) -> subprocess.Popen:
     before = """
     import sys, time
     from pruneviz.jobs import JobService, RunSpec
-    service = JobService(sys.argv[1], plugins=("job_fakes",))
+    service = JobService(sys.argv[1], plugins=("tests.jobs.job_fakes",))
     def spec(kind, **options):
         return RunSpec(kind, options=options)
     """
     path = home / "its_app.py"  # without the usual guard against being run again by its workers
     path.write_text(textwrap.dedent(before) + textwrap.dedent(script))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.Popen([sys.executable, str(path), str(home)], env=environment)
 
 
@@ -85,12 +84,12 @@ def _refuse() -> None:
 
 
 def test_closing_interrupts_what_runs_and_keeps_the_queue(tmp_path, spec, until):
-    service = JobService(tmp_path, plugins=("job_fakes",))
+    service = JobService(tmp_path, plugins=("tests.jobs.job_fakes",))
     first = service.submit(spec(steps=10_000, pause=0.02))
     second = service.submit(spec())
     until(service, first, lambda run: run.progress > 0)
     service.close()
-    with JobService(tmp_path, plugins=("job_fakes",)) as again:
+    with JobService(tmp_path, plugins=("tests.jobs.job_fakes",)) as again:
         run = again.get(first)
         assert (run.status, run.message) == ("interrupted", CLOSED)
         assert run.progress < 1, "it was not waited for"
@@ -133,7 +132,7 @@ def test_the_app_is_killed_and_its_run_goes_on_to_its_end(tmp_path, spec, until)
     first, second = sorted(store.list(), key=lambda run: run.created)
     worker, known = first.pid, identity(first.pid)
     store.close()
-    with JobService(tmp_path, plugins=("job_fakes",)) as service:
+    with JobService(tmp_path, plugins=("tests.jobs.job_fakes",)) as service:
         assert service.recover() == (), "its worker lives"
         assert until(service, first.id, lambda run: not run.active).status == "done"
         assert service.get(first.id).pid is None
@@ -165,7 +164,7 @@ def test_app_and_worker_are_killed(tmp_path, spec, until):
     while is_alive(worker, known):
         time.sleep(0.02)
     store.close()
-    with JobService(tmp_path, plugins=("job_fakes",)) as service:
+    with JobService(tmp_path, plugins=("tests.jobs.job_fakes",)) as service:
         (run,) = service.recover()
         assert run.status == "interrupted"
         assert run.resumable
@@ -173,7 +172,7 @@ def test_app_and_worker_are_killed(tmp_path, spec, until):
 
 
 def test_workers_are_nice_and_leave_a_core(pooled, spec):
-    from job_fakes import PROBE
+    from tests.jobs.job_fakes import PROBE
 
     run = pooled.wait(pooled.submit(spec(PROBE)), 120)
     seen = pooled.results(run.id)["seen"]
@@ -202,7 +201,7 @@ def test_deleting_what_waits_harms_nobody(pooled, spec, until):
 
 @POSIX
 def test_one_killed_worker_interrupts_only_its_own_run(tmp_path, spec, until):
-    with JobService(tmp_path, workers=3, plugins=("job_fakes",)) as service:
+    with JobService(tmp_path, workers=3, plugins=("tests.jobs.job_fakes",)) as service:
         ids = [service.submit(spec(steps=10_000, pause=0.01)) for _ in range(3)]
         pids = [until(service, i, lambda run: run.progress > 0).pid for i in ids]
         assert len(set(pids)) == 3

@@ -10,13 +10,13 @@ import time
 from concurrent.futures import Executor, Future
 
 import pytest
-from job_fakes import Step
 
 from pruneviz import errors
 from pruneviz.jobs import JobService, RunSpec, context, files, home, register, service
 from pruneviz.jobs.context import Interruption, JobContext
 from pruneviz.jobs.heartbeat import Pulse
 from pruneviz.jobs.leases import claim
+from tests.jobs.job_fakes import Step
 
 
 def test_a_run_leaves_its_history_and_its_result(threaded, spec):
@@ -214,7 +214,7 @@ def test_of_two_apps_on_one_home_one_resumes(tmp_path, threaded, spec, until):
     until(threaded, run_id, lambda run: run.checkpoints >= 1)
     threaded.cancel(run_id)
     done = until(threaded, run_id, lambda run: not run.active).checkpoints
-    other = JobService(tmp_path, executor=threaded._executor, plugins=("job_fakes",))
+    other = JobService(tmp_path, executor=threaded._executor, plugins=("tests.jobs.job_fakes",))
     start = threading.Barrier(2)
 
     def resume(service: JobService) -> None:
@@ -243,7 +243,7 @@ class Refusing(Executor):
 
 
 def test_an_executor_that_fails_is_shown_on_the_run(tmp_path, spec, until):
-    with JobService(tmp_path, executor=Refusing(), plugins=("job_fakes",)) as service:
+    with JobService(tmp_path, executor=Refusing(), plugins=("tests.jobs.job_fakes",)) as service:
         run_id = service.submit(spec())
         run = until(service, run_id, lambda run: not run.active)
         assert (run.status, run.error) == ("failed", "RuntimeError: no room in the cluster")

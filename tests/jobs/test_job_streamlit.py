@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 import urllib.request
-from pathlib import Path
 
 from pruneviz.jobs import RunStore
 from pruneviz.jobs.worker import CLOSED
@@ -26,7 +25,7 @@ with (home / "executed").open("a") as log:
 
 @st.cache_resource
 def service():
-    return JobService(home, plugins=("job_fakes",))
+    return JobService(home, plugins=("tests.jobs.job_fakes",))
 
 if "long" in st.query_params:
     service().submit(RunSpec("count", options={"steps": 10_000, "pause": 0.02}))
@@ -69,7 +68,7 @@ def test_the_script_is_not_run_again_by_its_workers(tmp_path):
     environment = {
         **os.environ,
         "HOME_OF_RUNS": str(tmp_path),
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+        "PYTHONPATH": os.pathsep.join(sys.path),
     }
     options = ["--server.headless=true", f"--server.port={port}", "--server.address=127.0.0.1",
                "--browser.gatherUsageStats=false", "--server.fileWatcherType=none"]  # fmt: skip
