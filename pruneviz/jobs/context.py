@@ -22,6 +22,9 @@ from pruneviz.jobs.views import RunSpec, RunView, plain
 if TYPE_CHECKING:
     import torch
 
+    from pruneviz.channels import ChannelGraph
+    from pruneviz.strategies.base import StrategyEvent
+
 Event = TypeVar("Event")
 T = TypeVar("T")
 
@@ -124,6 +127,14 @@ class JobContext:
     def write(self, name: str, content: bytes) -> None:
         """Write a file into the run's folder, whole or not at all."""
         self._patiently(lambda: self._write(name, content))
+
+    def course(self, graph: ChannelGraph) -> Callable[[StrategyEvent], None]:
+        """What keeps the steps of a strategy, called with each event; a resumed run goes on."""
+        from pruneviz.jobs.course import CourseWriter
+
+        after = int(self.resume["step"]) if self.resume is not None else 0
+        writer = CourseWriter(self.folder, graph, after, self._make_room)
+        return lambda event: self._patiently(lambda: writer.add(event))
 
     def checkpoint(self, state: Any, progress: float = 0.0) -> None:
         """Write `state` so that a resumed run finds it in `resume`."""

@@ -124,7 +124,13 @@ def drive_to_network(
     with context.watch(subject.model):
         measure(context, "baseline", subject.model, subject.data)
         events = run(subject.model, subject.graph, subject.data, resume=context.resume, **options)
-        last = context.drive(events, each=each)
+        steps = context.course(subject.graph)
+
+        def note_step(event: Event) -> None:
+            steps(event)
+            each(event)
+
+        last = context.drive(events, each=note_step)
         if last is None or last.result is None:
             raise InvalidValueError("The strategy ended without a network.")
         result = last.result

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from pruneviz.channels import ChannelGraph
     from pruneviz.plan import Plan
+    from pruneviz.strategies.details import Details
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +76,8 @@ class StrategyEvent:
     state: dict[str, Any] | None = field(default=None, repr=False)
     front: tuple[FrontPoint, ...] = field(default=(), repr=False)
     """The Pareto front so far, of a strategy that looks for one."""
+    details: Details | None = field(default=None, repr=False)
+    """How the step was decided, see `pruneviz.strategies.details`."""
     final: bool = False
     result: StrategyResult | None = field(default=None, repr=False)
     """The pruned network and its plan, on the last event."""

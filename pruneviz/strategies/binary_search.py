@@ -25,6 +25,7 @@ from pruneviz.channels import Group
 from pruneviz.plan import Plan
 from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
 from pruneviz.strategies.budget import lowest
+from pruneviz.strategies.details import Trial
 from pruneviz.strategies.run import Run
 from pruneviz.strategies.tensors import plain_layout
 from pruneviz.strategies.updates import BatchStream, sgd, update
@@ -80,6 +81,8 @@ def _search(run: Run, options: Options, groups: list[Group]) -> Iterator[Strateg
         if low < high:
             count = (low + high + 1) // 2
             holds, accuracy, trained = _trial(run, options, group, count)
+            goal = memory["goal"] - options.tolerance
+            run.details = Trial(group.name, group.width, low, high, count, accuracy, goal)
             memory["trials"] += 1
             if holds:
                 memory["low"] = count

@@ -35,6 +35,7 @@ from pruneviz.plan import Plan
 from pruneviz.replay import Replay, scan
 from pruneviz.strategies.base import FineTuning, FrontPoint, Strategy, StrategyEvent, option
 from pruneviz.strategies.budget import FloatArray, by_ratio
+from pruneviz.strategies.details import Population
 from pruneviz.strategies.run import Run
 
 GeneArray = npt.NDArray[np.bool_]
@@ -129,6 +130,11 @@ def _evolve(run: Run, options: Options) -> Iterator[StrategyEvent]:
         run.plan = chosen(run, points).plan(run.graph)
         if number == options.generations:
             run.done.append("evolve")
+        run.details = Population(
+            accuracy=1 - generation.fitness[:, 0],
+            macs=generation.fitness[:, 1],
+            genes=generation.genes,
+        )
         yield run.event(
             "search",
             f"Generation {number} of {options.generations}: {len(points)} networks on the front",

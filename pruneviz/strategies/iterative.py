@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from pruneviz.strategies.base import OneOff, Strategy, StrategyEvent, option
 from pruneviz.strategies.budget import Target, by_ratio, by_score, reach
+from pruneviz.strategies.details import Removals
 from pruneviz.strategies.run import Run
 
 
@@ -47,6 +48,7 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
             before = len(left)
             run.shrink(reach(run.graph, order, Target(macs=share), left), repair=options.repair)
             gone = len(run.plan) - before
+            run.details = Removals(scores[None], run.plan.kept[None])
             yield run.event("prune", f"Round {k} of {rounds}: removed {gone} units")
         if k < rounds:
             yield from run.fine_tune(f"between {k}", options.epochs_between, options=between)

@@ -26,6 +26,7 @@ from pruneviz.strategies.base import (
     StrategyResult,
 )
 from pruneviz.strategies.budget import Target
+from pruneviz.strategies.details import Details
 from pruneviz.strategies.tensors import plain_layout
 from pruneviz.strategies.working_network import WorkingNetwork
 from pruneviz.training import EpochEvent, evaluate, fine_tune
@@ -55,6 +56,8 @@ class Run(WorkingNetwork):
         self.steps: int | None = None
         self.passes = 0.0
         self.training: dict[str, Any] = {}
+        self.details: Details | None = None
+        """What the next event tells of how its step was decided."""
 
     # -- stages ---------------------------------------------------------------------------------
 
@@ -156,6 +159,7 @@ class Run(WorkingNetwork):
             evaluation = self.evaluate()
             measured = (evaluation.accuracy, evaluation.loss)
         price = cost(self.graph, self.plan)
+        details, self.details = self.details, None
         if progress is None:
             progress = min(self.step / self.steps, 1.0) if self.steps else 0.0
         return StrategyEvent(
@@ -175,6 +179,7 @@ class Run(WorkingNetwork):
             plan=self.plan.to_json(),
             state=self.state() if state else None,
             front=front,
+            details=details,
             final=result is not None,
             result=result,
         )

@@ -63,6 +63,7 @@ from pruneviz.strategies.soft_rate import (
     zero_rows,
     zeroed,
 )
+from pruneviz.strategies.zeroing import filter_norms, told, zero_filters
 from pruneviz.surgery import prune
 from pruneviz.trace import trace
 from pruneviz.training import SCHEDULES, EpochEvent, evaluate, recalibrate
@@ -176,8 +177,10 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
 
 def _zero(run: Run, options: Options, goal: Mapping[str, int], share: float, stage: str) -> None:
     """Choose anew and zero, at this share (0..1) of the rate or of the goal."""
+    norms = filter_norms(run.network, run.graph)
     if options.rate is not None:
         rows = smallest(run.network, share * options.rate, int(options.norm[1:]))
+        run.details = told(norms, rows)
         for name, chosen in rows.items():
             zero_rows(run.network.get_submodule(name), chosen)
         run.plan = removable(run.graph, rows)
@@ -185,6 +188,7 @@ def _zero(run: Run, options: Options, goal: Mapping[str, int], share: float, sta
     counts = {name: math.floor(share * count + 0.5) for name, count in goal.items()}
     scores = run.rank(options.criterion, stage, comparable=False)
     run.plan = lowest(run.graph, scores, counts)
+    run.details = told(norms, {name: run.plan.dropped_filters(name) for name in norms})
     zero_filters(run.network, run.graph, run.plan)
 
 
@@ -236,22 +240,6 @@ def asymptotic_share(epoch: int, epochs: int) -> float:
         q = (low + high) / 2
         low, high = (q, high) if (1 - q) / (1 - q**8) > 0.75 else (low, q)
     return float((1 - q ** (8 * epoch / epochs)) / (1 - q**8))
-
-
-@torch.no_grad()
-def zero_filters(network: nn.Module, graph: ChannelGraph, plan: Plan) -> None:
-    """Set weights and biases of the plan's filters to zero, in place; they can learn again."""
-    parameters: Mapping[str, nn.Parameter] = dict(network.named_parameters())
-    own = {layer.weight for layer in graph.layers}
-    own |= {name.removesuffix("weight") + "bias" for name in own}
-    for slots in graph.tensors:
-        if slots.name not in own or slots.name not in parameters:
-            continue
-        for dim, units in slots.slots.items():
-            gone = np.flatnonzero((units >= 0) & ~plan.kept[units])
-            if dim not in slots.reads and gone.size:
-                weight = parameters[slots.name]
-                weight.index_fill_(dim, torch.from_numpy(gone).to(weight.device), 0)
 
 
 def renew(network: nn.Module, seed: int) -> None:

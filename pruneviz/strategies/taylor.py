@@ -45,13 +45,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from pruneviz.channels import ChannelGraph
+from pruneviz.channels import BoolArray, ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.criteria.ranking import normalised
 from pruneviz.errors import InvalidValueError
 from pruneviz.plan import Plan
 from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
 from pruneviz.strategies.budget import FloatArray, Target, by_score, check, reach
+from pruneviz.strategies.details import Removals
 from pruneviz.strategies.run import Run
 from pruneviz.strategies.taylor_scores import GATHERED, Gates, locate
 from pruneviz.strategies.tensors import narrow, plain_layout
@@ -149,6 +150,8 @@ def _alternate(run: Run, options: Options) -> Iterator[StrategyEvent]:
     places = locate(run.network, run.graph) if options.criterion in GATHERED else None
     flops = unit_mflops(run.graph)
     losses, seen = [], 0
+    ranked: list[FloatArray] = []  # since the last event, and what each removal left
+    stayed: list[BoolArray] = []
     if options.min_accuracy is not None and "held" not in memory:
         _hold(run, run.evaluate())
     while not _met(run):
@@ -161,7 +164,10 @@ def _alternate(run: Run, options: Options) -> Iterator[StrategyEvent]:
             scores = normalised(run.graph, gates.scores(options.criterion))
         else:
             scores = run.rank(options.criterion, f"prune {stream.drawn}", comparable=True)
-        _remove(run, options, scores - options.flops_lambda * flops)
+        scores = scores - options.flops_lambda * flops
+        _remove(run, options, scores)
+        ranked.append(scores)
+        stayed.append(run.plan.kept)
         ended = _met(run) or len(run.plan) == left  # nothing may be removed any more
         if options.min_accuracy is None and seen < len(run.data.val) and not ended:
             continue  # measuring would cost more than the updates
@@ -179,6 +185,7 @@ def _alternate(run: Run, options: Options) -> Iterator[StrategyEvent]:
         if ended:
             run.done.append("prune")
             run.memory.clear()
+        run.details = Removals(np.stack(ranked), np.stack(stayed))
         yield run.event(
             "prune",
             message,
@@ -188,7 +195,7 @@ def _alternate(run: Run, options: Options) -> Iterator[StrategyEvent]:
         )
         if ended:
             return
-        losses, seen = [], 0
+        losses, seen, ranked, stayed = [], 0, [], []
     run.done.append("prune")
     run.memory.clear()
 

@@ -20,6 +20,7 @@ from pruneviz.catalog import ModelSource
 from pruneviz.jobs import JobService, RunSpec
 from pruneviz.jobs.checkpoints import Checkpoints
 from pruneviz.jobs.context import JobContext
+from pruneviz.jobs.course import CourseReader
 from pruneviz.jobs.results import network_of, ranking_of, sensitivity_of
 from pruneviz.trace import trace
 
@@ -173,6 +174,10 @@ def test_a_strategy(threaded, made):
     assert [row.level for row in rows] == ["step"] * len(rows)
     assert rows[-1].macs == found["cost"]["macs"]
     assert "fine-tune" in {row.extra["phase"] for row in rows}
+    graph = trace(ModelSource("resnet20", "digits", 2).load(), (3, 32, 32))
+    course = CourseReader(threaded.files(run.id), graph).read()
+    assert course is not None
+    assert [step.macs for step in course.steps] == [row.macs for row in rows]
     assert network_of(run, threaded.files(run.id)) is not None
 
 

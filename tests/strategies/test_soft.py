@@ -17,8 +17,9 @@ from pruneviz.plan import Plan
 from pruneviz.strategies import StrategyEvent, run_strategy
 from pruneviz.strategies.branches import convolutions, narrow_branches
 from pruneviz.strategies.budget import Target
-from pruneviz.strategies.soft import asymptotic_share, budget, goal_of, renew, zero_filters
+from pruneviz.strategies.soft import asymptotic_share, budget, goal_of, renew
 from pruneviz.strategies.soft_rate import smallest
+from pruneviz.strategies.zeroing import zero_filters
 from pruneviz.surgery import prune
 from pruneviz.trace import trace
 from pruneviz.training import evaluate, fine_tune, recalibrate

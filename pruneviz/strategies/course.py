@@ -1,0 +1,109 @@
+"""The course of a strategy: every step's plan, figures and details, to be looked at again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from pruneviz.channels import ChannelGraph
+from pruneviz.drawing import Shown
+from pruneviz.plan import Plan
+from pruneviz.strategies.details import BoolArray, Details
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pruneviz.strategies.base import StrategyEvent
+
+NUMBERS = ("progress", "macs", "params", "passes", "loss", "val_loss", "accuracy")
+
+
+@dataclass(frozen=True, eq=False)
+class CourseStep:
+    """One step, as the event of a strategy told it."""
+
+    step: int
+    phase: str
+    message: str
+    progress: float
+    macs: int
+    params: int
+    passes: float
+    loss: float
+    """Training loss; nan where nothing was trained."""
+    val_loss: float
+    accuracy: float
+    kept: BoolArray = field(repr=False)
+    """(num_units,) True for the units that the plan keeps."""
+    details: Details | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, graph: ChannelGraph, event: StrategyEvent) -> Self:
+        """An event without what only a resume needs."""
+        return cls(
+            step=event.step,
+            phase=event.phase,
+            message=event.message,
+            kept=Plan.from_json(graph, event.plan).kept,
+            details=event.details,
+            **{name: getattr(event, name) for name in NUMBERS},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Course(Shown):
+    """All steps of one run of a strategy, in their order.
+
+    Example:
+        >>> events = pv.run_strategy("uniform", model, graph, data, epochs=0)
+        >>> course = pv.Course.of(graph, events)
+        >>> [step.phase for step in course.steps]
+        ['prune', 'done']
+    """
+
+    graph: ChannelGraph
+    strategy: str
+    steps: tuple[CourseStep, ...]
+
+    @classmethod
+    def of(cls, graph: ChannelGraph, events: Iterable[StrategyEvent]) -> Self:
+        """Run a strategy to its end and keep its steps.
+
+        Args:
+            graph: The channels of the network that is pruned.
+            events: What `run_strategy` yields.
+        """
+        strategy, steps = "", []
+        for event in events:
+            strategy = event.strategy
+            steps.append(CourseStep.of(graph, event))
+        return cls(graph, strategy, tuple(steps))
+
+    def until(self, step: int | None) -> Self:
+        """The course up to a step, that one included; all of it for None."""
+        if step is None:
+            return self
+        return type(self)(self.graph, self.strategy, tuple(s for s in self.steps if s.step <= step))
+
+    def plan(self, step: int | None = None) -> Plan:
+        """The plan as it was at a step; by default at the last."""
+        kept = self.until(step).steps[-1].kept
+        return Plan(self.graph, (~kept).nonzero()[0].tolist())
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a step: phase, what was done, units left, MACs, parameters, losses, accuracy."""
+        import pandas as pd
+
+        prunable = self.graph.prunable
+        rows = [
+            {
+                "step": s.step,
+                "phase": s.phase,
+                "message": s.message,
+                "units_left": int(s.kept[prunable].sum()),
+                **{name: getattr(s, name) for name in NUMBERS},
+            }
+            for s in self.steps
+        ]
+        return pd.DataFrame(rows)
