@@ -14,6 +14,7 @@ from pruneviz.arguments import instance, several
 from pruneviz.channels import BoolArray, ChannelGraph, check_graph
 from pruneviz.drawing import Shown
 from pruneviz.errors import PlanError, shown
+from pruneviz.stages import group_title
 
 
 class Plan(Shown):
@@ -231,13 +232,15 @@ def _accept(graph: ChannelGraph, kept: BoolArray) -> None:
     if stuck.size:
         group = graph.group_of(int(stuck[0]))
         raise PlanError(
-            f"Units of group '{group.name}' cannot be pruned: it {clause(group.reason)}."
+            f"Units of group '{group_title(graph, group.name)}' cannot be pruned: "
+            f"it {clause(group.reason)}."
         )
     left = np.bincount(graph.group_index, weights=kept, minlength=len(graph.groups))
     for index in np.flatnonzero(left == 0):
         group = graph.groups[int(index)]
+        title = group_title(graph, group.name)
         raise PlanError(
-            f"Group '{group.name}' has {group.width} units and at least one must stay; "
+            f"Group '{title}' has {group.width} units and at least one must stay; "
             f"cannot drop all {group.width}. Keep one of them."
         )
 

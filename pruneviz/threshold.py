@@ -13,6 +13,7 @@ from pruneviz.arguments import one_of, several, whole
 from pruneviz.channels import ChannelGraph, Group, check_graph
 from pruneviz.errors import InvalidValueError, PlanError, shown
 from pruneviz.plan import Plan, clause, from_kept
+from pruneviz.stages import group_title
 
 Scope = Literal["group", "global"]
 
@@ -113,9 +114,10 @@ def _scores(
     for group in groups:
         missing = int(np.isnan(scores[group.start : group.start + group.width]).sum())
         if missing:
+            title = group_title(graph, group.name)
             raise InvalidValueError(
                 f"Criterion '{criterion}' gives {missing} of the {group.width} units of group "
-                f"'{group.name}' no score (NaN); rank again, or protect the group."
+                f"'{title}' no score (NaN); rank again, or protect the group."
             )
     return scores
 

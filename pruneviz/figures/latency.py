@@ -58,11 +58,11 @@ def latency_info(latency: Latency) -> LatencyInfo:
     )
 
 
-def widths_info(measured: WidthLatency) -> WidthsInfo:
-    """Gather what the curve needs."""
+def widths_info(measured: WidthLatency, title: str | None = None) -> WidthsInfo:
+    """Gather what the curve needs; `title` is the group's on a screen."""
     timings = measured.latency.timings[::-1]
     return WidthsInfo(
-        measured.group,
+        title or measured.group,
         measured.widths[::-1],
         tuple(1e3 * t.median for t in timings),
         tuple(1e3 * t.low for t in timings),

@@ -98,7 +98,7 @@ def overview_figure(info: OverviewInfo, *, dark: bool = False, height: int = 460
     x = list(range(count))
     names = [layer.name for layer in info.layers]
     figure = make_subplots(
-        rows=3, cols=1, shared_xaxes=True, row_heights=[0.24, 0.68, 0.08], vertical_spacing=0.02
+        rows=3, cols=1, shared_xaxes=True, row_heights=[0.24, 0.68, 0.08], vertical_spacing=0.035
     )
     kept = [layer.filters - layer.dropped for layer in info.layers]
     gone = [layer.dropped for layer in info.layers]
@@ -142,7 +142,7 @@ def overview_figure(info: OverviewInfo, *, dark: bool = False, height: int = 460
         tickfont={"size": 10},
         row=3,
     )
-    figure.update_yaxes(title_text="filters", row=1, nticks=4)
+    figure.update_yaxes(title_text="filters", row=1, nticks=3)
     figure.update_yaxes(
         title_text="share of filters, lowest score first",
         range=[0, 1],

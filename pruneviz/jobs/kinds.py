@@ -20,6 +20,7 @@ from pruneviz.jobs.steps import (
     portable,
     save_network,
 )
+from pruneviz.stages import group_title
 
 if TYPE_CHECKING:
     from pruneviz.sensitivity_result import Sensitivity
@@ -246,7 +247,8 @@ def width_latency(context: JobContext) -> None:
     options = known_options(context, measure_latency, own=own, also=also)
     group, widths = options.pop("group", ""), options.pop("widths", None)
     subject = load_subject(context)
-    context.report(f"Timing the widths of {group}, alternating")
+    title = group_title(subject.graph, group)
+    context.report(f"Timing the widths of {title}, alternating")
     found = timed(
         subject.model,
         subject.graph,

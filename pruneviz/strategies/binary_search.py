@@ -23,6 +23,7 @@ import torch
 
 from pruneviz.channels import Group
 from pruneviz.plan import Plan
+from pruneviz.stages import group_title
 from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
 from pruneviz.strategies.budget import lowest
 from pruneviz.strategies.details import Trial
@@ -89,9 +90,10 @@ def _search(run: Run, options: Options, groups: list[Group]) -> Iterator[Strateg
             else:
                 memory["high"] = count - 1
             verdict = "holds" if holds else "is too much"
+            title = group_title(run.graph, group.name)
             yield run.event(
                 "search",
-                f"{group.name}: {count} of {group.width} removed gives {accuracy:.1%}, {verdict}",
+                f"{title}: {count} of {group.width} removed gives {accuracy:.1%}, {verdict}",
                 loss=trained,
                 measured=(memory["accuracy"], memory["loss"]),
                 progress=0.9 * (memory["group"] + 0.5) / len(groups),

@@ -86,7 +86,7 @@ def test_plans_are_values() -> None:
         ("stem", [True], "cannot drop filter True"),
         ("stem", ["a"], "cannot drop filter 'a'"),
         ("head.2", 0, "feeds the network's output"),
-        ("stem", range(8), "Group 'stem' has 8 units and at least one must stay"),
+        ("stem", range(8), r"Group 'stage 1 stream: stem \+ 2 layers' has 8 units and at least"),
         ("nowhere", 0, "Unknown layer 'nowhere'"),
         ("stemm", 0, "Did you mean 'stem'"),
     ],
@@ -259,7 +259,7 @@ def test_a_ranking_of_another_network_is_refused() -> None:
 def test_a_unit_without_a_score_is_not_kept_for_it() -> None:
     scores = RANK.scores.copy()
     scores[GRAPH.group("b").start] = np.nan
-    with pytest.raises(InvalidValueError, match="1 of the 4 units of group 'b' no score"):
+    with pytest.raises(InvalidValueError, match=r"1 of the 4 units .* stream: b \+ 1 layer' no"):
         threshold(GRAPH, Given(scores), "given", 0.5)
     assert threshold(GRAPH, Given(scores), "given", 0.5, protected=["b"]).dropped
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from pathlib import Path
 
@@ -35,8 +36,15 @@ def test_files_are_tried_before_they_are_offered(studio: Open) -> None:
     assert ", repaired." in card
     loaded = workbench.bench(Subject())
     plan, _ = workbench.plan_at(loaded, page.session_state["session"].history.decisions)
-    link = next(c.value for c in export.code if c.value.startswith("p1."))
-    assert Plan.from_link(loaded.graph, link) == plan
+    said = [c.value for c in export.code if "p1." in c.value]
+    assert len(said) == 2, "the link and the line for a notebook, both in one place"
+    assert all(Plan.from_link(loaded.graph, link_in(text)) == plan for text in said)
+
+
+def link_in(text: str) -> str:
+    found = re.search(r"p1\.[^\"&]+", text)
+    assert found
+    return found.group()
 
 
 def test_repaired_and_cut_are_different_networks_with_their_own_accuracy(

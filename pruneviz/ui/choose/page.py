@@ -44,7 +44,16 @@ def show() -> None:
             if st.button("Fine-tune it first", icon=":material/model_training:"):
                 leaving.go_to("runs")
         criterion = history.decisions.criterion
-        st.subheader("What happens when you prune the least important filters?")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.subheader("What happens when you prune the least important filters?")
+            # Above the chart, so that it is in sight on a laptop's screen.
+            if st.button(
+                f"Prune the lowest {FIRST_RATIO:.0%} and take a closer look",
+                type="primary",
+                icon=":material/content_cut:",
+            ):
+                actions.take(set_ratio(history.decisions, FIRST_RATIO))
+                leaving.go_to("prune")
         st.caption(
             f"Prunes the filters with the lowest **{plain(criterion)}** scores, a tenth of the "
             "network at a time, without training. Grey: before repair. Blue: repaired, with "
@@ -52,13 +61,6 @@ def show() -> None:
             "Click a point to use that plan."
         )
         _story(loaded, criterion)
-        if st.button(
-            f"Prune the lowest {FIRST_RATIO:.0%} and take a closer look",
-            type="primary",
-            icon=":material/content_cut:",
-        ):
-            actions.take(set_ratio(history.decisions, FIRST_RATIO))
-            leaving.go_to("prune")
         _tabs(loaded, criterion)
 
 

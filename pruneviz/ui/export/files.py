@@ -114,12 +114,6 @@ def session(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None, ste
             icon=":material/menu_book:",
             on_click="ignore",
         )
-    if plan.dropped:
-        st.caption(
-            "The plan as one line of text: `pv.Plan.from_link(graph, ...)` restores it on any "
-            "machine with this network."
-        )
-        st.code(plan.to_link(), language=None, wrap_lines=True)
 
 
 def _recipe(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None) -> Recipe:

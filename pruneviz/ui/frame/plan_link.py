@@ -49,6 +49,9 @@ def show(of: Workbench, plan: Plan) -> None:
             "catalogue: whoever opens the link loads them first, with the same weights."
         )
         st.code(link_to(of, plan, st.context.url), language=None, wrap_lines=True)
+        if plan.dropped:
+            st.caption("In a notebook:")
+            st.code(f'pv.Plan.from_link(graph, "{plan.to_link()}")', wrap_lines=True)
 
 
 def follow() -> None:

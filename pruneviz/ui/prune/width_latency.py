@@ -48,12 +48,13 @@ def show(loaded: Workbench, plan: Plan, how: Setting) -> None:
         return
     run, measured = known
     rest = Plan.from_json(loaded.graph, run.spec.plan) if run.spec.plan else Plan(loaded.graph)
-    _curve(measured, _others(rest, group) == _others(plan, group))
+    title = group_title(loaded.graph, group)
+    _curve(measured, title, as_in_hand=_others(rest, group) == _others(plan, group))
 
 
-def _curve(measured: WidthLatency, as_in_hand: bool) -> None:
+def _curve(measured: WidthLatency, title: str, *, as_in_hand: bool) -> None:
     theme.chart(
-        widths_figure(widths_info(measured), dark=theme.dark()),
+        widths_figure(widths_info(measured, title), dark=theme.dark()),
         "latency_curve",
         alt="Measured time against the width of the group",
     )
@@ -67,7 +68,7 @@ def _curve(measured: WidthLatency, as_in_hand: bool) -> None:
     )
     narrower = [w for w in measured.steps if w < measured.widths[0]]
     if not narrower:
-        st.info(f"On this machine no width of {plain(measured.group)} makes the network faster.")
+        st.info(f"On this machine no width of {plain(title)} makes the network faster.")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption("Keep", width="content")

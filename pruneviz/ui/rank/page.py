@@ -17,7 +17,7 @@ from pruneviz.figures import (
 )
 from pruneviz.session.decisions import forget_picks, set_criterion, set_group_ratio
 from pruneviz.session.workbench import Workbench
-from pruneviz.stages import group_title
+from pruneviz.stages import group_title, group_titles
 from pruneviz.ui.frame import actions, address, services, state, theme, workbench
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.prune import sliders
@@ -26,6 +26,8 @@ from pruneviz.ui.ribbon import ribbon
 from pruneviz.ui.runs import records as runs_data
 
 LAYER = "layer"
+HEIGHT = 400
+"""Of the overview, so that its layers' names are in sight on a laptop's screen."""
 ORACLE_IMAGES = 128
 """Images that the criteria with passes of their own look at."""
 
@@ -49,7 +51,7 @@ def show() -> None:
     )
     ribbon.show(loaded, selected=st.session_state[LAYER])
     theme.chart(
-        overview_figure(info, dark=theme.dark()),
+        overview_figure(info, dark=theme.dark(), height=HEIGHT),
         "rank_overview",
         on_select=_into_layer,
         selection_mode="points",
@@ -229,6 +231,7 @@ def _compute(loaded: Workbench, criterion: str) -> None:
 def _compare(loaded: Workbench, criterion: str) -> None:
     others = [n for n in workbench.offered_criteria(loaded) if n != criterion]
     address.seed("second", others)
+    titles = group_titles(loaded.graph)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         second = st.selectbox(
             "Compare with",
@@ -242,7 +245,10 @@ def _compare(loaded: Workbench, criterion: str) -> None:
         )
         address.follow("second", others[0])
         where = st.selectbox(
-            "In", ["all groups", *(g.name for g in loaded.graph.prunable_groups)], width=300
+            "In",
+            ["all groups", *(g.name for g in loaded.graph.prunable_groups)],
+            format_func=lambda name: titles.get(name, name),
+            width=300,
         )
         _offer_long(loaded)
     scores = {n: workbench.ranking(loaded, n).of(n) for n in (criterion, second)}

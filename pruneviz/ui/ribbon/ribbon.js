@@ -2,6 +2,7 @@
 // the picture is built once a layout, and a slider only moves the heights of its bars.
 const SVG = "http://www.w3.org/2000/svg";
 const ARCS = 32, BARS = 66, LABELS = 16, MARGIN = 6;
+const WIDEST = 6; // pixels a unit: a network of three layers need not fill the page
 
 function make(name, attributes, parent) {
   const element = document.createElementNS(SVG, name);
@@ -31,7 +32,7 @@ class Ribbon {
 
   scale() {
     const room = this.scroll.clientWidth - 2 * MARGIN;
-    return Math.max(0.95, Math.min(2.6, room / this.data.width));
+    return Math.max(0.95, Math.min(WIDEST, room / this.data.width));
   }
 
   fit() {

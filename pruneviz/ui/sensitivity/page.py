@@ -105,17 +105,17 @@ def _controls(loaded: Workbench, criterion: str, after: str, run: RunView | None
         help="Validation images to measure on: more give narrower confidence bands.",
         width=110,
     )
-    active = run is not None and run.active
+    if run is not None and run.active and services.may_change(run):
+        st.button("Stop", icon=":material/stop:", on_click=_stop, args=(run.id,))
+        return
     st.button(
         "Scan again" if run is not None else "Scan",
         type="secondary" if run is not None else "primary",
         icon=":material/play_arrow:",
-        disabled=active or not ratios,
+        disabled=(run is not None and run.active) or not ratios,
         on_click=_start,
         args=(loaded, criterion, after, tuple(ratios), images),
     )
-    if run is not None and active and services.may_change(run):
-        st.button("Stop", icon=":material/stop:", on_click=_stop, args=(run.id,))
 
 
 def _start(

@@ -38,12 +38,16 @@ def around() -> dict[str, Any]:
     from starlette.middleware import Middleware
     from streamlit import config
 
+    from pruneviz.ui.frame.navigation import PAGES
+    from pruneviz.ui.serving.entry import Entry
     from pruneviz.ui.serving.guard import Guard
 
     bars.silence()
     take_up_configured()
     base = config.get_option("server.baseUrlPath") or ""
-    return {"middleware": [Middleware(Guard, base=base)], "lifespan": lifespan}
+    names = [name for name, _, _ in PAGES]
+    around_app = [Middleware(Guard, base=base), Middleware(Entry, pages=names, base=base)]
+    return {"middleware": around_app, "lifespan": lifespan}
 
 
 @asynccontextmanager

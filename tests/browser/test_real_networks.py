@@ -1,0 +1,129 @@
+"""Networks of their real size on real images, in a real browser: minutes each."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import ROOT, studio_at
+from tests.browser.test_journeys import WHOLE, bar, go_to, press
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(2400)]
+
+MINUTE = 60_000
+WRONG = ("ran into a bug of its own", "encountered an error", "Page not found")
+LOAD_AGAIN = """
+import sys
+import pruneviz as pv
+from pruneviz.export import load_bundle
+network = load_bundle(sys.argv[1])
+data = pv.load_dataset("folder", root=sys.argv[2])
+print("accuracy", pv.evaluate(network, data).accuracy)
+"""
+
+
+@pytest.fixture
+def studio(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A studio that finds the real weights, as if they had been downloaded."""
+    monkeypatch.setenv("TORCH_HOME", str(shared / "torch"))
+    with studio_at(tmp_path / "home") as printed:
+        found = re.search(r"PruneViz is at (http://[^\s/]+)", "".join(printed))
+        assert found
+        yield found.group(1)
+
+
+def choose(page: Any, label: str, text: str) -> None:
+    """Pick an entry of a list by typing a part of it."""
+    box = page.get_by_role("combobox", name=label).first
+    box.click()
+    box.fill(text)
+    page.get_by_role("option", name=text).first.click()
+
+
+def shows(page: Any, label: str, text: str) -> None:
+    """Wait until a list shows an entry."""
+    box = f'input[aria-label="{label}"]'
+    page.wait_for_function(
+        "([box, text]) => document.querySelector(box)?.value.includes(text)", arg=[box, text]
+    )
+
+
+def is_whole(page: Any) -> None:
+    """No page says that it broke."""
+    for sentence in WRONG:
+        assert not page.get_by_text(sentence).count(), f"{page.url}: {sentence}"
+
+
+def finished(page: Any, number: int) -> str:
+    """Wait until that many runs are done; what the newest one's card says."""
+    page.get_by_text("done", exact=True).nth(number - 1).wait_for(timeout=15 * MINUTE)
+    said: str = page.get_by_text(re.compile(r"top-1\s")).first.inner_text()
+    return said
+
+
+def prune(page: Any, percent: int) -> None:
+    slider = page.get_by_role("slider", name=WHOLE).first
+    slider.wait_for()
+    slider.focus()
+    for _ in range(percent):
+        page.keyboard.press("ArrowRight")
+
+
+def test_own_images_with_squeezenet_to_a_pruned_export(
+    studio: str, page: Any, shared: Path, tmp_path: Path
+) -> None:
+    page.set_default_timeout(1.5 * MINUTE)
+    images = shared / "data" / "hymenoptera-256.zip"
+    page.goto(studio)
+    page.locator(".pv-bar").get_by_text("99.0").first.wait_for()
+    choose(page, "Network", "squeezenet1_0")
+    shows(page, "Weights", "imagenet")  # it is here, so it is offered first
+    choose(page, "Data", "your own images")
+    page.locator('input[type="file"]').first.set_input_files(images)
+    page.get_by_text("File uploaded").wait_for()
+    page.get_by_role("button", name="Load", exact=True).click()
+    page.get_by_role("button", name="Fine-tune it first").click()
+    page.get_by_role("heading", name="Runs", exact=True).wait_for()
+    press(page, "Start")
+    tuned = finished(page, 1)
+    assert percent_of(tuned) >= 86.0, tuned
+
+    press(page, "Use these weights")
+    page.get_by_role("heading", name="Choose", exact=True).wait_for()
+    page.locator(".pv-bar").get_by_text(re.compile(r"\d+\.\d %")).first.wait_for()
+    is_whole(page)
+    go_to(page, "Prune")
+    prune(page, 30)
+    page.locator(".pv-bar").get_by_text(re.compile("repaired")).first.wait_for()
+    page.locator(".pv-bar").get_by_text(re.compile("points")).first.wait_for()
+    is_whole(page)
+
+    go_to(page, "Export")
+    shown = page.get_by_test_id("stMetric").first.get_by_test_id("stMetricValue")
+    shown.get_by_text(re.compile(r"\d+\.\d")).wait_for()
+    with page.expect_download() as download:
+        press(page, "Everything (zip)")
+    exported = tmp_path / "exported.zip"
+    download.value.save_as(exported)
+    said = percent_of(shown.inner_text())
+    again = subprocess.run(
+        [sys.executable, "-c", LOAD_AGAIN, str(exported), str(images)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert round(100 * float(again.stdout.split()[-1]), 1) == said
+    assert said >= 80.0, bar(page)
+    is_whole(page)
+
+
+def percent_of(text: str) -> float:
+    """The last percentage in a text."""
+    return float(re.findall(r"([\d.]+)\s*%", text.partition("·")[2] or text)[-1])
