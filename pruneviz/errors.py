@@ -138,5 +138,9 @@ class StorageGoneError(StorageError):
     """The folder for records and results was deleted, or another one has taken its place."""
 
 
+class StorageUnreachableError(StorageError):
+    """The database of records does not answer; waiting work continues once it does."""
+
+
 class NotAllowedError(PruneVizError, PermissionError):
     """Something that only another visitor may decide, or that exceeds what a visitor may use."""

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.cluster.servers import PostgresServer
 
 settings.register_profile(
     "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
@@ -40,3 +45,23 @@ def shared() -> Path:
     if not (folder / "torch").is_dir():
         pytest.skip(f"needs real data and weights in {folder} (or PRUNEVIZ_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; skips where it, or its driver, is not installed."""
+    pytest.importorskip("psycopg", reason="needs the extra 'cluster'")
+    from tests.cluster.servers import PostgresServer, postgres_programs
+
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("needs PostgreSQL's server programs (Debian: postgresql)")
+    server = PostgresServer(programs)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def new_database(postgres: PostgresServer) -> str:
+    """The address of an empty PostgreSQL database."""
+    return postgres.make(f"test_{uuid.uuid4().hex}")

@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pruneviz import bars
+from pruneviz.commands import deployment
 from pruneviz.commands.output import add_json, deliver, say, stop_writing
 from pruneviz.errors import InvalidValueError, PruneVizError, StorageError
 
@@ -103,6 +104,7 @@ def start(args: argparse.Namespace) -> int:
     )
     home = resolve_home(args.home)
     os.environ["PRUNEVIZ_HOME"] = str(home)
+    deployment.check(home)
     port = choose_port(settings.host, args.port)
     if args.port is None and port != FIRST_PORT:
         print(f"Port {FIRST_PORT} is taken; using {port}.", flush=True)
@@ -226,6 +228,7 @@ def add_serving(parser: argparse.ArgumentParser) -> None:
         help="folder for records and results (default: $PRUNEVIZ_HOME or the user's data folder)",
     )
     parser.add_argument("--headless", action="store_true", help="do not open a browser")
+    deployment.add_deployment(parser)
     sharing = parser.add_argument_group(
         "sharing",
         "With a --host other than localhost the studio asks visitors for a token, which is printed "
@@ -391,6 +394,7 @@ def _obey(argv: Sequence[str] | None) -> int:
 
     args = build_parser().parse_args(with_verb(sys.argv[1:] if argv is None else argv))
     try:
+        deployment.settle(args)
         code: int = args.run(args)
     except PruneVizError as error:
         print(f"pruneviz: {error}", file=sys.stderr)

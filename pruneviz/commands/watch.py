@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pruneviz.commands.deployment import add_deployment
 from pruneviz.commands.output import add_json, progress, say
 from pruneviz.errors import InvalidValueError
 
@@ -72,6 +73,7 @@ def add_service(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--home", default=argparse.SUPPRESS, help="folder for records, the studio's own by default"
     )
+    add_deployment(parser)
 
 
 def service_of(args: argparse.Namespace) -> JobService:

@@ -19,6 +19,7 @@ NAMES = (
     "export",
     "command-line",
     "sharing",
+    "cluster",
     "lab",
     "benchmarks",
     "architecture",

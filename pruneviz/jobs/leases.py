@@ -13,12 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from pruneviz.jobs.alive import host, identity
-from pruneviz.jobs.records import RunStore, change
+from pruneviz.jobs.records import RunStore, change, counted
 from pruneviz.jobs.rows import view
 from pruneviz.jobs.schema import Metric, Result, Run
 from pruneviz.jobs.views import RunView
@@ -64,11 +63,10 @@ class Lease:
         with self.store.transaction() as session:
             if self._update(session, {"heartbeat": time.time()}):
                 values = {"payload": payload, "updated": time.time()}
-                session.execute(
-                    upsert(Result)
-                    .values(run_id=self.run.id, name=name, **values)
-                    .on_conflict_do_update(index_elements=["run_id", "name"], set_=values)
-                )
+                mine = Result.run_id == self.run.id, Result.name == name
+                found = session.execute(update(Result).where(*mine).values(**values))
+                if not counted(found):  # nobody else inserts it: this transaction holds the run
+                    session.add(Result(run_id=self.run.id, name=name, **values))
 
     def forget_after(self, metric_id: int) -> None:
         """Drop the history above `metric_id`: what came after the checkpoint is done again."""
@@ -100,7 +98,7 @@ def claim(store: RunStore, run_id: str, *, threads: int | None = None) -> Lease 
     """
     token, now, pid = uuid.uuid4().hex, time.time(), os.getpid()
     with store.transaction() as session:
-        run = session.get(Run, run_id)
+        run = session.get(Run, run_id, with_for_update=True)
         if run is None or run.status != "queued" or run.claim is not None:
             return None
         run.status, run.request, run.claim = "running", None, token

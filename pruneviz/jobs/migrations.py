@@ -1,4 +1,7 @@
-"""The format of the records: `PRAGMA user_version` says it, and steps lead to the newest.
+"""The format of the records, and the steps that lead to the newest.
+
+SQLite keeps the number in `PRAGMA user_version`, PostgreSQL in a table of its own; the steps are
+SQL that both understand. PostgreSQL is served since format 3, so the steps before are SQLite's.
 
 To change the tables:
 
@@ -17,8 +20,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
+TABLE = "pruneviz_records"
+"""PostgreSQL's: one row, the format, and the stamp that tells these records from others."""
 Step = Callable[[Connection], None]
 
 
@@ -47,13 +52,23 @@ FORMAT = 1 + len(STEPS)
 
 
 def format_of(connection: Connection) -> int:
-    """Return the format of the file; 0: it is new."""
-    return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+    """Return the format of the records; 0: they are new."""
+    if connection.dialect.name == "sqlite":
+        return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+    if not inspect(connection).has_table(TABLE):
+        return 0
+    return int(connection.exec_driver_sql(f"SELECT format FROM {TABLE}").scalar_one())
 
 
 def set_format(connection: Connection, number: int) -> None:
-    """Write the format into the file, with the transaction."""
-    connection.exec_driver_sql(f"PRAGMA user_version = {int(number)}")
+    """Write the format into the records, with the transaction."""
+    run = connection.exec_driver_sql
+    if connection.dialect.name == "sqlite":
+        run(f"PRAGMA user_version = {int(number)}")
+        return
+    run(f"CREATE TABLE IF NOT EXISTS {TABLE} (format INTEGER NOT NULL, stamp INTEGER NOT NULL)")
+    run(f"INSERT INTO {TABLE} SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM {TABLE})")
+    run(f"UPDATE {TABLE} SET format = {int(number)}")
 
 
 def upgrade(connection: Connection, found: int) -> None:

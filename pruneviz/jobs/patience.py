@@ -1,4 +1,5 @@
-"""Waiting for what is refused for the moment: a full disk, locked records, a folder moved away.
+"""Waiting for what is refused for the moment: a full disk, locked records, a folder moved away,
+a database that restarts.
 
 A run has hours of work in memory when the disk is full. It keeps it, asks again every second, and
 obeys meanwhile; it goes on by itself once it can.
@@ -10,10 +11,21 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from pruneviz.errors import StorageBusyError, StorageError, StorageFullError, StorageGoneError
+from pruneviz.errors import (
+    StorageBusyError,
+    StorageError,
+    StorageFullError,
+    StorageGoneError,
+    StorageUnreachableError,
+)
 
 T = TypeVar("T")
-PASSING: tuple[type[StorageError], ...] = (StorageFullError, StorageBusyError, StorageGoneError)
+PASSING: tuple[type[StorageError], ...] = (
+    StorageFullError,
+    StorageBusyError,
+    StorageGoneError,
+    StorageUnreachableError,
+)
 AGAIN = 1.0  # seconds between two tries
 LOOK = 0.1  # seconds between two looks for orders
 

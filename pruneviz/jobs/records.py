@@ -1,15 +1,13 @@
 """The records of background runs, as the app and a notebook see them: read, ask for, tidy up.
 
 Workers write through `pruneviz.jobs.leases`. Every change of status is one conditional UPDATE, so
-any number of processes may share one home.
+any number of processes may share one home, and any number of machines one PostgreSQL database.
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import shutil
-import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,50 +15,38 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.engine import CursorResult
+from sqlalchemy.engine import Result as Result_
 from sqlalchemy.orm import Session
 
-from pruneviz.errors import (
-    InvalidValueError,
-    StorageError,
-    StorageFullError,
-    StorageGoneError,
-    UnknownNameError,
-)
-from pruneviz.jobs.home import disk_errors, release
-from pruneviz.jobs.json_column import Unreadable
+from pruneviz.errors import InvalidValueError, StorageFullError, UnknownNameError
+from pruneviz.jobs.columns import Unreadable
+from pruneviz.jobs.database import Database, open_database
+from pruneviz.jobs.home import release
 from pruneviz.jobs.rows import metric, view
-from pruneviz.jobs.schema import (
-    GONE,
-    Metric,
-    Result,
-    Run,
-    open_database,
-    stamp_of,
-    storage_errors,
-    writing,
-)
+from pruneviz.jobs.schema import Metric, Result, Run
 from pruneviz.jobs.views import RESUMABLE, MetricView, RunSpec, RunView
 
 T = TypeVar("T")
+SUGGESTED = 100  # of the newest runs, where one of an unknown id is asked for
 
 
 class RunStore:
-    """The runs kept in `home`: one database, and one folder a run for what is large."""
+    """The runs kept in `home`: one database, and one folder a run for what is large.
 
-    def __init__(self, home: str | Path, *, create: bool = True) -> None:
+    `database` is the address of a PostgreSQL database that has the records instead of a file there.
+    """
+
+    def __init__(
+        self, home: str | Path, database: str | None = None, *, create: bool = True
+    ) -> None:
         self.home = Path(home)
-        self.path = self.home / "pruneviz.db"
-        self._engine = open_database(self.path, create=create)
-        self._writer = writing(self._engine)
-        self._mark = _mark(self.path)
-        with self.reading() as session:
-            self._stamp = stamp_of(session.connection())
+        self.database: Database = open_database(self.home, database, create=create)
 
     def close(self) -> None:
         """Close the connections; the object is of no use afterwards."""
-        self._engine.dispose()
+        self.database.close()
 
     def directory(self, run_id: str) -> Path:
         """Return the folder of a run: checkpoints, weights, arrays."""
@@ -76,7 +62,8 @@ class RunStore:
         with self.reading() as session:
             run = session.get(Run, run_id)
             if run is None:
-                raise UnknownNameError("run", run_id, session.scalars(select(Run.id)))
+                newest = select(Run.id).order_by(Run.created.desc()).limit(SUGGESTED)
+                raise UnknownNameError("run", run_id, session.scalars(newest))
             return view(run)
 
     def list(
@@ -128,6 +115,7 @@ class RunStore:
         """
         stored, now = spec.to_dict(), time.time()
         with self.transaction() as session:
+            self.database.hold_names(session)
             count = session.scalar(select(func.count()).where(Run.kind == spec.kind)) or 0
             wanted = spec.name.strip() or f"{spec.kind.replace('_', ' ')} {count + 1}"
             run = Run(
@@ -196,6 +184,7 @@ class RunStore:
             raise InvalidValueError(f"A run's name must not be empty; got '{name}'. Type a name.")
 
         def give(session: Session) -> int:
+            self.database.hold_names(session)
             free = _free_name(session, name.strip(), but=run_id)
             return change(session, Run.id == run_id, name=free)
 
@@ -211,7 +200,7 @@ class RunStore:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Yield a session that sees one moment of the records and changes nothing."""
-        with storage_errors(self.path), Session(self._engine) as session:
+        with self.database.errors(), Session(self.database.engine) as session:
             yield session
 
     @contextmanager
@@ -219,78 +208,49 @@ class RunStore:
         """Yield a session whose changes are committed together at the end.
 
         Raises:
-            StorageFullError, StorageBusyError, StorageGoneError: not now; later, perhaps.
+            StorageFullError, StorageBusyError, StorageGoneError, StorageUnreachableError: not now;
+                later, perhaps.
         """
         self.check_there()
-        kept = Session(self._writer, expire_on_commit=False)
-        with storage_errors(self.path), kept as session, session.begin():
+        kept = Session(self.database.writer, expire_on_commit=False)
+        with self.database.errors(), kept as session, session.begin():
             yield session
 
     def _order(self, run_id: str, give: Callable[[Session], T]) -> T:
         """Have `give` write what a person asked for; on a full disk with the reserve."""
         self.get(run_id)
         try:
-            with self.transaction() as session:
-                return give(session)
+            return self._write(run_id, give)
         except StorageFullError:
             release(self.home)
-            with self.transaction() as session:
-                return give(session)
+            return self._write(run_id, give)
 
-    # -------------------------------------------------------------------------- being still there
+    def _write(self, run_id: str, give: Callable[[Session], T]) -> T:
+        with self.transaction() as session:
+            self.database.hold(session, run_id)
+            return give(session)
+
     def check_there(self) -> None:
-        """See whether the file at the path is still the one that was opened, or a copy of it.
+        """See whether these are still the records that were opened.
 
         Raises:
-            StorageGoneError: it is not.
+            StorageGoneError: they are not.
         """
-        if self._mark == (mark := _mark(self.path)):
-            return
-        if mark is not None:
-            with contextlib.suppress(StorageError):
-                engine = open_database(self.path, create=False)
-                with engine.connect() as connection:
-                    same = stamp_of(connection) == self._stamp
-                if same:
-                    former, self._engine, self._mark = self._engine, engine, mark
-                    self._writer = writing(engine)
-                    former.dispose()
-                    return
-                engine.dispose()
-        raise StorageGoneError(GONE.format(home=self.home))
+        self.database.check_there()
 
     def rescue(self) -> None:
-        """Write the records anew where they were deleted, from the file that is still open.
+        """Write the records anew where they were deleted, from what is still open.
 
         Raises:
             StorageError: other records have taken their place, or it cannot be written.
         """
-        if self.path.exists():
-            self.check_there()
-            return
-        draft = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}.tmp")
-        with disk_errors(self.path), storage_errors(self.path):
-            self.home.mkdir(parents=True, exist_ok=True)
-            with contextlib.closing(sqlite3.connect(draft)) as copy, self._engine.connect() as now:
-                opened = now.connection.driver_connection
-                assert isinstance(opened, sqlite3.Connection)
-                opened.backup(copy)
-            draft.replace(self.path)
-        self.check_there()
-
-
-def _mark(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another of that name; None: there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+        self.database.rescue()
 
 
 def _free_name(session: Session, wanted: str, but: str = "") -> str:
     """Return the name, or with the first number under which no other run goes."""
-    taken = set(session.scalars(select(Run.name).where(Run.id != but)))
+    alike = or_(Run.name == wanted, Run.name.startswith(f"{wanted} (", autoescape=True))
+    taken = set(session.scalars(select(Run.name).where(Run.id != but, alike)))
     numbered = (f"{wanted} ({number})" for number in itertools.count(2))
     return next(name for name in itertools.chain([wanted], numbered) if name not in taken)
 
@@ -300,4 +260,9 @@ def change(session: Session, *where: Any, **values: Any) -> int:
     result = session.execute(
         update(Run).where(*where).values(**values).execution_options(synchronize_session=False)
     )
+    return counted(result)
+
+
+def counted(result: Result_[Any]) -> int:
+    """Return how many rows a statement has changed."""
     return result.rowcount if isinstance(result, CursorResult) else 0

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pruneviz.errors import InvalidValueError
-from pruneviz.jobs.json_column import Unreadable
+from pruneviz.jobs.columns import Unreadable
 from pruneviz.jobs.schema import Metric, Run
 from pruneviz.jobs.views import MetricView, RunSpec, RunView
 

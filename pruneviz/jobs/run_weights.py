@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pruneviz.catalog import elsewhere
 from pruneviz.errors import UnknownNameError, WeightsError
+from pruneviz.jobs.database import resolve_database
 from pruneviz.jobs.home import resolve_home
 from pruneviz.jobs.results import network_of
 from pruneviz.jobs.steps import PLAN, WEIGHTS
@@ -48,7 +49,7 @@ def plans(reference: str) -> tuple[str, ...]:
 def _find(reference: str) -> tuple[RunStore, RunView]:
     from pruneviz.jobs.records import RunStore
 
-    store = RunStore(resolve_home())
+    store = RunStore(resolve_home(), resolve_database())
     left = [run for run in store.list() if (store.directory(run.id) / WEIGHTS).exists()]
     run = next((r for r in left if reference in (r.id, r.name)), None)
     if run is None:

@@ -23,6 +23,7 @@ from pruneviz.errors import (
 )
 from pruneviz.jobs import durations, quota
 from pruneviz.jobs.alive import host, identity
+from pruneviz.jobs.database import resolve_database
 from pruneviz.jobs.executor import WorkerPool
 from pruneviz.jobs.gate import Gate
 from pruneviz.jobs.home import check_space, reserve, resolve_home
@@ -46,16 +47,17 @@ UNSTARTED = (
 class JobService:
     """Submits runs, and tells how they stand; safe to use from many threads.
 
-    `home` is resolved as `resolve_home` does. By default runs are done one after the other by a
-    spawned process; any `concurrent.futures.Executor` can take its place. `plugins` are modules
-    that register further kinds of runs. `gate` is asked before a run is started or changed; without
-    one, whoever holds the service may do everything.
+    `home` is resolved as `resolve_home` does, `database` as `resolve_database`. By default runs are
+    done one after the other by a spawned process; any `concurrent.futures.Executor` can take its
+    place. `plugins` are modules that register further kinds of runs. `gate` is asked before a run
+    is started or changed; without one, whoever holds the service may do everything.
     """
 
     def __init__(
         self,
         home: str | os.PathLike[str] | None = None,
         *,
+        database: str | None = None,
         executor: Executor | None = None,
         workers: int = 1,
         threads: int | None = None,
@@ -64,7 +66,7 @@ class JobService:
         gate: Gate | None = None,
     ) -> None:
         self.home: Path = resolve_home(home)
-        self.store = RunStore(self.home)
+        self.store = RunStore(self.home, resolve_database(database))
         self._pool = WorkerPool(workers) if executor is None else None
         self._executor: Executor = executor or self._pool or WorkerPool(workers)
         self._plugins = tuple(plugins)
@@ -304,7 +306,12 @@ class JobService:
             if self._closed:
                 return
             future = self._executor.submit(
-                run_job, str(self.home), run_id, self._plugins, self._threads
+                run_job,
+                str(self.home),
+                run_id,
+                self._plugins,
+                self._threads,
+                self.store.database.address,
             )
             self._futures[run_id] = future
             if self._tender is None:

@@ -30,12 +30,19 @@ CLOSED = "Stopped with the server. Resume the run to go on from its last checkpo
 _busy = threading.Lock()
 
 
-def run_job(home: str, run_id: str, plugins: Sequence[str] = (), threads: int | None = None) -> str:
+def run_job(
+    home: str,
+    run_id: str,
+    plugins: Sequence[str] = (),
+    threads: int | None = None,
+    database: str | None = None,
+) -> str:
     """Do a queued run and return the status it ended with; what a worker process executes.
 
     Does nothing, and returns the run's status, when it is not queued (any more): handing the same
     run to several workers is harmless. `threads` limits torch in a process of its own; by default
-    one core is left to the interface. A run that is no more is "deleted".
+    one core is left to the interface. `database` is an address as `RunStore` takes it. A run that
+    is no more is "deleted".
 
     Raises:
         StorageError: the records cannot be read or written; a `StorageFullError` before the run
@@ -44,14 +51,16 @@ def run_job(home: str, run_id: str, plugins: Sequence[str] = (), threads: int | 
     with _busy if multiprocessing.parent_process() else contextlib.nullcontext():
         orders.leave_if_told()
         try:
-            return _run_job(home, run_id, plugins, threads)
+            return _run_job(home, run_id, plugins, threads, database)
         finally:
             orders.leave_soon_if_told()
 
 
-def _run_job(home: str, run_id: str, plugins: Sequence[str], threads: int | None) -> str:
+def _run_job(
+    home: str, run_id: str, plugins: Sequence[str], threads: int | None, database: str | None
+) -> str:
     check_space(Path(home))
-    store = RunStore(home, create=False)
+    store = RunStore(home, database, create=False)
     try:
         mine = claim(store, run_id, threads=threads or default_threads())
         status = LOST if mine is None else _work(mine, plugins)

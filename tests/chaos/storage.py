@@ -36,7 +36,8 @@ def locked(home: Path, root: Path, epochs: int, seconds: float) -> Tally:
     with JobService(home, threads=1) as service:
         run_id = service.submit(work.spec("fine_tune", root, epochs))
         until(service, run_id, lambda run: run.progress > 0, "begins")
-        other = sqlite3.connect(service.store.path, timeout=60, isolation_level=None)
+        records = service.store.home / "pruneviz.db"
+        other = sqlite3.connect(records, timeout=60, isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
         end = time.monotonic() + seconds
         while time.monotonic() < end:

@@ -122,9 +122,9 @@ def test_a_step_that_fails_leaves_the_file_as_it_was(kept, tmp_path, monkeypatch
 
 
 def test_opening_what_is_up_to_date_waits_for_nobody(tmp_path, monkeypatch):
-    from pruneviz.jobs import schema
+    from pruneviz.jobs import sqlite
 
-    monkeypatch.setattr(schema, "BUSY_SECONDS", 0)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0)
     store = RunStore(tmp_path)
     run = store.create(RunSpec("count"))
     with store.transaction():  # somebody writes

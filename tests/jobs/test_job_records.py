@@ -16,6 +16,25 @@ from pruneviz.jobs.leases import LOST, claim
 from pruneviz.jobs.recovery import adopt, disown, mark_interrupted
 from pruneviz.jobs.views import ACTIVE, RESUMABLE
 
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request) -> str | None:
+    """Where records are kept besides a file in the home."""
+    return request.getfixturevalue("new_database") if request.param == "postgresql" else None
+
+
+@pytest.fixture
+def store(tmp_path, address):
+    made = RunStore(tmp_path, address)
+    yield made
+    made.close()
+
+
+def again(store: RunStore) -> RunStore:
+    return RunStore(store.home, store.database.address)
+
+
+sqlite_only = pytest.mark.parametrize("address", [None], ids=["sqlite"])
 ROW = {"level": "batch", "time": 0.0, "extra": {}}
 
 
@@ -31,13 +50,13 @@ def test_a_run_keeps_what_it_was_told(store):
         owner="ann",
     )
     run = store.create(spec)
-    again = RunStore(store.home).get(run.id)
-    assert again == run
-    assert again.name == "my run"
-    assert again.status == "queued"
-    assert again.spec.options == {"epochs": 3, "sizes": [1, 2]}
-    assert again.spec.plan == spec.plan
-    assert RunSpec.from_dict(again.spec.to_dict()) == again.spec
+    kept = again(store).get(run.id)
+    assert kept == run
+    assert kept.name == "my run"
+    assert kept.status == "queued"
+    assert kept.spec.options == {"epochs": 3, "sizes": [1, 2]}
+    assert kept.spec.plan == spec.plan
+    assert RunSpec.from_dict(kept.spec.to_dict()) == kept.spec
 
 
 def test_names_are_counted_by_kind(store, spec):
@@ -89,7 +108,7 @@ def test_of_many_claims_one_succeeds(store, spec):
     start, claims = threading.Barrier(8), []
 
     def take() -> None:
-        own = RunStore(store.home)
+        own = again(store)
         start.wait()
         claims.append(claim(own, run.id, threads=1))
         own.close()
@@ -193,19 +212,20 @@ def test_deleting_takes_everything_and_the_worker_notices(store, spec):
     assert mine.beat([ROW]) == (False, 0)
     mine.keep("y", 2)
     assert mine.finish("done") is False
-    with sqlite3.connect(store.path) as database:
+    with store.database.engine.connect() as database:
         for table in ("runs", "metrics", "results"):
-            assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+            assert database.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
 
 
 def test_dead_workers_are_marked_and_living_ones_are_not(store, spec):
     code = (
         "import sys; from pruneviz.jobs import RunStore; from pruneviz.jobs.leases import claim\n"
-        "store = RunStore(sys.argv[1])\n"
+        "store = RunStore(sys.argv[1], *sys.argv[2:])\n"
         "for run in store.queue(): claim(store, run.id)"
     )
     ids = [store.create(spec()).id for _ in range(3)]
-    subprocess.run([sys.executable, "-c", code, str(store.home)], check=True)
+    where = [str(store.home), *filter(None, [store.database.address])]
+    subprocess.run([sys.executable, "-c", code, *where], check=True)
     store.request_cancel(ids[1])
     alive = claim(store, store.create(spec()).id)
     alive.update(heartbeat=0.0)  # a laptop that slept
@@ -251,7 +271,7 @@ WRITER = """
 import sys
 from pruneviz.jobs import RunSpec, RunStore
 from pruneviz.jobs.leases import claim
-store = RunStore(sys.argv[1])
+store = RunStore(sys.argv[1], *sys.argv[3:])
 for _ in range(3):
     mine = claim(store, store.create(RunSpec("count", owner=sys.argv[2])).id)
     for step in range(20):
@@ -260,13 +280,15 @@ for _ in range(3):
 """
 
 
-def test_processes_write_at_once_while_another_reads(tmp_path):
+def test_processes_write_at_once_while_another_reads(tmp_path, address):
     home = tmp_path / "home"  # the tables, too, are made by whoever comes first
     home.mkdir()
+    where = [address] if address else []
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(home), str(n)]) for n in range(3)
+        subprocess.Popen([sys.executable, "-c", WRITER, str(home), str(n), *where])
+        for n in range(3)
     ]
-    store = RunStore(home)
+    store = RunStore(home, address)
     while any(writer.poll() is None for writer in writers):
         for run in store.list():
             assert run.status in {*ACTIVE, "done"}
@@ -291,8 +313,9 @@ def test_what_is_no_database_is_said(tmp_path):
         RunStore(tmp_path)
 
 
+@sqlite_only
 def test_a_full_disk_is_said(store, spec):
-    with store._engine.connect() as connection:
+    with store.database.engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
 
     def limit(connection, _record):
@@ -300,8 +323,8 @@ def test_a_full_disk_is_said(store, spec):
 
     from sqlalchemy import event
 
-    store._engine.dispose()
-    event.listen(store._engine, "connect", limit)
+    store.database.engine.dispose()
+    event.listen(store.database.engine, "connect", limit)
     with pytest.raises(errors.StorageError, match=r"disk that holds .* is full .*Free some space"):
         store.create(spec(blob="x" * 100_000))
     assert store.list() == ()

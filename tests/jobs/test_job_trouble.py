@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import event
 
 from pruneviz import errors
-from pruneviz.jobs import RunSpec, RunStore, files, schema, service
+from pruneviz.jobs import RunSpec, RunStore, files, service, sqlite
 from pruneviz.jobs.leases import claim
 from pruneviz.jobs.recovery import adopt, mark_interrupted
 
@@ -34,7 +34,7 @@ BAD = {
 )
 def test_one_unreadable_row_hides_no_other(store, spec, column, value):
     whole, bad = store.create(spec(name="whole")), store.create(spec())
-    with sqlite3.connect(store.path) as database:
+    with sqlite3.connect(store.home / "pruneviz.db") as database:
         database.execute(f"UPDATE runs SET {column} = ? WHERE id = ?", (value, bad.id))
     runs = {run.id: run for run in store.list()}
     assert set(runs) == {whole.id, bad.id}
@@ -54,7 +54,7 @@ def test_rows_of_history_and_results_that_cannot_be_read_hide_no_others(store, s
     mine.beat([{"level": "epoch", "time": 0.0, "loss": 1.0, "extra": {"lr": 1}}] * 3)
     mine.keep("good", {"a": 1})
     mine.keep("bad", {"a": 1})
-    with sqlite3.connect(store.path) as database:
+    with sqlite3.connect(store.home / "pruneviz.db") as database:
         database.execute("UPDATE metrics SET extra = '{', loss = 'much' WHERE id = 2")
         database.execute("UPDATE results SET payload = '{\"a' WHERE name = 'bad'")
     rows = store.metrics(mine.run.id)
@@ -69,7 +69,7 @@ def test_rows_of_history_and_results_that_cannot_be_read_hide_no_others(store, s
 def test_a_run_with_an_unreadable_specification_fails_with_the_sentence(threaded, spec, until):
     first = threaded.submit(spec(steps=1000, pause=0.01))
     bad = threaded.submit(spec())
-    with sqlite3.connect(threaded.store.path) as database:
+    with sqlite3.connect(threaded.store.home / "pruneviz.db") as database:
         database.execute("UPDATE runs SET spec = '{' WHERE id = ?", (bad,))
     threaded.cancel(first)
     run = until(threaded, bad, lambda run: not run.active)
@@ -82,7 +82,7 @@ def writes(store: RunStore) -> list[str]:
     """Collect the statements that take the write lock."""
     found: list[str] = []
 
-    @event.listens_for(store._engine, "before_cursor_execute")
+    @event.listens_for(store.database.engine, "before_cursor_execute")
     def note(connection, cursor, statement, *_):
         if statement.startswith(("BEGIN IMMEDIATE", "UPDATE", "INSERT", "DELETE")):
             found.append(statement)
@@ -105,7 +105,7 @@ def test_listing_takes_no_lock_for_what_waits(tmp_path, threaded, spec, until):
 @contextlib.contextmanager
 def locked(store: RunStore) -> Iterator[None]:
     """Keep others from writing, as a program does that copies or repairs the records."""
-    other = sqlite3.connect(store.path, timeout=60, isolation_level=None)
+    other = sqlite3.connect(store.home / "pruneviz.db", timeout=60, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     try:
         yield
@@ -116,8 +116,8 @@ def locked(store: RunStore) -> Iterator[None]:
 
 @pytest.fixture
 def _impatient(monkeypatch):
-    monkeypatch.setattr(schema, "BUSY_SECONDS", 0.1)
-    monkeypatch.setattr(schema, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(sqlite, "READ_SECONDS", 0.05)
     monkeypatch.setattr(service, "TEND_SECONDS", 0.05)
 
 

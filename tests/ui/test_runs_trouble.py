@@ -53,7 +53,7 @@ def test_a_damaged_record_has_its_card_and_the_others_theirs(studio: Open) -> No
     bad = store.create(RunSpec("fine_tune", name="the damaged one"))
     for run in (whole, bad):
         store.request_cancel(run.id)
-    with sqlite3.connect(store.path) as database:
+    with sqlite3.connect(store.home / "pruneviz.db") as database:
         database.execute("UPDATE runs SET spec = '{', progress = 'x' WHERE id = ?", (bad.id,))
     page = studio("runs")
     assert not page.exception

@@ -1,4 +1,4 @@
-"""A column of JSON text; text that cannot be read fails no query."""
+"""Types of columns that hold the same in every database: text, and JSON as text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.types import UserDefinedType
+from sqlalchemy import Dialect, String
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.types import TypeDecorator, UserDefinedType
+
+
+class Words(TypeDecorator[str]):
+    """Text; what a database cannot hold (NUL, half a character) is replaced, and fails no write."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Write text: a run's message may quote anything that a library said."""
+        if value is None:
+            return None
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 @dataclass(frozen=True)
@@ -42,3 +57,9 @@ class Json(UserDefinedType[Any]):
                 return Unreadable(str(error))
 
         return read
+
+
+@compiles(Json, "postgresql")
+def _as_text(*_: Any, **__: Any) -> str:
+    """PostgreSQL's own JSON would refuse NaN and the character NUL, and come back decoded."""
+    return "TEXT"

@@ -1,0 +1,58 @@
+"""What leads out of one machine: the options that say where records, files and workers are.
+
+Each has a variable of the environment, too, which workers inherit and which no list of processes
+shows; a password belongs there. Nothing heavy is imported: `pruneviz --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+DATABASE = "PRUNEVIZ_DATABASE"
+
+
+def add_deployment(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the options of more than one machine."""
+    group = parser.add_argument_group(
+        "more than one machine",
+        "Without these, runs are done on this machine and recorded in the folder --home.",
+    )
+    group.add_argument(
+        "--database",
+        metavar="ADDRESS",
+        # Given before the command or after it: the default there must not undo what was said here.
+        default=argparse.SUPPRESS,
+        help=(
+            "PostgreSQL database for the records, postgresql+psycopg://user@host:5432/name "
+            f"(default: ${DATABASE}; without either, a file in --home). Give an address with a "
+            "password in the variable"
+        ),
+    )
+
+
+def settle(args: argparse.Namespace) -> None:
+    """Put what was asked for where this process and its workers look for it.
+
+    Raises:
+        InvalidValueError: an address that is none.
+    """
+    database = getattr(args, "database", None)
+    if database:
+        from pruneviz.jobs.database import resolve_database
+
+        os.environ[DATABASE] = resolve_database(database) or ""
+
+
+def check(home: Path) -> None:
+    """See that what was asked for is there, before the studio opens.
+
+    Raises:
+        StorageError: the database cannot be used; one sentence says why.
+    """
+    if os.environ.get(DATABASE):
+        from pruneviz.jobs.database import resolve_database
+        from pruneviz.jobs.records import RunStore
+
+        RunStore(home, resolve_database()).close()

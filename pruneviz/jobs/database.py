@@ -1,0 +1,129 @@
+"""Where the records are kept: SQLite in the home's folder, or a PostgreSQL database."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import Session
+
+from pruneviz.errors import InvalidValueError
+from pruneviz.jobs.migrations import FORMAT, format_of, set_format, upgrade
+from pruneviz.jobs.schema import Base
+
+VARIABLE = "PRUNEVIZ_DATABASE"
+EXAMPLE = "postgresql+psycopg://user@host:5432/name"
+DRIVER = "postgresql+psycopg"
+
+
+class Database(ABC):
+    """An open database of records."""
+
+    place: str
+    """Where it is, as people may read it: never with a password."""
+    address: str | None = None
+    """What opens it in another process, with its password; None: it lies in the home's folder."""
+    engine: Engine
+    """For looking."""
+    writer: Engine
+    """For transactions that write."""
+    stamp: int
+    """The number that tells these records, and copies of them, from all others."""
+
+    @abstractmethod
+    def errors(self) -> AbstractContextManager[None]:
+        """Turn the database's own errors into a `StorageError` with one sentence."""
+
+    @abstractmethod
+    def check_there(self) -> None:
+        """See whether these are still the records that were opened.
+
+        Raises:
+            StorageGoneError: they are not.
+        """
+
+    @abstractmethod
+    def rescue(self) -> None:
+        """Write the records anew where they were deleted.
+
+        Raises:
+            StorageError: other records have taken their place, or it cannot be written.
+        """
+
+    @abstractmethod
+    def hold(self, session: Session, run_id: str) -> None:
+        """Keep everybody else from changing a run until the transaction ends."""
+
+    @abstractmethod
+    def hold_names(self, session: Session) -> None:
+        """Keep everybody else from naming runs until the transaction ends."""
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.engine.dispose()
+
+
+def open_database(home: Path, address: str | None = None, *, create: bool = True) -> Database:
+    """Open the records in `home`, or those at the address of a PostgreSQL database.
+
+    Tables are made where there are none, and those of an older format led on.
+
+    Raises:
+        StorageError: they cannot be used; the sentence says why.
+        InvalidValueError: an address that is none of PostgreSQL's.
+    """
+    if address is None:
+        from pruneviz.jobs.sqlite import Sqlite
+
+        return Sqlite(home / "pruneviz.db", create=create)
+    from pruneviz.jobs.postgres import Postgres
+
+    return Postgres(parse_address(address))
+
+
+def resolve_database(option: str | None = None) -> str | None:
+    """Return the address of the database: `option`, else `$PRUNEVIZ_DATABASE`; None: SQLite.
+
+    Raises:
+        InvalidValueError: an address that is none of PostgreSQL's.
+    """
+    chosen = option or os.environ.get(VARIABLE) or None
+    if chosen is None:
+        return None
+    return parse_address(chosen).render_as_string(hide_password=False)
+
+
+def parse_address(address: str) -> URL:
+    """Read the address of a PostgreSQL database; what was given is not repeated, it has a password.
+
+    Raises:
+        InvalidValueError: it is none.
+    """
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError):
+        raise InvalidValueError(
+            f"The address of a database looks like {EXAMPLE}; what was given cannot be read as "
+            "one. Special characters in a password are written as %40 and the like."
+        ) from None
+    if url.drivername not in (DRIVER, "postgresql", "postgres"):
+        raise InvalidValueError(
+            f"Records are kept in PostgreSQL, at an address such as {EXAMPLE}, or in SQLite, "
+            f"without --database; got one of '{url.drivername}'."
+        )
+    return url.set(drivername=DRIVER)
+
+
+def lead_on(connection: Connection) -> None:
+    """Make the tables where there are none, or lead an older format's on, in one transaction."""
+    found = format_of(connection)  # again: another process may have been quicker
+    if found == 0:
+        Base.metadata.create_all(connection)
+        set_format(connection, FORMAT)
+    elif found < FORMAT:
+        upgrade(connection, found)

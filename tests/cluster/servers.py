@@ -1,0 +1,94 @@
+"""Real servers for the tests: PostgreSQL as Debian packages it, on a free port."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+PASSWORD = "s3cret+word"
+USER = "pruner"
+_NOBODY_ELSE = "postgres"  # initdb refuses to be run by root; Debian's package brings this user
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def postgres_programs() -> Path | None:
+    """Where PostgreSQL's server programs are; None: not installed."""
+    for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
+        if (folder / "initdb").exists():
+            return folder
+    found = shutil.which("initdb")
+    return Path(found).resolve().parent if found else None
+
+
+class PostgresServer:
+    """A server of its own folder and port; durable as far as tests need it."""
+
+    def __init__(self, programs: Path) -> None:
+        self.programs = programs
+        self.port = free_port()
+        # Not pytest's folder: those are closed to other users, and the server may be one.
+        self.folder = Path(tempfile.mkdtemp(prefix="pruneviz-postgres-"))
+        self._user = _NOBODY_ELSE if os.geteuid() == 0 else None
+        secret = self.folder / "password"
+        secret.write_text(PASSWORD)
+        if self._user:
+            for path in (self.folder, secret):
+                shutil.chown(path, self._user)
+        self._run(
+            "initdb", "-D", str(self.data), "-U", USER, "--pwfile", str(secret), "--no-sync",
+            "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C",
+        )  # fmt: skip
+        self.start()
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def address(self, name: str = "postgres", password: str = PASSWORD) -> str:
+        return f"postgresql+psycopg://{USER}:{password}@127.0.0.1:{self.port}/{name}"
+
+    def start(self) -> None:
+        options = f"-p {self.port} -h 127.0.0.1 -k {self.folder} -c fsync=off"
+        log = str(self.folder / "log")
+        self._run("pg_ctl", "start", "-w", "-D", str(self.data), "-o", options, "-l", log)
+
+    def stop(self, mode: str = "immediate") -> None:
+        self._run("pg_ctl", "stop", "-w", "-D", str(self.data), "-m", mode)
+
+    def make(self, name: str) -> str:
+        """Make an empty database and return its address."""
+        import psycopg
+
+        with psycopg.connect(
+            host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, dbname="postgres",
+            autocommit=True,
+        ) as connection:  # fmt: skip
+            connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]
+        return self.address(name)
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _run(self, program: str, *words: str) -> None:
+        done = subprocess.run(
+            [str(self.programs / program), *words],
+            user=self._user,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
