@@ -285,6 +285,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="pruneviz",
+        allow_abbrev=False,  # --data of a command is not this one's --data-root or --database
         description=(
             "See a CNN's filters, decide which to prune, and watch what that costs and gains. "
             "Without a command, opens the studio in the browser."
