@@ -32,6 +32,11 @@ FACTS: Mapping[str, str] = {
     "criterion": "the criterion that filters are ranked by",
     "view": "the view that is open on the page Prune",
     "explain": "the view that is open on the page Explain",
+    "layer": "the layer that is open on the page Rank",
+    "tab": "the tab that is open on the page Rank",
+    "maps": "which feature maps are shown: after, before or difference",
+    "image": "the number of the image that goes through the network",
+    "drawn": "images that were drawn by hand",
     "pruned": "the share of filters that are pruned, 0..1",
     "macs": "the share of MACs that is left, 0..1",
     "baseline": "the unpruned network's accuracy, 0..1",
@@ -45,6 +50,7 @@ FACTS: Mapping[str, str] = {
     "timings": "plans whose time was measured",
 }
 """What a check may ask for, and what it means."""
+COUNTS = ("image", "drawn", "multiple", "picks", "plans", "runs", "timings")
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -111,7 +117,7 @@ def said(name: str, value: Fact) -> str:
         return "…"
     if isinstance(value, str):
         return value
-    whole = name in ("multiple", "picks", "plans", "runs", "timings")
+    whole = name in COUNTS
     return f"{value:.0f}" if whole else f"{100 * value:.1f} %"
 
 

@@ -64,23 +64,57 @@ def fine_tune(page: Any) -> None:
     page.get_by_text("done", exact=True).first.wait_for(timeout=400_000)
 
 
+def click_a_map(page: Any) -> None:
+    page.get_by_role("button", name=re.compile("^conv1, filter")).nth(2).click()
+
+
+def draw(page: Any) -> None:
+    """A stroke from top to bottom: a one."""
+    page.get_by_role("radio", name="Draw", exact=True).click()
+    place = page.locator("canvas").first
+    place.wait_for()
+    box = place.bounding_box()
+    x, y, height = box["x"] + box["width"] / 2, box["y"], box["height"]
+    page.mouse.move(x, y + 0.2 * height)
+    page.mouse.down()
+    page.mouse.move(x, y + 0.8 * height, steps=8)
+    page.mouse.up()
+
+
 ACTS: dict[str, tuple[Act, ...]] = {
     "1-pruning-in-ten-minutes": (nothing, prune(50), nothing, prune(80), prune(50), nothing),
-    "2-why-coupled-channels-go-together": (
+    "2-what-a-filter-is": (
+        choose("Layer", "conv1"),
+        nothing,
+        choose("Validation image", "3: "),
+        choose("Layer", "layer3.0.conv1"),
+        click_a_map,
+        view("Difference"),
+        draw,
+    ),
+    "3-why-coupled-channels-go-together": (
         nothing,
         lambda page: press(page, "Prune filter"),
+        both(choose("Layer", "layer1.0.conv1"), lambda page: press(page, "Prune filter")),
+        lambda page: press(page, "Clear 2 manual picks"),
         prune(50, group="stage 1 stream"),
+        view("Prunability"),
     ),
-    "3-why-l1-is-not-the-truth": (
+    "4-why-l1-is-not-the-truth": (
         choose("Criterion", "(l1)"),
+        lambda page: page.get_by_role("tab", name="Two criteria").click(),
         view("If only one filter goes"),
         both(prune(40), choose("Criterion", "(fisher)")),
+        nothing,
+        choose("Criterion", "(random)"),
     ),
-    "4-cut-repair-fine-tune": (prune(70), nothing, fine_tune),
-    "5-fewer-macs-are-not-always-faster": (
+    "5-cut-repair-fine-tune": (prune(70), nothing, view("Classes"), fine_tune, nothing),
+    "6-fewer-macs-are-not-always-faster": (
         prune(50),
+        view("Costs"),
         both(view("Latency"), lambda page: press(page, "Measure")),
         choose("Round widths", "8"),
+        lambda page: press(page, "Measure this plan"),
     ),
 }
 

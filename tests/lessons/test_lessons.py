@@ -71,7 +71,7 @@ def test_an_unknown_lesson_is_refused_with_the_choices() -> None:
 def test_every_lesson_is_whole(name: str) -> None:
     found = lesson(name)
     pages = {page for page, _, _ in PAGES}
-    assert 3 <= len(found.steps) <= 8
+    assert 5 <= len(found.steps) <= 8
     assert found.summary
     for step in found.steps:
         assert step.page in pages, step.title

@@ -6,12 +6,12 @@ from pruneviz.session.decisions import Decisions
 from tests.ui.conftest import Open
 from tests.ui.helpers import sound, texts
 
-NAME = "2-why-coupled-channels-go-together"
+NAME = "3-why-coupled-channels-go-together"
 
 
 def test_a_prediction_comes_before_the_revelation(studio: Open) -> None:
     page = sound(studio("rank", lesson=f"{NAME}.2"))
-    assert "step 2 of 3" in texts(page)
+    assert "step 2 of 6" in texts(page)
     assert "Ten bars became narrower" not in texts(page)
     assert page.button(key="lesson_predict").disabled
     page.radio(key=f"lesson_ask_{NAME}_1").set_value(1).run()
@@ -24,7 +24,7 @@ def test_a_prediction_comes_before_the_revelation(studio: Open) -> None:
     assert "It is: 10." in texts(page)
     page.button(key="lesson_next").click().run()
     sound(page.run())
-    assert "step 3 of 3" in texts(page)
+    assert "step 3 of 6" in texts(page)
     assert page.query_params["lesson"] == f"{NAME}.3"
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from pruneviz.lessons import Fact
+from pruneviz.ui.explain.picker import PIXELS
 from pruneviz.ui.frame import services, state, workbench
+from pruneviz.ui.ribbon import ribbon
 from pruneviz.ui.runs import records as runs_data
 
 
@@ -28,6 +30,11 @@ def facts() -> dict[str, Fact]:
         "criterion": history.decisions.criterion,
         "view": st.session_state.get("view"),
         "explain": st.session_state.get("explain"),
+        "layer": st.session_state.get(ribbon.LAYER),
+        "tab": st.session_state.get("rank_tab"),
+        "maps": st.session_state.get("explain_way"),
+        "image": float(st.session_state.get("explain_image") or 0),
+        "drawn": float(sum(kind == "draw" for _, kind in st.session_state.get(PIXELS, ()))),
         "pruned": plan.ratio,
         "macs": cost.macs / cost.baseline_macs,
         "baseline": None if base is None else base.accuracy,
