@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pruneviz.session.decisions import Decisions
+from pruneviz.ui.lessons import class_answers
 from tests.ui.conftest import Open
 from tests.ui.helpers import sound, texts
 
@@ -50,3 +51,22 @@ def test_facts_are_of_the_plan(studio: Open) -> None:
     page.run()
     sound(page.run())
     assert "The plan prunes 50.0 % of the filters" in texts(page)
+
+
+def test_the_class_answers_on_the_teachers_screen(studio: Open) -> None:
+    """Two visitors predict; the teacher sees how many, and the bars when they are revealed."""
+    class_answers.votes().clear(NAME)
+    for choice in (0, 2):
+        page = sound(studio("rank", lesson=f"{NAME}.2"))
+        page.radio(key=f"lesson_ask_{NAME}_1").set_value(choice).run()
+        page.button(key="lesson_predict").click().run()
+    teacher = sound(studio("lessons"))
+    assert "2 answers" in texts(teacher)
+    assert class_answers.votes().counts(NAME, 1, 3) == (1, 0, 1)
+    assert not teacher.get("plotly_chart")
+    teacher.button(key=f"reveal_{NAME}_1").click()
+    sound(teacher.run())
+    assert len(teacher.get("plotly_chart")) == 1
+    teacher.button(key=f"clear_votes_{NAME}").click()
+    sound(teacher.run())
+    assert "2 answers" not in texts(teacher)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pruneviz.ui.frame import leaving, loading, memory, state, theme
+from pruneviz.ui.frame import leaving, loading, memory, presenting, state, theme
 from pruneviz.ui.frame.error_boundary import guarded
 
 PAGES = (
@@ -77,9 +77,11 @@ def frame(
 ) -> None:
     """Show a page between its title and the plan's bar, in the state that the address names."""
     guarded(state.open_studio)()
+    presenting.open_presentation()
     # The frame is drawn before anything heavy is imported, so that it is there at once.
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.title(title)
+        presenting.button()
         if explained is not None:
             page_of_help, name = explained
             st.page_link(

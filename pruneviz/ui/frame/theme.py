@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from pruneviz.ui.frame import presenting
 from pruneviz.ui.frame.text import harmless, has_links
 
 STYLE = """
@@ -56,4 +57,6 @@ def chart(figure: Any, key: str, **options: Any) -> Any:
     """Show a figure in PruneViz's own style."""
     parts = figure.to_plotly_json()
     drawn = harmless(parts) if has_links(parts) else figure
+    if presenting.now():
+        drawn = presenting.enlarged(drawn if isinstance(drawn, dict) else parts)
     return st.plotly_chart(drawn, theme=None, key=key, config=CONFIG, **options)

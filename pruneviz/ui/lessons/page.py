@@ -6,7 +6,7 @@ import streamlit as st
 
 from pruneviz.lessons import lesson, names
 from pruneviz.ui.frame import leaving
-from pruneviz.ui.lessons import progress
+from pruneviz.ui.lessons import class_answers, progress
 
 
 def show() -> None:
@@ -32,3 +32,4 @@ def show() -> None:
                     progress.go(name, step)
                     leaving.go_to(shown.steps[step].page or "choose")
                 st.caption(f"{len(shown.steps)} steps, {done} done")
+                class_answers.show(shown)

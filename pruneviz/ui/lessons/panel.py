@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pruneviz.lessons import Lesson, Step
+from pruneviz.lessons import Lesson, Step, lesson
 from pruneviz.ui.frame import error_boundary, leaving, state
-from pruneviz.ui.lessons import progress
+from pruneviz.ui.lessons import class_answers, progress
 from pruneviz.ui.lessons.facts import facts
 
 POLL_SECONDS = 1.0
@@ -74,6 +74,7 @@ def _answered(step: Step, place: tuple[str, int]) -> bool:
         "That is my prediction", key="lesson_predict", disabled=chosen is None, type="primary"
     ):
         progress.answers()[place] = int(chosen or 0)
+        class_answers.give(lesson(place[0]), place[1], int(chosen or 0))
         st.rerun()
     return given is not None
 

@@ -1,7 +1,7 @@
 // Draws the ribbon that Python has laid out. Called again with every change of its data:
 // the picture is built once a layout, and a slider only moves the heights of its bars.
 const SVG = "http://www.w3.org/2000/svg";
-const ARCS = 32, BARS = 66, LABELS = 16, MARGIN = 6;
+const ARCS = 32, BARS = 66, MARGIN = 6;
 const WIDEST = 6; // pixels a unit: a network of three layers need not fill the page
 
 function make(name, attributes, parent) {
@@ -35,8 +35,12 @@ class Ribbon {
     return Math.max(0.95, Math.min(WIDEST, room / this.data.width));
   }
 
+  type() {
+    return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+  }
+
   fit() {
-    if (this.data && Math.abs(this.scale() - this.drawn) > 0.01) {
+    if (this.data && (Math.abs(this.scale() - this.drawn) > 0.01 || this.type() !== this.typed)) {
       this.build();
       this.update();
     }
@@ -45,12 +49,14 @@ class Ribbon {
   build() {
     const { bars, arcs, stages, folds, width } = this.data;
     const s = (this.drawn = this.scale());
+    const type = (this.typed = this.type()); // larger in a presentation
+    const high = ARCS + BARS + 16 * type;
     const held = this.root.getRootNode().activeElement;
     const refocus = held && held.classList.contains("bar") ? held.dataset.layer : null;
     this.scroll.replaceChildren();
     const svg = make("svg", {
-      width: width * s + 2 * MARGIN, height: ARCS + BARS + LABELS,
-      viewBox: `${-MARGIN} 0 ${width * s + 2 * MARGIN} ${ARCS + BARS + LABELS}`,
+      width: width * s + 2 * MARGIN, height: high,
+      viewBox: `${-MARGIN} 0 ${width * s + 2 * MARGIN} ${high}`,
       role: "listbox", "aria-orientation": "horizontal",
     }, this.scroll);
     this.svg = svg;
@@ -85,8 +91,8 @@ class Ribbon {
       const y = ARCS + BARS + 3;
       make("path", { class: "stage", d: `M${stage.x * s} ${y}h${stage.width * s}` }, svg);
       const room = stage.width * s + 14;
-      const text = make("text", { x: stage.x * s, y: y + 11, "aria-hidden": "true" }, svg);
-      text.textContent = stage.label.length * 6 <= room ? stage.label : stage.label.replace("stage ", "");
+      const text = make("text", { x: stage.x * s, y: y + 11 * type, "aria-hidden": "true" }, svg);
+      text.textContent = stage.label.length * 6 * type <= room ? stage.label : stage.label.replace("stage ", "");
     }
     const foldable = folds.some((f) => f.last > f.first);
     this.button.hidden = !foldable;

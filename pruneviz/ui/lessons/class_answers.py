@@ -1,0 +1,82 @@
+"""A class's answers on the teacher's screen: how many so far, and the bars once revealed."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pruneviz.figures.votes import votes_figure
+from pruneviz.lessons import Lesson
+from pruneviz.lessons.votes import Votes
+from pruneviz.ui.frame import error_boundary, state, theme
+from pruneviz.ui.serving import visitors
+
+POLL_SECONDS = 2.0
+REVEALED = "revealed_answers"
+
+
+@st.cache_resource(show_spinner=False)
+def votes() -> Votes:
+    """Return the answers that all visitors of this server gave."""
+    return Votes()
+
+
+def give(lesson: Lesson, step: int, choice: int) -> None:
+    """Count a visitor's prediction."""
+    votes().give(lesson.name, step, state.session().visitor, choice)
+
+
+def show(lesson: Lesson) -> None:
+    """Show them to who owns the studio; visitors are to predict for themselves."""
+    if not visitors.here().owns_studio:
+        return
+    with st.popover("Answers of the class", icon=":material/bar_chart:"):
+        error_boundary.fragment(run_every=POLL_SECONDS)(_show)(lesson)
+
+
+def _show(lesson: Lesson) -> None:
+    st.caption(
+        "Who opens this studio and answers a question is counted here, without a name. "
+        "The counts live as long as the server."
+    )
+    revealed: set[tuple[str, int]] = st.session_state.setdefault(REVEALED, set())
+    given = 0
+    for number, step in enumerate(lesson.steps):
+        if not step.ask:
+            continue
+        counts, place = (
+            votes().counts(lesson.name, number, len(step.choices)),
+            (lesson.name, number),
+        )
+        given += sum(counts)
+        st.markdown(f"**{number + 1}. {step.ask}**")
+        if place in revealed:
+            figure = votes_figure(step.choices, counts, step.right, dark=theme.dark())
+            theme.chart(figure, f"votes_{lesson.name}_{number}", alt=_told(step.choices, counts))
+            continue
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"{sum(counts)} answer{'' if sum(counts) == 1 else 's'}", width="content")
+            st.button(
+                "Reveal",
+                key=f"reveal_{lesson.name}_{number}",
+                disabled=not sum(counts),
+                on_click=revealed.add,
+                args=(place,),
+            )
+    if given:
+        st.button(
+            "Clear all answers",
+            key=f"clear_votes_{lesson.name}",
+            type="tertiary",
+            on_click=_clear,
+            args=(lesson,),
+        )
+
+
+def _clear(lesson: Lesson) -> None:
+    votes().clear(lesson.name)
+    revealed: set[tuple[str, int]] = st.session_state.setdefault(REVEALED, set())
+    revealed -= {place for place in revealed if place[0] == lesson.name}
+
+
+def _told(choices: tuple[str, ...], counts: tuple[int, ...]) -> str:
+    return "; ".join(f"{text}: {n}" for text, n in zip(choices, counts, strict=True))
