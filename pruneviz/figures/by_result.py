@@ -14,6 +14,7 @@ from pruneviz.explain.alone import Alone
 from pruneviz.figures.alone import alone_figure
 from pruneviz.figures.classes import evaluation_figure
 from pruneviz.figures.costs import CostsInfo, costs_figure
+from pruneviz.figures.course import course_figure
 from pruneviz.figures.curves import curves_figure
 from pruneviz.figures.lab import claim_figure
 from pruneviz.figures.latency import latency_figure, latency_info, widths_figure, widths_info
@@ -26,6 +27,7 @@ from pruneviz.figures.trust import trust_figure
 from pruneviz.latency import Latency, WidthLatency
 from pruneviz.plan import Plan, check_plan
 from pruneviz.sensitivity_result import Sensitivity
+from pruneviz.strategies.course import Course
 from pruneviz.studies.papers.result import LabResult
 from pruneviz.studies.pretraining import PretrainingStudy
 from pruneviz.studies.race_result import Race
@@ -87,6 +89,7 @@ def _(study: PretrainingStudy, **look: Any) -> Any:
 
 figure_of.register(Evaluation, evaluation_figure)
 figure_of.register(Alone, alone_figure)
+figure_of.register(Course, course_figure)
 figure_of.register(Sensitivity, curves_figure)
 figure_of.register(LabResult, claim_figure)
 figure_of.register(Trust, trust_figure)

@@ -90,6 +90,11 @@ def new_figure(dark: bool, height: int = 360, **layout: Any) -> Any:
     return figure
 
 
+def whole_ticks(last: int) -> dict[str, int | str]:
+    """An axis that counts from 1: ticks at whole numbers alone, ten or so of them."""
+    return {"tick0": 0, "dtick": max(1, -(-last // 10)), "tickformat": "d"}
+
+
 def si(value: float, unit: str = "", digits: int = 3) -> str:
     """Format a number with an SI prefix: `si(41_223_424, "MACs")` is `41.2 M MACs`."""
     if value is None or not math.isfinite(value):

@@ -72,8 +72,11 @@ def training_figure(
     figure.update_xaxes(title_text=info.unit, range=[-0.1, max(1, last) + 0.1])
     figure.update_xaxes(tick0=0, dtick=max(1, -(-int(max(1, last)) // 10)))  # whole epochs
     if what == "accuracy":
+        low, high = _between(info)
         figure.update_yaxes(
-            title_text="validation accuracy (top-1)", tickformat=".0%", range=_between(info)
+            title_text="validation accuracy (top-1)",
+            tickformat=".0%" if high - low > 0.05 else ".1%",
+            range=(low, high),
         )
     else:
         figure.update_yaxes(title_text="loss (cross-entropy)", rangemode="tozero")

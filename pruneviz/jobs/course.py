@@ -11,6 +11,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from pruneviz.errors import StorageGoneError
@@ -87,9 +88,14 @@ class CourseReader:
         self._end = 0
         self._strategy = ""
         self._steps: list[CourseStep] = []
+        self._lock = Lock()
 
     def read(self) -> Course | None:
         """The course as far as it has come; None where none was kept, or of another network."""
+        with self._lock:  # visitors look at one run from several threads
+            return self._read()
+
+    def _read(self) -> Course | None:
         size = self._path.stat().st_size if self._path.exists() else 0
         records = list(_records(self._path, self._end))
         if not records and size != self._end:  # a resumed run has cut off what it does again

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pruneviz.channels import ChannelGraph
-from pruneviz.drawing import Shown
+from pruneviz.drawing import Shown, draw
 from pruneviz.plan import Plan
 from pruneviz.strategies.details import BoolArray, Details
 
@@ -37,6 +37,11 @@ class CourseStep:
     kept: BoolArray = field(repr=False)
     """(num_units,) True for the units that the plan keeps."""
     details: Details | None = field(default=None, repr=False)
+
+    @property
+    def final(self) -> bool:
+        """Whether it is the last: the pruned network is there."""
+        return self.phase == "done"
 
     @classmethod
     def of(cls, graph: ChannelGraph, event: StrategyEvent) -> Self:
@@ -90,6 +95,24 @@ class Course(Shown):
         """The plan as it was at a step; by default at the last."""
         kept = self.until(step).steps[-1].kept
         return Plan(self.graph, (~kept).nonzero()[0].tolist())
+
+    def figure(
+        self,
+        *,
+        step: int | None = None,
+        part: str | None = None,
+        dark: bool = False,
+        height: int | None = None,
+    ) -> Any:
+        """Draw the course as it was at a step: what is drawn depends on the strategy.
+
+        Args:
+            step: Counted from 1; by default the last.
+            part: A layer or group to look at, where the picture shows them one by one.
+            dark: Colours for a dark background.
+            height: In pixels; by default as tall as the picture needs.
+        """
+        return draw(self, dark=dark, height=height, step=step, part=part)
 
     def to_frame(self) -> pd.DataFrame:
         """A row a step: phase, what was done, units left, MACs, parameters, losses, accuracy."""

@@ -15,7 +15,7 @@ from pruneviz.session.workbench import Workbench
 from pruneviz.ui.export.page import EXPORTED
 from pruneviz.ui.frame import actions, error_boundary, leaving, services, state, workbench
 from pruneviz.ui.frame.text import plain
-from pruneviz.ui.runs import charts, run_results, start
+from pruneviz.ui.runs import charts, course, run_results, start
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.widgets.duration import said
 
@@ -146,6 +146,7 @@ def _card(loaded: Workbench, run: RunView) -> None:
                 with st.expander("Full traceback"):
                     st.code(run.trace)
         run_results.show(loaded, run, results)
+        course.show(loaded, run)
         with st.container(horizontal=True):
             _buttons(run)
             if runs_data.about(loaded, run) and runs_data.has_plan(run):

@@ -1,0 +1,122 @@
+"""A strategy's run step by step: live while it works, with a time slider afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pruneviz.figures.course import picture_of
+from pruneviz.figures.population import genes_figure, genes_info
+from pruneviz.figures.ribbon import kept_filters, ribbon_layout
+from pruneviz.figures.ribbon_svg import ribbon_svg
+from pruneviz.jobs.course import CourseReader, has_course
+from pruneviz.stages import group_titles
+from pruneviz.strategies.details import Population
+from pruneviz.ui.frame import services, theme
+from pruneviz.ui.frame.text import plain
+from pruneviz.ui.runs import records as runs_data
+
+if TYPE_CHECKING:
+    from pruneviz.channels import ChannelGraph
+    from pruneviz.jobs import RunView
+    from pruneviz.session.workbench import Workbench
+    from pruneviz.strategies.course import Course
+
+
+def show(loaded: Workbench, run: RunView) -> None:
+    """Offer the run's steps, if it has kept any of the network in hand."""
+    if not has_course(services.jobs().files(run.id)) or not runs_data.about(loaded, run):
+        return
+    steps = st.expander(
+        "Step by step",
+        icon=":material/slow_motion_video:",
+        key=f"steps_{run.id}",
+        on_change="rerun",  # the picture is drawn for those who look
+    )
+    if steps.open:
+        with steps:
+            replay(loaded, run)
+
+
+def replay(loaded: Workbench, run: RunView) -> None:
+    """Draw the run's course with its slider."""
+    course = course_of(loaded, run)
+    if course is None:
+        st.caption("No step was kept yet.")
+        return
+    step = _slider(run, course)
+    shown = next(s for s in course.steps if s.step == step)
+    st.markdown(f"**Step {step}.** {plain(shown.message)}")
+    picture = picture_of(course, step)
+    if picture.parts and (part := _part(course, run, picture.parts)) is not None:
+        picture = picture_of(course, step, part)
+    theme.chart(picture.draw(dark=theme.dark()), f"course_{run.id}", alt=picture.told)
+    st.caption(picture.told)
+    if isinstance(shown.details, Population):
+        _genes(course, run, shown.details)
+    kept = kept_filters(course.graph, shown.kept)
+    ribbon = ribbon_svg(ribbon_layout(course.graph), kept, dark=theme.dark())
+    st.html(ribbon.text)
+
+
+def course_of(loaded: Workbench, run: RunView) -> Course | None:
+    """The run's steps as far as they have come; None where none was kept."""
+    folder = services.jobs().files(run.id)
+    return _reader(folder, loaded.graph.digest, loaded.graph).read()
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _reader(folder: Path, _digest: str, _graph: ChannelGraph) -> CourseReader:
+    return CourseReader(folder, _graph)
+
+
+def _slider(run: RunView, course: Course) -> int:
+    """The step that is looked at: the newest while one follows the run."""
+    last = course.steps[-1].step
+    key = f"course_end_{run.id}"
+    follow = run.active and st.toggle("Follow the run", value=True, key=f"follow_{run.id}")
+    if follow or len(course.steps) < 2:
+        st.session_state.pop(key, None)
+        return last
+    # The slider's end stays while the run goes on, so that it does not move under the hand.
+    end = int(st.session_state.setdefault(key, last)) if run.active else last
+    return int(
+        st.slider("Step", course.steps[0].step, max(end, 2), end, key=f"course_step_{run.id}_{end}")
+    )
+
+
+def _part(course: Course, run: RunView, parts: tuple[str, ...]) -> str | None:
+    """The layer or group that was picked; None for the picture of all."""
+    titles = group_titles(course.graph)
+    return st.selectbox(
+        "Layer",
+        parts,
+        index=None,
+        placeholder="All layers" if len(parts) != 1 else parts[0],
+        format_func=lambda name: titles.get(name, name),
+        key=f"course_part_{run.id}",
+    )
+
+
+def _genes(course: Course, run: RunView, generation: Population) -> None:
+    """The genes of a network of the generation as strips of filters."""
+    if generation.genes is None:
+        return
+    order = sorted(range(len(generation.macs)), key=lambda i: generation.macs[i])
+    names = {
+        i: f"{generation.accuracy[i]:.1%} with {generation.macs[i]:.1%} of the MACs" for i in order
+    }
+    chosen = st.selectbox(
+        "Genes of one network",
+        order,
+        index=len(order) - 1,
+        format_func=names.__getitem__,
+        key=f"course_genes_{run.id}",
+    )
+    kept = course.graph.prunable.copy()
+    kept[course.graph.prunable] = generation.genes[chosen]
+    info = genes_info(course.graph, kept)
+    theme.chart(genes_figure(info, dark=theme.dark()), f"genes_{run.id}", alt=info.told)
+    st.caption(info.told)
