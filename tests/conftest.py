@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from tests.cluster.servers import PostgresServer
+    from tests.cluster.servers import PostgresServer, S3Server
 
 settings.register_profile(
     "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
@@ -65,3 +65,23 @@ def postgres() -> Iterator[PostgresServer]:
 def new_database(postgres: PostgresServer) -> str:
     """The address of an empty PostgreSQL database."""
     return postgres.make(f"test_{uuid.uuid4().hex}")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """A server that answers as S3 does; skips where it is not installed."""
+    pytest.importorskip("s3fs", reason="needs the extra 'cluster'")
+    pytest.importorskip("moto.server", reason="needs moto[server]")
+    from tests.cluster.servers import S3Server
+
+    server = S3Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def new_bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an empty store in a bucket; what leads there is in the environment."""
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    return s3.make(f"test-{uuid.uuid4().hex}")

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 DATABASE = "PRUNEVIZ_DATABASE"
+STORE = "PRUNEVIZ_STORE"
 
 
 def add_deployment(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +31,15 @@ def add_deployment(parser: argparse.ArgumentParser) -> None:
             "password in the variable"
         ),
     )
+    group.add_argument(
+        "--store",
+        metavar="ADDRESS",
+        default=argparse.SUPPRESS,
+        help=(
+            "store for the files of runs, file:///folder or s3://bucket/folder (default: "
+            f"${STORE}; without either, --home)"
+        ),
+    )
 
 
 def settle(args: argparse.Namespace) -> None:
@@ -43,16 +53,25 @@ def settle(args: argparse.Namespace) -> None:
         from pruneviz.jobs.database import resolve_database
 
         os.environ[DATABASE] = resolve_database(database) or ""
+    store = getattr(args, "store", None)
+    if store:
+        from pruneviz.jobs.artifacts import resolve_store
+
+        os.environ[STORE] = resolve_store(store) or ""
 
 
 def check(home: Path) -> None:
     """See that what was asked for is there, before the studio opens.
 
     Raises:
-        StorageError: the database cannot be used; one sentence says why.
+        StorageError: the database or the store cannot be used; one sentence says why.
     """
     if os.environ.get(DATABASE):
         from pruneviz.jobs.database import resolve_database
         from pruneviz.jobs.records import RunStore
 
         RunStore(home, resolve_database()).close()
+    if os.environ.get(STORE):
+        from pruneviz.jobs.artifacts import ArtifactStore, resolve_store
+
+        ArtifactStore(resolve_store() or "").probe()

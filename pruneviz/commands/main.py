@@ -212,6 +212,13 @@ def export(args: argparse.Namespace) -> int:
     return obey(args)
 
 
+def store(args: argparse.Namespace) -> int:
+    """Tidy up the store of artifacts."""
+    from pruneviz.commands.store import obey
+
+    return obey(args)
+
+
 def apply(args: argparse.Namespace) -> int:
     """Do what a recipe says."""
     from pruneviz.commands.apply import obey
@@ -279,6 +286,7 @@ def build_parser() -> argparse.ArgumentParser:
     from pruneviz.commands import lab as claims_cli
     from pruneviz.commands import race as race_cli
     from pruneviz.commands import run as run_cli
+    from pruneviz.commands import store as store_cli
     from pruneviz.commands import studio as studio_cli
     from pruneviz.commands import study as study_cli
     from pruneviz.commands import trust as trust_cli
@@ -363,6 +371,14 @@ def build_parser() -> argparse.ArgumentParser:
             "repeat every step of a recipe",
             "apply recipe.json --out exported --report",
             apply,
+        )
+    )
+    store_cli.add_arguments(
+        verb(
+            "store",
+            "tidy up the store for the files of runs",
+            "store gc --dry-run --store s3://bucket/pruneviz",
+            store,
         )
     )
     own = verb(

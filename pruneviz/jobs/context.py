@@ -63,6 +63,7 @@ class JobContext:
         self._kept: dict[str, float] = {}
         self._waiting: dict[str, Any] = {}
         self._checkpoints = Checkpoints(self.folder, self._make_room)
+        self._outgoing = claim.store.files.outgoing(claim.run.id)
         self._count = claim.run.checkpoints
         self._batch: list[float] = []
         self._batch_time = -math.inf
@@ -74,6 +75,7 @@ class JobContext:
     def restore(self) -> None:
         """Take up the last good checkpoint, if there is one, in `self.resume`."""
         self._patiently(self._make_folder)
+        self._patiently(lambda: self._claim.store.files.take_over(self.run.id))
         self._checkpoints.tidy()
         kept = self._checkpoints.load()
         if kept is None and (damaged := len(self._checkpoints.paths())):
@@ -160,10 +162,20 @@ class JobContext:
         self._claim.store.check_there()  # or the folder would be made anew, without the records
         self._make_room(len(content))
         atomic_write(self.folder / name, content)
+        self._publish()
 
     def _save_checkpoint(self, kept: Mapping[str, Any]) -> None:
         self._claim.store.check_there()
         self._checkpoints.save(kept)
+        self._publish()
+
+    def publish(self) -> None:
+        """Put what the run wrote into the store of artifacts, where there is one."""
+        self._patiently(self._publish)
+
+    def _publish(self) -> None:
+        if self._outgoing is not None:
+            self._claim.store.files.publish(self._claim, self._outgoing)
 
     def _patiently(self, action: Callable[[], T]) -> T:
         return patiently(action, self.check)

@@ -60,6 +60,13 @@ class Database(ABC):
         """Keep everybody else from changing a run until the transaction ends."""
 
     @abstractmethod
+    def hold_artifacts(self, session: Session, *, alone: bool = False) -> None:
+        """Keep those who delete files from the store waiting; `alone`: who names them, too.
+
+        Until the transaction ends.
+        """
+
+    @abstractmethod
     def hold_names(self, session: Session) -> None:
         """Keep everybody else from naming runs until the transaction ends."""
 

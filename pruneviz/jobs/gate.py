@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pruneviz.errors import NotAllowedError
-from pruneviz.jobs.quota import Quota, mib, size_of
+from pruneviz.jobs.quota import Quota, mib
 
 if TYPE_CHECKING:
     from pruneviz.jobs.records import RunStore
@@ -125,7 +125,7 @@ class Gate:
             )
         if disk is None:
             return
-        taken = self._uploads(visitor) + sum(size_of(store.directory(run.id)) for run in mine)
+        taken = self._uploads(visitor) + store.files.size(run.id for run in mine)
         if taken >= disk:
             raise NotAllowedError(
                 f"Your runs and uploads take {mib(taken)} of the {mib(disk)} that a visitor may "

@@ -68,6 +68,10 @@ class Lease:
                 if not counted(found):  # nobody else inserts it: this transaction holds the run
                     session.add(Result(run_id=self.run.id, name=name, **values))
 
+    def renew(self, session: Session) -> bool:
+        """Hold the run in a transaction; False when it is no longer ours."""
+        return self._update(session, {"heartbeat": time.time()})
+
     def forget_after(self, metric_id: int) -> None:
         """Drop the history above `metric_id`: what came after the checkpoint is done again."""
         with self.store.transaction() as session:

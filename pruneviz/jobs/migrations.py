@@ -18,9 +18,10 @@ and of two processes that open it at once the second finds it done.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 
 TABLE = "pruneviz_records"
 """PostgreSQL's: one row, the format, and the stamp that tells these records from others."""
@@ -47,7 +48,55 @@ def _no_pause(connection: Connection) -> None:
     )
 
 
-STEPS: tuple[Step, ...] = (_owners_and_signs, _no_pause)
+def _lists_and_artifacts(connection: Connection) -> None:
+    """3 to 4: what lists are filtered by has columns; files may lie in a store, apps give signs."""
+    run, sqlite = connection.exec_driver_sql, connection.dialect.name == "sqlite"
+    whole, double = ("INTEGER", "DOUBLE") if sqlite else ("BIGINT", "DOUBLE PRECISION")
+    for column in ("network", "data", "strategy"):
+        run(f"ALTER TABLE runs ADD COLUMN {column} VARCHAR")
+    for column in ("created", "owner", "network", "data", "strategy"):
+        run(f"CREATE INDEX ix_runs_{column} ON runs ({column})")
+    for run_id, spec in run("SELECT id, spec FROM runs").all():
+        values = {"id": run_id, **listed_by(spec)}
+        connection.execute(
+            text(
+                "UPDATE runs SET network = :network, data = :data, strategy = :strategy "
+                "WHERE id = :id"
+            ),
+            values,
+        )
+    run(
+        "CREATE TABLE artifacts (run_id VARCHAR NOT NULL, name VARCHAR NOT NULL, "
+        f"digest VARCHAR NOT NULL, size {whole} NOT NULL, "
+        "PRIMARY KEY (run_id, name), "
+        "FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE)"
+    )
+    run("CREATE INDEX ix_artifacts_digest ON artifacts (digest)")
+    run(f"CREATE TABLE apps (id VARCHAR NOT NULL, seen {double} NOT NULL, PRIMARY KEY (id))")
+
+
+def listed_by(spec: object) -> dict[str, str | None]:
+    """Return the columns that lists are filtered by, from a specification or its JSON."""
+    if isinstance(spec, str | bytes):
+        try:
+            spec = json.loads(spec)
+        except (ValueError, RecursionError):
+            spec = None
+    found: Mapping[str, object] = spec if isinstance(spec, Mapping) else {}
+
+    def name(part: str, key: str) -> str | None:
+        inner = found.get(part)
+        value = inner.get(key) if isinstance(inner, Mapping) else None
+        return value if isinstance(value, str) else None
+
+    return {
+        "network": name("model", "name"),
+        "data": name("data", "name"),
+        "strategy": name("options", "strategy"),
+    }
+
+
+STEPS: tuple[Step, ...] = (_owners_and_signs, _no_pause, _lists_and_artifacts)
 FORMAT = 1 + len(STEPS)
 
 

@@ -26,8 +26,8 @@ from pruneviz.jobs.schema import Run
 BUSY_SECONDS = 5
 """How long a change waits for others; workers try again, and pages say it."""
 CONNECT_SECONDS = 5
-NAMES, TABLES = 0x9413_7001, 0x9413_7002
-"""Advisory locks: while a run is named, while tables are made."""
+NAMES, TABLES, ARTIFACTS = 0x9413_7001, 0x9413_7002, 0x9413_7003
+"""Advisory locks: while a run is named, tables are made, files of the store named or deleted."""
 
 SIGN_IN = ("28000", "28P01")
 BUSY = ("40001", "40P01", "55P03", "53300")  # conflict, deadlock, lock timeout, connections
@@ -95,6 +95,11 @@ class Postgres(Database):
     def hold(self, session: Session, run_id: str) -> None:
         """Keep everybody else from changing a run until the transaction ends."""
         session.execute(select(Run.id).where(Run.id == run_id).with_for_update())
+
+    def hold_artifacts(self, session: Session, *, alone: bool = False) -> None:
+        """Keep those who delete files from the store waiting; `alone`: who names them, too."""
+        lock = func.pg_advisory_xact_lock if alone else func.pg_advisory_xact_lock_shared
+        session.execute(select(lock(ARTIFACTS)))
 
     def hold_names(self, session: Session) -> None:
         """Keep everybody else from naming runs until the transaction ends."""

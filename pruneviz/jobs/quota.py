@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pruneviz.errors import NotAllowedError
-from pruneviz.jobs.files import atomic_write
 
 if TYPE_CHECKING:
     from pruneviz.jobs.records import RunStore
@@ -32,12 +31,10 @@ class Quota:
     """What their uploads took when the run was started."""
 
 
-def note(folder: Path, quota: Quota | None) -> None:
-    """Keep what a run's owner may have in the run's folder; None: as much as there is."""
-    if quota is None:
-        (folder / FILE).unlink(missing_ok=True)
-    else:
-        atomic_write(folder / FILE, json.dumps(asdict(quota)).encode())
+def note(store: RunStore, run_id: str, quota: Quota | None) -> None:
+    """Keep what a run's owner may have beside the run; None: as much as there is."""
+    content = None if quota is None else json.dumps(asdict(quota)).encode()
+    store.files.attach(run_id, FILE, content)
 
 
 def noted(folder: Path) -> Quota | None:
@@ -69,7 +66,7 @@ def make_room(store: RunStore, run: RunView, size: int) -> None:
 
 def taken_by(store: RunStore, owner: str) -> int:
     """Return the bytes that the files of someone's runs take."""
-    return sum(size_of(store.directory(run.id)) for run in store.list(owner=owner))
+    return store.files.size(run.id for run in store.list(owner=owner))
 
 
 def size_of(folder: Path) -> int:

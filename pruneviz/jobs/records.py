@@ -7,7 +7,6 @@ any number of processes may share one home, and any number of machines one Postg
 from __future__ import annotations
 
 import itertools
-import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,7 +23,9 @@ from pruneviz.errors import InvalidValueError, StorageFullError, UnknownNameErro
 from pruneviz.jobs.columns import Unreadable
 from pruneviz.jobs.database import Database, open_database
 from pruneviz.jobs.home import release
+from pruneviz.jobs.migrations import listed_by
 from pruneviz.jobs.rows import metric, view
+from pruneviz.jobs.run_files import RunFiles
 from pruneviz.jobs.schema import Metric, Result, Run
 from pruneviz.jobs.views import RESUMABLE, MetricView, RunSpec, RunView
 
@@ -35,13 +36,20 @@ SUGGESTED = 100  # of the newest runs, where one of an unknown id is asked for
 class RunStore:
     """The runs kept in `home`: one database, and one folder a run for what is large.
 
-    `database` is the address of a PostgreSQL database that has the records instead of a file there.
+    `database` is the address of a PostgreSQL database that has the records instead of a file there,
+    `artifacts` that of a store for the files of runs.
     """
 
     def __init__(
-        self, home: str | Path, database: str | None = None, *, create: bool = True
+        self,
+        home: str | Path,
+        database: str | None = None,
+        artifacts: str | None = None,
+        *,
+        create: bool = True,
     ) -> None:
         self.home = Path(home)
+        self.files = RunFiles(self, artifacts)
         self.database: Database = open_database(self.home, database, create=create)
 
     def close(self) -> None:
@@ -50,7 +58,7 @@ class RunStore:
 
     def directory(self, run_id: str) -> Path:
         """Return the folder of a run: checkpoints, weights, arrays."""
-        return self.home / "runs" / run_id
+        return self.files.own(run_id)
 
     # ------------------------------------------------------------------------------- reading
     def get(self, run_id: str) -> RunView:
@@ -129,6 +137,7 @@ class RunStore:
                 parent=spec.parent,
                 owner=spec.owner or None,
                 submitter=submitter,
+                **listed_by(stored),
             )
             session.add(run)
             session.flush()
@@ -194,7 +203,7 @@ class RunStore:
     def delete(self, run_id: str) -> None:
         """Remove a run with its metrics, results and files; a worker that has it stops."""
         self._order(run_id, lambda session: session.execute(delete(Run).where(Run.id == run_id)))
-        shutil.rmtree(self.directory(run_id), ignore_errors=True)
+        self.files.delete(run_id)
 
     # --------------------------------------------------------------------------------- sessions
     @contextmanager

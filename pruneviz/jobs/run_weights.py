@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pruneviz.catalog import elsewhere
 from pruneviz.errors import UnknownNameError, WeightsError
+from pruneviz.jobs.artifacts import resolve_store
 from pruneviz.jobs.database import resolve_database
 from pruneviz.jobs.home import resolve_home
 from pruneviz.jobs.results import network_of
@@ -31,7 +32,7 @@ def load(reference: str, network: str) -> nn.Module:
             f"The run '{run.name}' left a {run.spec.model.get('name')}, not a {network}; load "
             "that, or give weights of this network."
         )
-    return network_of(run, store.directory(run.id))
+    return network_of(run, store.files.read(run.id))
 
 
 def plans(reference: str) -> tuple[str, ...]:
@@ -41,7 +42,7 @@ def plans(reference: str) -> tuple[str, ...]:
         UnknownNameError: one of these runs is not there any more.
     """
     store, run = _find(reference)
-    own = store.directory(run.id) / PLAN
+    own = store.files.read(run.id) / PLAN
     before = elsewhere.plans(run.spec.model.get("weights"))
     return (*before, own.read_text()) if own.exists() else before
 
@@ -49,8 +50,9 @@ def plans(reference: str) -> tuple[str, ...]:
 def _find(reference: str) -> tuple[RunStore, RunView]:
     from pruneviz.jobs.records import RunStore
 
-    store = RunStore(resolve_home(), resolve_database())
-    left = [run for run in store.list() if (store.directory(run.id) / WEIGHTS).exists()]
+    store = RunStore(resolve_home(), resolve_database(), resolve_store())
+    finished = store.files.having(WEIGHTS)
+    left = [run for run in store.list() if run.id in finished]
     run = next((r for r in left if reference in (r.id, r.name)), None)
     if run is None:
         raise UnknownNameError(

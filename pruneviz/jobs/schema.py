@@ -31,7 +31,7 @@ class Run(Base):
     kind: Mapped[str]
     status: Mapped[str] = mapped_column(index=True)
     request: Mapped[str | None]
-    created: Mapped[float]
+    created: Mapped[float] = mapped_column(index=True)
     queued: Mapped[float]
     started: Mapped[float | None]
     ended: Mapped[float | None]
@@ -47,12 +47,35 @@ class Run(Base):
     claim: Mapped[str | None]
     submitter: Mapped[str | None]
     parent: Mapped[str | None] = mapped_column(index=True)
-    owner: Mapped[str | None]
+    owner: Mapped[str | None] = mapped_column(index=True)
+    network: Mapped[str | None] = mapped_column(index=True)
+    data: Mapped[str | None] = mapped_column(index=True)
+    strategy: Mapped[str | None] = mapped_column(index=True)
     seconds: Mapped[float] = mapped_column(default=0.0)
     attempts: Mapped[int] = mapped_column(default=0)
     checkpoints: Mapped[int] = mapped_column(default=0)
     threads: Mapped[int | None]
     worked: Mapped[float | None]
+
+
+class App(Base):
+    """A process that submits runs and gives a sign every few seconds that it is there."""
+
+    __tablename__ = "apps"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    seen: Mapped[float]
+
+
+class Artifact(Base):
+    """A file of a run that lies in the store of artifacts, by the digest of its content."""
+
+    __tablename__ = "artifacts"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(index=True)
+    size: Mapped[int]
 
 
 class Metric(Base):

@@ -23,6 +23,7 @@ from pruneviz.errors import (
 )
 from pruneviz.jobs import durations, quota
 from pruneviz.jobs.alive import host, identity
+from pruneviz.jobs.artifacts import resolve_store
 from pruneviz.jobs.database import resolve_database
 from pruneviz.jobs.executor import WorkerPool
 from pruneviz.jobs.gate import Gate
@@ -47,10 +48,11 @@ UNSTARTED = (
 class JobService:
     """Submits runs, and tells how they stand; safe to use from many threads.
 
-    `home` is resolved as `resolve_home` does, `database` as `resolve_database`. By default runs are
-    done one after the other by a spawned process; any `concurrent.futures.Executor` can take its
-    place. `plugins` are modules that register further kinds of runs. `gate` is asked before a run
-    is started or changed; without one, whoever holds the service may do everything.
+    `home` is resolved as `resolve_home` does, `database` as `resolve_database`, `artifacts` as
+    `resolve_store`. By default runs are done one after the other by a spawned process; any
+    `concurrent.futures.Executor` can take its place. `plugins` are modules that register further
+    kinds of runs. `gate` is asked before a run is started or changed; without one, whoever holds
+    the service may do everything.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class JobService:
         home: str | os.PathLike[str] | None = None,
         *,
         database: str | None = None,
+        artifacts: str | None = None,
         executor: Executor | None = None,
         workers: int = 1,
         threads: int | None = None,
@@ -66,7 +69,7 @@ class JobService:
         gate: Gate | None = None,
     ) -> None:
         self.home: Path = resolve_home(home)
-        self.store = RunStore(self.home, resolve_database(database))
+        self.store = RunStore(self.home, resolve_database(database), resolve_store(artifacts))
         self._pool = WorkerPool(workers) if executor is None else None
         self._executor: Executor = executor or self._pool or WorkerPool(workers)
         self._plugins = tuple(plugins)
@@ -107,7 +110,7 @@ class JobService:
             with self._gate.admission:
                 spec = self._gate.admit(spec, self.store)
                 run = self.store.create(spec, submitter=self._me)
-            quota.note(self.files(run.id), self._gate.share())
+            quota.note(self.store, run.id, self._gate.share())
         self._send(run.id)
         return run.id
 
@@ -120,7 +123,7 @@ class JobService:
         """Let an interrupted, failed or cancelled run go on from its last checkpoint."""
         if self._gate is not None:
             self._gate.readmit(self.store.get(run_id), self.store)
-            quota.note(self.files(run_id), self._gate.share())
+            quota.note(self.store, run_id, self._gate.share())
         if self.store.request_resume(run_id, submitter=self._me):
             self._send(run_id)
         return self.store.get(run_id)
@@ -169,8 +172,12 @@ class JobService:
         return self._known.ask(("results", run_id), lambda: self.store.results(run_id))
 
     def files(self, run_id: str) -> Path:
-        """Return the folder with the files of a run."""
-        return self.store.directory(run_id)
+        """Return a folder with the files of a run, brought from the store where there is one."""
+        return self.store.files.read(run_id)
+
+    def has_file(self, run_id: str, name: str) -> bool:
+        """Tell whether a run has a file of that name; nothing is brought."""
+        return self.store.files.has(run_id, name)
 
     def expected_duration(self, spec: RunSpec | Mapping[str, Any]) -> float | None:
         """Return the seconds that a run like this took here before; None when there was none."""
@@ -312,6 +319,7 @@ class JobService:
                 self._plugins,
                 self._threads,
                 self.store.database.address,
+                self.store.files.address,
             )
             self._futures[run_id] = future
             if self._tender is None:

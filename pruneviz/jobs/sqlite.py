@@ -59,6 +59,9 @@ class Sqlite(Database):
     def hold(self, session: Session, run_id: str) -> None:
         """Do nothing: of all transactions that write there is one at a time."""
 
+    def hold_artifacts(self, session: Session, *, alone: bool = False) -> None:
+        """Do nothing: of all transactions that write there is one at a time."""
+
     def hold_names(self, session: Session) -> None:
         """Do nothing: of all transactions that write there is one at a time."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import shutil
 import threading
 import traceback
 from collections.abc import Sequence
@@ -14,7 +13,6 @@ from pathlib import Path
 from pruneviz import bars
 from pruneviz.errors import InvalidValueError, PruneVizError, UnknownNameError
 from pruneviz.jobs import orders
-from pruneviz.jobs.checkpoints import Checkpoints
 from pruneviz.jobs.context import Interruption, JobContext
 from pruneviz.jobs.heartbeat import Pulse
 from pruneviz.jobs.home import check_space
@@ -36,13 +34,14 @@ def run_job(
     plugins: Sequence[str] = (),
     threads: int | None = None,
     database: str | None = None,
+    artifacts: str | None = None,
 ) -> str:
     """Do a queued run and return the status it ended with; what a worker process executes.
 
     Does nothing, and returns the run's status, when it is not queued (any more): handing the same
     run to several workers is harmless. `threads` limits torch in a process of its own; by default
-    one core is left to the interface. `database` is an address as `RunStore` takes it. A run that
-    is no more is "deleted".
+    one core is left to the interface. `database` and `artifacts` are addresses as `RunStore` takes
+    them. A run that is no more is "deleted".
 
     Raises:
         StorageError: the records cannot be read or written; a `StorageFullError` before the run
@@ -51,16 +50,14 @@ def run_job(
     with _busy if multiprocessing.parent_process() else contextlib.nullcontext():
         orders.leave_if_told()
         try:
-            return _run_job(home, run_id, plugins, threads, database)
+            check_space(Path(home))
+            store = RunStore(home, database, artifacts, create=False)
+            return _run_job(store, run_id, plugins, threads)
         finally:
             orders.leave_soon_if_told()
 
 
-def _run_job(
-    home: str, run_id: str, plugins: Sequence[str], threads: int | None, database: str | None
-) -> str:
-    check_space(Path(home))
-    store = RunStore(home, database, create=False)
+def _run_job(store: RunStore, run_id: str, plugins: Sequence[str], threads: int | None) -> str:
     try:
         mine = claim(store, run_id, threads=threads or default_threads())
         status = LOST if mine is None else _work(mine, plugins)
@@ -69,7 +66,7 @@ def _run_job(
         try:  # taken by another, given up for dead, or deleted?
             return store.get(run_id).status
         except UnknownNameError:
-            shutil.rmtree(store.directory(run_id), ignore_errors=True)
+            store.files.delete(run_id)
             return "deleted"
     finally:
         store.close()
@@ -90,6 +87,7 @@ def _work(mine: Lease, plugins: Sequence[str]) -> str:
         context = JobContext(mine, pulse)
         context.restore()
         kind.work(context)
+        context.publish()
         pulse.add(progress=1.0)
     except Interruption as interruption:
         if interruption.order == LOST:
@@ -102,7 +100,7 @@ def _work(mine: Lease, plugins: Sequence[str]) -> str:
         orders.follow(None)
     ours = patiently(lambda: _finish(mine, pulse, status, message, error), orders.give_up_if_told)
     if ours and status == "done":  # only now: until here a kill would have needed it
-        Checkpoints(mine.store.directory(mine.run.id)).clear()
+        patiently(lambda: mine.store.files.done(mine.run.id), orders.give_up_if_told)
     return status if ours else LOST
 
 

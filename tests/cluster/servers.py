@@ -92,3 +92,32 @@ class PostgresServer:
             check=False,
         )
         assert done.returncode == 0, done.stderr
+
+
+class S3Server:
+    """A server that answers as S3 does (moto's), and an empty bucket on demand."""
+
+    def __init__(self) -> None:
+        from moto.server import ThreadedMotoServer
+
+        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        self._server.start()
+        host, port = self._server.get_host_and_port()
+        self.url = f"http://{host}:{port}"
+        self.environment = {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+    def make(self, name: str) -> str:
+        """Make a bucket and return the address of a store in it; its environment must be set."""
+        import s3fs
+
+        s3fs.S3FileSystem.clear_instance_cache()  # another test's may lead elsewhere
+        s3fs.S3FileSystem(use_listings_cache=False).mkdir(name)
+        return f"s3://{name}/pruneviz"
+
+    def close(self) -> None:
+        self._server.stop()

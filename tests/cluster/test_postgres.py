@@ -39,6 +39,30 @@ def test_the_tables_are_those_of_a_file(store, tmp_path):
     file.close()
 
 
+def test_records_of_an_older_format_are_led_on(store, new_database):
+    spec = RunSpec("strategy", model={"name": "vgg16"}, options={"strategy": "taylor"})
+    run, undo = (
+        store.create(spec),
+        (
+            "ALTER TABLE runs DROP COLUMN network, DROP COLUMN data, DROP COLUMN strategy",
+            "DROP INDEX ix_runs_created, ix_runs_owner",
+            "DROP TABLE artifacts, apps",
+            "UPDATE pruneviz_records SET format = 3",
+        ),
+    )
+    store.close()
+    with store.database.writer.begin() as connection:
+        for statement in undo:
+            connection.exec_driver_sql(statement)
+    led_on = RunStore(store.home, new_database)
+    assert led_on.get(run.id) == run
+    with led_on.database.engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT network, data, strategy FROM runs").one()
+    assert tuple(found) == ("vgg16", None, "taylor")
+    led_on.close()
+    test_the_tables_are_those_of_a_file(RunStore(store.home, new_database), store.home)
+
+
 def test_what_libraries_say_is_kept_whatever_it_holds(store):
     mine = claim(store, store.create(RunSpec("count", name="nul \0 half \ud800")).id)
     assert mine is not None

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pruneviz.errors import PruneVizError
-from pruneviz.jobs.quota import size_of
 from pruneviz.ui.frame import services
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.serving import visitors
@@ -67,5 +66,5 @@ def _room(visitor: str) -> int | None:
     if most is None or visitors.here().owns_studio:
         return None
     runs = services.jobs().list(owner=visitor)
-    taken = sum(size_of(services.jobs().files(run.id)) for run in runs)
+    taken = services.jobs().store.files.size(run.id for run in runs)
     return most - taken - services.uploads().taken(visitor)

@@ -119,7 +119,7 @@ def plan_of_run(of: Workbench, run: RunView) -> Plan:
 
 def has_plan(run: RunView) -> bool:
     """Tell whether `plan_of_run` would find a plan."""
-    return run.spec.plan is not None or (services.jobs().files(run.id) / PLAN).exists()
+    return run.spec.plan is not None or services.jobs().has_file(run.id, PLAN)
 
 
 def beginning(run: RunView, results: dict[str, Any]) -> str:

@@ -1,0 +1,65 @@
+"""Tidying up the store of artifacts: what no run has any more is deleted."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from pruneviz.errors import InvalidValueError
+from pruneviz.jobs.schema import Artifact
+
+if TYPE_CHECKING:
+    from pruneviz.jobs.records import RunStore
+
+BATCH = 200  # files looked up, and deleted, while nobody else can name new ones
+GRACE_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What tidying up has freed, or would."""
+
+    files: int
+    size: int
+    """Bytes."""
+    kept_files: int
+    kept_size: int
+
+
+def collect(
+    store: RunStore, *, older_than: float = GRACE_SECONDS, dry_run: bool = False
+) -> Collected:
+    """Delete the files in the store that no run has, if they are over `older_than` seconds old.
+
+    Safe while workers write: whoever names a file in the records looks for it under the same lock.
+
+    Raises:
+        InvalidValueError: the records have no store.
+        StorageError: the store or the records do not answer.
+    """
+    artifacts = store.files.artifacts
+    if artifacts is None:
+        raise InvalidValueError(
+            "Only a store of files can be tidied up, and there is none; name it with --store or "
+            "$PRUNEVIZ_STORE. In a folder, the files of a run go with the run."
+        )
+    files = size = kept_files = kept_size = 0
+    youngest = time.time() - older_than
+    blobs = list(artifacts.blobs())
+    for begin in range(0, len(blobs), BATCH):
+        batch = blobs[begin : begin + BATCH]
+        with store.transaction() as session:
+            store.database.hold_artifacts(session, alone=True)
+            query = select(Artifact.digest).where(Artifact.digest.in_([b.digest for b in batch]))
+            named = set(session.scalars(query))
+            for blob in batch:
+                if blob.digest in named or blob.modified > youngest:
+                    kept_files, kept_size = kept_files + 1, kept_size + blob.size
+                    continue
+                files, size = files + 1, size + blob.size
+                if not dry_run:
+                    artifacts.remove(blob.digest)
+    return Collected(files, size, kept_files, kept_size)

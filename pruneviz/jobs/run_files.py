@@ -1,0 +1,159 @@
+"""The files of runs: a folder each, and, where there is a store of artifacts, their names in it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from pruneviz.jobs.artifacts import ArtifactStore
+from pruneviz.jobs.files import atomic_write
+from pruneviz.jobs.mirror import Kept, Outgoing, bring
+from pruneviz.jobs.schema import Artifact, Run
+
+if TYPE_CHECKING:
+    from pruneviz.jobs.leases import Lease
+    from pruneviz.jobs.records import RunStore
+
+
+CHECKPOINT = "checkpoint-"
+
+
+class RunFiles:
+    """The files of the runs of a store of records."""
+
+    def __init__(self, records: RunStore, artifacts: str | None) -> None:
+        self._records = records
+        self.artifacts = None if artifacts is None else ArtifactStore(artifacts)
+        self.address = artifacts
+
+    def own(self, run_id: str) -> Path:
+        """Return the folder in which a worker on this machine has the run's files."""
+        return self._records.home / "runs" / run_id
+
+    def read(self, run_id: str) -> Path:
+        """Return a folder with the files of a run as the records know them.
+
+        With a store it is another one than a worker's, which may be about to write.
+
+        Raises:
+            StorageError: the store does not answer.
+        """
+        known = {} if self.artifacts is None else self.known(run_id)
+        if self.artifacts is None or not known:  # nor has one that was done before there was one
+            return self.own(run_id)
+        folder = self._records.home / "fetched" / run_id
+        bring(folder, known, self.artifacts)
+        return folder
+
+    def take_over(self, run_id: str) -> None:
+        """Make the worker's own folder as the run's last worker left it, wherever that was."""
+        if self.artifacts is not None:
+            known = self.known(run_id)
+            later = any(name.startswith(CHECKPOINT) for name in known)  # than what lies here
+            bring(self.own(run_id), known, self.artifacts, alone=later)
+
+    def known(self, run_id: str) -> dict[str, Kept]:
+        """Return which files of a run lie in the store, by name."""
+        with self._records.reading() as session:
+            return _known(session, run_id)
+
+    def has(self, run_id: str, name: str) -> bool:
+        """Tell whether a run has a file of that name; nothing is brought."""
+        there = (self.own(run_id) / name).exists()
+        return there or (self.artifacts is not None and name in self.known(run_id))
+
+    def having(self, name: str) -> set[str]:
+        """Return the ids of all runs with a file of that name."""
+        found = {path.parent.name for path in self._records.home.glob(f"runs/*/{name}")}
+        if self.artifacts is not None:
+            with self._records.reading() as session:
+                query = select(Artifact.run_id).where(Artifact.name == name)
+                found |= set(session.scalars(query))
+        return found
+
+    def size(self, run_ids: Iterable[str]) -> int:
+        """Return the bytes that the files of some runs take."""
+        from pruneviz.jobs.quota import size_of
+
+        ids = list(run_ids)
+        if self.artifacts is None:
+            return sum(size_of(self.own(run_id)) for run_id in ids)
+        query = select(func.sum(Artifact.size)).where(Artifact.run_id.in_(ids))
+        with self._records.reading() as session:
+            return int(session.scalar(query) or 0)
+
+    def attach(self, run_id: str, name: str, content: bytes | None) -> None:
+        """Give a run that nobody works on a file, or take it away (None)."""
+        path = self.own(run_id) / name
+        if self.artifacts is None:
+            path.unlink(missing_ok=True) if content is None else atomic_write(path, content)
+            return
+        files = {n: kept for n, kept in self.known(run_id).items() if n != name}
+        if content is not None:
+            files[name] = Kept(self.artifacts.put(content), len(content))
+        with self._records.transaction() as session:
+            self._records.database.hold_artifacts(session)
+            _write(session, run_id, files)
+
+    def outgoing(self, run_id: str) -> Outgoing | None:
+        """Return what puts a worker's files into the store; None where there is none."""
+        return None if self.artifacts is None else Outgoing(self.own(run_id), self.artifacts)
+
+    def publish(self, lease: Lease, outgoing: Outgoing) -> None:
+        """Put what a worker wrote into the store, and its names into the records.
+
+        Who tidies up the store holds the records meanwhile: a file that went before its name was
+        written is put there again.
+        """
+        assert self.artifacts is not None
+        files = outgoing.put()
+        while True:
+            with self._records.transaction() as session:
+                self._records.database.hold_artifacts(session)
+                if not lease.renew(session):
+                    return
+                known = _known(session, lease.run.id)
+                new = [kept for name, kept in files.items() if known.get(name) != kept]
+                if all(self.artifacts.has(kept.digest) for kept in new):
+                    _write(session, lease.run.id, files)
+                    return
+            files = outgoing.put(again=True)
+
+    def done(self, run_id: str) -> None:
+        """Forget the checkpoints of a run that is done."""
+        from pruneviz.jobs.checkpoints import Checkpoints
+
+        Checkpoints(self.own(run_id)).clear()
+        if self.artifacts is None:
+            return
+        mine = Artifact.run_id == run_id, Artifact.name.startswith(CHECKPOINT)
+        with self._records.transaction() as session:
+            session.execute(delete(Artifact).where(*mine))
+
+    def delete(self, run_id: str) -> None:
+        """Remove a run's files here; those in the store go when it is tidied up."""
+        shutil.rmtree(self.own(run_id), ignore_errors=True)
+        shutil.rmtree(self._records.home / "fetched" / run_id, ignore_errors=True)
+
+
+def _known(session: Session, run_id: str) -> dict[str, Kept]:
+    query = select(Artifact.name, Artifact.digest, Artifact.size).where(Artifact.run_id == run_id)
+    return {name: Kept(digest, size) for name, digest, size in session.execute(query)}
+
+
+def _write(session: Session, run_id: str, files: Mapping[str, Kept]) -> None:
+    """Make the names of a run's files what they are now; a run that is no more has none."""
+    known = _known(session, run_id)
+    if session.get(Run, run_id) is None:
+        return
+    for name, kept in files.items():
+        if known.get(name) != kept:
+            session.merge(Artifact(run_id=run_id, name=name, digest=kept.digest, size=kept.size))
+    gone = known.keys() - files.keys()
+    if gone:
+        session.execute(delete(Artifact).where(Artifact.run_id == run_id, Artifact.name.in_(gone)))
