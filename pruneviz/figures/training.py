@@ -22,6 +22,8 @@ class RunCurve:
     accuracy: tuple[float, ...]
     loss: tuple[float, ...] = ()
     val_loss: tuple[float, ...] = ()
+    batches: tuple[tuple[float, float], ...] = ()
+    """(epochs done, training loss) every few mini-batches, as far as it was recorded."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ def training_figure(
         for suffix, values, dash in lines:
             if not values:
                 continue
+            if suffix == " (training)" and run.batches:
+                continue
             form = ".1%" if what == "accuracy" else ".3f"
             figure.add_trace(
                 go.Scatter(
@@ -66,6 +70,8 @@ def training_figure(
                     f"<br>{what} %{{y:{form}}}<extra></extra>",
                 )
             )
+        if what == "loss" and run.batches:
+            _few_batches(figure, run, colour)
     if what == "accuracy":
         _levels(figure, info)
     last = max([info.epochs, *(e for run in info.runs for e in run.epochs)], default=1)
@@ -82,6 +88,21 @@ def training_figure(
         figure.update_yaxes(title_text="loss (cross-entropy)", rangemode="tozero")
     figure.update_layout(showlegend=len(figure.data) > 1)
     return figure
+
+
+def _few_batches(figure: Any, run: RunCurve, colour: str) -> None:
+    """Draw the training loss as it went, in place of its means by epoch."""
+    figure.add_trace(
+        go.Scatter(
+            x=[epoch for epoch, _ in run.batches],
+            y=[loss for _, loss in run.batches],
+            mode="lines",
+            name=f"{run.label} (training)",
+            line={"color": colour, "dash": "dot", "width": 1},
+            hovertemplate=f"<b>{run.label} (training)</b><br>epoch %{{x:.2f}}"
+            "<br>loss %{y:.3f}<extra></extra>",
+        )
+    )
 
 
 def _levels(figure: Any, info: TrainingInfo) -> None:

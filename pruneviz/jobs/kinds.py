@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pruneviz.errors import InvalidValueError
+from pruneviz.jobs import healing
 from pruneviz.jobs.context import JobContext
 from pruneviz.jobs.registry import register
 from pruneviz.jobs.steps import (
@@ -42,7 +43,8 @@ def fine_tune(context: JobContext) -> None:
     Results: "cost"; "start" (repaired, taught); "baseline" (the unpruned network), "cut" (pruned,
     where it is repaired then), "before" (what training starts from) and "after" (fine-tuned) on the
     validation images, and "test" with baseline and after where the data set has test images;
-    "notes": sentences on what went on. Files: the weights and the plan.
+    "notes": sentences on what went on; "healing": what some images that were wrong "before" are
+    taken for after each epoch. Files: the weights and the plan.
     """
     from pruneviz.repair import repair
     from pruneviz.surgery import prune
@@ -69,7 +71,13 @@ def fine_tune(context: JobContext) -> None:
             context.report("Repairing")
             model = repair(subject.model, subject.graph, subject.plan, subject.data)
             watched.enter_context(context.watch(model))
-        measure(context, "before", model, subject.data)
+        healing.begin(context, measure(context, "before", model, subject.data), subject.data)
+        follow = healing.following(context)
+
+        def each(event: Any) -> None:
+            note(context, event)
+            follow(event)
+
         context.report("Fine-tuning")
         known = {name: value for name, value in options.items() if name != "device"}
         epochs = settings_for(model, subject.data, **known).epochs
@@ -77,7 +85,7 @@ def fine_tune(context: JobContext) -> None:
         events = train(
             model, subject.data, **options, teacher=teacher, batches=True, resume=context.resume
         )
-        context.drive(events, each=partial(note, context), epochs=epochs, also=cost)
+        context.drive(events, each=each, epochs=epochs, also=cost)
         measure(context, "after", model, subject.data, again=True)
     save_network(context, model, subject.plan)
 

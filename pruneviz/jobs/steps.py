@@ -73,12 +73,15 @@ def load_subject(context: JobContext) -> Loaded:
 
 def measure(
     context: JobContext, name: str, model: nn.Module, data: DataSet, *, again: bool = False
-) -> None:
-    """Store the network's evaluation under `name`, on the test images too; once is enough."""
+) -> Evaluation | None:
+    """Store the network's evaluation under `name`, on the test images too; once is enough.
+
+    Returns it; None where it was stored before.
+    """
     from pruneviz.training import chance, evaluate, verdict
 
     if name in context.found and not again:
-        return
+        return None
     context.report(f"Evaluating the network ({name})")
     if data.test is not None and name not in ("before", "cut"):
         test = summary(evaluate(model, data, split="test"))
@@ -87,6 +90,7 @@ def measure(
     context.keep(name, summary(found) | {"chance": chance(data.val)})
     if name == "after":
         add_note(context, verdict(found, chance(data.val)))
+    return found
 
 
 def note(context: JobContext, event: Any) -> None:

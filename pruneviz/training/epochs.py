@@ -167,6 +167,7 @@ def run_epochs(
                 seconds=time.perf_counter() - started,
                 state=dict(kept),
                 message=message,
+                predictions=result.predictions,
             )
             message = ""
     finally:

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 
 @dataclass(frozen=True)
 class BatchEvent:
@@ -43,3 +46,5 @@ class EpochEvent:
     seconds: float
     state: dict[str, Any] = field(repr=False)
     message: str = ""
+    predictions: npt.NDArray[np.int64] | None = field(default=None, repr=False)
+    """The class that each validation image is taken for now, int64 (images,)."""

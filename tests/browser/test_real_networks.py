@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from pruneviz.ui.explain import page as explain_page
+from pruneviz.ui.prune import page as prune_page
 from tests.browser.conftest import ROOT, studio_at
 from tests.browser.test_journeys import WHOLE, bar, go_to, press
 
@@ -127,3 +129,67 @@ def test_own_images_with_squeezenet_to_a_pruned_export(
 def percent_of(text: str) -> float:
     """The last percentage in a text."""
     return float(re.findall(r"([\d.]+)\s*%", text.partition("·")[2] or text)[-1])
+
+
+@pytest.mark.parametrize("network", ["resnet50", "densenet121"])
+def test_every_page_and_view_of_a_large_network(
+    studio: str, page: Any, shared: Path, network: str
+) -> None:
+    """Its weights are random ones: what is looked at is that every page copes with its size."""
+    page.set_default_timeout(4 * MINUTE)
+    page.goto(studio)
+    page.locator(".pv-bar").get_by_text("99.0").first.wait_for()
+    choose(page, "Network", f"{network} ")
+    choose(page, "Weights", "random")
+    choose(page, "Data", "your own images")
+    page.locator('input[type="file"]').first.set_input_files(
+        shared / "data" / "hymenoptera-256.zip"
+    )
+    page.get_by_text("File uploaded").wait_for()
+    page.get_by_role("button", name="Load", exact=True).click()
+    page.get_by_role("button", name="Fine-tune it first").wait_for()
+    for tab in ("The whole network", "Costs by layer", "Accuracy by class"):
+        open_tab(page, tab)
+    look_around(page)
+    go_to(page, "Prune")
+    prune(page, 30)
+    page.locator(".pv-bar").get_by_text(re.compile("^[1-9][0-9,]* of ")).first.wait_for()
+    look_around(page)
+
+
+def look_around(page: Any) -> None:
+    """Open every page, and on it every view."""
+    go_to(page, "Rank")
+    for tab in ("One layer", "Two criteria"):
+        open_tab(page, tab)
+    go_to(page, "Prune")
+    for view in prune_page.VIEWS:
+        open_view(page, view)
+    go_to(page, "Explain")
+    for view in explain_page.VIEWS:
+        open_view(page, view)
+    for other in ("Sensitivity", "Runs", "Export", "Lessons", "Help"):
+        go_to(page, other)
+        settle(page)
+    go_to(page, "Lab")
+    for tab in ("Claims of the papers", "Race of strategies", "Study of pretraining"):
+        open_tab(page, tab)
+    open_tab(page, "Trust meter")
+
+
+def open_tab(page: Any, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+    settle(page)
+
+
+def open_view(page: Any, name: str) -> None:
+    page.get_by_role("radio", name=name, exact=True).click()
+    settle(page)
+
+
+def settle(page: Any) -> None:
+    """Wait until nothing is on its way any more, and look whether all of it has come."""
+    page.wait_for_timeout(1000)
+    page.wait_for_function("() => !document.querySelector('.stSpinner')")
+    page.wait_for_timeout(500)
+    is_whole(page)

@@ -34,6 +34,9 @@ def test_the_keyboard_walks_and_folds(address: str, page: Any) -> None:
     press(page, "Fold blocks")
     page.get_by_role("button", name="Unfold all blocks").wait_for()
     bar(page, "layer1.0.conv1").focus()
+    page.locator(".rb-text").get_by_text("in the folded block layer1.0").wait_for()
     page.keyboard.press("Enter")  # unfolds the block, and stays
-    page.locator(".rb-text").get_by_text("layer1.0.conv1: 16 filters, 0 pruned", exact=True)
+    page.locator(".rb-text").get_by_text(
+        "layer1.0.conv1: 16 filters, 0 pruned", exact=True
+    ).wait_for()
     assert page.get_by_role("heading", name="Sensitivity", exact=True).count()

@@ -93,6 +93,21 @@ def test_fine_tuning_a_plan(threaded: JobService, made, half):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_images_that_were_wrong_are_followed(threaded: JobService, made, half):
+    options = {**OPTIONS, "epochs": 2, "repair": False}
+    run = threaded.wait(threaded.submit(made(plan=half, **options)), 120)
+    found = threaded.results(run.id)
+    followed = found["healing"]
+    assert len(followed["taken_for"]) == 3, "before training, and after each of 2 epochs"
+    truth = np.array(followed["truth"])
+    wrong = round(24 * (1 - found["before"]["accuracy"]))
+    assert len(followed["images"]) == followed["of"] == wrong > 0
+    assert not (truth == followed["taken_for"][0]).any(), "wrong, all of them"
+    still = (truth != followed["taken_for"][-1]).sum()
+    assert still <= round(24 * (1 - found["after"]["accuracy"])), "the others may be wrong now"
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_cancelled_fine_tuning_resumes_to_the_same_weights(threaded, made, half, until):
     def weights(run_id: str) -> dict[str, torch.Tensor]:
         return load_file(threaded.files(run_id) / "weights.safetensors")

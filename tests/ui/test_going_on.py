@@ -21,7 +21,7 @@ from pruneviz.ui.export.network import REPAIRED
 from pruneviz.ui.export.page import default_of
 from pruneviz.ui.frame import services, workbench
 from tests.ui.conftest import Open
-from tests.ui.helpers import find, move, sound
+from tests.ui.helpers import find, move, sound, texts
 from tests.ui.populated import populate
 
 
@@ -40,6 +40,7 @@ def test_a_finished_run_is_a_new_baseline(studio: Open) -> None:
     again = sound(studio("choose", like=page))
     weights = next(box for box in again.selectbox if box.label == "Weights")
     assert weights.value == f"run:{run}"
+    assert "internet" not in texts(again), "a run's weights are here"
     assert "from run 'tuned'" in weights.options
     # The same network in a notebook, by id and by name; two filters of it are gone.
     for called in (run, "tuned"):

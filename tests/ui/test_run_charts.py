@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pruneviz.figures import TradeoffPoint
+from pruneviz.figures import TradeoffPoint, training_figure
 from pruneviz.jobs import RunSpec
 from pruneviz.jobs.leases import claim
 from pruneviz.session.decisions import Subject
@@ -49,6 +49,42 @@ def test_one_data_set_a_chart_with_its_own_baseline_and_chance(studio: Open) -> 
     page = sound(box.set_value([run.id for run in runs]).run())
     assert "**ants**" in texts(page)
     assert "**digits**" in texts(page)
+
+
+def test_wrong_images_turn_right_and_the_loss_is_drawn_by_batches(studio: Open) -> None:
+    finished({"name": "digits", "options": {}}, 0.9, 0.1, "healed")
+    store = services.jobs().store
+    model, data = workbench.bench(Subject()).source, {"name": "digits", "options": {}}
+    spec = RunSpec("fine_tune", model, data, options={"epochs": 1}, name="live")
+    mine = claim(store, store.create(spec, submitter="test").id, threads=1)
+    assert mine is not None
+    labels = workbench.bench(Subject()).data.val.labels.tolist()
+    wrong = [(label + 1) % 10 for label in labels[:3]]
+    mine.keep(
+        "healing",
+        {
+            "of": 5,
+            "images": [0, 1, 2],
+            "truth": labels[:3],
+            "taken_for": [wrong, [labels[0], labels[1], wrong[2]]],
+        },
+    )
+    course = ((0.25, 2.0), (0.5, 1.0), (0.75, 0.5))
+    mine.beat([{"level": "batch", "epoch": e, "loss": loss, "time": 0.0} for e, loss in course])
+    mine.finish("done")
+
+    page = sound(studio("runs"))
+    (wall,) = [e for e in page.expander if "turned right" in e.label]
+    assert wall.label == "2 of 3 wrong images turned right (of 5 that were wrong)"
+    assert "After epoch 1: 2 of 3 right." in texts(page)
+    page = sound(page.slider(key=f"healing_{mine.run.id}").set_value(0).run())
+    assert "Before training: 0 of 3 right." in texts(page)
+
+    (run,) = [r for r in services.jobs().list() if r.name == "live"]
+    info = charts.training_info([run])
+    assert info.runs[0].batches == course
+    (line,) = training_figure(info, "loss").data
+    assert tuple(line.y) == (2.0, 1.0, 0.5)
 
 
 def test_a_preview_on_fewer_images_is_not_drawn_beside_a_run() -> None:

@@ -56,8 +56,7 @@ def show() -> None:
     refused = st.session_state.pop(actions.REFUSAL, None)
     if refused:
         st.error(plain(refused), icon=":material/block:")
-    offline = [w for w in str(row["offline"]).split(", ") if w]
-    if weights is not None and "/" not in weights and weights not in offline:
+    if weights in set(str(row["weights"]).split(", ")) - set(str(row["offline"]).split(", ")):
         st.caption("These weights are downloaded once, which needs an internet connection.")
 
 

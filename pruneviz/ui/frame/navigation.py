@@ -79,7 +79,7 @@ def frame(
     guarded(state.open_studio)()
     presenting.open_presentation()
     # The frame is drawn before anything heavy is imported, so that it is there at once.
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="center"):
         st.title(title)
         presenting.button()
         if explained is not None:

@@ -15,7 +15,7 @@ from pruneviz.session.workbench import Workbench
 from pruneviz.ui.export.page import EXPORTED
 from pruneviz.ui.frame import actions, error_boundary, leaving, services, state, workbench
 from pruneviz.ui.frame.text import plain
-from pruneviz.ui.runs import charts, course, run_results, start
+from pruneviz.ui.runs import charts, course, healing, run_results, start
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.widgets.duration import said
 
@@ -145,6 +145,7 @@ def _card(loaded: Workbench, run: RunView) -> None:
             if run.trace:
                 with st.expander("Full traceback"):
                     st.code(run.trace)
+        healing.show(loaded, run, results)
         run_results.show(loaded, run, results)
         course.show(loaded, run)
         with st.container(horizontal=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from pruneviz.figures import RunCurve, TradeoffPoint
@@ -140,13 +141,17 @@ def final_accuracy(run: RunView) -> float | None:
 
 def rows_of(run: RunView) -> list[MetricView]:
     """Return the rows of a run's history that have an accuracy: epochs, or a strategy's steps."""
-    rows = services.jobs().metrics(run.id)
+    return _with_accuracy(services.jobs().metrics(run.id))
+
+
+def _with_accuracy(rows: Iterable[MetricView]) -> list[MetricView]:
     return [row for row in rows if row.level != "batch" and row.accuracy is not None]
 
 
 def curve(run: RunView) -> RunCurve:
     """Return a run's course by epoch or step, the pruned network before training at 0."""
-    rows = rows_of(run)
+    every = services.jobs().metrics(run.id)
+    rows = _with_accuracy(every)
     before = services.jobs().results(run.id).get("before")
     epochs = [float(r.epoch if r.epoch is not None else r.step or 0) for r in rows]
     accuracy = [float(r.accuracy) for r in rows if r.accuracy is not None]
@@ -158,6 +163,11 @@ def curve(run: RunView) -> RunCurve:
         accuracy=tuple(accuracy),
         loss=tuple(float(r.loss) for r in rows if r.loss is not None),
         val_loss=tuple(float(r.val_loss) for r in rows if r.val_loss is not None),
+        batches=tuple(
+            (float(r.epoch), float(r.loss))
+            for r in every
+            if r.level == "batch" and r.epoch is not None and r.loss is not None
+        ),
     )
 
 
