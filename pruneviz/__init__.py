@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pruneviz.sensitivity import sensitivity
     from pruneviz.sensitivity_result import Sensitivity
     from pruneviz.strategies import run_strategy
+    from pruneviz.strategies.branches import narrow_branches
+    from pruneviz.strategies.course import Course
     from pruneviz.surgery import mask, prune
     from pruneviz.threshold import threshold
     from pruneviz.trace import trace
@@ -67,6 +69,8 @@ _HOME = {
     "Allocation": "allocation",
     "Sensitivity": "sensitivity_result",
     "run_strategy": "strategies",
+    "Course": "strategies.course",
+    "narrow_branches": "strategies.branches",
     "register": "plugins",
     "latency": "latency",
     "measure_latency": "latency",
@@ -110,6 +114,8 @@ __all__ = [  # noqa: RUF022 - in the order in which one meets them
     "fine_tune",
     "Task",
     "run_strategy",
+    "Course",
+    "narrow_branches",
     "register",
     "latency",
     "measure_latency",

@@ -27,6 +27,8 @@ DOCUMENTED = [
     "recalibrate",
     "fine_tune",
     "run_strategy",
+    "Course",
+    "narrow_branches",
     "latency",
     "width_latency",
     "register",

@@ -24,6 +24,7 @@ from pruneviz.figures.style import si
 from pruneviz.latency import Latency, WidthLatency
 from pruneviz.plan import Plan
 from pruneviz.sensitivity_result import Sensitivity
+from pruneviz.strategies.course import Course
 
 ROWS = 24
 """Rows of a table; how many more there are is said below it."""
@@ -172,6 +173,17 @@ def _(allocation: Allocation) -> str:
         for c in allocation.candidates
     )
     return table("Plans for the budget", ("plan", "MACs left", "repaired", "loss", ""), rows)
+
+
+@html_of.register
+def _(course: Course) -> str:
+    rows = (
+        (s.step, s.phase, s.message, si(s.macs, "MACs"), f"{s.accuracy:.1%}") for s in course.steps
+    )
+    line = sparkline(s.accuracy for s in course.steps)
+    title = f"{len(course.steps)} steps of {course.strategy}"
+    heads = ("step", "phase", "what was done", "MACs", "accuracy")
+    return table(title, heads, rows) + f"<div>accuracy {line}</div>"
 
 
 def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

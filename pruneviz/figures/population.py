@@ -41,8 +41,9 @@ class PopulationInfo:
         last = self.generations[-1]
         cheap, best = last[self.front[0]], last[self.front[-1]]
         return (
-            f"Generation {len(self.generations) - 1} of {self.whole - 1}: {len(last)} networks, "
-            f"{len(self.front)} on the front, from {style.percent(cheap[1])} accuracy with "
+            f"Generation {style.of(len(self.generations) - 1, self.whole - 1)}: "
+            f"{len(last)} networks, {len(self.front)} on the front, "
+            f"from {style.percent(cheap[1])} accuracy with "
             f"{style.percent(cheap[0])} of the MACs to {style.percent(best[1])} with "
             f"{style.percent(best[0])}. Hypervolume {self.hypervolume[-1]:.3f}, "
             f"{self.hypervolume[0]:.3f} in the first generation."
@@ -126,10 +127,13 @@ def population_figure(info: PopulationInfo, *, dark: bool = False, height: int =
     figure.update_xaxes(title_text="MACs left", tickformat=".0%", row=1, col=1)
     figure.update_yaxes(title_text="accuracy, without training", tickformat=".0%", row=1, col=1)
     figure.update_xaxes(
-        title_text="generation", range=[-0.3, max(info.whole - 1, 1) + 0.3], tickformat="d",
-        row=1, col=2,
-    )  # fmt: skip
-    figure.update_yaxes(title_text="hypervolume", row=1, col=2)
+        title_text="generation",
+        range=[-0.3, max(info.whole - 1, 1) + 0.3],
+        **style.whole_ticks(info.whole),
+        row=1,
+        col=2,
+    )
+    figure.update_yaxes(title_text="hypervolume", rangemode="tozero", row=1, col=2)
     return figure
 
 

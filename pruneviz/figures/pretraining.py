@@ -33,6 +33,12 @@ class StudyCurve:
     """Standard deviations; 0 for a single seed."""
     seeds: int
 
+    @property
+    def largest(self) -> int:
+        """The place of the largest reduction within a point of the baseline; 0 where none is."""
+        held = [i for i, a in enumerate(self.accuracy) if a >= self.accuracy[0] - WITHIN]
+        return max(held, key=lambda i: self.removed[i], default=0)
+
 
 @dataclass(frozen=True)
 class PretrainingInfo:
@@ -47,6 +53,16 @@ class PretrainingInfo:
     def panels(self) -> tuple[str, ...]:
         """Their names, each once."""
         return tuple(dict.fromkeys(c.panel for c in self.curves))
+
+    @property
+    def told(self) -> str:
+        """The picture in words."""
+        return " ".join(
+            f"{c.panel}, {c.start}: {style.percent(c.accuracy[0])} unpruned; within a point of it "
+            f"with up to {style.percent(c.removed[c.largest], 0)} of the parameters pruned."
+            for c in self.curves
+            if c.accuracy
+        )
 
 
 def pretraining_info(study: PretrainingStudy) -> PretrainingInfo:
@@ -86,7 +102,8 @@ def pretraining_figure(
 ) -> Any:
     """Draw a panel (three in a row at most) for each network and data set, a curve each start.
 
-    Behind each curve lies the band within one point of its baseline, the accuracy before pruning.
+    Behind each curve lies the band within one point of its baseline, the accuracy before pruning;
+    a star marks the largest reduction within it.
     """
     panels = info.panels
     rows = max(1, math.ceil(len(panels) / MOST_IN_A_ROW))
@@ -131,6 +148,8 @@ def pretraining_figure(
             ),
             **place,
         )
+        if curve.largest:
+            figure.add_trace(_star(curve, colour), **place)
     measured = [value for curve in info.curves for value in curve.accuracy]  # panels share an axis
     for number, panel in enumerate(panels):
         if panel in info.chance and is_near(info.chance[panel], measured):
@@ -141,6 +160,22 @@ def pretraining_figure(
     figure.update_yaxes(tickformat=".3~%")
     figure.update_yaxes(title_text=f"accuracy (top-1, {info.split})", col=1)
     return figure
+
+
+def _star(curve: StudyCurve, colour: str) -> Any:
+    """The largest reduction within the band."""
+    return go.Scatter(
+        x=[curve.removed[curve.largest]],
+        y=[curve.accuracy[curve.largest]],
+        mode="markers",
+        marker={"symbol": "star", "size": 18, "color": colour, "line": {"width": 1}},
+        legendgroup=curve.start,
+        showlegend=False,
+        hovertemplate=(
+            f"<b>{curve.start}</b>: the largest reduction within a point of the baseline, "
+            "%{x:.0%}<extra></extra>"
+        ),
+    )
 
 
 def _band(curve: StudyCurve, colour: str) -> Any:

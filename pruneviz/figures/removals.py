@@ -51,8 +51,9 @@ class RanksInfo:
         """The picture in words."""
         fewer = "" if len(self.shown) == len(self.lines) else f" Drawn are {MOST} of each."
         return (
-            f"After removal {self.removals} of {self.whole}: {self.count('removed'):,} filters "
-            f"removed, {self.count('rose'):,} rose by a tenth of the ranking or more, "
+            f"After removal {style.of(self.removals, self.whole)}: "
+            f"{self.count('removed'):,} filters removed, "
+            f"{self.count('rose'):,} rose by a tenth of the ranking or more, "
             f"{self.count('fell'):,} fell as far, {self.count('steady'):,} stayed about where "
             f"they were.{fewer}"
         )

@@ -28,7 +28,8 @@ class StepsInfo:
         if not self.steps:
             return "No step was kept yet."
         return (
-            f"Step {self.steps[-1]} of {self.whole}: accuracy {style.percent(self.accuracy[-1])} "
+            f"Step {style.of(self.steps[-1], self.whole)}: "
+            f"accuracy {style.percent(self.accuracy[-1])} "
             f"with {style.percent(self.macs[-1])} of the MACs."
         )
 

@@ -95,6 +95,11 @@ def whole_ticks(last: int) -> dict[str, int | str]:
     return {"tick0": 0, "dtick": max(1, -(-last // 10)), "tickformat": "d"}
 
 
+def of(count: int, whole: int) -> str:
+    """Say "3 of 8" where a course is looked at before its end; the end of one under way is open."""
+    return f"{count} of {whole}" if count < whole else f"{count}"
+
+
 def si(value: float, unit: str = "", digits: int = 3) -> str:
     """Format a number with an SI prefix: `si(41_223_424, "MACs")` is `41.2 M MACs`."""
     if value is None or not math.isfinite(value):

@@ -31,7 +31,7 @@ class TrialsInfo:
     def told(self) -> str:
         """The picture in words."""
         passed = sum(t.passed for t in self.trials)
-        count = f"{len(self.trials)} of {self.whole} trials: {passed} passed, "
+        count = f"{style.of(len(self.trials), self.whole)} trials: {passed} passed, "
         text = count + f"{len(self.trials) - passed} failed."
         if self.trials:
             last = self.trials[-1]

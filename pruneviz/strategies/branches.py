@@ -67,8 +67,8 @@ def narrow_branches(network: nn.Module, input_shape: Sequence[int]) -> nn.Module
     """A copy without the filters that give zeros only; its outputs are the same in eval mode.
 
     A filter goes where its weights and bias are zero, and so is what the batch norm after it makes
-    of a zero (`zero_filters` with `silence`); a convolution does not read channels that nothing
-    writes to. The stream between branches keeps its width.
+    of a zero, as in a network from the strategy "soft" with a `rate`; a convolution does not read
+    channels that nothing writes to. The stream between branches keeps its width.
 
     Args:
         network: On any device; it is not changed.
@@ -80,6 +80,13 @@ def narrow_branches(network: nn.Module, input_shape: Sequence[int]) -> nn.Module
 
     Paper:
         He et al. 2018, *Soft Filter Pruning* (IJCAI), and its public code.
+
+    Example:
+        >>> *_, last = pv.run_strategy("soft", model, graph, data, rate=0.3, epochs=1)
+        >>> small = pv.narrow_branches(last.result.model, data.input_shape)
+        >>> sum(p.numel() for p in small.parameters()) < sum(
+        ...     p.numel() for p in last.result.model.parameters())
+        True
     """
     small = copy.deepcopy(network).eval()
     norms = norms_after(small, input_shape)

@@ -207,7 +207,7 @@ def test_sensitivity_curves_start_at_the_baseline_and_leave_closed_groups_out() 
 
 def test_every_result_has_a_picture_with_the_same_options() -> None:
     types = [t for t in figure_of.registry if t is not object]
-    assert len(types) == 12
+    assert len(types) == 13
     for result in types:
         options = inspect.signature(result.figure).parameters
         assert [options[name].kind for name in ("dark", "height")] == [

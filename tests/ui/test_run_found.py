@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import pytest
+
 from pruneviz.cost import cost
+from pruneviz.jobs.course import CourseWriter
 from pruneviz.jobs.leases import claim
 from pruneviz.plan import Plan
 from pruneviz.session.decisions import Subject
+from pruneviz.strategies import StrategyEvent
+from pruneviz.strategies.details import Population, Removals
 from pruneviz.ui.frame import services, workbench
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.runs import run_results
@@ -75,3 +81,65 @@ def test_a_study_is_drawn(studio: Open) -> None:
     page = sound(studio("runs"))
     assert "Pretrained against from scratch" in [e.label for e in page.expander]
     assert "mine" in texts(page)
+
+
+def with_course(strategy: str, count: int = 3) -> str:
+    """A stopped run of a strategy that has kept some steps."""
+    loaded = workbench.bench(Subject())
+    run_id = stopped({"strategy": strategy}, {})
+    folder = services.jobs().files(run_id)
+    folder.mkdir(parents=True)
+    writer = CourseWriter(folder, loaded.graph)
+    plan = Plan(loaded.graph)
+    for step in range(1, count + 1):
+        plan = plan.drop("layer1.0.conv1", [step])
+        units = loaded.graph.num_units
+        genes = np.ones((2, int(loaded.graph.prunable.sum())), bool)
+        details = {
+            "taylor": Removals(np.linspace(0, 1, units)[None], plan.kept[None]),
+            "genetic": Population(np.array([0.5, 0.9]), np.array([0.3, 0.8]), genes),
+        }[strategy]
+        writer.add(
+            StrategyEvent(
+                strategy=strategy, step=step, steps=None, progress=0.1, phase="prune",
+                message=f"did *{step}*", units_left=1, macs=1000, params=100, passes=1.0,
+                loss=0.1, val_loss=0.1, accuracy=0.9, plan=plan.to_json(), details=details,
+            )
+        )  # fmt: skip
+    return run_id
+
+
+@pytest.mark.parametrize("strategy", ["taylor", "genetic"])
+def test_a_strategys_steps_are_replayed_on_its_card(studio: Open, strategy: str) -> None:
+    studio("runs")
+    run_id = with_course(strategy)
+    page = sound(studio("runs"))
+    assert "Step by step" in [e.label for e in page.expander]
+    assert f"course_step_{run_id}_3" not in [s.key for s in page.slider]  # nobody looks
+    page.session_state[f"steps_{run_id}"] = True
+    sound(page.run())
+    assert r"did \*3\*" in texts(page)
+    page.slider(key=f"course_step_{run_id}_3").set_value(2).run()
+    sound(page)
+    assert r"did \*2\*" in texts(page)
+    part = [s for s in page.selectbox if s.key == f"course_part_{run_id}"]
+    assert bool(part) == (strategy == "taylor")
+    if part:
+        part[0].set_value("layer2.0.conv1").run()
+        sound(page)
+
+
+def test_the_lab_shows_how_a_method_works_beside_its_run(studio: Open) -> None:
+    studio("lab")
+    with_course("taylor")
+    page = studio("lab")
+    page.session_state["lab_tab"] = "How the methods work"
+    sound(page.run())
+    assert "gradient times activation" in texts(page)
+    assert r"did \*3\*" in texts(page)
+    page.session_state["lab_method"] = "soft"
+    sound(page.run())
+    page.button(key="short_soft").click().run()
+    sound(page)
+    runs = [r for r in services.jobs().list() if r.spec.options.get("strategy") == "soft"]
+    assert [r.spec.options["rate"] for r in runs] == [0.3]

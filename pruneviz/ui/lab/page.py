@@ -11,6 +11,7 @@ from pruneviz.figures.lab_details import details_figure
 from pruneviz.studies.papers import Request, claims, find_claim, results
 from pruneviz.ui.frame import actions, error_boundary, services, state, theme
 from pruneviz.ui.frame.text import plain
+from pruneviz.ui.lab import methods as lab_methods
 from pruneviz.ui.lab import pretraining as lab_study
 from pruneviz.ui.lab import race as lab_race
 from pruneviz.ui.lab import records as lab_data
@@ -30,11 +31,22 @@ SEEDS = (1, 3, 5)
 def show() -> None:
     """Show the page."""
     actions.show_refusal()
-    claimed, raced, studied, trusted = st.tabs(
-        ["Claims of the papers", "Race of strategies", "Study of pretraining", "Trust meter"]
+    claimed, explained, raced, studied, trusted = st.tabs(
+        [
+            "Claims of the papers",
+            "How the methods work",
+            "Race of strategies",
+            "Study of pretraining",
+            "Trust meter",
+        ],
+        key="lab_tab",
+        on_change="rerun",  # a method's steps are drawn for those who look
     )
     with claimed:
         error_boundary.guarded(_claims)()
+    if explained.open:
+        with explained:
+            error_boundary.guarded(lab_methods.show)()
     with raced:
         error_boundary.guarded(lab_race.show)()
     with studied:

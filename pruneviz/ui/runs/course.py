@@ -10,7 +10,7 @@ import streamlit as st
 from pruneviz.figures.course import picture_of
 from pruneviz.figures.population import genes_figure, genes_info
 from pruneviz.figures.ribbon import kept_filters, ribbon_layout
-from pruneviz.figures.ribbon_svg import ribbon_svg
+from pruneviz.figures.ribbon_svg import described, ribbon_svg
 from pruneviz.jobs.course import CourseReader, has_course
 from pruneviz.stages import group_titles
 from pruneviz.strategies.details import Population
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pruneviz.channels import ChannelGraph
     from pruneviz.jobs import RunView
     from pruneviz.session.workbench import Workbench
-    from pruneviz.strategies.course import Course
+    from pruneviz.strategies.course import Course, CourseStep
 
 
 def show(loaded: Workbench, run: RunView) -> None:
@@ -55,10 +55,10 @@ def replay(loaded: Workbench, run: RunView) -> None:
     theme.chart(picture.draw(dark=theme.dark()), f"course_{run.id}", alt=picture.told)
     st.caption(picture.told)
     if isinstance(shown.details, Population):
-        _genes(course, run, shown.details)
-    kept = kept_filters(course.graph, shown.kept)
-    ribbon = ribbon_svg(ribbon_layout(course.graph), kept, dark=theme.dark())
-    st.html(ribbon.text)
+        _genes(course, run, shown)
+    layout, kept = ribbon_layout(course.graph), kept_filters(course.graph, shown.kept)
+    ribbon = ribbon_svg(layout, kept, dark=theme.dark())
+    st.image(ribbon.text, width="stretch", alt=described(layout, kept))
 
 
 def course_of(loaded: Workbench, run: RunView) -> Course | None:
@@ -100,10 +100,13 @@ def _part(course: Course, run: RunView, parts: tuple[str, ...]) -> str | None:
     )
 
 
-def _genes(course: Course, run: RunView, generation: Population) -> None:
-    """The genes of a network of the generation as strips of filters."""
-    if generation.genes is None:
+def _genes(course: Course, run: RunView, step: CourseStep) -> None:
+    """The genes of a network of the generation as strips of filters, first of the chosen one."""
+    generation = step.details
+    if not isinstance(generation, Population) or generation.genes is None:
         return
+    own = step.kept[course.graph.prunable]
+    taken = next((i for i, genes in enumerate(generation.genes) if (genes == own).all()), 0)
     order = sorted(range(len(generation.macs)), key=lambda i: generation.macs[i])
     names = {
         i: f"{generation.accuracy[i]:.1%} with {generation.macs[i]:.1%} of the MACs" for i in order
@@ -111,7 +114,7 @@ def _genes(course: Course, run: RunView, generation: Population) -> None:
     chosen = st.selectbox(
         "Genes of one network",
         order,
-        index=len(order) - 1,
+        index=order.index(taken),
         format_func=names.__getitem__,
         key=f"course_genes_{run.id}",
     )

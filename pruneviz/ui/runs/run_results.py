@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pruneviz.jobs import RunView
     from pruneviz.session.workbench import Workbench
     from pruneviz.strategies import FrontPoint
+    from pruneviz.studies.pretraining import PretrainingStudy
 
 
 def show(loaded: Workbench, run: RunView, results: dict[str, Any]) -> None:
@@ -22,7 +23,7 @@ def show(loaded: Workbench, run: RunView, results: dict[str, Any]) -> None:
     if results.get("front") and runs_data.about(loaded, run):
         _front(loaded, run, front_of(results))
     if results.get("points"):
-        _study(loaded, run, results)
+        _study(run, results)
 
 
 def front_of(results: dict[str, Any]) -> tuple[FrontPoint, ...]:
@@ -88,21 +89,28 @@ def take(loaded: Workbench, run: RunView, point: FrontPoint, number: int) -> Non
     actions.take(exactly(state.history().decisions, frozenset(plan.dropped), label))
 
 
-def _study(loaded: Workbench, run: RunView, results: dict[str, Any]) -> None:
-    from pruneviz.figures.pretraining import pretraining_figure, pretraining_info
+def study_of(run: RunView, results: dict[str, Any]) -> PretrainingStudy:
+    """What a run of the pretraining study has measured so far."""
     from pruneviz.studies.pretraining import PretrainingStudy, StudyPoint
     from pruneviz.studies.pretraining_queue import data_called
 
     points = [StudyPoint(**p) for p in results["points"]]
-    study = PretrainingStudy().add(
+    return PretrainingStudy().add(
         str(run.spec.model["name"]),
         data_called(run.spec.data),
         int(run.spec.options.get("seed", 0)),
         points,
         (results.get("baseline") or {}).get("chance"),
     )
+
+
+def _study(run: RunView, results: dict[str, Any]) -> None:
+    from pruneviz.figures.pretraining import pretraining_figure, pretraining_info
+
+    info = pretraining_info(study_of(run, results))
     with st.expander("Pretrained against from scratch", icon=":material/ssid_chart:"):
         theme.chart(
-            pretraining_figure(pretraining_info(study), dark=theme.dark(), height=340),
+            pretraining_figure(info, dark=theme.dark(), height=340),
             f"study_{run.id}",
+            alt=info.told,
         )
