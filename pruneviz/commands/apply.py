@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruneviz.commands.output import add_json
-from pruneviz.errors import RecipeError
+from pruneviz.commands.watch import use_threads
 
 if TYPE_CHECKING:
     from pruneviz.recipe import Applied, Recipe
@@ -37,14 +37,7 @@ def obey(args: argparse.Namespace) -> int:
     from pruneviz.recipe.recipe import Recipe
 
     recipe = Recipe.read(args.recipe)
-    if args.threads is not None:
-        if args.threads < 1:
-            raise RecipeError(
-                f"Threads must be a whole number of at least 1, but got {args.threads}."
-            )
-        import torch
-
-        torch.set_num_threads(args.threads)
+    use_threads(args)
     from pruneviz.recipe import apply_recipe
 
     def tell(text: str) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pruneviz.commands.output import add_json, deliver, progress, say
-from pruneviz.errors import InvalidValueError, PruneVizError, StorageError
+from pruneviz.commands.output import add_json, deliver, progress, say, write
+from pruneviz.commands.watch import use_threads
+from pruneviz.errors import PruneVizError
 from pruneviz.studies.papers.claims import SCALES, claims, find_claim
 from pruneviz.studies.papers.request import Request
 from pruneviz.studies.papers.result import STORED, LabResult, results
@@ -88,24 +88,15 @@ def run(args: argparse.Namespace) -> LabResult:
         scale=args.scale,
         seeds=tuple(args.seeds),
     )
-    if args.threads < 1:
-        raise InvalidValueError(
-            f"Threads must be a whole number of at least 1, but got {args.threads}."
-        )
-    import torch
-
+    use_threads(args)
     from pruneviz.studies.papers.experiment import perform
 
-    torch.set_num_threads(args.threads)
     kept = args.out / f".{request.name}.parts"
     path = args.out / f"{request.name}.json"
-    with _writing(args.out):
-        args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / f".{request.name}.writable").touch()
-        (args.out / f".{request.name}.writable").unlink()
+    write(path.with_suffix(".writable"), "")  # said before minutes of work, not after
+    path.with_suffix(".writable").unlink()
     result = perform(request, keep=kept, say=progress)
-    with _writing(args.out):
-        path.write_text(result.to_json() + "\n", encoding="utf-8")
+    write(path, result.to_json())
     kept.unlink(missing_ok=True)
     say(args, f"Wrote {path}")
     if not args.json:
@@ -116,17 +107,6 @@ def run(args: argparse.Namespace) -> LabResult:
 
 def _documents(results: Sequence[LabResult]) -> list[dict[str, Any]]:
     return [json.loads(one.to_json()) for one in results]
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(
-            f"The result cannot be written to '{folder}' ({error.strerror}); name a writable "
-            "folder with --out."
-        ) from error
 
 
 def show(stored: Sequence[LabResult]) -> None:

@@ -6,7 +6,10 @@ import argparse
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
+
+from pruneviz.errors import StorageError
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +40,23 @@ def deliver(args: argparse.Namespace, value: Any) -> None:
     """Print the result for a program that asked for it."""
     if getattr(args, "json", False):
         print(json.dumps(value, ensure_ascii=False, indent=2), flush=True)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a result to the file of `--out`, whole or not at all.
+
+    Raises:
+        StorageError: It cannot be written there.
+    """
+    from pruneviz.jobs.files import atomic_write
+
+    try:
+        atomic_write(path, f"{text}\n".encode())
+    except StorageError as error:
+        why = error.__cause__.strerror if isinstance(error.__cause__, OSError) else str(error)
+        raise StorageError(
+            f"The result cannot be written to '{path}' ({why}); use --out to name another place."
+        ) from error
 
 
 def stop_writing() -> None:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pruneviz.commands.output import deliver, say
+from pruneviz.commands.output import deliver, say, write
 from pruneviz.commands.watch import (
     STOPPED,
     add_service,
@@ -18,7 +18,7 @@ from pruneviz.commands.watch import (
     service_of,
     unfinished,
 )
-from pruneviz.errors import InvalidValueError, StorageError, UnknownNameError
+from pruneviz.errors import InvalidValueError, UnknownNameError
 
 if TYPE_CHECKING:
     from pruneviz.studies.race_result import Race
@@ -110,7 +110,8 @@ def obey(args: argparse.Namespace) -> int:
             say(args, table(race))
             deliver(args, json.loads(race.to_json()))
             if args.out is not None:
-                write(args, race.to_json())
+                write(args.out, race.to_json())
+                say(args, f"Wrote {args.out}")
         return 0 if run.status == "done" else unfinished(run)
 
 
@@ -129,17 +130,3 @@ def table(race: Race) -> str:
     images = "test" if race.split == "test" else "validation"
     lines.append(f"Before: {race.baseline:.2%}. Accuracy on {race.images:,} {images} images.")
     return "\n".join(lines)
-
-
-def write(args: argparse.Namespace, text: str) -> None:
-    """Write a result to `--out`; `StorageError` where that is not possible."""
-    path: Path = args.out
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise StorageError(
-            f"The result cannot be written to '{path}' ({error.strerror}); name a writable file "
-            "with --out."
-        ) from error
-    say(args, f"Wrote {path}")

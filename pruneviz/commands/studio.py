@@ -8,10 +8,11 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pruneviz.commands import serve
 from pruneviz.commands.watch import add_data, data_of
 from pruneviz.errors import InvalidValueError
 
@@ -52,9 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=int, metavar="PIXELS", help="side of the images, for a folder or zip"
     )
+    serve.add_arguments(parser)
 
 
-def obey(args: argparse.Namespace, start: Callable[[argparse.Namespace], int]) -> int:
+def obey(args: argparse.Namespace) -> int:
     """Open the studio on the network; its code runs because its owner said so here."""
     from pruneviz.catalog import load_model, own
     from pruneviz.session.decisions import Subject
@@ -77,7 +79,7 @@ def obey(args: argparse.Namespace, start: Callable[[argparse.Namespace], int]) -
     if args.data_root is None and "root" in given:
         args.data_root = _folder_of(Path(str(given["root"])))  # visitors see what it is opened on
     open_with(Subject(network.model, network.weights, None, name, tuple(sorted(given.items()))))
-    return start(args)
+    return serve.obey(args)
 
 
 def _folder_of(root: Path) -> str:

@@ -11,11 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pruneviz.commands.output import deliver, say
-from pruneviz.commands.race import write
+from pruneviz.commands.output import deliver, say, write
 from pruneviz.commands.run import add_set, describe, values_of
-from pruneviz.commands.watch import STOPPED, add_service, follow, service_of, unfinished
-from pruneviz.errors import InvalidValueError
+from pruneviz.commands.watch import (
+    STOPPED,
+    add_service,
+    follow,
+    service_of,
+    threads_of,
+    unfinished,
+)
 
 if TYPE_CHECKING:
     from pruneviz.catalog import ModelSource
@@ -63,10 +68,7 @@ def obey(args: argparse.Namespace) -> int:
         return 0
     options = values_of(STUDY, args.set)
     STUDY.make_options(options)
-    if args.threads is not None and args.threads < 1:
-        raise InvalidValueError(
-            f"Threads must be a whole number of at least 1, but got {args.threads}."
-        )
+    threads_of(args)
     from pruneviz.catalog import ModelSource
 
     models = tuple(ModelSource(name, args.weights) for name in args.models)
@@ -97,7 +99,8 @@ def obey(args: argparse.Namespace) -> int:
     say(args, table(study_result))
     deliver(args, json.loads(study_result.to_json()))
     if args.out is not None:
-        write(args, study_result.to_json())
+        write(args.out, study_result.to_json())
+        say(args, f"Wrote {args.out}")
     return status
 
 

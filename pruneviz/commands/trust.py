@@ -11,9 +11,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pruneviz.commands.output import add_json, deliver, progress, say
-from pruneviz.commands.watch import add_subject, data_of, model_of
-from pruneviz.errors import InvalidValueError, StorageError
+from pruneviz.commands.output import add_json, deliver, progress, say, write
+from pruneviz.commands.watch import add_subject, data_of, model_of, use_threads
+from pruneviz.errors import InvalidValueError
 
 BUDGETS = (0.65, 0.5, 0.35, 0.2)
 
@@ -47,14 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def obey(args: argparse.Namespace) -> int:
     """Measure every plan and print the table; returns the exit status."""
-    if args.threads < 1:
-        raise InvalidValueError(f"Threads are a whole number from 1, but got {args.threads}.")
-    import torch
-
+    use_threads(args)
     from pruneviz.catalog import load_dataset, options_for
     from pruneviz.studies.trust.measure import measure_trust
 
-    torch.set_num_threads(args.threads)
     name, given = data_of(args)
     command, source = command_of(args), model_of(args)
 
@@ -62,7 +58,7 @@ def obey(args: argparse.Namespace) -> int:
         done = len(trust.points)
         progress(f"{done} of {args.plans} plans: {asdict(trust.points[-1])}")
         if args.out is not None:
-            _write(args.out, replace(trust, command=command, commit=commit()))
+            write(args.out, replace(trust, command=command, commit=commit()).to_json())
 
     trust = measure_trust(
         source.load(),
@@ -119,16 +115,3 @@ def _before(path: Path | None, command: str) -> Trust | None:
             "with --out."
         )
     return before
-
-
-def _write(path: Path, trust: Trust) -> None:
-    from pruneviz.jobs.files import atomic_write
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, (trust.to_json() + "\n").encode())
-    except OSError as error:
-        raise StorageError(
-            f"The study cannot be written to '{path}' ({error.strerror}); name a writable file "
-            "with --out."
-        ) from error

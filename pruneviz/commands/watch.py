@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pruneviz.commands.deployment import add_deployment
 from pruneviz.commands.output import add_json, progress, say
@@ -80,11 +80,25 @@ def service_of(args: argparse.Namespace) -> JobService:
     """The service that the options of `add_service` describe."""
     from pruneviz.jobs.service import JobService
 
+    return JobService(args.home, threads=threads_of(args))
+
+
+def threads_of(args: argparse.Namespace) -> int | None:
+    """The cores to compute with; None where the option was not given."""
     if args.threads is not None and args.threads < 1:
         raise InvalidValueError(
             f"Threads must be a whole number of at least 1, but got {args.threads}."
         )
-    return JobService(args.home, threads=args.threads)
+    return cast("int | None", args.threads)
+
+
+def use_threads(args: argparse.Namespace) -> None:
+    """Have torch compute with as many cores as was asked for."""
+    threads = threads_of(args)
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 def follow(service: JobService, run_id: str) -> RunView | None:

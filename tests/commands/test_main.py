@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pruneviz.commands import main as cli
+from pruneviz.commands import serve
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,9 +77,9 @@ def test_home_that_is_a_file(tmp_path: Path) -> None:
 
 
 def test_first_free_port_is_taken_when_none_is_named() -> None:
-    port = cli.choose_port("127.0.0.1", None)
-    assert port >= cli.FIRST_PORT
-    assert cli.port_is_free("127.0.0.1", port)
+    port = serve.choose_port("127.0.0.1", None)
+    assert port >= serve.FIRST_PORT
+    assert serve.port_is_free("127.0.0.1", port)
 
 
 def test_tour_is_copied_once(tmp_path: Path) -> None:

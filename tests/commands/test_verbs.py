@@ -179,7 +179,7 @@ def test_a_study_is_a_queue_that_goes_on(
         (["lab", "run", "oracle", "--scale", "weeks"], "minutes, hours"),
         (["lab", "run", "oracle", "--seeds", "-1"], "whole numbers from 0"),
         (["lab", "run", "oracle", "--threads", "0"], "a whole number of at least 1, but got 0"),
-        (["lab", "run", "oracle", "--out", "/dev/null/x"], "name a writable folder with --out"),
+        (["lab", "run", "oracle", "--out", "/dev/null/x"], "use --out to name another place"),
     ],
 )
 def test_mistakes_are_one_sentence(

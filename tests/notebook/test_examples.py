@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import pruneviz
-from pruneviz.commands.main import JOBS, main
+from pruneviz.commands.main import main
+from pruneviz.commands.tour import JOBS
 
 FOLDER = Path(pruneviz.__file__).parent / "notebook" / "examples"
 
