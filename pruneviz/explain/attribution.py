@@ -58,8 +58,8 @@ def attribute(
         InvalidValueError: Grad-CAM, and no convolution's map is an image.
     """
     work = METHODS[one_of("method", method, METHODS)]
-    own = _plain(model)
-    maps = work(_Answer(own).eval(), own, graph, images, targets)
+    net, own = answering(model)
+    maps = work(net, own, graph, images, targets)
     found = maps.detach().double().cpu().numpy()
     return Attribution(method, found, tuple(int(t) for t in targets))
 
@@ -91,6 +91,12 @@ class _Answer(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return logits(self.model(images))
+
+
+def answering(model: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """A copy of a network as Captum needs it: its main output alone, and the copy's own layers."""
+    own = _plain(model)
+    return _Answer(own).eval(), own
 
 
 def _plain(model: nn.Module) -> nn.Module:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +13,9 @@ from scipy.stats import spearmanr
 import pruneviz as pv
 from pruneviz.explain.alone import alone
 from pruneviz.explain.attribution import METHODS, Attribution, agreement, attribute, last_map
+from pruneviz.explain.conductance import STEPS, conductance
 from pruneviz.explain.passage import Passages
+from pruneviz.figures.conductance import conductance_figure
 
 LAYER = "layer1.0.conv1"
 
@@ -127,3 +132,38 @@ def test_filters_that_cannot_go_have_no_accuracy(loaded) -> None:  # type: ignor
     *_, found = alone(model, graph, data, "linear", images=20)
     assert np.isnan(found.accuracy).all()
     assert found.baseline > 0.9
+
+
+def test_conductance_is_captums_and_adds_up(loaded) -> None:  # type: ignore[no-untyped-def]
+    """All passes the first layer: the parts of its filters add up to what the answer rises."""
+    from captum.attr import LayerConductance
+
+    model, graph, _, images, labels = loaded
+    with hookable(model) as own:
+        direct = LayerConductance(own, own.conv1).attribute(images, target=labels, n_steps=STEPS)
+        rise = own(images) - own(torch.zeros_like(images))
+    found = conductance(model, graph, "conv1", images, labels, 10)
+    parts = direct.detach().double().sum((2, 3)).numpy()
+    for number in labels.unique().tolist():
+        np.testing.assert_allclose(
+            found.by_class[number], parts[(labels == number).numpy()].mean(0), rtol=1e-4, atol=1e-5
+        )
+    seen = sorted(set(labels.tolist()))
+    assert np.isnan(np.delete(found.by_class, seen, axis=0)).all()
+    whole = rise.gather(1, labels[:, None])[:, 0].double().detach().numpy()
+    np.testing.assert_allclose(parts.sum(1), whole, rtol=0.2)
+    frame = found.to_frame()
+    assert list(frame.columns) == ["class", "filter", "conductance"]
+    assert len(frame) == 160
+    figure = conductance_figure(found, [str(i) for i in range(10)], chosen=3)
+    assert list(figure.data[0].y) == [str(i) for i in seen]
+
+
+@contextmanager
+def hookable(model):  # type: ignore[no-untyped-def]
+    """A copy whose activations change nothing in place, as Captum's hooks need it."""
+    own = copy.deepcopy(model).eval()
+    for module in own.modules():
+        if hasattr(module, "inplace"):
+            module.inplace = False
+    yield own

@@ -12,6 +12,7 @@ import pruneviz as pv
 from pruneviz.explain.passage import Passages
 from pruneviz.explain.tiles import MOST, SIDE, tiles
 from pruneviz.session.decisions import drop_by_hand
+from pruneviz.ui.explain import one_filter
 from tests.ui.conftest import Open
 from tests.ui.helpers import sound, texts
 
@@ -62,3 +63,16 @@ def test_tiles_are_few_and_small_and_the_difference_is_signed() -> None:
     assert third.values.shape == (MOST, 8, 8)
     assert third.more == 64 - MOST
     assert first.values.shape[1:] == (SIDE, SIDE)
+
+
+def test_the_classes_that_suffer_from_one_filter_and_those_it_speaks_for(studio: Open) -> None:
+    page = until(opened(studio, "If only one filter goes"), "Which classes suffer without filter")
+    page = sound(page.selectbox(key="alone_filter").set_value(5).run())
+    page = until(page, "Which classes suffer without filter 5")
+    loaded = page.session_state["session"].workbench
+    measured = one_filter.without(loaded, "conv1", 5)
+    plan = pv.Plan(loaded.graph).drop("conv1", [5])
+    expected = pv.evaluate(pv.mask(loaded.model, loaded.graph, plan), loaded.data)
+    assert measured.per_class == expected.per_class
+    page = sound(page.toggle(key="conductance").set_value(True).run())
+    until(page, "Orange: for their class")

@@ -1,4 +1,4 @@
-"""What accuracy does if only one filter goes: asked of every filter of a layer."""
+"""What accuracy does if only one filter goes: asked of every filter of a layer, and by class."""
 
 from __future__ import annotations
 
@@ -7,16 +7,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from pruneviz.figures import style
+from pruneviz.figures import ClassesInfo, classes_figure, style
 from pruneviz.figures.alone import alone_figure
+from pruneviz.figures.conductance import conductance_figure
 from pruneviz.ui.explain import waiting
-from pruneviz.ui.frame import address, theme
+from pruneviz.ui.frame import address, theme, workbench
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.ribbon.ribbon import LAYER
 
 if TYPE_CHECKING:
+    from pruneviz.evaluation import Evaluation
     from pruneviz.explain.alone import Alone
+    from pruneviz.explain.conductance import Conductance
     from pruneviz.session.workbench import Workbench
+
+CHART, FILTER = "explain_alone", "alone_filter"
+CLASSES = 30
+"""Classes shown at most: those that lose or gain most."""
+EACH = 4
+"""Images of a class that conductance is measured on."""
+IMAGES = 40
 
 
 def show(loaded: Workbench) -> None:
@@ -33,7 +43,13 @@ def show(loaded: Workbench) -> None:
     )
     if losses is None:
         return
-    theme.chart(alone_figure(losses, dark=theme.dark()), "explain_alone", alt="Accuracy by filter")
+    theme.chart(
+        alone_figure(losses, dark=theme.dark()),
+        CHART,
+        on_select=_select,
+        selection_mode="points",
+        alt="Accuracy by filter",
+    )
     worst = int(np.nanargmin(losses.accuracy))
     free = int((losses.change >= 0).sum())
     st.markdown(
@@ -46,7 +62,81 @@ def show(loaded: Workbench) -> None:
         f"nothing is repaired. {losses.images} validation images, "
         f"{style.percent(losses.baseline)} of them right with all filters."
     )
+    left, right = st.columns(2, gap="large")
+    with left:
+        chosen = _filter(losses, worst)
+        _classes(loaded, str(layer), chosen)
+    with right:
+        _conductance(loaded, str(layer), chosen)
     st.dataframe(losses.to_frame(), hide_index=True, height=260)
+
+
+def _select() -> None:
+    points = st.session_state[CHART].selection.points
+    if points and points[0].get("customdata"):
+        st.session_state[FILTER] = int(points[0]["customdata"][0])
+
+
+def _filter(losses: Alone, worst: int) -> int:
+    """The filter that is looked at: one that was clicked or picked, or the one that costs most."""
+    open_ones = np.flatnonzero(np.isfinite(losses.accuracy)).tolist()
+    if st.session_state.get(FILTER) not in open_ones:
+        st.session_state[FILTER] = worst
+    return int(
+        st.selectbox("Filter", open_ones, key=FILTER, help="Or click a bar above.", width=160)
+    )
+
+
+def _classes(loaded: Workbench, layer: str, chosen: int) -> None:
+    """Which classes suffer if that filter goes alone."""
+    st.markdown(f"**Which classes suffer without filter {chosen}**")
+    base = workbench.accuracy(loaded, None).value
+    after = waiting.answer(
+        ("without", loaded.subject.digest, layer, chosen, loaded.preview_images),
+        lambda: without(loaded, layer, chosen),
+        "Measuring the classes …",
+    )
+    if base is None or after is None:
+        return
+    change = np.nan_to_num(np.array(after.per_class) - np.array(base.per_class))
+    if not change.any():
+        st.caption("None: the accuracy of every class stays as it is.")
+        return
+    shown = np.sort(np.argsort(-np.abs(change), kind="stable")[:CLASSES])
+    labels = loaded.data.val.first(loaded.preview_images).labels.numpy()
+    info = ClassesInfo(
+        tuple(base.classes[i] for i in shown),
+        tuple(base.per_class[i] for i in shown),
+        tuple(after.per_class[i] for i in shown),
+        tuple(int((labels == i).sum()) for i in shown),
+    )
+    theme.chart(
+        classes_figure(info, dark=theme.dark()), "alone_classes", alt="Accuracy by class without it"
+    )
+
+
+def _conductance(loaded: Workbench, layer: str, chosen: int) -> None:
+    """Which classes each filter speaks for."""
+    st.markdown("**Which classes each filter speaks for**")
+    if not st.toggle(
+        "Conductance",
+        key="conductance",
+        help="The part of Integrated Gradients that flows through a filter (Dhamdhere et al. 2018, "
+        f"by Captum), mean of up to {EACH} images of each class, in the unpruned network.",
+    ):
+        return
+    found = waiting.answer(
+        ("conductance", loaded.subject.digest, layer),
+        lambda: speaks_for(loaded, layer),
+        f"Measuring the conductance of {plain(layer)} …",
+    )
+    if found is not None:
+        theme.chart(
+            conductance_figure(found, loaded.data.classes, chosen=chosen, dark=theme.dark()),
+            "alone_conductance",
+            alt=f"Conductance of the filters of {layer} by class",
+        )
+        st.caption(f"{found.images} validation images. Orange: for their class. Blue: against it.")
 
 
 def measure(loaded: Workbench, layer: str) -> Alone:
@@ -55,3 +145,27 @@ def measure(loaded: Workbench, layer: str) -> Alone:
 
     *_, losses = alone(loaded.model, loaded.graph, loaded.data, layer, images=loaded.preview_images)
     return losses
+
+
+def without(loaded: Workbench, layer: str, chosen: int) -> Evaluation:
+    """Evaluate the network without one filter and what is coupled with it."""
+    from pruneviz.plan import Plan
+    from pruneviz.surgery import prune
+    from pruneviz.training import evaluate
+
+    small = prune(loaded.model, loaded.graph, Plan(loaded.graph).drop(layer, [chosen]))
+    return evaluate(small, loaded.data, limit=loaded.preview_images, progress=False)
+
+
+def speaks_for(loaded: Workbench, layer: str) -> Conductance:
+    """Measure conductance on a few images of each class."""
+    import torch
+
+    from pruneviz.explain.conductance import conductance
+
+    sample = loaded.data.val.first(loaded.preview_images)
+    labels = sample.labels.numpy()
+    classes = [np.flatnonzero(labels == i)[:EACH] for i in range(len(loaded.data.classes))]
+    chosen = torch.from_numpy(np.concatenate(classes)[:IMAGES])
+    images, targets = next(iter(sample.subset(chosen).batches(IMAGES)))
+    return conductance(loaded.model, loaded.graph, layer, images, targets, len(loaded.data.classes))
