@@ -95,10 +95,14 @@ def test_own_images_with_squeezenet_to_a_pruned_export(
     press(page, "Start")
     tuned = finished(page, 1)
     assert percent_of(tuned) >= 86.0, tuned
+    from_weights_to_an_export(page, images, tmp_path)
 
+
+def from_weights_to_an_export(page: Any, images: Path, folder: Path) -> None:
+    """Take up what fine-tuning left, prune and repair it, export it, load it elsewhere."""
     press(page, "Use these weights")
     page.get_by_role("heading", name="Choose", exact=True).wait_for()
-    page.locator(".pv-bar").get_by_text(re.compile(r"\d+\.\d %")).first.wait_for()
+    page.locator(".pv-bar").get_by_text(re.compile(r"\d+\.\d\s%")).first.wait_for()
     is_whole(page)
     go_to(page, "Prune")
     prune(page, 30)
@@ -111,7 +115,7 @@ def test_own_images_with_squeezenet_to_a_pruned_export(
     shown.get_by_text(re.compile(r"\d+\.\d")).wait_for()
     with page.expect_download() as download:
         press(page, "Everything (zip)")
-    exported = tmp_path / "exported.zip"
+    exported = folder / "exported.zip"
     download.value.save_as(exported)
     said = percent_of(shown.inner_text())
     again = subprocess.run(
