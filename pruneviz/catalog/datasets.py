@@ -99,7 +99,8 @@ def load_dataset(name: str, **options: Any) -> DataSet:
       from 224 on, as is usual for ImageNet) and the centre is cut out. By default what the set
       has; for your own 32 where the images are small, else 224.
     - `val`: how many training images are kept for validation where there is no `val/`: a count
-      or a fraction. By default a fifth, at most 2,000. Test images are never used for it.
+      or a fraction. By default a fifth, at least 20 and at most 2,000. Test images are never used
+      for it.
     - `seed`: decides which these are.
     - `preprocessing`: for "folder", how the weights' authors prepared images, as
       `describe_model(model).preprocessing` says; instead of `size`.

@@ -19,12 +19,10 @@ from pruneviz.catalog.decoded import decode_all
 from pruneviz.catalog.downloads import Progress
 from pruneviz.catalog.imagenet import with_classes_of
 from pruneviz.catalog.images import LARGE, SMALL, Scaling, shorter_side
-from pruneviz.catalog.layout import Item, Layout, divide, lay_out, listed
+from pruneviz.catalog.layout import MIN_VAL, Item, Layout, divide, lay_out, listed
 from pruneviz.catalog.preprocessing import Preprocessing
 from pruneviz.data import DataSet, ImageSet
 from pruneviz.errors import DataError, InvalidValueError
-
-MIN_VAL = 20
 
 
 def load_folder(
@@ -184,8 +182,9 @@ def _check_validation(val: ImageSet, classes: tuple[str, ...]) -> list[str]:
     if len(val) < MIN_VAL:
         raise DataError(
             f"Validation needs at least {MIN_VAL} images to say anything, but has {len(val)}; one "
-            "of them would be worth several points of accuracy. Add images to val/, or keep more "
-            "of the training images with val=."
+            "of them would be worth several points of accuracy. Add images to val/; without such "
+            f"a folder, {MIN_VAL} of {2 * MIN_VAL} images are kept for it (in code, val= keeps "
+            "more)."
         )
     _refuse_empty_classes("validation", val, classes)
     counts = torch.bincount(val.labels, minlength=len(classes)).tolist()

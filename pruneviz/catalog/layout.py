@@ -25,6 +25,8 @@ SPLITS = {
 }
 """Names of folders, in lower case, and the split they hold."""
 
+MIN_VAL = 20
+"""With fewer images in validation, one of them would be worth several points of accuracy."""
 MAX_VAL = 2_000
 VAL_SHARE = 0.2
 
@@ -88,7 +90,7 @@ def divide(
     """Train, val and, where there is one, test, as they are to be used.
 
     Without a validation folder some training images are kept for validation (the test images are
-    never used for it): `val` of them, or that fraction, or by default a fifth, at most 2,000; the
+    never used for it): `val` of them, or that fraction, or by default a fifth (`default_val`); the
     classes keep their shares. `limit` then leaves at most so many images a class in each split.
     """
     splits = dict(layout.splits)
@@ -186,11 +188,12 @@ def _hidden(parts: Parts) -> bool:
 
 
 def default_val(count: int) -> int:
-    """How many of `count` training images are kept for validation unless told: a fifth, <= 2,000.
+    """How many of `count` training images are kept for validation unless told.
 
+    A fifth, at least 20 and at most 2,000; of fewer than 40 images no more than half.
     2,000 images tell an accuracy to within one point (a standard error of 1.1 % at worst).
     """
-    return max(1, min(MAX_VAL, round(VAL_SHARE * count)))
+    return max(1, min(count // 2, max(MIN_VAL, min(MAX_VAL, round(VAL_SHARE * count)))))
 
 
 def draw(labels: Sequence[int], limit: int, seed: int) -> list[int]:

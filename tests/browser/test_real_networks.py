@@ -106,10 +106,11 @@ def from_weights_to_an_export(page: Any, images: Path, folder: Path) -> None:
     is_whole(page)
     go_to(page, "Prune")
     prune(page, 30)
-    page.locator(".pv-bar").get_by_text(re.compile("repaired")).first.wait_for()
+    page.locator(".pv-bar").get_by_text(re.compile("repair")).first.wait_for()
     page.locator(".pv-bar").get_by_text(re.compile("points")).first.wait_for()
     is_whole(page)
 
+    page.set_default_timeout(5 * MINUTE)  # the network is repaired whole, and measured
     go_to(page, "Export")
     shown = page.get_by_test_id("stMetric").first.get_by_test_id("stMetricValue")
     shown.get_by_text(re.compile(r"\d+\.\d")).wait_for()

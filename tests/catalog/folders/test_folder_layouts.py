@@ -109,7 +109,7 @@ def test_what_is_left_out_is_told(tmp_path):
         (THREE | {"val/cats/1.png": png(1)}, r"in 'val' that its training images lack \('cats'\)"),
         (THREE | {"train/cats/1.png": png(1)}, "No validation images are left of 'cats'"),
         (files("train/a", "train/b") | files("val/a", "val/b", count=9), "at least 20 images"),
-        (files("a", "b", count=40), "at least 20 images"),
+        (files("a", "b", count=19), "at least 20 images"),
         (files("a", "b", count=1), "at least 20 images"),
     ],
 )
@@ -180,3 +180,13 @@ def test_the_source_gives_the_same_again(tmp_path):
     assert again.digest == data.digest
     assert torch.equal(again.val.images, data.val.images)
     assert again.source == data.source
+
+
+def test_few_images_keep_enough_for_validation(tmp_path):
+    """65 images, 5 of one class: a fifth would be too few to say anything, and was refused."""
+    few = {**files("ants", count=5), **files("zebras", count=60)}
+    data = load(write(tmp_path / "few", few))
+    assert (len(data.train), len(data.val)) == (45, 20)
+    assert data.val.labels.bincount(minlength=2).min() >= 1
+    with pytest.raises(DataError, match="without such a folder, 20 of 40"):
+        load(write(tmp_path / "fewer", files("ants", "zebras", count=19)))
