@@ -132,7 +132,9 @@ def overview_figure(info: OverviewInfo, *, dark: bool = False, height: int = 460
         clickmode="event+select",
     )
     figure.data[1].base = kept
-    figure.update_xaxes(showgrid=False, range=[-0.6, count - 0.4])
+    # Beside a heat map Plotly draws ticks, at every fifth column: they point at no name.
+    figure.update_xaxes(showgrid=False, range=[-0.6, count - 0.4], ticks="")
+    figure.update_yaxes(ticks="")
     figure.update_xaxes(showticklabels=False, row=1)
     figure.update_xaxes(showticklabels=False, row=2)
     figure.update_xaxes(

@@ -54,6 +54,7 @@ def template(dark: bool) -> Any:
         "zeroline": False,
         "linecolor": grid(dark),
         "automargin": True,
+        "ticklabelstandoff": 3,  # the zeros of both axes do not touch
         "title": {"standoff": 8, "font": {"size": 13}},
     }
     return go.layout.Template(

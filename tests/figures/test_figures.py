@@ -104,6 +104,8 @@ def test_overview_keeps_hand_picks_lowest_and_draws_every_layer() -> None:
     assert info.drop[:quarter, 0].all()
     assert info.heat[0, 0] == 1.0
     figure = figures.overview_figure(info)
+    rows = [figure.layout[name] for name in ("xaxis", "xaxis2", "xaxis3")]
+    assert all(row.ticks == "" for row in rows), "ticks that point at no name"
     doors = next(t for t in figure.data if t.name == "layers")
     assert [c[0] for c in doors.customdata] == ["a", "b", "c", "out"]
     assert "cannot be pruned: is the network's output" in doors.text[3]
