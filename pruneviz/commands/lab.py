@@ -132,6 +132,8 @@ def table(results: Sequence[LabResult]) -> str:
         claim = find_claim(result.claim)
         measured = "; ".join(text for text, _ in result.readings)
         verdict = "yes" if result.holds else "**no**"
+        if result.outdated:
+            verdict += ", by an earlier form of the test"
         lines.append(
             f"| {claim.title} | {result.network}, {result.data} | {measured} "
             f"({result.count_seeds()}) | {verdict} | `{result.command}`, {result.commit} |"
@@ -143,5 +145,7 @@ def table(results: Sequence[LabResult]) -> str:
 def _print(result: LabResult) -> None:
     about = f"{result.network} on {result.data}, {result.scale}, {result.count_seeds()}"
     print(f"  {about}, {result.commit}:")
+    if result.outdated:
+        print(f"    Measured by an earlier form of the test, without: {result.outdated}.")
     for text, holds in result.readings:
         print(f"    {'holds' if holds else 'DOES NOT HOLD'}: {text}")

@@ -30,7 +30,8 @@ class Statistics:
 
     By layer, for each of its C filters, over all images and positions of its feature maps:
     `count` values, the sum of their absolute values (`absolute`), the sum of the squares of their
-    differences from their mean (`spread`), and how many are above zero (`positive`).
+    differences from their mean (`spread`), and how many are above zero (`positive`); and each
+    image's mean (`response`, (N, C)), beside the images' `labels` (N,).
 
     By unit: a unit's feature map is that of all its channels end to end (without a map that only
     goes into a depthwise convolution of the same units, in whose map it shows); its `term` on one
@@ -46,6 +47,8 @@ class Statistics:
     absolute: Mapping[str, FloatArray] = field(default_factory=dict)
     spread: Mapping[str, FloatArray] = field(default_factory=dict)
     positive: Mapping[str, FloatArray] = field(default_factory=dict)
+    response: Mapping[str, FloatArray] = field(default_factory=dict)
+    labels: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     positions: FloatArray = field(default_factory=lambda: np.zeros(0))
     term: FloatArray = field(default_factory=lambda: np.zeros(0))
     term_absolute: FloatArray = field(default_factory=lambda: np.zeros(0))

@@ -50,6 +50,9 @@ class SharedPass:
         self._scratch = Scratch()
         self._sums: dict[tuple[str, str], Tensor] = {}
         self._positions: dict[int, int] = {}
+        self._responses: dict[str, list[Tensor]] | None = {} if "response" in gathers else None
+        self._now: dict[str, tuple[Any, int]] = {}
+        self._labels: list[Tensor] = []
 
     def add(self, images: Tensor, labels: Tensor) -> None:
         """Run a mini-batch: images (N, C, H, W), normalised, and labels (N,)."""
@@ -70,6 +73,11 @@ class SharedPass:
             loss.backward()  # type: ignore[no-untyped-call]
         if self._terms is not None:
             self._terms.end_batch(len(images))
+        if self._responses is not None:
+            self._labels.append(labels.cpu())
+            for name, (total, size) in self._now.items():
+                self._responses.setdefault(name, []).append((total / size).cpu())
+            self._now = {}
         self.images += len(images)
 
     def _receive(self, index: int, map: Tensor) -> None:
@@ -80,6 +88,9 @@ class SharedPass:
             for name, total in self._moments(value):
                 key = (tap.layer.name, name)
                 self._sums[key] = self._sums[key] + total if key in self._sums else total
+            if self._responses is not None:
+                before, size = self._now.get(tap.layer.name, (0, 0))
+                self._now[tap.layer.name] = before + value.sum(2), size + value.shape[2]
         if self._terms is not None:
             self._terms.watch(index, map, value)
 
@@ -138,6 +149,11 @@ class SharedPass:
                 for n in count
                 if "spread" in self.moments
             },
+            response={
+                name: torch.cat(parts).double().numpy()
+                for name, parts in (self._responses or {}).items()
+            },
+            labels=torch.cat(self._labels).numpy() if self._labels else np.zeros(0, np.int64),
             positions=sum_over_members(self.graph, positions),
             term=term,
             term_absolute=absolute,

@@ -82,7 +82,9 @@ def lab_figure(info: LabInfo, *, dark: bool = False, height: int | None = None) 
             hovertemplate=f"<b>%{{y}}</b>: %{{x{shown}}}<extra>mean</extra>",
         )
     )
-    for (label, value), dash in zip(info.published, cycle(("dash", "dot")), strict=False):
+    for (label, value), dash in zip(
+        info.published, cycle(("dash", "dot", "dashdot", "longdash")), strict=False
+    ):
         figure.add_trace(
             go.Scatter(
                 x=[value, value],

@@ -153,6 +153,26 @@ def distance_to_others(weight: np.ndarray, channel: int) -> float:
     return float(sum(np.linalg.norm(weight[channel] - other) for other in weight))
 
 
+def in_common(observed: Observed, name: str, channel: int) -> float:
+    """Sum of p(bin, label) log p(bin, label) / p(bin) p(label), with eight bins at most."""
+    response = [
+        np.concatenate([np.ravel(m[channel]) for m in image]).mean() for image in observed.a[name]
+    ]
+    used = max(2, min(8, len(response) // 4))
+    edges = np.quantile(response, [k / used for k in range(1, used)])
+    pairs = [
+        (sum(r >= e for e in edges), int(y)) for r, y in zip(response, observed.labels, strict=True)
+    ]
+    n = len(pairs)
+    total = 0.0
+    for pair in set(pairs):
+        own = pairs.count(pair) / n
+        bins = sum(b == pair[0] for b, _ in pairs) / n
+        label = sum(y == pair[1] for _, y in pairs) / n
+        total += own * np.log(own / (bins * label))
+    return total
+
+
 REFERENCE: dict[str, Callable[[Observed], np.ndarray]] = {
     "l1": lambda o: o.by_unit(lambda n, c: np.abs(o.weight(n)[0][c]).sum()),
     "l2": lambda o: o.by_unit(lambda n, c: np.linalg.norm(o.weight(n)[0][c])),
@@ -160,6 +180,7 @@ REFERENCE: dict[str, Callable[[Observed], np.ndarray]] = {
     "mean_activation": lambda o: o.by_unit(lambda n, c: np.abs(o.values(n, c)).mean()),
     "std_activation": lambda o: o.by_unit(lambda n, c: o.values(n, c).std()),
     "apoz": lambda o: o.by_unit(lambda n, c: (o.values(n, c) > 0).mean()),
+    "mutual_information": lambda o: o.by_unit(lambda n, c: in_common(o, n, c)),
     "taylor": lambda o: np.abs(o.terms().mean(0)) / o.sizes(),
     "taylor_image": lambda o: np.abs(o.terms()).mean(0) / o.sizes(),
     "taylor_loss": lambda o: np.abs(o.terms().mean(0)),

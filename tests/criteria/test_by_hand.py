@@ -11,6 +11,7 @@ from torch import nn
 
 import pruneviz as pv
 from pruneviz.criteria import applicable, criteria
+from pruneviz.criteria.information import information
 from pruneviz.data import MEAN, STD, DataSet, ImageSet
 
 
@@ -94,6 +95,20 @@ def test_activations(two, data, work) -> None:
     np.testing.assert_allclose(scores(two, data, "std_activation"), a.std(0), rtol=1e-6)
     np.testing.assert_allclose(scores(two, data, "apoz"), (a > 0).mean(0))
     assert (a > 0).mean(0).tolist() == [0.5, 0.5, 0.5]
+
+
+def test_mutual_information() -> None:
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    told = np.array([1.0, 2, 3, 4, 5, 6, 7, 8])  # the bin says the label
+    flat = np.ones(8)
+    apart = np.array([0.0, 1, 0, 1, 0, 1, 0, 1])  # two bins, each with both labels alike
+    found = information(np.stack([told, flat, apart], axis=1), labels)
+    np.testing.assert_allclose(found, [math.log(2), 0, 0], atol=1e-12)
+    # Of the four images in a bin three have its label: H(y) - H(y | bin).
+    skewed = np.array([0.0, 0, 0, 1, 1, 1, 1, 0])
+    quarter = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
+    found = information(skewed[:, None], labels)
+    np.testing.assert_allclose(found, [math.log(2) - quarter], atol=1e-12)
 
 
 def test_gradients(two, data, work) -> None:

@@ -262,6 +262,20 @@ def test_results_are_read_shown_and_tabled(
     assert list(info.data[2].x) == [0.73, 0.73]
 
 
+def test_a_result_of_an_earlier_form_of_the_test_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claim = find_claim("oracle")
+    assert made().outdated == claim.changed != ""
+    now = replace(made(), settings={"form": claim.form})
+    assert now.outdated == ""
+    assert "earlier form" in table([made()])
+    assert "earlier form" not in table([now])
+    (tmp_path / "a.json").write_text(made().to_json())
+    assert main(["list", "--folder", str(tmp_path)]) == 0
+    assert f"without: {claim.changed}" in capsys.readouterr().out
+
+
 def test_what_is_stored_in_the_package_can_be_read() -> None:
     for result in results():
         assert find_claim(result.claim)

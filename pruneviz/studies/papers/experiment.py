@@ -51,6 +51,7 @@ def perform(
     experiment = import_module(f"pruneviz.studies.papers.{request.about.module}")
     findings, readings, settings = experiment.run(bench)
     settings = {
+        "form": request.about.form,
         "weights": request.weights or request.data,
         "train_images": len(data.train),
         "val_images": len(data.val),

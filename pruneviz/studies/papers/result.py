@@ -76,6 +76,14 @@ class LabResult:
         """Whether every sentence of the claim's test holds."""
         return all(holds for _, holds in self.readings)
 
+    @property
+    def outdated(self) -> str:
+        """What the claim's experiment has by now that this result lacks; empty if nothing."""
+        from pruneviz.studies.papers.claims import find_claim
+
+        claim = find_claim(self.claim)
+        return claim.changed if self.settings.get("form", 1) < claim.form else ""
+
     def count_seeds(self) -> str:
         """In words: "3 seeds"."""
         return f"{len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}"

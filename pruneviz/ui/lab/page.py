@@ -21,7 +21,7 @@ from pruneviz.ui.widgets.duration import said
 
 if TYPE_CHECKING:
     from pruneviz.jobs import RunView
-    from pruneviz.studies.papers import Claim
+    from pruneviz.studies.papers import Claim, LabResult
 
 POLL_SECONDS = 1.0
 HOLDS = {True: ":green-badge[:material/check: holds]", False: ":red-badge[does not hold]"}
@@ -92,18 +92,26 @@ def _overview(results_shown: list[Shown]) -> None:
             "claim": find_claim(shown.result.claim).title,
             "network": shown.result.network,
             "data": shown.result.data,
-            "verdict": "holds" if shown.result.holds else "does not hold",
+            "verdict": _verdict(shown.result),
             "measured": "; ".join(text for text, _ in shown.result.readings),
             "seeds": len(shown.result.seeds),
             "by": "us" if shown.ours else "you",
         }
         for shown in sorted(results_shown, key=lambda s: order.index(s.result.claim))
     ]
-    holding = sum(shown.result.holds for shown in results_shown)
+    now = [shown.result for shown in results_shown if not shown.result.outdated]
+    holding, earlier = sum(result.holds for result in now), len(results_shown) - len(now)
     with st.expander(
-        f"All results: {holding} of {len(results_shown)} hold", icon=":material/table_rows:"
+        f"All results: {holding} of {len(now)} hold"
+        + (f"; {earlier} by an earlier form of the test" if earlier else ""),
+        icon=":material/table_rows:",
     ):
         st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+
+
+def _verdict(result: LabResult) -> str:
+    verdict = "holds" if result.holds else "does not hold"
+    return f"{verdict} (earlier form of the test)" if result.outdated else verdict
 
 
 def _about(claim: Claim) -> None:
@@ -134,6 +142,11 @@ def _result(shown: Shown) -> None:
     result = shown.result
     lines = [f"{'✓' if holds else '✗'} {text}" for text, holds in result.readings]
     st.markdown(f"{HOLDS[result.holds]}  \n" + "  \n".join(lines))
+    if result.outdated:
+        st.warning(
+            f"Measured by an earlier form of this test, without: {result.outdated}.",
+            icon=":material/history:",
+        )
     key = f"{shown.key}_{result.name}"
     theme.chart(result.figure(dark=theme.dark(), title=False), f"lab_{key}")
     details = details_figure(result, dark=theme.dark())
