@@ -142,5 +142,9 @@ class StorageUnreachableError(StorageError):
     """The database of records does not answer; waiting work continues once it does."""
 
 
+class WrongWorkerError(StorageError):
+    """A worker that may not do a run: of other versions, or with another database."""
+
+
 class NotAllowedError(PruneVizError, PermissionError):
     """Something that only another visitor may decide, or that exceeds what a visitor may use."""

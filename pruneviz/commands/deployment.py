@@ -12,6 +12,9 @@ from pathlib import Path
 
 DATABASE = "PRUNEVIZ_DATABASE"
 STORE = "PRUNEVIZ_STORE"
+SCHEDULER = "PRUNEVIZ_SCHEDULER"
+WORKERS = "PRUNEVIZ_WORKERS"
+NEEDS = "PRUNEVIZ_NEEDS"
 
 
 def add_deployment(parser: argparse.ArgumentParser) -> None:
@@ -41,12 +44,35 @@ def add_deployment(parser: argparse.ArgumentParser) -> None:
         ),
     )
 
+    group.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        default=argparse.SUPPRESS,
+        help=(
+            "Dask scheduler whose workers do the runs, tcp://host:8786 (default: "
+            f"${SCHEDULER}; without either, this machine does them); needs --database and --store"
+        ),
+    )
+    group.add_argument(
+        "--needs",
+        metavar="NAME=NUMBER",
+        default=argparse.SUPPRESS,
+        help=f"what a worker of the scheduler must offer, such as GPU=1 (default: ${NEEDS})",
+    )
+    group.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        default=argparse.SUPPRESS,
+        help=f"runs done at the same time on this machine (default: ${WORKERS}, or 1)",
+    )
+
 
 def settle(args: argparse.Namespace) -> None:
     """Put what was asked for where this process and its workers look for it.
 
     Raises:
-        InvalidValueError: an address that is none.
+        InvalidValueError: an address or number that is none.
     """
     database = getattr(args, "database", None)
     if database:
@@ -59,12 +85,27 @@ def settle(args: argparse.Namespace) -> None:
 
         os.environ[STORE] = resolve_store(store) or ""
 
+    scheduler = getattr(args, "scheduler", None)
+    if scheduler:
+        from pruneviz.jobs.dask_executor import resolve_scheduler
+
+        os.environ[SCHEDULER] = resolve_scheduler(scheduler) or ""
+    if hasattr(args, "needs"):
+        from pruneviz.jobs.elsewhere import resolve_needs
+
+        resolve_needs(args.needs)
+        os.environ[NEEDS] = args.needs
+    if hasattr(args, "workers"):
+        from pruneviz.jobs.executor import resolve_workers
+
+        os.environ[WORKERS] = str(resolve_workers(args.workers))
+
 
 def check(home: Path) -> None:
     """See that what was asked for is there, before the studio opens.
 
     Raises:
-        StorageError: the database or the store cannot be used; one sentence says why.
+        StorageError: database, store or scheduler cannot be used; one sentence says why.
     """
     if os.environ.get(DATABASE):
         from pruneviz.jobs.database import resolve_database
@@ -75,3 +116,7 @@ def check(home: Path) -> None:
         from pruneviz.jobs.artifacts import ArtifactStore, resolve_store
 
         ArtifactStore(resolve_store() or "").probe()
+    if os.environ.get(SCHEDULER):
+        from pruneviz.jobs.service import JobService
+
+        JobService(home).close()

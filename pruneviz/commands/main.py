@@ -27,6 +27,7 @@ from pruneviz.commands import (
     study,
     tour,
     trust,
+    worker,
 )
 from pruneviz.commands.output import add_json, deliver, say, stop_writing
 from pruneviz.errors import PruneVizError
@@ -95,6 +96,12 @@ VERBS = (
         store,
         "tidy up the store for the files of runs",
         "store gc --dry-run --store s3://bucket/pruneviz",
+    ),
+    Verb(
+        "worker",
+        worker,
+        "do the runs of studios that share a scheduler",
+        "worker --scheduler tcp://host:8786 --workers 2",
     ),
     Verb(
         studio.COMMAND,

@@ -175,7 +175,7 @@ class JobContext:
 
     def _publish(self) -> None:
         if self._outgoing is not None:
-            self._claim.store.files.publish(self._claim, self._outgoing)
+            self._claim.store.files.publish(self.run.id, self._outgoing, self._claim.renew)
 
     def _patiently(self, action: Callable[[], T]) -> T:
         return patiently(action, self.check)

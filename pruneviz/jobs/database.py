@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL, make_url
@@ -70,27 +70,28 @@ class Database(ABC):
     def hold_names(self, session: Session) -> None:
         """Keep everybody else from naming runs until the transaction ends."""
 
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Yield a session that sees one moment of the records and changes nothing."""
+        with self.errors(), Session(self.engine) as session:
+            yield session
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Yield a session whose changes are committed together at the end.
+
+        Raises:
+            StorageFullError, StorageBusyError, StorageGoneError, StorageUnreachableError: not now;
+                later, perhaps.
+        """
+        self.check_there()
+        kept = Session(self.writer, expire_on_commit=False)
+        with self.errors(), kept as session, session.begin():
+            yield session
+
     def close(self) -> None:
         """Close the connections."""
         self.engine.dispose()
-
-
-def open_database(home: Path, address: str | None = None, *, create: bool = True) -> Database:
-    """Open the records in `home`, or those at the address of a PostgreSQL database.
-
-    Tables are made where there are none, and those of an older format led on.
-
-    Raises:
-        StorageError: they cannot be used; the sentence says why.
-        InvalidValueError: an address that is none of PostgreSQL's.
-    """
-    if address is None:
-        from pruneviz.jobs.sqlite import Sqlite
-
-        return Sqlite(home / "pruneviz.db", create=create)
-    from pruneviz.jobs.postgres import Postgres
-
-    return Postgres(parse_address(address))
 
 
 def resolve_database(option: str | None = None) -> str | None:

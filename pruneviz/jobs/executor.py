@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.spawn
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -19,11 +20,14 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from queue import Empty, Queue
 from typing import Any, ParamSpec, TypeVar
 
+from pruneviz.errors import InvalidValueError
 from pruneviz.jobs.worker import prepare_process
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Work = tuple[Future[Any], Callable[[], Any]]
+
+VARIABLE = "PRUNEVIZ_WORKERS"
 
 _starting = threading.local()
 _original = multiprocessing.spawn.get_preparation_data
@@ -42,6 +46,20 @@ def _preparation_data(name: str) -> dict[str, Any]:
 # sys.modules["__main__"] at any moment, from other threads. A mark that belongs to the thread which
 # starts the process cannot be raced.
 multiprocessing.spawn.get_preparation_data = _preparation_data
+
+
+def resolve_workers(option: int | None = None) -> int:
+    """Return how many processes do runs at the same time: `option`, `$PRUNEVIZ_WORKERS`, or one.
+
+    Raises:
+        InvalidValueError: it is no whole number of at least 1.
+    """
+    asked = os.environ.get(VARIABLE) or "1" if option is None else str(option)
+    if not asked.isdecimal() or int(asked) < 1:
+        raise InvalidValueError(
+            f"The number of workers is a whole number of at least 1, but got '{asked}'."
+        )
+    return int(asked)
 
 
 class QuietProcess(SpawnProcess):

@@ -41,6 +41,18 @@ def atomic_write(path: Path, content: bytes | memoryview) -> None:
         _sync_folder(path.parent)
 
 
+def size_of(folder: Path) -> int:
+    """Return the bytes that the files under a folder take, if it is there."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += (Path(root) / name).lstat().st_size
+            except OSError:
+                continue
+    return total
+
+
 def _sync_folder(folder: Path) -> None:
     """Force the new name to the disk, where folders can be opened (not on Windows)."""
     try:

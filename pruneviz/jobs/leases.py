@@ -94,16 +94,29 @@ class Lease:
         return change(session, Run.id == self.run.id, Run.claim == self.token, **values) > 0
 
 
-def claim(store: RunStore, run_id: str, *, threads: int | None = None) -> Lease | None:
+def claim(
+    store: RunStore, run_id: str, *, threads: int | None = None, ticket: str = ""
+) -> Lease | None:
     """Take a queued run for this process; None when it is not queued (any more).
+
+    One that another worker has is taken over where that one had the same `ticket`: a scheduler
+    gives an order to a second worker only when the first is gone. Should it be there after all, it
+    finds that the run is no longer its own.
 
     `threads` is kept from the first attempt on: sums over another number of threads round
     differently, and a resumed run is to end with the same weights.
     """
-    token, now, pid = uuid.uuid4().hex, time.time(), os.getpid()
+    token, now, pid = f"{ticket}:{uuid.uuid4().hex}", time.time(), os.getpid()
     with store.transaction() as session:
         run = session.get(Run, run_id, with_for_update=True)
-        if run is None or run.status != "queued" or run.claim is not None:
+        if run is None:
+            return None
+        again = bool(ticket) and (run.claim or "").startswith(f"{ticket}:")
+        if again and run.status == "cancelling":
+            run.status, run.request, run.claim, run.pid = "cancelled", None, None, None
+            run.ended = now
+            return None
+        if not again and (run.status != "queued" or run.claim is not None):
             return None
         run.status, run.request, run.claim = "running", None, token
         run.host, run.pid, run.process = host(), pid, identity(pid)

@@ -8,7 +8,6 @@ room for it.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,18 +66,6 @@ def make_room(store: RunStore, run: RunView, size: int) -> None:
 def taken_by(store: RunStore, owner: str) -> int:
     """Return the bytes that the files of someone's runs take."""
     return store.files.size(run.id for run in store.list(owner=owner))
-
-
-def size_of(folder: Path) -> int:
-    """Return the bytes that the files under a folder take, if it is there."""
-    total = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += (Path(root) / name).lstat().st_size
-            except OSError:
-                continue
-    return total
 
 
 def mib(count: int) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,9 +21,10 @@ from sqlalchemy.orm import Session
 
 from pruneviz.errors import InvalidValueError, StorageFullError, UnknownNameError
 from pruneviz.jobs.columns import Unreadable
-from pruneviz.jobs.database import Database, open_database
+from pruneviz.jobs.database import Database
 from pruneviz.jobs.home import release
 from pruneviz.jobs.migrations import listed_by
+from pruneviz.jobs.open_database import open_database
 from pruneviz.jobs.rows import metric, view
 from pruneviz.jobs.run_files import RunFiles
 from pruneviz.jobs.schema import Metric, Result, Run
@@ -49,8 +50,8 @@ class RunStore:
         create: bool = True,
     ) -> None:
         self.home = Path(home)
-        self.files = RunFiles(self, artifacts)
         self.database: Database = open_database(self.home, database, create=create)
+        self.files = RunFiles(self.home, self.database, artifacts)
 
     def close(self) -> None:
         """Close the connections; the object is of no use afterwards."""
@@ -206,24 +207,18 @@ class RunStore:
         self.files.delete(run_id)
 
     # --------------------------------------------------------------------------------- sessions
-    @contextmanager
-    def reading(self) -> Iterator[Session]:
+    def reading(self) -> AbstractContextManager[Session]:
         """Yield a session that sees one moment of the records and changes nothing."""
-        with self.database.errors(), Session(self.database.engine) as session:
-            yield session
+        return self.database.reading()
 
-    @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self) -> AbstractContextManager[Session]:
         """Yield a session whose changes are committed together at the end.
 
         Raises:
             StorageFullError, StorageBusyError, StorageGoneError, StorageUnreachableError: not now;
                 later, perhaps.
         """
-        self.check_there()
-        kept = Session(self.database.writer, expire_on_commit=False)
-        with self.database.errors(), kept as session, session.begin():
-            yield session
+        return self.database.transaction()
 
     def _order(self, run_id: str, give: Callable[[Session], T]) -> T:
         """Have `give` write what a person asked for; on a full disk with the reserve."""

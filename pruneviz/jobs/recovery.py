@@ -6,15 +6,15 @@ Every change is looked for by reading first: with nothing to mend, nobody waits 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from pruneviz.jobs.alive import host, is_alive, is_gone
 from pruneviz.jobs.records import RunStore, change
-from pruneviz.jobs.schema import Run
+from pruneviz.jobs.schema import App, Run
 from pruneviz.jobs.views import ACTIVE, RunView
 
 STALE_SECONDS = 60.0
@@ -22,7 +22,21 @@ LOST = (
     "The worker process ended unexpectedly (killed, or out of memory). Resume the run to go on "
     "from its last checkpoint."
 )
+AGAIN = "Waiting for another worker; the last one is gone"
+FORGOTTEN = 7 * 86400.0  # seconds after which an app's last sign is deleted
 FREE: dict[str, Any] = {"claim": None, "pid": None, "request": None}
+
+
+class Held(NamedTuple):
+    """What a worker holds, and where it is."""
+
+    id: str
+    claim: str
+    host: str | None
+    pid: int | None
+    process: str | None
+    heartbeat: float | None
+    checkpoints: int
 
 
 def mark_interrupted(
@@ -54,6 +68,48 @@ def mark_interrupted(
     )
 
 
+def requeue(store: RunStore, run_id: str, claim: str | None, submitter: str) -> bool:
+    """Put back into the queue what a worker held that is no more; True where it waits there now.
+
+    One that was to be cancelled is.
+    """
+    mine, now = (Run.id == run_id, Run.claim == claim), time.time()
+    with store.transaction() as session:
+        change(session, *mine, Run.status == "cancelling", status="cancelled", message="",
+               **{**FREE, "ended": now})  # fmt: skip
+        return change(session, *mine, Run.status == "running", status="queued", message=AGAIN,
+                      submitter=submitter, queued=now, **FREE) > 0  # fmt: skip
+
+
+def held(store: RunStore) -> tuple[Held, ...]:
+    """Return what workers hold."""
+    columns = (Run.id, Run.claim, Run.host, Run.pid, Run.process, Run.heartbeat, Run.checkpoints)
+    with store.reading() as session:
+        rows = session.execute(select(*columns).where(Run.claim.is_not(None))).all()
+    return tuple(Held(row[0], str(row[1]), *row[2:]) for row in rows)
+
+
+def waiting(store: RunStore, submitter: str) -> tuple[str, ...]:
+    """Return the ids of the runs that this app has in the queue, in order."""
+    mine = Run.submitter == submitter, Run.status == "queued"
+    with store.reading() as session:
+        return tuple(session.scalars(select(Run.id).where(*mine).order_by(Run.queued, Run.id)))
+
+
+def sign(store: RunStore, submitter: str) -> None:
+    """Tell the other apps of a shared database that this one is there."""
+    now = time.time()
+    with store.transaction() as session:
+        session.merge(App(id=submitter, seen=now))
+        session.execute(delete(App).where(App.seen < now - FORGOTTEN))
+
+
+def signs(store: RunStore) -> dict[str, float]:
+    """Return when each app of a shared database gave its last sign, by its own clock."""
+    with store.reading() as session:
+        return {row.id: row.seen for row in session.execute(select(App.id, App.seen))}
+
+
 def release_run(store: RunStore, run_id: str, claim: str | None, why: str) -> bool:
     """End what a worker held that is no more: interrupted, or cancelled, as was asked."""
     mine, now = (Run.id == run_id, Run.claim == claim), time.time()
@@ -69,13 +125,22 @@ def release_run(store: RunStore, run_id: str, claim: str | None, why: str) -> bo
         )  # fmt: skip
 
 
-def adopt(store: RunStore, submitter: str) -> tuple[RunView, ...]:
-    """Take over the queued runs whose app is gone, and return them in queue order."""
+def adopt(
+    store: RunStore, submitter: str, lives_elsewhere: Callable[[str], bool] = lambda _: False
+) -> tuple[RunView, ...]:
+    """Take over the queued runs whose app is gone, and return them in queue order.
+
+    `lives_elsewhere` tells it of an app on another machine.
+    """
     query = select(Run.id, Run.submitter).where(Run.status == "queued")
     with store.reading() as session:
-        waiting = session.execute(query.order_by(Run.queued, Run.id)).all()
-    lives = {other: other is not None and _app_lives(other) for _, other in waiting}
-    orphans = [(run_id, other) for run_id, other in waiting if not lives[other]]
+        queued = session.execute(query.order_by(Run.queued, Run.id)).all()
+    lives = {
+        other: other is not None
+        and (_app_lives(other) if _is_here(other) else lives_elsewhere(other))
+        for other in {other for _, other in queued}
+    }
+    orphans = [(run_id, other) for run_id, other in queued if not lives[other]]
     return tuple(store.get(i) for i, other in orphans if _take(store, i, other, submitter))
 
 
@@ -110,5 +175,9 @@ def touch(store: RunStore, run_id: str) -> None:
 
 
 def _app_lives(submitter: str) -> bool:
-    where, pid, process, _ = (*submitter.split("|"), "", "", "", "")[:4]
-    return where == host() and pid.isdigit() and is_alive(int(pid), process or None) is not False
+    _, pid, process, _ = (*submitter.split("|"), "", "", "", "")[:4]
+    return pid.isdigit() and is_alive(int(pid), process or None) is not False
+
+
+def _is_here(submitter: str) -> bool:
+    return submitter.partition("|")[0] == host()

@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from pruneviz.jobs.artifacts import ArtifactStore
-from pruneviz.jobs.files import atomic_write
+from pruneviz.jobs.checkpoints import Checkpoints
+from pruneviz.jobs.database import Database
+from pruneviz.jobs.files import atomic_write, size_of
 from pruneviz.jobs.mirror import Kept, Outgoing, bring
 from pruneviz.jobs.schema import Artifact, Run
-
-if TYPE_CHECKING:
-    from pruneviz.jobs.leases import Lease
-    from pruneviz.jobs.records import RunStore
-
 
 CHECKPOINT = "checkpoint-"
 
 
 class RunFiles:
-    """The files of the runs of a store of records."""
+    """The files of the runs that a database has on record."""
 
-    def __init__(self, records: RunStore, artifacts: str | None) -> None:
-        self._records = records
+    def __init__(self, home: Path, database: Database, artifacts: str | None) -> None:
+        self._home = home
+        self._database = database
         self.artifacts = None if artifacts is None else ArtifactStore(artifacts)
         self.address = artifacts
 
     def own(self, run_id: str) -> Path:
         """Return the folder in which a worker on this machine has the run's files."""
-        return self._records.home / "runs" / run_id
+        return self._home / "runs" / run_id
 
     def read(self, run_id: str) -> Path:
         """Return a folder with the files of a run as the records know them.
@@ -46,7 +43,7 @@ class RunFiles:
         known = {} if self.artifacts is None else self.known(run_id)
         if self.artifacts is None or not known:  # nor has one that was done before there was one
             return self.own(run_id)
-        folder = self._records.home / "fetched" / run_id
+        folder = self._home / "fetched" / run_id
         bring(folder, known, self.artifacts)
         return folder
 
@@ -59,7 +56,7 @@ class RunFiles:
 
     def known(self, run_id: str) -> dict[str, Kept]:
         """Return which files of a run lie in the store, by name."""
-        with self._records.reading() as session:
+        with self._database.reading() as session:
             return _known(session, run_id)
 
     def has(self, run_id: str, name: str) -> bool:
@@ -69,22 +66,20 @@ class RunFiles:
 
     def having(self, name: str) -> set[str]:
         """Return the ids of all runs with a file of that name."""
-        found = {path.parent.name for path in self._records.home.glob(f"runs/*/{name}")}
+        found = {path.parent.name for path in self._home.glob(f"runs/*/{name}")}
         if self.artifacts is not None:
-            with self._records.reading() as session:
+            with self._database.reading() as session:
                 query = select(Artifact.run_id).where(Artifact.name == name)
                 found |= set(session.scalars(query))
         return found
 
     def size(self, run_ids: Iterable[str]) -> int:
         """Return the bytes that the files of some runs take."""
-        from pruneviz.jobs.quota import size_of
-
         ids = list(run_ids)
         if self.artifacts is None:
             return sum(size_of(self.own(run_id)) for run_id in ids)
         query = select(func.sum(Artifact.size)).where(Artifact.run_id.in_(ids))
-        with self._records.reading() as session:
+        with self._database.reading() as session:
             return int(session.scalar(query) or 0)
 
     def attach(self, run_id: str, name: str, content: bytes | None) -> None:
@@ -96,16 +91,18 @@ class RunFiles:
         files = {n: kept for n, kept in self.known(run_id).items() if n != name}
         if content is not None:
             files[name] = Kept(self.artifacts.put(content), len(content))
-        with self._records.transaction() as session:
-            self._records.database.hold_artifacts(session)
+        with self._database.transaction() as session:
+            self._database.hold_artifacts(session)
             _write(session, run_id, files)
 
     def outgoing(self, run_id: str) -> Outgoing | None:
         """Return what puts a worker's files into the store; None where there is none."""
         return None if self.artifacts is None else Outgoing(self.own(run_id), self.artifacts)
 
-    def publish(self, lease: Lease, outgoing: Outgoing) -> None:
+    def publish(self, run_id: str, outgoing: Outgoing, renew: Callable[[Session], bool]) -> None:
         """Put what a worker wrote into the store, and its names into the records.
+
+        `renew` holds the run in the transaction, and tells whether it is still that worker's.
 
         Who tidies up the store holds the records meanwhile: a file that went before its name was
         written is put there again.
@@ -113,32 +110,30 @@ class RunFiles:
         assert self.artifacts is not None
         files = outgoing.put()
         while True:
-            with self._records.transaction() as session:
-                self._records.database.hold_artifacts(session)
-                if not lease.renew(session):
+            with self._database.transaction() as session:
+                self._database.hold_artifacts(session)
+                if not renew(session):
                     return
-                known = _known(session, lease.run.id)
+                known = _known(session, run_id)
                 new = [kept for name, kept in files.items() if known.get(name) != kept]
                 if all(self.artifacts.has(kept.digest) for kept in new):
-                    _write(session, lease.run.id, files)
+                    _write(session, run_id, files)
                     return
             files = outgoing.put(again=True)
 
     def done(self, run_id: str) -> None:
         """Forget the checkpoints of a run that is done."""
-        from pruneviz.jobs.checkpoints import Checkpoints
-
         Checkpoints(self.own(run_id)).clear()
         if self.artifacts is None:
             return
         mine = Artifact.run_id == run_id, Artifact.name.startswith(CHECKPOINT)
-        with self._records.transaction() as session:
+        with self._database.transaction() as session:
             session.execute(delete(Artifact).where(*mine))
 
     def delete(self, run_id: str) -> None:
         """Remove a run's files here; those in the store go when it is tidied up."""
         shutil.rmtree(self.own(run_id), ignore_errors=True)
-        shutil.rmtree(self._records.home / "fetched" / run_id, ignore_errors=True)
+        shutil.rmtree(self._home / "fetched" / run_id, ignore_errors=True)
 
 
 def _known(session: Session, run_id: str) -> dict[str, Kept]:

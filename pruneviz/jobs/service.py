@@ -19,13 +19,18 @@ from pruneviz.errors import (
     PruneVizError,
     StorageError,
     StorageGoneError,
+    StorageUnreachableError,
     UnknownNameError,
+    WrongWorkerError,
 )
 from pruneviz.jobs import durations, quota
 from pruneviz.jobs.alive import host, identity
 from pruneviz.jobs.artifacts import resolve_store
+from pruneviz.jobs.dask_executor import resolve_scheduler
 from pruneviz.jobs.database import resolve_database
-from pruneviz.jobs.executor import WorkerPool
+from pruneviz.jobs.elsewhere import Order, check_travels, dask_executor, run_elsewhere, versions
+from pruneviz.jobs.executor import WorkerPool, resolve_workers
+from pruneviz.jobs.fleet import Fleet
 from pruneviz.jobs.gate import Gate
 from pruneviz.jobs.home import check_space, reserve, resolve_home
 from pruneviz.jobs.known import LastKnown
@@ -36,6 +41,7 @@ from pruneviz.jobs.registry import find_kind
 from pruneviz.jobs.views import MetricView, RunSpec, RunView
 from pruneviz.jobs.watch import Watch
 from pruneviz.jobs.worker import CLOSED, run_job, sentence, warm
+from pruneviz.machine import cores
 
 TEND_SECONDS = 3.0
 STARTS = 3  # times that a worker may die before it has begun a run
@@ -53,6 +59,14 @@ class JobService:
     `concurrent.futures.Executor` can take its place. `plugins` are modules that register further
     kinds of runs. `gate` is asked before a run is started or changed; without one, whoever holds
     the service may do everything.
+
+    `workers` is how many processes do runs at the same time here (`$PRUNEVIZ_WORKERS`, else one).
+    With a `scheduler` (`$PRUNEVIZ_SCHEDULER`), or where the executor's workers are `elsewhere`,
+    runs are done on other machines, which share the database and the store alone: a run whose
+    worker is gone goes back to the queue by itself.
+
+    Raises:
+        StorageError: the folder, database, store or scheduler cannot be used.
     """
 
     def __init__(
@@ -62,7 +76,9 @@ class JobService:
         database: str | None = None,
         artifacts: str | None = None,
         executor: Executor | None = None,
-        workers: int = 1,
+        elsewhere: bool = False,
+        scheduler: str | None = None,
+        workers: int | None = None,
         threads: int | None = None,
         plugins: Sequence[str] = (),
         stale: float = STALE_SECONDS,
@@ -70,10 +86,15 @@ class JobService:
     ) -> None:
         self.home: Path = resolve_home(home)
         self.store = RunStore(self.home, resolve_database(database), resolve_store(artifacts))
-        self._pool = WorkerPool(workers) if executor is None else None
-        self._executor: Executor = executor or self._pool or WorkerPool(workers)
+        place = resolve_scheduler(scheduler) if executor is None else None
+        self._dask = None if place is None else dask_executor(place, self.store)
+        count = resolve_workers(workers)
+        pool = WorkerPool(count) if executor is None and self._dask is None else None
+        self._pool = pool
+        self._executor: Executor = executor or self._dask or pool or WorkerPool(count)
+        self._elsewhere = elsewhere or self._dask is not None
         self._plugins = tuple(plugins)
-        self._threads = threads
+        self._threads = threads if threads or count == 1 else max(1, cores() // count)
         self._stale = stale
         self._gate = gate
         self._me = f"{host()}|{os.getpid()}|{identity(os.getpid()) or ''}|{uuid.uuid4().hex}"
@@ -89,6 +110,11 @@ class JobService:
         self._ended_by_us: dict[str, str] = {}
         self._tender: threading.Thread | None = None
         self._wake = threading.Event()
+        self._away: str | None = None  # why nothing is done elsewhere at present
+        self._fleet: Fleet | None = None
+        if self._elsewhere or self.store.database.address is not None:
+            self._fleet = Fleet(self.store, self._me, stale)
+            self._start_tending()
         reserve(self.home)
         _at_exit(self)
 
@@ -104,6 +130,8 @@ class JobService:
         """
         spec = spec if isinstance(spec, RunSpec) else RunSpec.from_dict(spec)
         find_kind(spec.kind, self._plugins)
+        if self._elsewhere:
+            check_travels(spec.model, spec.data)
         if self._gate is None:
             run = self.store.create(spec, submitter=self._me)
         else:
@@ -207,7 +235,7 @@ class JobService:
         """Return why runs wait and pages show what was last known; None: all is well."""
         self._tend()
         error = self._trouble or self._known.trouble
-        return None if error is None else str(error)
+        return self._away if error is None else str(error)
 
     @property
     def rescuable(self) -> bool:
@@ -229,19 +257,29 @@ class JobService:
         For the start of an app. Runs that were never started and whose app is gone are submitted;
         interrupted ones wait for `resume`.
         """
-        interrupted = mark_interrupted(self.store, self._stale, known=self._ended_by_us)
-        for run in adopt(self.store, self._me):
+        lives = _nobody
+        if self._fleet is not None:
+            self._fleet.greet()
+            lives = self._fleet.lives
+        if self._fleet is not None and self._elsewhere:
+            for run_id in self._fleet.put_back():
+                self._send(run_id)
+            interrupted: tuple[RunView, ...] = ()
+        else:
+            interrupted = mark_interrupted(self.store, self._stale, known=self._ended_by_us)
+        for run in adopt(self.store, self._me, lives):
             self._send(run.id)
         return interrupted
 
     def warm(self) -> None:
         """Start the worker now, so that the first run need not wait for its imports."""
-        self._executor.submit(warm)
+        if not self._elsewhere:
+            self._executor.submit(warm)
 
     def close(self, timeout: float = 10.0) -> None:
         """Stop: the own runs under way end as interrupted, those that wait are kept for later.
 
-        An executor that was given is left alone, with its runs.
+        An executor that was given is left alone, with its runs, and so is a scheduler.
         """
         with self._lock:
             if self._closed:
@@ -260,6 +298,8 @@ class JobService:
                 self._pool.kill()
             with contextlib.suppress(StorageError):
                 mark_interrupted(self.store, self._stale, why=CLOSED)
+        if self._dask is not None:
+            self._dask.shutdown()
         self.store.close()
 
     def __enter__(self) -> JobService:
@@ -283,6 +323,8 @@ class JobService:
         except StorageError as error:
             self._trouble = error
             self._watch.forget()  # heartbeats stand still because they cannot be written
+            if self._fleet is not None:
+                self._fleet.forget()
         else:
             self._trouble = None
             self._send_held_back()
@@ -303,29 +345,44 @@ class JobService:
         """Tend as long as there is work (a thread of its own): nobody need look at a page."""
         while not self._wake.wait(TEND_SECONDS):
             with self._lock:
-                if not self._held_back and all(f.done() for f in self._futures.values()):
+                done = not self._held_back and all(f.done() for f in self._futures.values())
+                if done and self._fleet is None:
                     self._tender = None
                     return
+            if self._dask is not None:  # here alone: no page waits for a scheduler
+                self._away = self._dask.trouble()
             self._tend()
 
     def _send(self, run_id: str) -> None:
         with self._lock:
             if self._closed:
                 return
-            future = self._executor.submit(
-                run_job,
-                str(self.home),
-                run_id,
-                self._plugins,
-                self._threads,
-                self.store.database.address,
-                self.store.files.address,
-            )
+            self._start_tending()
+            try:
+                future = self._submitted(run_id)
+            except PASSING as error:
+                self._held_back[run_id] = None
+                self._away = str(error)
+                return
             self._futures[run_id] = future
-            if self._tender is None:
-                self._tender = threading.Thread(target=self._keep_tending, daemon=True)
-                self._tender.start()
         future.add_done_callback(lambda done: self._ended(run_id, done))
+
+    def _submitted(self, run_id: str) -> Future[str]:
+        if not self._elsewhere:
+            where = self.store.database.address, self.store.files.address
+            return self._executor.submit(
+                run_job, str(self.home), run_id, self._plugins, self._threads, *where
+            )
+        if self._away is not None and self._dask is not None and not self._dask.connected:
+            raise StorageUnreachableError(self._away)
+        stamp, ticket = self.store.database.stamp, uuid.uuid4().hex
+        order = Order(run_id, ticket, stamp, versions(), self._plugins, self._threads)
+        return self._executor.submit(run_elsewhere, order)
+
+    def _start_tending(self) -> None:
+        if self._tender is None:
+            self._tender = threading.Thread(target=self._keep_tending, daemon=True)
+            self._tender.start()
 
     def _send_held_back(self) -> None:
         with self._lock:
@@ -338,10 +395,14 @@ class JobService:
         error = None if future.cancelled() else future.exception()
         if error is None or self._closed:
             return
-        if isinstance(error, PASSING):  # it was not begun, or is still to be recorded
+        passing = (*PASSING, WrongWorkerError)
+        if isinstance(error, passing):  # it was not begun, or is still to be recorded
             with self._lock:
                 self._held_back[run_id] = None
-                self._trouble = error
+                if isinstance(error, StorageUnreachableError) and self._dask is not None:
+                    self._away = str(error)
+                elif isinstance(error, StorageError):
+                    self._trouble = error
             return
         # In a thread of its own: this one may belong to the pool that has just broken.
         threading.Thread(target=self._mend, args=(run_id, error), daemon=True).start()
@@ -360,7 +421,7 @@ class JobService:
 
     def _mend_broken(self, run_id: str) -> None:
         """See to a run whose worker died: it was under way there, or had not begun."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + (0 if self._elsewhere else 5)
         while time.monotonic() < deadline:  # a killed process takes a moment to disappear
             mark_interrupted(self.store, self._stale, known=self._ended_by_us)
             if not self.store.get(run_id).held:
@@ -374,6 +435,10 @@ class JobService:
             fail(self.store, run_id, UNSTARTED)
         else:
             self._send(run_id)
+
+
+def _nobody(app: str) -> bool:
+    return False
 
 
 def _at_exit(service: JobService) -> None:

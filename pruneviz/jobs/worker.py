@@ -57,10 +57,37 @@ def run_job(
             orders.leave_soon_if_told()
 
 
-def _run_job(store: RunStore, run_id: str, plugins: Sequence[str], threads: int | None) -> str:
+def run_claimed(
+    store: RunStore,
+    run_id: str,
+    plugins: Sequence[str],
+    threads: int | None,
+    *,
+    ticket: str = "",
+    limit: bool = False,
+) -> str:
+    """Do a queued run of these records, one at a time in this process, and close them.
+
+    `ticket` is as for `claim`; `limit` says that torch may be limited though this process was not
+    started by `multiprocessing`.
+    """
+    with _busy:
+        return _run_job(store, run_id, plugins, threads, ticket=ticket, limit=limit)
+
+
+def _run_job(
+    store: RunStore,
+    run_id: str,
+    plugins: Sequence[str],
+    threads: int | None,
+    *,
+    ticket: str = "",
+    limit: bool = False,
+) -> str:
+    limit = limit or multiprocessing.parent_process() is not None
     try:
-        mine = claim(store, run_id, threads=threads or default_threads())
-        status = LOST if mine is None else _work(mine, plugins)
+        mine = claim(store, run_id, threads=threads or default_threads(), ticket=ticket)
+        status = LOST if mine is None else _work(mine, plugins, limit)
         if status != LOST:
             return status
         try:  # taken by another, given up for dead, or deleted?
@@ -72,7 +99,7 @@ def _run_job(store: RunStore, run_id: str, plugins: Sequence[str], threads: int 
         store.close()
 
 
-def _work(mine: Lease, plugins: Sequence[str]) -> str:
+def _work(mine: Lease, plugins: Sequence[str], limit: bool) -> str:
     """Do a claimed run; whatever happens inside ends in its records."""
     pulse = Pulse(mine)
     error: BaseException | None = None
@@ -83,7 +110,8 @@ def _work(mine: Lease, plugins: Sequence[str]) -> str:
         if mine.run.damage:
             raise InvalidValueError(UNREADABLE.format(damage=mine.run.damage))
         kind = find_kind(mine.run.kind, plugins)
-        _limit_threads(kind, mine.run.threads)
+        if limit:  # in a thread of the app, its own settings stand
+            _limit_threads(kind, mine.run.threads)
         context = JobContext(mine, pulse)
         context.restore()
         kind.work(context)
@@ -159,8 +187,8 @@ def warm() -> None:
 
 
 def _limit_threads(kind: Kind, threads: int | None) -> None:
-    if not kind.uses_torch or threads is None or multiprocessing.parent_process() is None:
-        return  # in a thread of the app, its own settings stand
+    if not kind.uses_torch or threads is None:
+        return
     import torch
 
     torch.set_num_threads(threads)

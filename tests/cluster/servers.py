@@ -1,13 +1,19 @@
-"""Real servers for the tests: PostgreSQL as Debian packages it, on a free port."""
+"""Real servers for the tests, on free ports: PostgreSQL, one that speaks S3, and Dask."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
+
+import psutil
 
 PASSWORD = "s3cret+word"
 USER = "pruner"
@@ -121,3 +127,69 @@ class S3Server:
 
     def close(self) -> None:
         self._server.stop()
+
+
+class DaskCluster:
+    """A scheduler and workers as commands of their own, as on several machines."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.address = f"tcp://127.0.0.1:{self.port}"
+        root = str(Path(__file__).resolve().parents[2])
+        self.environment = {
+            **os.environ,
+            **environment,
+            "PRUNEVIZ_SCHEDULER": self.address,
+            "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
+            "OMP_NUM_THREADS": "1",
+        }
+        self.scheduler: subprocess.Popen[bytes] | None = None
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self.start_scheduler()
+
+    def start_scheduler(self) -> None:
+        words = ("-m", "distributed.cli.dask_scheduler", "--no-dashboard", "--no-show")
+        self.scheduler = self._start(*words, "--host", "127.0.0.1", "--port", str(self.port))
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.1)
+        raise AssertionError("the scheduler does not start")
+
+    def kill_scheduler(self) -> None:
+        assert self.scheduler is not None
+        self.scheduler.kill()
+        self.scheduler.wait()
+
+    def start_worker(self) -> None:
+        """Start a worker with a home of its own: it shares nothing with the others."""
+        home = str(self.folder / f"worker-{len(self.workers)}")
+        code = "import sys; from pruneviz.commands.main import main; sys.exit(main())"
+        self.workers.append(self._start("-c", code, "worker", "--home", home))
+
+    def close(self) -> None:
+        for process in (*self.workers, self.scheduler):
+            if process is None:
+                continue
+            family = [process.pid]
+            with contextlib.suppress(psutil.Error):
+                family += [c.pid for c in psutil.Process(process.pid).children(recursive=True)]
+            for pid in family:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            process.wait()
+
+    def _start(self, *words: str) -> subprocess.Popen[bytes]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, *words],
+                env=self.environment,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
