@@ -26,7 +26,7 @@ import pruneviz as pv
 from pruneviz.export import load_bundle
 network = load_bundle(sys.argv[1])
 data = pv.load_dataset("folder", root=sys.argv[2])
-print("accuracy", pv.evaluate(network, data).accuracy)
+print("accuracy", pv.evaluate(network, data, limit=int(sys.argv[3])).accuracy)
 """
 
 
@@ -112,15 +112,18 @@ def from_weights_to_an_export(page: Any, images: Path, folder: Path) -> None:
 
     page.set_default_timeout(5 * MINUTE)  # the network is repaired whole, and measured
     go_to(page, "Export")
-    shown = page.get_by_test_id("stMetric").first.get_by_test_id("stMetricValue")
+    metric = page.get_by_test_id("stMetric").first
+    shown = metric.get_by_test_id("stMetricValue")
     shown.get_by_text(re.compile(r"\d+\.\d")).wait_for()
     with page.expect_download() as download:
         press(page, "Everything (zip)")
     exported = folder / "exported.zip"
     download.value.save_as(exported)
     said = percent_of(shown.inner_text())
+    images_of = re.search(r"on (\d+) images", metric.inner_text())
+    assert images_of, "the figure says of how many images it is"
     again = subprocess.run(
-        [sys.executable, "-c", LOAD_AGAIN, str(exported), str(images)],
+        [sys.executable, "-c", LOAD_AGAIN, str(exported), str(images), images_of.group(1)],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -68,4 +68,5 @@ def test_repaired_and_cut_are_different_networks_with_their_own_accuracy(
         measured = evaluate(load_bundle(path), loaded.data, limit=loaded.preview_images)
         shown[chosen] = measured.accuracy
         assert export.metric[0].value == style.percent(measured.accuracy)
+        assert export.metric[0].delta == f"on {measured.count} images", "of how many it is"
     assert shown[PLAIN] < 0.3 < 0.9 < shown[REPAIRED]

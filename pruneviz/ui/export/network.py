@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pruneviz.jobs.steps import WEIGHTS
+from pruneviz.session import fine_tuned
 from pruneviz.ui.frame import services, workbench
 from pruneviz.ui.frame.loading import loading
-from pruneviz.ui.runs import records as runs_data
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,16 +43,27 @@ def network_of(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None) 
     return network
 
 
-def accuracy_of(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None) -> float | None:
+@dataclass(frozen=True)
+class Measured:
+    """An accuracy, 0..1, and the number of validation images that it is of."""
+
+    accuracy: float
+    images: int
+
+
+def accuracy_of(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None) -> Measured | None:
     """Return the accuracy of the chosen network, None where it is not measured yet."""
     if run is not None:
-        return runs_data.final_accuracy(run)
+        outcome = fine_tuned.outcome(services.jobs(), run)
+        return None if outcome is None else Measured(outcome.accuracy, outcome.count)
     worth = workbench.known_worth(loaded, plan)
     if chosen == PLAIN or worth.whole:
         answer = worth.cut
     else:
         answer = worth.repaired if depth_of(loaded) == "full" else worth.instant
-    return None if answer.value is None else answer.value.accuracy
+    if answer.value is None:
+        return None
+    return Measured(answer.value.accuracy, answer.value.count)
 
 
 def steps_of(loaded: Workbench, chosen: str, plan: Plan) -> list[Step]:

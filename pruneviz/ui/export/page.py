@@ -11,7 +11,7 @@ from pruneviz.errors import PruneVizError
 from pruneviz.figures import style
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.export import files
-from pruneviz.ui.export.network import PLAIN, REPAIRED, accuracy_of, network_of
+from pruneviz.ui.export.network import PLAIN, REPAIRED, Measured, accuracy_of, network_of
 from pruneviz.ui.frame import plan_link, state, workbench
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.runs import records as runs_data
@@ -64,9 +64,16 @@ def show() -> None:
             icon=":material/difference:",
         )
     cost = workbench.cost_of(loaded, plan)
+    # Before the numbers: a button must not lead to what was written before they were known.
+    bundle = _bundle(loaded, chosen, plan, run, accuracy)
     with st.container(horizontal=True):
         st.metric(
-            "Accuracy (top-1)", style.percent(accuracy) if accuracy is not None else "…", width=160
+            "Accuracy (top-1)",
+            "…" if accuracy is None else style.percent(accuracy.accuracy),
+            "measuring" if accuracy is None else f"on {accuracy.images:,} images",
+            delta_color="off",
+            delta_arrow="off",
+            width=160,
         )
         st.metric(
             "MACs",
@@ -87,7 +94,6 @@ def show() -> None:
     if not plan.dropped:
         as_is = "original network" if run is None else "fine-tuned network with all its filters"
         st.info(f"Nothing is pruned: you would download the {as_is}.")
-    bundle = _bundle(loaded, chosen, plan, run, accuracy)
     stem = f"{loaded.subject.model.replace('/', '-')}-{plan.digest[:6]}"
     with st.container(horizontal=True):
         st.download_button(
@@ -132,7 +138,7 @@ def default_of(in_hand: str, plans: Mapping[str, str]) -> str:
 
 
 def _bundle(
-    loaded: Workbench, chosen: str, plan: Plan, run: RunView | None, accuracy: float | None
+    loaded: Workbench, chosen: str, plan: Plan, run: RunView | None, accuracy: Measured | None
 ) -> Bundle:
     key = (loaded.subject.digest, chosen, plan.digest, accuracy)
     kept: dict[str, Any] = st.session_state.setdefault("bundle", {})
@@ -141,7 +147,9 @@ def _bundle(
 
         network = network_of(loaded, chosen, plan, run)
         cost = workbench.cost_of(loaded, plan)
-        facts = {"accuracy": accuracy, "macs": cost.macs, "params": cost.params}
+        facts: dict[str, Any] = {"macs": cost.macs, "params": cost.params}
+        if accuracy is not None:
+            facts |= {"accuracy": accuracy.accuracy, "images": accuracy.images}
         kept = {
             "key": key,
             "bundle": bundle(
