@@ -14,7 +14,7 @@ group the same share, "global" compares units over all layers instead.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,6 +38,9 @@ class Options(OneOff):
     tolerated_drop: float = option(
         0.05, "Accuracy that a group may lose when pruned alone.", minimum=0.0, maximum=1.0
     )
+    target_params: float | None = option(
+        None, "Fraction of the parameters that may be left.", minimum=0.0, maximum=1.0
+    )
     images: int | None = option(
         None, "Validation images of the sensitivity scan; by default all.", minimum=1
     )
@@ -57,7 +60,8 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
             rest = by_ratio(run.graph, scores)
             order = np.concatenate([first, rest[~np.isin(rest, first)]])
         run.done.append("prune")
-        run.shrink(reach(run.graph, order, run.target), repair=options.repair)
+        target = replace(run.target, params=options.target_params)
+        run.shrink(reach(run.graph, order, target), repair=options.repair)
         yield run.event("prune", f"Removed {len(run.plan)} units at once", progress=0.3)
     yield from run.fine_tune("final", options.epochs, share=(0.3, 1.0))
 
@@ -98,4 +102,5 @@ STRATEGY = Strategy(
     paper="Li et al. 2016, arXiv:1608.08710",
     options=Options,
     run=run,
+    other_targets=("target_params",),
 )

@@ -129,9 +129,10 @@ def test_few_images_are_gone_through_more_often(
     assert bench.epochs(3) == 3
 
 
+@pytest.mark.parametrize("rival", widths.RIVALS)
 @pytest.mark.parametrize("holding", range(5))
-def test_uniform_pruning_goes_as_far_as_accuracy_holds(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, holding: int
+def test_a_rival_goes_as_far_as_accuracy_holds(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, holding: int, rival: str
 ) -> None:
     monkeypatch.setattr(widths, "REDUCTIONS", (0.2, 0.4, 0.6, 0.8))
     tried = []
@@ -145,7 +146,7 @@ def test_uniform_pruning_goes_as_far_as_accuracy_holds(
     monkeypatch.setattr(bench, "prune", prune)
     # Three trials of five epochs each spend the search's 15.2 passes, whatever was found.
     assert len(widths.REDUCTIONS).bit_length() == 3
-    best = widths._uniform(bench, 0, widths.share_of(15.2), {"val": 0.905, "test": 0.9})
+    best = widths._furthest(bench, rival, 0, widths.share_of(15.2), {"val": 0.905, "test": 0.9})
     assert best["passes"] == 5 * len(tried) >= 10
     assert 1 - best["params"] == pytest.approx(0.2 * holding)
     assert len(tried) <= 3
@@ -178,6 +179,9 @@ QUICK: dict[str, tuple[str, dict[str, Any]]] = {
     "soft": ("EPOCHS", {"minutes": 1}),
     "widths": ("EPOCHS", {"minutes": 1}),
     "evolution": ("SIZE", {"minutes": (4, 1)}),
+    "evolved": ("SIZE", {"minutes": (4, 1)}),
+    "soft_options": ("EPOCHS", {"minutes": 1}),
+    "updates": ("UPDATES", {"minutes": (1, 2)}),
     "pretraining": (
         "BUDGET",
         {"minutes": {"epochs_before": 1, "epochs": 1, "sparsities": 2, "largest": 0.4}},
@@ -197,6 +201,11 @@ def test_every_claim_can_be_run_and_stored(
     if claim == "widths":
         monkeypatch.setattr(module, "UPDATES", {"minutes": 1})
         monkeypatch.setattr(module, "REDUCTIONS", (0.2, 0.4))
+    if claim == "evolved":
+        monkeypatch.setattr(module, "EPOCHS", {"minutes": 2})
+    if claim == "soft_options":
+        monkeypatch.setattr(module, "RATES", (0.3,))
+        monkeypatch.setattr(module, "INTERVALS", ())
     findings, readings, settings = module.run(bench)
     assert findings
     assert readings
@@ -216,7 +225,7 @@ def test_every_claim_can_be_run_and_stored(
     monkeypatch.setattr(setting, "run_strategy", None)
     monkeypatch.setattr(pretraining, "run_study", None)
     rest = Bench("net", bench.data, "minutes", (0, 1), bench.keep, lambda text: None)
-    if claim in ("interleaved", "soft", "widths", "pretraining"):
+    if claim not in ("oracle", "evolution"):
         assert module.run(rest)[1] == readings
 
 
