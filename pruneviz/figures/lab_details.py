@@ -5,7 +5,11 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
+import plotly.graph_objects as go
+
+from pruneviz.figures import style
 from pruneviz.figures.lab import LayersInfo, layers_figure
+from pruneviz.figures.levels import draw_chance, is_near
 from pruneviz.figures.pretraining import PretrainingInfo, StudyCurve, pretraining_figure
 from pruneviz.studies.papers.result import LabResult
 
@@ -21,6 +25,49 @@ def details_figure(result: LabResult, **look: Any) -> Any | None:
     if result.claim == "pretraining" and all("curves" in f.detail for f in result.findings):
         return pretraining_figure(study_of(result), **look)
     return None
+
+
+SHOWN = ("taylor_image", "taylor", "l1", "l2", "mean_activation", "std_activation", "fisher",
+         "random")  # fmt: skip
+"""Criteria whose curves are drawn at first; the others are a click in the legend away."""
+
+
+def pruned_figure(result: LabResult, *, dark: bool = False, height: int = 380) -> Any | None:
+    """Draw accuracy against the share of units removed by each criterion at once, untrained.
+
+    None for results that did not measure it.
+    """
+    curves = {f.label: f.detail["pruned"] for f in result.findings if "pruned" in f.detail}
+    if not curves:
+        return None
+    figure = style.new_figure(dark, height, hovermode="closest")
+    colours = style.SERIES_DARK if dark else style.SERIES
+    dashes = ("solid", "dash", "dot")
+    chance = result.settings.get("chance")
+    for number, (name, accuracies) in enumerate(curves.items()):
+        step = 1 / (len(accuracies) + 1)
+        figure.add_trace(
+            go.Scatter(
+                x=[step * (k + 1) for k in range(len(accuracies))],
+                y=accuracies,
+                mode="lines+markers",
+                name=name,
+                visible=True if name in SHOWN else "legendonly",
+                line={
+                    "color": colours[number % len(colours)],
+                    "dash": dashes[number // len(colours) % len(dashes)],
+                },
+                hovertemplate=f"<b>{name}</b>: %{{y:.1%}} without %{{x:.0%}} of the units"
+                "<extra></extra>",
+            )
+        )
+    values = [a for own in curves.values() for a in own]
+    if chance is not None and is_near(chance, values):
+        draw_chance(figure, chance)
+    figure.update_xaxes(title_text="units removed, the lowest over all layers", tickformat=".0%")
+    figure.update_yaxes(title_text="accuracy (top-1), untrained, held-out images", tickformat=".0%")
+    figure.update_layout(margin={"t": 70})
+    return figure
 
 
 def layers_of(result: LabResult) -> LayersInfo:

@@ -19,7 +19,7 @@ from pruneviz.commands.lab import main, table
 from pruneviz.data import DataSet, ImageSet
 from pruneviz.docs import chapter
 from pruneviz.errors import InvalidValueError, UnknownNameError
-from pruneviz.figures.lab_details import details_figure
+from pruneviz.figures.lab_details import details_figure, pruned_figure
 from pruneviz.plan import Plan
 from pruneviz.studies.papers import (
     LabResult,
@@ -352,6 +352,14 @@ def test_evaluations_are_spent_alike(bench: Bench, monkeypatch: pytest.MonkeyPat
 def test_the_documentation_has_the_stored_results() -> None:
     shown = chapter("lab").text.split("<!-- lab -->")[1].split("<!-- /lab -->")[0]
     assert shown.strip() == table(results()), "put in what `pruneviz lab table` prints"
+
+
+def test_pruned_accuracy_is_drawn_by_criterion() -> None:
+    assert pruned_figure(made()) is None
+    found = replace(made(), findings=(finding("taylor", [0.5, 0.7], pruned=[0.9, 0.5, 0.1]),))
+    (curve,) = pruned_figure(found).data
+    assert list(curve.x) == pytest.approx([0.25, 0.5, 0.75])
+    assert list(curve.y) == [0.9, 0.5, 0.1]
 
 
 def test_a_second_picture_where_there_is_more_to_see() -> None:

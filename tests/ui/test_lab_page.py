@@ -58,6 +58,8 @@ def test_every_claim_says_what_is_published_and_what_was_measured(studio: Open) 
             assert result.machine in said
             assert result.commit in said
             assert any(result.command == code.value for code in page.code)
+            told = [w.value for w in page.warning if result.outdated and result.outdated in w.value]
+            assert bool(told) == bool(result.outdated)
         labels = [tab.label for tab in page.tabs]
         for result in mine:
             mark = "✓" if result.holds else "✗"
@@ -67,7 +69,9 @@ def test_every_claim_says_what_is_published_and_what_was_measured(studio: Open) 
             assert "No results for this claim" in said
     table = page.dataframe[0].value
     assert len(table) == len(stored)
-    assert (table["verdict"] == "holds").sum() == sum(r.holds for r in stored)
+    now = [r for r in stored if not r.outdated]
+    assert (table["verdict"] == "holds").sum() == sum(r.holds for r in now)
+    assert table["verdict"].str.contains("earlier form").sum() == len(stored) - len(now)
 
 
 def test_an_experiment_is_queued_as_asked(studio: Open, quick: list[RunSpec]) -> None:

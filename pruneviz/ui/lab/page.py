@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from pruneviz.figures.lab_details import details_figure
+from pruneviz.figures.lab_details import details_figure, pruned_figure
 from pruneviz.studies.papers import Request, claims, find_claim, results
 from pruneviz.ui.frame import actions, error_boundary, services, state, theme
 from pruneviz.ui.frame.text import plain
@@ -153,6 +153,10 @@ def _result(shown: Shown) -> None:
     if details is not None:
         st.caption(find_claim(result.claim).details)
         theme.chart(details, f"lab_details_{key}")
+    pruned = pruned_figure(result, dark=theme.dark())
+    if pruned is not None:
+        st.caption("Accuracy after pruning by each criterion at once, without any training.")
+        theme.chart(pruned, f"lab_pruned_{key}")
     with st.expander("Figures, command, seeds and machine"):
         st.dataframe(
             result.to_frame(),
