@@ -33,3 +33,34 @@ def test_a_move_from_a_page_that_was_left_is_ignored() -> None:
 def test_a_control_drawn_on_a_later_visit_is_a_new_one() -> None:
     before, after = AppTest.from_function(script).run().session_state.keys_of_control
     assert before != after
+
+
+def _gone() -> None:
+    import streamlit as st
+
+    from pruneviz.ui.choose import page as choose
+    from pruneviz.ui.explain import one_filter, one_image, picker
+    from pruneviz.ui.prune import page as prune
+    from pruneviz.ui.rank import page as rank
+    from pruneviz.ui.ribbon import ribbon
+
+    st.session_state.update(clicks=0, picks=0)
+    for callback in (
+        picker._drawn,
+        one_image._click,
+        one_filter._select,
+        ribbon._to_layer,
+        ribbon._fold,
+        rank._into_layer,
+        rank._pick,
+        choose._take_up,
+        prune._load_point,
+    ):
+        callback()
+    st.caption("all answered")
+
+
+def test_what_the_browser_still_tells_of_a_part_that_is_gone_breaks_nothing() -> None:
+    page = AppTest.from_function(_gone, default_timeout=120).run()
+    assert not page.exception, [e.message for e in page.exception]
+    assert page.caption[0].value == "all answered"

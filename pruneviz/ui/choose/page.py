@@ -124,7 +124,7 @@ def _sweep(loaded: Workbench, criterion: str, was_complete: bool) -> None:
 
 
 def _take_up() -> None:
-    points = st.session_state.sweep.selection.points
+    points = state.selected("sweep")
     if points and points[0].get("customdata"):
         key = points[0]["customdata"][0]
         if key != "baseline":

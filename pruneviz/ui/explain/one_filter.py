@@ -11,7 +11,7 @@ from pruneviz.figures import ClassesInfo, classes_figure, style
 from pruneviz.figures.alone import alone_figure
 from pruneviz.figures.conductance import conductance_figure
 from pruneviz.ui.explain import waiting
-from pruneviz.ui.frame import address, theme, workbench
+from pruneviz.ui.frame import address, state, theme, workbench
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.ribbon.ribbon import LAYER
 
@@ -72,7 +72,7 @@ def show(loaded: Workbench) -> None:
 
 
 def _select() -> None:
-    points = st.session_state[CHART].selection.points
+    points = state.selected(CHART)
     if points and points[0].get("customdata"):
         st.session_state[FILTER] = int(points[0]["customdata"][0])
 

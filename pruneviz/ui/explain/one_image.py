@@ -152,7 +152,7 @@ def _layers(loaded: Workbench) -> list[str]:
 
 def _click() -> None:
     """Prune the filter that was clicked, or keep it again."""
-    clicked = st.session_state[MAPS].filter
+    clicked = state.sent(MAPS, "filter")
     if not clicked:
         return
     layer, _, number = clicked.rpartition(" ")

@@ -117,7 +117,7 @@ def _drawn() -> None:
     import torch
     from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-    text = st.session_state.explain_canvas.drawn
+    text = state.sent("explain_canvas", "drawn")
     if not text:
         return
     raw = np.frombuffer(base64.b64decode(text), np.uint8)

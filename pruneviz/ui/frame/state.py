@@ -153,6 +153,21 @@ def while_here(callback: Callable[..., None]) -> Callable[..., None]:
     return obey
 
 
+def sent(key: str, name: str) -> Any:
+    """What a component or chart of the page sent, by its key; None where that is gone.
+
+    The browser may still tell of what the page has just ceased to show. A callback that failed
+    then took along what else had come with it: a stroke drawn, a button pressed.
+    """
+    return getattr(st.session_state.get(key), name, None)
+
+
+def selected(key: str) -> list[Any]:
+    """The points that were selected in a chart, by its key; none where it is gone."""
+    selection = sent(key, "selection")
+    return [] if selection is None else list(selection.points)
+
+
 @dataclass(frozen=True)
 class Control:
     """Under which key a control is drawn, and what it shows until a hand moves it."""

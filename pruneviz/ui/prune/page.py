@@ -111,7 +111,7 @@ def _images(loaded: Workbench) -> str:
 
 
 def _load_point() -> None:
-    chosen = st.session_state[f"tradeoff_{st.session_state.clicks}"].selection.points
+    chosen = state.selected(f"tradeoff_{st.session_state.clicks}")
     st.session_state.clicks += 1  # a fresh chart: nothing stays selected
     if not chosen or not chosen[0].get("customdata"):
         return

@@ -99,7 +99,7 @@ def _set_criterion() -> None:
 
 
 def _into_layer() -> None:
-    points = st.session_state.rank_overview.selection.points
+    points = state.selected("rank_overview")
     if points and points[0].get("customdata"):
         st.session_state[LAYER] = points[0]["customdata"][0]
 
@@ -188,7 +188,7 @@ def _forget() -> None:
 def _pick() -> None:
     """Turn what was selected in the bars into manual picks."""
     nonce = st.session_state.picks
-    points = st.session_state[f"filters_{nonce}"].selection.points
+    points = state.selected(f"filters_{nonce}")
     chosen = sorted({int(p["customdata"][0]) for p in points if p.get("customdata")})
     if not chosen:
         return

@@ -117,7 +117,7 @@ def _drawn(graph: ChannelGraph, ribbon: Ribbon) -> dict[str, Any]:
 
 def _to_layer() -> None:
     """Go to the layer that was clicked, unless the page shows it already."""
-    layer = st.session_state[PICTURE].layer
+    layer = state.sent(PICTURE, "layer")
     if not layer:
         return
     st.session_state[LAYER] = layer
@@ -128,7 +128,7 @@ def _to_layer() -> None:
 
 def _fold() -> None:
     """Unfold a block, or all, or fold them again."""
-    wanted = st.session_state[PICTURE].folds
+    wanted = state.sent(PICTURE, "folds")
     if not wanted:
         return
     graph = state.session().workbench.graph

@@ -60,7 +60,7 @@ def _front(loaded: Workbench, run: RunView, front: tuple[FrontPoint, ...]) -> No
         key, chosen = f"front_{run.id}", f"front_chosen_{run.id}"
 
         def select() -> None:
-            points = st.session_state[key].selection.points
+            points = state.selected(key)
             if points and points[0].get("customdata"):
                 st.session_state[chosen] = int(points[0]["customdata"][0].partition(":")[2])
 
