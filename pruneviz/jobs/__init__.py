@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pruneviz.jobs.home import resolve_home
+from pruneviz.jobs.listing import Which
 from pruneviz.jobs.records import RunStore
 from pruneviz.jobs.registry import register
 from pruneviz.jobs.service import JobService
@@ -14,6 +15,7 @@ __all__ = [
     "RunSpec",
     "RunStore",
     "RunView",
+    "Which",
     "metrics_frame",
     "register",
     "resolve_home",

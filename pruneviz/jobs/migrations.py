@@ -54,7 +54,10 @@ def _lists_and_artifacts(connection: Connection) -> None:
     whole, double = ("INTEGER", "DOUBLE") if sqlite else ("BIGINT", "DOUBLE PRECISION")
     for column in ("network", "data", "strategy"):
         run(f"ALTER TABLE runs ADD COLUMN {column} VARCHAR")
-    for column in ("created", "owner", "network", "data", "strategy"):
+    run("DROP INDEX ix_runs_status")
+    for column in ("status", "kind", "owner", "network", "data", "strategy"):
+        run(f"CREATE INDEX ix_runs_{column} ON runs ({column}, created)")
+    for column in ("created", "name"):
         run(f"CREATE INDEX ix_runs_{column} ON runs ({column})")
     for run_id, spec in run("SELECT id, spec FROM runs").all():
         values = {"id": run_id, **listed_by(spec)}

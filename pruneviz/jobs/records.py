@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from pruneviz.errors import InvalidValueError, StorageFullError, UnknownNameErro
 from pruneviz.jobs.columns import Unreadable
 from pruneviz.jobs.database import Database
 from pruneviz.jobs.home import release
+from pruneviz.jobs.listing import Choices, Which
 from pruneviz.jobs.migrations import listed_by
 from pruneviz.jobs.open_database import open_database
 from pruneviz.jobs.rows import metric, view
@@ -31,6 +33,7 @@ from pruneviz.jobs.schema import Metric, Result, Run
 from pruneviz.jobs.views import RESUMABLE, MetricView, RunSpec, RunView
 
 T = TypeVar("T")
+ALL = Which()
 SUGGESTED = 100  # of the newest runs, where one of an unknown id is asked for
 
 
@@ -77,21 +80,41 @@ class RunStore:
 
     def list(
         self,
+        which: Which = ALL,
         *,
         owner: str | None = None,
         parent: str | None = None,
         status: str | None = None,
-        held: bool = False,
+        limit: int | None = None,
+        offset: int = 0,
     ) -> tuple[RunView, ...]:
-        """Return the runs, newest first: of one owner, study, or status; `held` by a worker."""
-        query = select(Run).order_by(Run.created.desc(), Run.id)
-        for column, wanted in ((Run.owner, owner), (Run.parent, parent), (Run.status, status)):
-            if wanted is not None:
-                query = query.where(column == wanted)
-        if held:
-            query = query.where(Run.claim.is_not(None))
+        """Return the runs, newest first; `limit` of them, from the one numbered `offset` on."""
+        which = replace(
+            which,
+            owner=which.owner if owner is None else owner,
+            parent=which.parent if parent is None else parent,
+            status=which.status if status is None else status,
+        )
+        query = select(Run).where(*which.conditions()).order_by(Run.created.desc(), Run.id)
         with self.reading() as session:
-            return tuple(view(run) for run in session.scalars(query))
+            found = session.scalars(query.limit(limit).offset(offset or None))
+            return tuple(view(run) for run in found)
+
+    def count(self, which: Which = ALL) -> int:
+        """Return how many runs there are."""
+        query = select(func.count()).select_from(Run).where(*which.conditions())
+        with self.reading() as session:
+            return session.scalar(query) or 0
+
+    def choices(self) -> Choices:
+        """Return what the runs can be filtered by."""
+        columns = (Run.network, Run.data, Run.strategy)
+        with self.reading() as session:
+            found = [
+                tuple(session.scalars(select(c).where(c.is_not(None)).distinct().order_by(c)))
+                for c in columns
+            ]
+        return Choices(*(tuple(str(value) for value in values) for values in found))
 
     def queue(self) -> tuple[RunView, ...]:
         """Return what waits, in the order in which it was queued."""
@@ -125,8 +148,7 @@ class RunStore:
         stored, now = spec.to_dict(), time.time()
         with self.transaction() as session:
             self.database.hold_names(session)
-            count = session.scalar(select(func.count()).where(Run.kind == spec.kind)) or 0
-            wanted = spec.name.strip() or f"{spec.kind.replace('_', ' ')} {count + 1}"
+            wanted = spec.name.strip() or _next_name(session, spec.kind)
             run = Run(
                 id=uuid.uuid4().hex[:12],
                 name=_free_name(session, wanted),
@@ -251,8 +273,15 @@ class RunStore:
         self.database.rescue()
 
 
+def _next_name(session: Session, kind: str) -> str:
+    count = session.scalar(select(func.count()).where(Run.kind == kind)) or 0
+    return f"{kind.replace('_', ' ')} {count + 1}"
+
+
 def _free_name(session: Session, wanted: str, but: str = "") -> str:
     """Return the name, or with the first number under which no other run goes."""
+    if not session.scalar(select(Run.id).where(Run.id != but, Run.name == wanted).limit(1)):
+        return wanted
     alike = or_(Run.name == wanted, Run.name.startswith(f"{wanted} (", autoescape=True))
     taken = set(session.scalars(select(Run.name).where(Run.id != but, alike)))
     numbered = (f"{wanted} ({number})" for number in itertools.count(2))

@@ -44,6 +44,13 @@ def register(name: str, *, uses_torch: bool = True) -> Callable[[Work], Work]:
     return add
 
 
+def own_kinds() -> tuple[str, ...]:
+    """Return the names of PruneViz's own kinds, and of those registered here besides."""
+    for module in BUILT_IN:
+        importlib.import_module(module)
+    return tuple(_KINDS)
+
+
 def find_kind(name: str, plugins: Iterable[str] = ()) -> Kind:
     """Return a kind by name, the modules in `plugins` imported first.
 

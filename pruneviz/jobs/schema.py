@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Integer
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from pruneviz.jobs.columns import Json, Words
@@ -25,11 +25,16 @@ class Run(Base):
     """One background run; `claim` names the worker that may write it."""
 
     __tablename__ = "runs"
+    # The newest of a filtered list, without sorting a hundred thousand.
+    __table_args__ = tuple(
+        Index(f"ix_runs_{column}", column, "created")
+        for column in ("status", "kind", "owner", "network", "data", "strategy")
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str]
+    name: Mapped[str] = mapped_column(index=True)
     kind: Mapped[str]
-    status: Mapped[str] = mapped_column(index=True)
+    status: Mapped[str]
     request: Mapped[str | None]
     created: Mapped[float] = mapped_column(index=True)
     queued: Mapped[float]
@@ -47,10 +52,10 @@ class Run(Base):
     claim: Mapped[str | None]
     submitter: Mapped[str | None]
     parent: Mapped[str | None] = mapped_column(index=True)
-    owner: Mapped[str | None] = mapped_column(index=True)
-    network: Mapped[str | None] = mapped_column(index=True)
-    data: Mapped[str | None] = mapped_column(index=True)
-    strategy: Mapped[str | None] = mapped_column(index=True)
+    owner: Mapped[str | None]
+    network: Mapped[str | None]
+    data: Mapped[str | None]
+    strategy: Mapped[str | None]
     seconds: Mapped[float] = mapped_column(default=0.0)
     attempts: Mapped[int] = mapped_column(default=0)
     checkpoints: Mapped[int] = mapped_column(default=0)

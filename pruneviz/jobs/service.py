@@ -34,8 +34,9 @@ from pruneviz.jobs.fleet import Fleet
 from pruneviz.jobs.gate import Gate
 from pruneviz.jobs.home import check_space, reserve, resolve_home
 from pruneviz.jobs.known import LastKnown
+from pruneviz.jobs.listing import Choices, Which
 from pruneviz.jobs.patience import PASSING, patiently
-from pruneviz.jobs.records import RunStore
+from pruneviz.jobs.records import ALL, RunStore
 from pruneviz.jobs.recovery import STALE_SECONDS, adopt, disown, fail, mark_interrupted, touch
 from pruneviz.jobs.registry import find_kind
 from pruneviz.jobs.views import MetricView, RunSpec, RunView
@@ -172,14 +173,31 @@ class JobService:
 
     # --------------------------------------------------------------------------------- telling
     def list(
-        self, *, owner: str | None = None, parent: str | None = None, status: str | None = None
+        self,
+        which: Which = ALL,
+        *,
+        owner: str | None = None,
+        parent: str | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+        offset: int = 0,
     ) -> tuple[RunView, ...]:
-        """Return the runs, newest first."""
+        """Return the runs, newest first; `limit` of them, from the one numbered `offset` on."""
         self._tend()
         return self._known.ask(
-            ("list", owner, parent, status),
-            lambda: self.store.list(owner=owner, parent=parent, status=status),
+            ("list", which, owner, parent, status, limit, offset),
+            lambda: self.store.list(
+                which, owner=owner, parent=parent, status=status, limit=limit, offset=offset
+            ),
         )
+
+    def count(self, which: Which = ALL) -> int:
+        """Return how many runs there are."""
+        return self._known.ask(("count", which), lambda: self.store.count(which))
+
+    def choices(self) -> Choices:
+        """Return what the runs can be filtered by."""
+        return self._known.ask(("choices",), self.store.choices)
 
     def get(self, run_id: str) -> RunView:
         """Return a run as it stands."""
@@ -333,7 +351,7 @@ class JobService:
         """End the own workers that do not answer; others' are their apps' to end."""
         if self._pool is None:
             return
-        found = self._watch.look(self.store.list(held=True))
+        found = self._watch.look(self.store.list(Which(held=True)))
         if found:  # or is it the records that nobody can write?
             touch(self.store, found[0].run.id)
         for hung in found:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pruneviz.errors import StorageError
 from pruneviz.jobs import JobService, RunView
+from pruneviz.jobs.listing import Which
 from pruneviz.jobs.steps import PLAN, WEIGHTS
 from pruneviz.plan import Plan
 from pruneviz.session.background import Answer
@@ -36,8 +37,8 @@ class FineTuned:
 
 def finished(service: JobService, workbench: Workbench) -> Iterator[RunView]:
     """Yield the finished runs that left a network of this subject, newest first."""
-    for run in service.list(status="done"):
-        if run.kind in NETWORKS and is_about(workbench, run):
+    for run in service.list(Which(kinds=tuple(NETWORKS), status="done")):
+        if is_about(workbench, run):
             yield run
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from pruneviz.criteria import Ranking
 from pruneviz.jobs import JobService, RunView
+from pruneviz.jobs.listing import Which
 from pruneviz.jobs.results import ranking_of
 from pruneviz.session.rankings import Stored
 from pruneviz.session.workbench import Workbench
@@ -23,8 +24,8 @@ def is_about(workbench: Workbench, run: RunView) -> bool:
 def ranking_runs(service: JobService, workbench: Workbench) -> dict[str, RunView]:
     """Return the newest ranking run of a subject by each criterion; one that is done wins."""
     newest: dict[str, RunView] = {}
-    for run in service.list():
-        if run.kind != RANK or not is_about(workbench, run):
+    for run in service.list(Which(kinds=(RANK,))):
+        if not is_about(workbench, run):
             continue
         if run.status not in ("done", *UNDER_WAY):
             continue

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruneviz.errors import InvalidValueError
+from pruneviz.jobs.listing import Which
 from pruneviz.jobs.views import RunSpec, RunView
 from pruneviz.studies.pretraining import PretrainingStudy, StudyPoint
 
@@ -108,8 +109,8 @@ def gather(service: JobService, runs: Iterable[RunView]) -> PretrainingStudy:
 def studies(service: JobService) -> dict[str, tuple[RunView, ...]]:
     """Every study's runs by its id, the newest study first, the oldest run first."""
     by_study: dict[str, list[RunView]] = {}
-    for run in service.list():
-        if run.parent is not None and run.kind == KIND:
+    for run in service.list(Which(kinds=(KIND,))):
+        if run.parent is not None:
             by_study.setdefault(run.parent, []).insert(0, run)
     return {parent: tuple(runs) for parent, runs in by_study.items()}
 

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from pruneviz import errors
-from pruneviz.jobs import RunSpec, RunStore, metrics_frame
+from pruneviz.jobs import RunSpec, RunStore, Which, metrics_frame
 from pruneviz.jobs.leases import LOST, claim
 from pruneviz.jobs.recovery import adopt, disown, mark_interrupted
 from pruneviz.jobs.views import ACTIVE, RESUMABLE
@@ -81,6 +81,41 @@ def test_lists_are_filtered_and_the_queue_is_in_order(store):
     claim(store, made[0].id)
     assert [r.id for r in store.queue()] == [made[1].id, made[2].id]
     assert [r.id for r in store.list(status="running")] == [made[0].id]
+
+
+def test_pages_of_a_filtered_list_hold_what_the_whole_list_does(store):
+    for number in range(12):
+        options = {"strategy": ("taylor", "uniform")[number % 2]} if number % 3 else {}
+        store.create(
+            RunSpec(
+                "strategy" if options else "fine_tune",
+                model={"name": ("vgg16", "resnet20")[number // 6]},
+                data={"name": "digits"},
+                options=options,
+                owner="ann" if number < 4 else None,
+            )
+        )
+    claim(store, store.list()[0].id).finish("done")
+    claim(store, store.list()[1].id)
+    everything = store.list()
+    for which, holds in (
+        (Which(), lambda run: True),
+        (Which(network="vgg16"), lambda run: run.spec.model["name"] == "vgg16"),
+        (Which(data="cifar10"), lambda run: False),
+        (Which(strategy="taylor"), lambda run: run.spec.options.get("strategy") == "taylor"),
+        (Which(owner="ann", kinds=("fine_tune",)), lambda r: r.owner and r.kind == "fine_tune"),
+        (Which(other_kinds=("fine_tune",)), lambda run: run.kind == "strategy"),
+        (Which(status="done"), lambda run: run.status == "done"),
+        (Which(active=True), lambda run: run.active),
+        (Which(held=True), lambda run: run.held),
+    ):
+        wanted = [run for run in everything if holds(run)]
+        pages = [store.list(which, limit=5, offset=at) for at in range(0, 15, 5)]
+        assert [run for page in pages for run in page] == wanted, which
+        assert store.count(which) == len(wanted), which
+    found = store.choices()
+    assert (found.networks, found.data) == (("resnet20", "vgg16"), ("digits",))
+    assert found.strategies == ("taylor", "uniform")
 
 
 def test_a_specification_that_json_cannot_hold_is_refused(store):

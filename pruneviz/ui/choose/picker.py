@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from pruneviz.errors import UnknownNameError
 from pruneviz.session.decisions import Subject
 from pruneviz.ui.choose import uploads
 from pruneviz.ui.frame import actions, services, state, workbench
@@ -111,8 +112,12 @@ def _weights(row: Any, now: Subject) -> str | None:
 def run_name(weights: str) -> str:
     """What the run is called whose weights these are; empty where they are no run's."""
     kind, _, run_id = weights.partition(":")
-    titles = [run.name for run in services.jobs().list() if run.id == run_id]
-    return f"from run '{titles[0]}'" if kind == "run" and titles else ""
+    if kind != "run":
+        return ""
+    try:
+        return f"from run '{services.jobs().get(run_id).name}'"
+    except UnknownNameError:
+        return ""
 
 
 def _data(data_sets: pd.DataFrame, now: Subject) -> tuple[str | None, tuple[tuple[str, Any], ...]]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pruneviz.errors import PruneVizError
+from pruneviz.errors import PruneVizError, UnknownNameError
 from pruneviz.figures import style
 from pruneviz.figures.stats import wilson
+from pruneviz.jobs.listing import Which
 from pruneviz.ui.frame import error_boundary, leaving, services, state, workbench
 from pruneviz.ui.frame.text import plain
 
@@ -71,7 +72,7 @@ def _bar() -> None:
                 st.caption(f"No plan to show: {plain(error)}")
                 return
             _announce()
-            if any(run.active for run in services.jobs().list()):
+            if services.jobs().count(Which(active=True)):
                 _under_way()
         if history.can_undo and st.button(
             "Fine-tune",
@@ -180,7 +181,7 @@ def _tick() -> None:
 @error_boundary.fragment(run_every=RUN_SECONDS)
 def _under_way() -> None:
     """Say what runs in the background; once a run has ended, draw the page with its result."""
-    active = [run for run in services.jobs().list() if run.active]
+    active = services.jobs().list(Which(active=True))
     watched = st.session_state.setdefault(WATCHED, set())
     if watched - {run.id for run in active}:
         st.rerun()
@@ -196,8 +197,13 @@ def _under_way() -> None:
 def _announce() -> None:
     """Tell of the runs that have ended since the page was drawn last."""
     watched: set[str] = st.session_state.setdefault(WATCHED, set())
-    for run in services.jobs().list():
-        if run.id in watched and not run.active:
+    for run_id in tuple(watched):
+        try:
+            run = services.jobs().get(run_id)
+        except UnknownNameError:  # deleted meanwhile
+            watched.discard(run_id)
+            continue
+        if not run.active:
             watched.discard(run.id)
             icon = ":material/check_circle:" if run.status == "done" else ":material/info:"
             st.toast(f"'{plain(run.name)}' is {run.status}.", icon=icon, duration="long")

@@ -10,6 +10,7 @@ import streamlit as st
 
 from pruneviz.errors import PruneVizError
 from pruneviz.jobs import RunSpec
+from pruneviz.jobs.listing import Which
 from pruneviz.studies.papers import LabResult, Request, results
 from pruneviz.studies.papers.claims import SCALES
 from pruneviz.ui.frame import actions, error_boundary, services, state, workbench
@@ -46,8 +47,8 @@ def runs(claim: str | None = None) -> list[RunView]:
     """The experiments of this home, of one claim or all, newest first."""
     return [
         run
-        for run in services.jobs().list()
-        if run.kind == CLAIM and (claim is None or run.spec.options.get("claim") == claim)
+        for run in services.jobs().list(Which(kinds=(CLAIM,)))
+        if (claim is None or run.spec.options.get("claim") == claim)
     ]
 
 
@@ -82,7 +83,7 @@ def expected(request: Request) -> float | None:
 
 def races() -> list[RunView]:
     """The races of this home, newest first."""
-    return [run for run in services.jobs().list() if run.kind == RACE]
+    return list(services.jobs().list(Which(kinds=(RACE,))))
 
 
 def race_of(run: RunView) -> Race | None:

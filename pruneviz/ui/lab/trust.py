@@ -8,6 +8,7 @@ import streamlit as st
 
 from pruneviz.figures import style
 from pruneviz.figures.trust import runs_figure, trust_figure
+from pruneviz.jobs.listing import Which
 from pruneviz.studies.trust.result import Trust, stored_trust
 from pruneviz.ui.frame import services, theme
 from pruneviz.ui.frame.text import plain
@@ -83,7 +84,8 @@ def _rejected(trust: Trust) -> None:
 
 
 def _own_runs() -> None:
-    points = [point for run in services.jobs().list() if (point := _point(run)) is not None]
+    trained = services.jobs().list(Which(kinds=("fine_tune",), status="done"))
+    points = [point for run in trained if (point := _point(run)) is not None]
     st.markdown("**Your runs**")
     if not points:
         st.caption(

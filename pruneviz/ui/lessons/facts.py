@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pruneviz.jobs.listing import Which
 from pruneviz.lessons import Fact
 from pruneviz.ui.explain.picker import PIXELS
 from pruneviz.ui.frame import services, state, workbench
@@ -24,7 +25,7 @@ def facts() -> dict[str, Fact]:
     )
     runs = runs_data.finished(loaded)
     reached = [a for run in runs if (a := runs_data.final_accuracy(run)) is not None]
-    timed = [r for r in services.jobs().list() if r.kind == "latency" and r.status == "done"]
+    timed = services.jobs().list(Which(kinds=("latency",), status="done"))
     return {
         "page": st.session_state.get(state.PAGE),
         "criterion": history.decisions.criterion,

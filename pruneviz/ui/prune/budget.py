@@ -78,11 +78,10 @@ def _ask() -> None:
 
 def _scan(loaded: Workbench, criterion: str) -> Sensitivity | None:
     """Return the newest finished repaired scan by the criterion, None where there is none."""
-    for run in services.jobs().list():
+    for run in services.jobs().list(runs_data.of_subject(loaded, runs_data.SENSITIVITY)):
         options = run.spec.options
         if (
-            run.kind == runs_data.SENSITIVITY
-            and run.status == "done"
+            run.status == "done"
             and options.get("criterion") == criterion
             and options.get("after") == "repaired"
             and runs_data.about(loaded, run)

@@ -9,6 +9,7 @@ import streamlit as st
 
 from pruneviz.figures import style
 from pruneviz.figures.latency import latency_figure, latency_info
+from pruneviz.jobs.listing import Which
 from pruneviz.latency import BASELINE, Latency
 from pruneviz.machine import cores
 from pruneviz.plan import Plan
@@ -160,7 +161,7 @@ def _wait(run_id: str) -> None:
     run = services.jobs().get(run_id)
     if not run.active:
         st.rerun()
-    ahead = sum(r.active and r.id != run_id for r in services.jobs().list())
+    ahead = services.jobs().count(Which(active=True)) - 1
     waiting = run.status == "queued" and ahead
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(

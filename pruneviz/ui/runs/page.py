@@ -9,13 +9,14 @@ import pandas as pd
 import streamlit as st
 
 from pruneviz.figures import style
+from pruneviz.jobs.listing import Which
 from pruneviz.session.decisions import Subject, exactly
 from pruneviz.session.fine_tuned import NETWORKS
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.export.page import EXPORTED
 from pruneviz.ui.frame import actions, error_boundary, leaving, services, state, workbench
 from pruneviz.ui.frame.text import plain
-from pruneviz.ui.runs import charts, course, healing, run_results, start
+from pruneviz.ui.runs import charts, choosing, course, healing, run_results, start
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.widgets.duration import said
 
@@ -52,7 +53,7 @@ def show() -> None:
 
 
 def _any_active() -> bool:
-    return any(run.active for run in services.jobs().list())
+    return services.jobs().count(Which(active=True)) > 0
 
 
 def _look_out() -> None:
@@ -64,17 +65,21 @@ def _look_out() -> None:
 def _live(loaded: Workbench, was_active: bool) -> None:
     """The runs and their pictures; redrawn every second while one is active."""
     _trouble()
-    runs = [run for run in services.jobs().list() if _shown(run)]
-    active = any(run.active for run in runs)
+    shown = choosing.look()
+    runs = list(shown.runs)
+    active = _any_active()
     if was_active and not active:
         st.rerun()
-    if not runs:
+    choosing.show(shown)
+    if not shown.everything and not runs:
         st.info(
             "No runs yet. Pruning costs accuracy; fine-tuning recovers it. Start one on the left.",
             icon=":material/model_training:",
         )
         return
-    chosen = _compared(runs)
+    if not runs:
+        return
+    chosen = _compared(runs, f"{shown.first}_{shown.total}")
     accuracy, loss, picture, figures = st.tabs(["Accuracy", "Loss", "Accuracy and MACs", "Table"])
     with accuracy:
         charts.training(chosen, "accuracy")
@@ -86,11 +91,6 @@ def _live(loaded: Workbench, was_active: bool) -> None:
         _table(chosen)
     for run in runs:
         _card(loaded, run)
-
-
-def _shown(run: RunView) -> bool:
-    """Whether the page has a card for it: it ends with a network, or nobody can tell."""
-    return run.kind in NETWORKS or run.damage is not None
 
 
 def _trouble() -> None:
@@ -108,15 +108,15 @@ def _trouble() -> None:
         st.rerun()
 
 
-def _compared(runs: list[RunView]) -> list[RunView]:
-    """The runs that are drawn: those that were picked, or the newest on the same data."""
+def _compared(runs: list[RunView], place: str) -> list[RunView]:
+    """The runs that are drawn: those that were picked here, or the newest on the same data."""
     names = {run.id: run.name for run in runs}
     picked = st.multiselect(
         "Runs shown",
         list(names),
         default=charts.first_shown(runs),
         format_func=names.__getitem__,
-        key=f"compared_{len(runs)}",
+        key=f"compared_{place}",
     )
     return [run for run in runs if run.id in picked]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from pruneviz.figures import RunCurve, TradeoffPoint
-from pruneviz.jobs import RunSpec
+from pruneviz.jobs import RunSpec, Which
 from pruneviz.jobs.steps import PLAN
 from pruneviz.session import fine_tuned
 from pruneviz.session.run_rankings import is_about, ranking_runs
@@ -98,6 +98,11 @@ def scan_of(run: RunView) -> Sensitivity | None:
     results = services.jobs().results(run.id)
     scan = sensitivity_of(results) if "sensitivity" in results else None
     return scan if scan is not None and scan.images else None
+
+
+def of_subject(of: Workbench, *kinds: str) -> Which:
+    """Return which runs to look at for those of these kinds on this network and data."""
+    return Which(kinds=kinds, network=of.source.get("name"), data=of.data.source.get("name"))
 
 
 def about(of: Workbench, run: RunView) -> bool:

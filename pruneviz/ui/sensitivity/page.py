@@ -78,9 +78,8 @@ def latest(loaded: Workbench, criterion: str, after: str) -> RunView | None:
     """Return the newest such scan of the subject; a failed one only if it is alone."""
     runs = [
         run
-        for run in services.jobs().list()
-        if run.kind == runs_data.SENSITIVITY
-        and runs_data.about(loaded, run)
+        for run in services.jobs().list(runs_data.of_subject(loaded, runs_data.SENSITIVITY))
+        if runs_data.about(loaded, run)
         and run.spec.options.get("criterion") == criterion
         and run.spec.options.get("after", "cut") == after
     ]
