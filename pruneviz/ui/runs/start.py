@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from pruneviz.docs import methods
 from pruneviz.errors import InvalidValueError
 from pruneviz.figures import style
 from pruneviz.ui.frame import actions, services, state
@@ -36,6 +37,9 @@ def show(loaded: Workbench) -> None:
             "itself which units to prune, and when."
         ),
     )
+    if how in methods.NAMES:
+        with st.expander("How it works", icon=":material/school:"):
+            st.markdown(methods.method(how).body.replace("## ", "##### "))
     with st.form("start", border=True):
         name, options = _plan_fields(loaded) if how == PLAN else _strategy_fields(loaded, how)
         started = st.form_submit_button(
