@@ -130,12 +130,15 @@ class JobContext:
         """Write a file into the run's folder, whole or not at all."""
         self._patiently(lambda: self._write(name, content))
 
-    def course(self, graph: ChannelGraph) -> Callable[[StrategyEvent], None]:
-        """What keeps the steps of a strategy, called with each event; a resumed run goes on."""
-        from pruneviz.jobs.course import CourseWriter
+    def course(self, graph: ChannelGraph, part: str = "") -> Callable[[StrategyEvent], None]:
+        """What keeps the steps of a strategy, called with each event; a resumed run goes on.
 
-        after = int(self.resume["step"]) if self.resume is not None else 0
-        writer = CourseWriter(self.folder, graph, after, self._make_room)
+        Of a run that is made of several strategies' runs, `part` names the one: it begins anew.
+        """
+        from pruneviz.jobs.course import CourseWriter, part_of
+
+        after = int(self.resume["step"]) if self.resume is not None and not part else 0
+        writer = CourseWriter(part_of(self.folder, part), graph, after, self._make_room)
         return lambda event: self._patiently(lambda: writer.add(event))
 
     def checkpoint(self, state: Any, progress: float = 0.0) -> None:

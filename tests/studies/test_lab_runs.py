@@ -16,6 +16,7 @@ import torch
 from pruneviz.catalog import ModelSource, load_dataset
 from pruneviz.errors import InvalidValueError, UnknownNameError
 from pruneviz.jobs import JobService, RunSpec
+from pruneviz.jobs.course import has_course, part_of, parts_of
 from pruneviz.strategies import run_strategy
 from pruneviz.studies.papers import LabResult, Request
 from pruneviz.studies.papers.setting import Bench
@@ -145,6 +146,12 @@ def test_a_race_grows_and_goes_on(
     service.resume(run_id)
     run = service.wait(run_id, 120)
     assert run.status == "done", run.trace
+    folder = service.files(run_id)
+    expected = {
+        f"{name}, seed {seed}" for name in options["strategies"] for seed in options["seeds"]
+    }
+    assert set(parts_of(folder)) == expected
+    assert all(has_course(part_of(folder, part)) for part in expected)
     whole = Race.from_json(json.dumps(service.results(run_id)["race"]))
     assert whole.final
     assert whole.outcomes[:2] == half.outcomes

@@ -13,6 +13,8 @@ from pruneviz.jobs.steps import known_options, load_subject
 from pruneviz.studies.pretraining_queue import KIND as PRETRAINING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pruneviz.strategies import StrategyEvent
     from pruneviz.studies.pretraining_run import StudyEvent
 
@@ -63,8 +65,16 @@ def race(context: JobContext) -> None:
     subject = load_subject(context)
     before = Race.from_json(json.dumps(context.found["race"])) if "race" in context.found else None
     ended = len(before.outcomes) if before is not None else 0
+    seeds, names = tuple(dict.fromkeys(options["seeds"])), set(options["strategies"])
+    keep: Callable[[StrategyEvent], None] | None = None
 
     def watch(event: StrategyEvent) -> None:
+        nonlocal keep
+        if event.step == 1:  # every strategy once, before the second seed
+            seed = seeds[ended // len(names)]
+            keep = context.course(subject.graph, f"{event.strategy}, seed {seed}")
+        assert keep is not None
+        keep(event)
         context.report(f"{event.strategy}: {event.message}", (ended + event.progress) / total)
         context.check()
 

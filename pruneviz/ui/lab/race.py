@@ -9,9 +9,10 @@ import streamlit as st
 
 from pruneviz.figures import style
 from pruneviz.figures.race import race_figure, race_info
-from pruneviz.ui.frame import actions, services, state, theme
+from pruneviz.ui.frame import actions, services, state, theme, workbench
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.lab import records as lab_data
+from pruneviz.ui.runs import course
 from pruneviz.ui.widgets.duration import said, when
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def _race(run: RunView) -> None:
         )
     elif run.active:
         st.caption("The chart appears once the first strategy is done.")
+    course.show_parts(workbench.bench(state.history().subject), run)
     if run.status != "done":
         lab_data.buttons(run)
 

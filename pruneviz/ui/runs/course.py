@@ -11,7 +11,7 @@ from pruneviz.figures.course import picture_of
 from pruneviz.figures.population import genes_figure, genes_info
 from pruneviz.figures.ribbon import kept_filters, ribbon_layout
 from pruneviz.figures.ribbon_svg import described, ribbon_svg
-from pruneviz.jobs.course import CourseReader, has_course
+from pruneviz.jobs.course import CourseReader, has_course, part_of, parts_of
 from pruneviz.stages import group_titles
 from pruneviz.strategies.details import Population
 from pruneviz.ui.frame import services, theme
@@ -40,18 +40,35 @@ def show(loaded: Workbench, run: RunView) -> None:
             replay(loaded, run)
 
 
-def replay(loaded: Workbench, run: RunView) -> None:
-    """Draw the run's course with its slider."""
-    course = course_of(loaded, run)
+def show_parts(loaded: Workbench, run: RunView) -> None:
+    """Offer the steps of a run that is made of several, one at a time."""
+    parts = parts_of(services.jobs().files(run.id))
+    if not parts or not runs_data.about(loaded, run):
+        return
+    steps = st.expander(
+        "Step by step",
+        icon=":material/slow_motion_video:",
+        key=f"steps_{run.id}",
+        on_change="rerun",
+    )
+    if steps.open:
+        with steps:
+            part = st.selectbox("Run", parts, index=len(parts) - 1, key=f"course_of_{run.id}")
+            replay(loaded, run, part)
+
+
+def replay(loaded: Workbench, run: RunView, part: str = "") -> None:
+    """Draw the run's course with its slider, or that of a part of it."""
+    course = course_of(loaded, run, part)
     if course is None:
         st.caption("No step was kept yet.")
         return
-    step = _slider(run, course)
+    step = _slider(run, course, part)
     shown = next(s for s in course.steps if s.step == step)
     st.markdown(f"**Step {step}.** {plain(shown.message)}")
     picture = picture_of(course, step)
-    if picture.parts and (part := _part(course, run, picture.parts)) is not None:
-        picture = picture_of(course, step, part)
+    if picture.parts and (layer := _layer(course, run, picture.parts)) is not None:
+        picture = picture_of(course, step, layer)
     theme.chart(picture.draw(dark=theme.dark()), f"course_{run.id}", alt=picture.told)
     st.caption(picture.told)
     if isinstance(shown.details, Population):
@@ -61,9 +78,9 @@ def replay(loaded: Workbench, run: RunView) -> None:
     st.image(ribbon.text, width="stretch", alt=described(layout, kept))
 
 
-def course_of(loaded: Workbench, run: RunView) -> Course | None:
+def course_of(loaded: Workbench, run: RunView, part: str = "") -> Course | None:
     """The run's steps as far as they have come; None where none was kept."""
-    folder = services.jobs().files(run.id)
+    folder = part_of(services.jobs().files(run.id), part)
     return _reader(folder, loaded.graph.digest, loaded.graph).read()
 
 
@@ -72,10 +89,10 @@ def _reader(folder: Path, _digest: str, _graph: ChannelGraph) -> CourseReader:
     return CourseReader(folder, _graph)
 
 
-def _slider(run: RunView, course: Course) -> int:
+def _slider(run: RunView, course: Course, part: str) -> int:
     """The step that is looked at: the newest while one follows the run."""
     last = course.steps[-1].step
-    key = f"course_end_{run.id}"
+    key = f"course_end_{run.id}{part}"
     follow = run.active and st.toggle("Follow the run", value=True, key=f"follow_{run.id}")
     if follow or len(course.steps) < 2:
         st.session_state.pop(key, None)
@@ -83,11 +100,13 @@ def _slider(run: RunView, course: Course) -> int:
     # The slider's end stays while the run goes on, so that it does not move under the hand.
     end = int(st.session_state.setdefault(key, last)) if run.active else last
     return int(
-        st.slider("Step", course.steps[0].step, max(end, 2), end, key=f"course_step_{run.id}_{end}")
+        st.slider(
+            "Step", course.steps[0].step, max(end, 2), end, key=f"course_step_{run.id}{part}_{end}"
+        )
     )
 
 
-def _part(course: Course, run: RunView, parts: tuple[str, ...]) -> str | None:
+def _layer(course: Course, run: RunView, parts: tuple[str, ...]) -> str | None:
     """The layer or group that was picked; None for the picture of all."""
     titles = group_titles(course.graph)
     return st.selectbox(
