@@ -71,8 +71,9 @@ def click_a_map(page: Any) -> None:
 def draw(page: Any) -> None:
     """A stroke from top to bottom: a one."""
     page.get_by_role("radio", name="Draw", exact=True).click()
-    place = page.locator("canvas").first
+    place = page.get_by_label("A field to draw a digit in")
     place.wait_for()
+    page.wait_for_timeout(1000)  # the page has come to rest
     box = place.bounding_box()
     x, y, height = box["x"] + box["width"] / 2, box["y"], box["height"]
     page.mouse.move(x, y + 0.2 * height)
