@@ -7,6 +7,7 @@ the errors that the service knows: workers died, or the scheduler is gone for th
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import uuid
@@ -140,6 +141,8 @@ class DaskExecutor(Executor):
                 with suppress(Exception):
                     self._client.close(timeout=1)
                 self._client = None
+            # It tells of a lost scheduler with a long traceback; the banner says it in a sentence.
+            logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
             try:
                 self._client = Client(self.address, timeout=CONNECT_SECONDS, set_as_default=False)
             except Exception as error:

@@ -106,6 +106,12 @@ class RunStore:
         with self.reading() as session:
             return session.scalar(query) or 0
 
+    def statuses(self) -> dict[str, int]:
+        """Return how many runs there are of each status."""
+        query = select(Run.status, func.count()).group_by(Run.status)
+        with self.reading() as session:
+            return {row[0]: int(row[1]) for row in session.execute(query)}
+
     def choices(self) -> Choices:
         """Return what the runs can be filtered by."""
         columns = (Run.network, Run.data, Run.strategy)

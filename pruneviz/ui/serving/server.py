@@ -38,15 +38,22 @@ def around() -> dict[str, Any]:
     from starlette.middleware import Middleware
     from streamlit import config
 
+    from pruneviz.ui.frame import services
     from pruneviz.ui.frame.navigation import PAGES
     from pruneviz.ui.serving.entry import Entry
     from pruneviz.ui.serving.guard import Guard
+    from pruneviz.ui.serving.probes import Metrics, Probes
 
     bars.silence()
     take_up_configured()
     base = config.get_option("server.baseUrlPath") or ""
     names = [name for name, _, _ in PAGES]
-    around_app = [Middleware(Guard, base=base), Middleware(Entry, pages=names, base=base)]
+    around_app = [
+        Middleware(Probes, trouble=lambda: services.jobs().trouble(), base=base),
+        Middleware(Guard, base=base),
+        Middleware(Metrics, statuses=lambda: services.jobs().store.statuses(), base=base),
+        Middleware(Entry, pages=names, base=base),
+    ]
     return {"middleware": around_app, "lifespan": lifespan}
 
 
