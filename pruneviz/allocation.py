@@ -15,14 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pruneviz.bars import bar
 from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.criteria import Ranking, rank
 from pruneviz.drawing import Shown
+from pruneviz.errors import InvalidValueError
 from pruneviz.greedy import Budget, budget, greedy
+from pruneviz.latency_target import LatencyTarget
 from pruneviz.plan import Plan
 from pruneviz.sensitivity import sensitivity
 from pruneviz.sensitivity_result import Sensitivity
@@ -67,12 +69,14 @@ def allocate(
     *,
     target_macs: float | None = None,
     target_params: float | None = None,
+    target_latency: float | None = None,
     criterion: str = "fisher",
     ranking: Ranking | None = None,
     scan: Sensitivity | None = None,
     protected: Iterable[str] = (),
     images: int = IMAGES,
     progress: Callable[[float, str], None] | bool | None = None,
+    **timing: Any,
 ) -> Plan:
     """Find the plan that loses least at a budget, by repaired sensitivity.
 
@@ -81,7 +85,9 @@ def allocate(
         graph: Its channels, from `trace`.
         data: Its training images rank and repair, its validation images decide. Nothing is trained.
         target_macs: The fraction of the MACs that may be left, 0..1; or
-        target_params: the fraction of the parameters.
+        target_params: the fraction of the parameters; or
+        target_latency: the milliseconds that a batch may take, measured on this machine. The plan
+            is timed and corrected until it takes no more, and little less.
         criterion: Orders the units within each group.
         ranking: A ranking that holds the criterion; made here if missing.
         scan: A repaired sensitivity scan by the same criterion; made here if missing.
@@ -89,6 +95,8 @@ def allocate(
         images: Validation images that plans are measured on, at most.
         progress: Called with the fraction done and what is done now; what it raises ends the
             search. False for no bar.
+        timing: For `target_latency`, options of `measure_latency`: `batch_size`, `threads`,
+            `runtime`.
 
     Raises:
         InvalidValueError: No target or two, one outside 0..1, or one that cannot be reached.
@@ -101,7 +109,18 @@ def allocate(
         >>> len(plan.by_group()), pv.cost(graph, plan).macs_ratio <= 0.9
         (2, True)
     """
-    wanted = budget(graph, target_macs, target_params, protected)
+    target = None
+    if target_latency is None:
+        if timing:
+            raise InvalidValueError(f"{', '.join(timing)}: only for a target_latency.")
+        wanted = budget(graph, target_macs, target_params, protected)
+    elif target_macs is not None or target_params is not None:
+        raise InvalidValueError(
+            "An allocation needs one budget, but got target_latency and another."
+        )
+    else:
+        target = LatencyTarget(model, graph, target_latency, timing)
+        wanted = target.budget(protected)
     with bar("Allocating", None if callable(progress) else progress, "%") as tick:
         return search(
             model,
@@ -112,6 +131,7 @@ def allocate(
             ranking=ranking,
             scan=scan,
             images=images,
+            latency=target,
             progress=progress
             if callable(progress)
             else lambda share, message: tick(round(100 * share), 100),
@@ -129,6 +149,7 @@ def search(
     scan: Sensitivity | None,
     images: int,
     progress: Callable[[float, str], None],
+    latency: LatencyTarget | None = None,
 ) -> Allocation:
     """The candidates of a budget, each repaired and measured; the best one's plan."""
     from pruneviz.repair import Repairer
@@ -145,7 +166,13 @@ def search(
             scan = grown
             progress(0.7 * scan.progress, "Measuring every group, repaired")
     assert scan is not None
+    if latency is not None:
+        curves, scores = scan, ranking.of(criterion)
+        progress(0.7, "Timing plans")
+        wanted = latency.settle(wanted, lambda budget: greedy(budget, scores, curves))
     plans = candidates(wanted, ranking, criterion, scan)
+    if latency is not None:
+        plans = {name: p for name, p in plans.items() if latency.met(p)} or plans
     repairer = Repairer(model, graph, data)
     measured = []
     for index, (name, plan) in enumerate(plans.items()):

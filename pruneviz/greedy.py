@@ -21,17 +21,18 @@ STEPS = 32
 
 @dataclass(frozen=True)
 class Budget:
-    """What may be left of the MACs or the parameters, and which groups may be pruned for it."""
+    """The fraction of the MACs, parameters or time that may be left, and the groups to prune."""
 
     graph: ChannelGraph
     target: float
-    of_macs: bool
     groups: tuple[Group, ...]
+    used: Callable[[Plan], float]
+    """The fraction that a plan leaves, 0..1."""
 
-    def used(self, plan: Plan) -> float:
-        """The fraction that a plan leaves, 0..1."""
-        price = cost(self.graph, plan)
-        return price.macs_ratio if self.of_macs else price.params_ratio
+    @property
+    def narrowest(self) -> Plan:
+        """One unit left in every group that may be pruned."""
+        return Plan(self.graph, [u for g in self.groups for u in list(g.units)[1:]])
 
     def met(self, plan: Plan) -> bool:
         """Whether a plan leaves no more than the target."""
@@ -48,22 +49,37 @@ def budget(
     targets = [t for t in (target_macs, target_params) if t is not None]
     if len(targets) != 1:
         raise InvalidValueError(
-            "An allocation needs one budget: give target_macs or target_params, a fraction of the "
-            "unpruned network's."
+            "An allocation needs one budget: target_macs or target_params, a fraction of the "
+            "unpruned network's, or target_latency in milliseconds."
         )
     target = targets[0]
     if isinstance(target, bool) or not isinstance(target, (int, float)) or not 0 < target <= 1:
         raise InvalidValueError(f"A budget is a fraction above 0 and up to 1, but got {target!r}.")
-    safe = {graph.group(name).name for name in protected}
-    groups = tuple(g for g in graph.prunable_groups if g.name not in safe)
-    wanted = Budget(graph, float(target), target_macs is not None, groups)
-    least = wanted.used(Plan(graph, [u for g in groups for u in list(g.units)[1:]]))
+    used = macs_left if target_macs is not None else params_left
+    wanted = Budget(graph, float(target), unprotected(graph, protected), used)
+    least = used(wanted.narrowest)
     if least > target:
         raise InvalidValueError(
             f"A budget of {target:.1%} cannot be reached: with one unit left in every group that "
             f"may be pruned, {least:.1%} are left."
         )
     return wanted
+
+
+def unprotected(graph: ChannelGraph, protected: Iterable[str]) -> tuple[Group, ...]:
+    """The groups that may be pruned; UnknownNameError where a protected one does not exist."""
+    safe = {graph.group(name).name for name in protected}
+    return tuple(g for g in graph.prunable_groups if g.name not in safe)
+
+
+def macs_left(plan: Plan) -> float:
+    """The fraction of the MACs that a plan leaves."""
+    return cost(plan.graph, plan).macs_ratio
+
+
+def params_left(plan: Plan) -> float:
+    """The fraction of the parameters that a plan leaves."""
+    return cost(plan.graph, plan).params_ratio
 
 
 def hull(ratios: FloatArray, losses: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -81,7 +81,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "explain": (*CORE, "criteria", "repair", "training", "data", "drawing", "evaluation"),
 }
 ALLOWED["greedy"] = ("channels", "cost", "plan", "sensitivity_result")
-ALLOWED["allocation"] = (*ALLOWED["sensitivity"], "sensitivity", "greedy")
+ALLOWED["latency_target"] = (*ALLOWED["latency"], "latency", "greedy")
+ALLOWED["allocation"] = (*ALLOWED["sensitivity"], "sensitivity", "greedy", "latency_target")
 ALLOWED["export"] = (*ALLOWED["strategies"], "strategies", "explain", "latency")
 ALLOWED["jobs"] = (*ALLOWED["export"], "export")
 ALLOWED["studies"] = (*ALLOWED["jobs"], "jobs")

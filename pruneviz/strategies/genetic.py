@@ -224,7 +224,7 @@ def cheapest_gone(run: Run, options: Options) -> GeneArray:
     # Imported here: the registry needs none of it.
     from pruneviz.allocation import RATIOS
     from pruneviz.criteria import rank
-    from pruneviz.greedy import Budget, greedy
+    from pruneviz.greedy import Budget, greedy, macs_left
     from pruneviz.sensitivity import sensitivity
 
     graph, seed = run.graph, run.seed_of("start")
@@ -234,7 +234,7 @@ def cheapest_gone(run: Run, options: Options) -> GeneArray:
     )
     rows = []
     for share in np.linspace(0, options.first_drop, options.population).tolist():
-        wanted = Budget(graph, 1 - share, True, tuple(graph.prunable_groups))
+        wanted = Budget(graph, 1 - share, tuple(graph.prunable_groups), macs_left)
         rows.append(greedy(wanted, ranking.of("fisher"), scan).kept[graph.prunable])
     return np.asarray(rows, dtype=np.bool_)
 
