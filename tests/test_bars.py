@@ -116,6 +116,7 @@ def test_a_bar_that_was_left_makes_room(terminal: Terminal, subject: tuple) -> N
         assert not bars._open
 
 
+@pytest.mark.slow
 def test_allocate_shows_one_bar(terminal: Terminal, subject: tuple) -> None:  # type: ignore[type-arg]
     with terminal:
         model, graph, data, ranking, _ = subject

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pruneviz.allocation import IMAGES, RATIOS, Allocation, search
+from pruneviz.allocation import COARSE, IMAGES, Allocation, search
 from pruneviz.errors import InvalidValueError
 from pruneviz.greedy import budget
 from pruneviz.plan import Plan
@@ -50,7 +50,7 @@ def best_plan(
                 "Every group is protected, so nothing can be pruned; unprotect one and try again."
             )
         for scan in sensitivity(
-            workbench.model, graph, workbench.data, ranking, criterion, RATIOS,
+            workbench.model, graph, workbench.data, ranking, criterion, COARSE,
             images=images, groups=names,
         ):  # fmt: skip
             tell(0.7 * scan.progress, "Measuring every group, repaired")

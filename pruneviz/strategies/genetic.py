@@ -222,7 +222,7 @@ def cheapest_gone(run: Run, options: Options) -> GeneArray:
     Each is the greedy plan for its MACs on the curves of repaired loss, see `allocation.greedy`.
     """
     # Imported here: the registry needs none of it.
-    from pruneviz.allocation import RATIOS
+    from pruneviz.allocation import COARSE
     from pruneviz.criteria import rank
     from pruneviz.greedy import Budget, greedy, macs_left
     from pruneviz.sensitivity import sensitivity
@@ -230,7 +230,7 @@ def cheapest_gone(run: Run, options: Options) -> GeneArray:
     graph, seed = run.graph, run.seed_of("start")
     ranking = rank(run.network, graph, run.data, ["fisher"], seed=seed)
     *_, scan = sensitivity(
-        run.network, graph, run.data, ranking, "fisher", RATIOS, images=options.images
+        run.network, graph, run.data, ranking, "fisher", COARSE, images=options.images
     )
     rows = []
     for share in np.linspace(0, options.first_drop, options.population).tolist():

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.benchmarks.bench_criteria import CRITERIA, Case, check
 
 PASSES = 1.6
 TIMES_FASTER = 3.0
 
 
+@pytest.mark.slow
 def test_all_criteria_cost_little_more_than_one_pass() -> None:
     """Processor time of one thread, so that other work does not count; the scores come first."""
     case = Case("resnet20", 64)

@@ -54,6 +54,7 @@ def case() -> Case:
     return Case()
 
 
+@pytest.mark.slow
 def test_sensitivity(case: Case) -> None:
     ratios = (0.1, 0.3, 0.5, 0.7, 0.9)
     groups = case.graph.prunable_groups[1::4]

@@ -105,6 +105,7 @@ def test_from_the_first_page_to_an_exported_network(
     assert round(100 * accuracy, 1) == after
 
 
+@pytest.mark.slow
 def test_undo_redo_reload_branch_and_compare(address: str, page: Any) -> None:
     open_prune(page, address)
     drop(page, 30)
@@ -145,6 +146,7 @@ def test_a_click_on_a_filter_drops_it_and_what_is_tied_to_it(address: str, page:
     wait_for_bar(page, "0 of 400")
 
 
+@pytest.mark.slow
 def test_two_visitors_keep_their_own_plans_and_share_runs(
     address: str, page: Any, chromium: Any
 ) -> None:

@@ -15,6 +15,7 @@ def bar(page: Any, layer: str) -> Any:
     return page.locator(f'.rb .bar[data-layer="{layer}"]')
 
 
+@pytest.mark.slow
 def test_pointing_lights_what_is_coupled_and_a_click_leads_there(address: str, page: Any) -> None:
     page.goto(f"{address}/prune")
     bar(page, "conv1").hover()

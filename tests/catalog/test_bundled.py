@@ -119,6 +119,7 @@ def small(data: DataSet) -> DataSet:
     )
 
 
+@pytest.mark.slow
 def test_pretraining_writes_weights_and_a_card_and_can_be_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

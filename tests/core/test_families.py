@@ -36,6 +36,8 @@ FAMILIES = {
     "regnet_y_400mf": 64,
     "convnext_tiny": 64,
 }
+LONG = {"vgg11_bn", "wide_resnet50_2", "densenet121", "inception_v3", "efficientnet_v2_s",
+        "regnet_x_400mf", "regnet_y_400mf"}  # fmt: skip
 CIFAR_FORMS = ("resnet20", "vgg16", "mobilenet_v2")
 
 
@@ -46,7 +48,9 @@ def zoo(name: str, **options: object) -> nn.Module:
         return shake(torchvision.models.get_model(name, weights=None, **options))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in LONG else ()) for n in FAMILIES]
+)
 def test_laws_over_torchvision(name: str) -> None:
     model = zoo(name, num_classes=7)
     size = FAMILIES[name]

@@ -97,6 +97,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 def test_sigterm_to_the_whole_group_stops_runs_in_order(tmp_path, spec, until):
     """As service managers end a server: the app dies at once, its worker ends its run."""
     path = tmp_path / "its_app.py"

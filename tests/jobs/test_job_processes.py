@@ -40,6 +40,7 @@ def _start_app(home: Path, script: str) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, str(path), str(home)], env=environment)
 
 
+@pytest.mark.slow
 @POSIX
 def test_killed_interrupted_resumed_and_the_weights_are_the_same(pooled, spec, until):
     reference = pooled.submit(spec("train", epochs=6))

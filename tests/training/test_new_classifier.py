@@ -57,11 +57,13 @@ def test_a_new_classifier_learns_alone_first_and_then_all_do(few: DataSet) -> No
     assert len(events) == 4
 
 
+@pytest.mark.slow
 def test_the_defaults_learn_two_classes_from_sixty_images(few: DataSet) -> None:
     *_, last = fine_tune(ModelSource("resnet20", "cifar10", 2).load(), few)
     assert last.accuracy > 0.9
 
 
+@pytest.mark.slow
 def test_a_run_on_a_new_classifier_resumes_exactly(few: DataSet) -> None:
     for stop in (1, 2, 3):
         whole, other = (ModelSource("resnet20", "cifar10", 2).load() for _ in range(2))

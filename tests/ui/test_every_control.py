@@ -188,7 +188,9 @@ def hands_one_by_one(name: str, view: dict[str, Any]) -> list[str]:
 IDS = ["-".join([name, *view.values()]) for name, view in WALK]
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n == "export" else ()) for n in VIEWS]
+)
 def test_one_control_of_each_sort(home: Path, name: str) -> None:
     assert hands_one_after_the_other(name, VIEWS[name]) == []
 

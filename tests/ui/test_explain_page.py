@@ -38,7 +38,7 @@ def until(page: AppTest, text: str) -> AppTest:
     ("view", "text"),
     [
         ("One image", "one filter's answer to the image"),
-        ("What it looks at", "Rank correlation of the maps"),
+        pytest.param("What it looks at", "Rank correlation of the maps", marks=pytest.mark.slow),
         ("Errors made and unmade", "errors made"),
         ("If only one filter goes", "filters could each go alone"),
     ],

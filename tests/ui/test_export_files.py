@@ -7,6 +7,8 @@ import re
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from pruneviz.export import load_bundle
 from pruneviz.figures import style
 from pruneviz.plan import Plan
@@ -19,6 +21,7 @@ from tests.ui.conftest import Open
 from tests.ui.helpers import move, sound
 
 
+@pytest.mark.slow
 def test_files_are_tried_before_they_are_offered(studio: Open) -> None:
     page = sound(studio("prune"))
     move(page, "ratio_all", 40)
