@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from pruneviz.errors import StorageGoneError
+from pruneviz.errors import InvalidValueError, StorageGoneError
 from pruneviz.jobs.home import disk_errors
 from pruneviz.strategies.course import NUMBERS, Course, CourseStep
 from pruneviz.strategies.details import decode, encode, pack_bits, unpack
@@ -56,7 +56,7 @@ class CourseWriter:
             folder.mkdir(parents=True, exist_ok=True)
         if after:
             for document, end in _records(self._path, 0):
-                if document["step"] > after:
+                if not document.get("step", after + 1) <= after:
                     break
                 self._end = end
 
@@ -94,7 +94,11 @@ class CourseReader:
         self._lock = Lock()
 
     def read(self) -> Course | None:
-        """The course as far as it has come; None where none was kept, or of another network."""
+        """The course as far as it has come; None where none was kept, or of another network.
+
+        Raises:
+            InvalidValueError: The file is damaged, or another version wrote it.
+        """
         with self._lock:  # visitors look at one run from several threads
             return self._read()
 
@@ -107,8 +111,8 @@ class CourseReader:
         for document, end in records:
             if document.get("network") != self._graph.digest:
                 return None
-            self._strategy = document["strategy"]
-            step = _step(document)
+            self._strategy = str(document.get("strategy", ""))
+            step = _step(document, self._graph.num_units)
             while self._steps and self._steps[-1].step >= step.step:
                 self._steps.pop()
             self._steps.append(step)
@@ -147,13 +151,22 @@ def _record(graph: ChannelGraph, event: StrategyEvent, *, bulky: bool) -> bytes:
     return packer.compress(json.dumps(document).encode()) + packer.flush()
 
 
-def _step(document: Mapping[str, Any]) -> CourseStep:
-    details = document["details"]
-    return CourseStep(
-        **{name: document[name] for name in ("step", "phase", "message", *NUMBERS)},
-        kept=unpack(document["kept"]),
-        details=None if details is None else decode(details),
-    )
+def _step(document: Mapping[str, Any], units: int) -> CourseStep:
+    try:
+        details = document["details"]
+        step = CourseStep(
+            **{name: document[name] for name in ("step", "phase", "message", *NUMBERS)},
+            kept=unpack(document["kept"]),
+            details=None if details is None else decode(details),
+        )
+        if step.kept.shape != (units,) or not isinstance(step.step, int):
+            raise ValueError(f"a step of {units} units, got shape {step.kept.shape}")
+    except (KeyError, TypeError, ValueError, AttributeError) as cause:
+        raise InvalidValueError(
+            f"The steps of this run cannot be read ({cause}); the file is damaged, or another "
+            "version wrote it. Start the run again to see them."
+        ) from None
+    return step
 
 
 def _records(path: Path, start: int) -> Iterator[tuple[dict[str, Any], int]]:
@@ -169,7 +182,7 @@ def _records(path: Path, start: int) -> Iterator[tuple[dict[str, Any], int]]:
             document = json.loads(reader.decompress(rest))
         except (zlib.error, ValueError):
             return
-        if not reader.eof:
+        if not reader.eof or not isinstance(document, dict):
             return
         start += len(rest) - len(reader.unused_data)
         rest = reader.unused_data

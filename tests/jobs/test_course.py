@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -142,6 +144,31 @@ def test_a_reader_goes_on_where_it_was_and_follows_a_resume(graph, tmp_path) -> 
     course = reader.read()
     assert course is not None
     assert [s.message[:8] for s in course.steps] == ["a longer"] * 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": "one"},
+        {"kept": {"as": "bits", "shape": [3], "data": "AA=="}},
+        {"kept": None},
+        {"details": {"kind": "Removals"}},
+        {"details": {"kind": "Trial", "group": 1}},
+        {"details": 7},
+    ],
+)
+def test_a_damaged_step_is_refused_with_a_sentence(graph, tmp_path, change) -> None:
+    write(tmp_path, graph, steps(graph, 1))
+    document = json.loads(gzip.decompress((tmp_path / FILE).read_bytes()))
+    (tmp_path / FILE).write_bytes(gzip.compress(json.dumps({**document, **change}).encode()))
+    with pytest.raises(InvalidValueError, match="another version wrote it"):
+        CourseReader(tmp_path, graph).read()
+
+
+@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b"[1]"), gzip.compress(b"{")])
+def test_a_file_of_something_else_is_no_course(graph, tmp_path, content) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    assert CourseReader(tmp_path, graph).read() is None
 
 
 def test_a_thousand_steps_of_a_large_network_stay_under_20_mb(graph, tmp_path) -> None:

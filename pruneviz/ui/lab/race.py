@@ -118,7 +118,7 @@ def _race(run: RunView) -> None:
         )
     elif run.active:
         st.caption("The chart appears once the first strategy is done.")
-    course.show_parts(workbench.bench(state.history().subject), run)
+    course.show(workbench.bench(state.history().subject), run)
     if run.status != "done":
         lab_data.buttons(run)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from pruneviz.errors import InvalidValueError
 from pruneviz.figures.course import picture_of
 from pruneviz.figures.population import genes_figure, genes_info
 from pruneviz.figures.ribbon import kept_filters, ribbon_layout
@@ -26,8 +27,13 @@ if TYPE_CHECKING:
 
 
 def show(loaded: Workbench, run: RunView) -> None:
-    """Offer the run's steps, if it has kept any of the network in hand."""
-    if not has_course(services.jobs().files(run.id)) or not runs_data.about(loaded, run):
+    """Offer the run's steps, if it has kept any of the network in hand.
+
+    Of a run that is made of several strategies' runs, one at a time.
+    """
+    folder = services.jobs().files(run.id)
+    parts = parts_of(folder)
+    if not (parts or has_course(folder)) or not runs_data.about(loaded, run):
         return
     steps = st.expander(
         "Step by step",
@@ -37,29 +43,19 @@ def show(loaded: Workbench, run: RunView) -> None:
     )
     if steps.open:
         with steps:
-            replay(loaded, run)
-
-
-def show_parts(loaded: Workbench, run: RunView) -> None:
-    """Offer the steps of a run that is made of several, one at a time."""
-    parts = parts_of(services.jobs().files(run.id))
-    if not parts or not runs_data.about(loaded, run):
-        return
-    steps = st.expander(
-        "Step by step",
-        icon=":material/slow_motion_video:",
-        key=f"steps_{run.id}",
-        on_change="rerun",
-    )
-    if steps.open:
-        with steps:
-            part = st.selectbox("Run", parts, index=len(parts) - 1, key=f"course_of_{run.id}")
+            part = ""
+            if parts:
+                part = st.selectbox("Run", parts, index=len(parts) - 1, key=f"course_of_{run.id}")
             replay(loaded, run, part)
 
 
 def replay(loaded: Workbench, run: RunView, part: str = "") -> None:
     """Draw the run's course with its slider, or that of a part of it."""
-    course = course_of(loaded, run, part)
+    try:
+        course = course_of(loaded, run, part)
+    except InvalidValueError as error:
+        st.warning(plain(error), icon=":material/error:")
+        return
     if course is None:
         st.caption("No step was kept yet.")
         return
