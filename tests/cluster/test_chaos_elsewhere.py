@@ -1,0 +1,158 @@
+"""Kills of workers, scheduler and database at random moments, over runs on other machines.
+
+The long form: `python -m tests.cluster.test_chaos_elsewhere 40 30 [SEED]` (runs, kills).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from pruneviz.errors import StorageError
+from pruneviz.jobs import JobService, RunSpec
+from tests.cluster.servers import DaskCluster, PostgresServer, postgres_programs
+
+PLUGINS = ("tests.jobs.job_fakes",)
+EPOCHS = 12
+TRAIN: dict[str, Any] = {"epochs": EPOCHS, "steps": 5, "pause": 0.05}
+VICTIMS = ("worker", "scheduler", "database")
+
+
+@dataclass
+class Course:
+    """What became of the runs."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    ended: int = 0
+    equal: int = 0
+    attempts: int = 0
+    wrong: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def disturbed(folder: Path, runs: int, kills: int, dice: random.Random) -> Course:
+    """Submit runs, kill meanwhile, and compare what they left with an undisturbed one's."""
+    programs = postgres_programs()
+    assert programs is not None
+    course, begun = Course(), time.monotonic()
+    database = PostgresServer(programs)
+    places = {
+        "PRUNEVIZ_DATABASE": database.make("records"),
+        "PRUNEVIZ_STORE": (folder / "store").as_uri(),
+    }
+    dask = DaskCluster(folder / "dask", places)
+    try:
+        for _ in range(2):
+            dask.start_worker()
+        with JobService(
+            folder / "studio",
+            database=places["PRUNEVIZ_DATABASE"],
+            artifacts=places["PRUNEVIZ_STORE"],
+            scheduler=dask.address,
+            plugins=PLUGINS,
+            threads=1,
+            stale=6,
+        ) as service:
+            calm = service.submit(RunSpec("train", options={**TRAIN, "pause": 0}))
+            assert service.wait(calm, 120).status == "done"
+            peace = service.results(calm)["weights"]
+            made = [service.submit(RunSpec("train", options=TRAIN)) for _ in range(runs)]
+            victims = [VICTIMS[number % 3] for number in range(kills)]
+            dice.shuffle(victims)
+            for victim in victims:
+                time.sleep(dice.uniform(1, 6))
+                kill(victim, service, dask, database, dice)
+                course.kills[victim] += 1
+            for run_id in made:
+                judge(course, service, run_id, peace)
+    finally:
+        dask.close()
+        database.close()
+    course.seconds = time.monotonic() - begun
+    return course
+
+
+def kill(
+    victim: str, service: JobService, dask: DaskCluster, database: PostgresServer,
+    dice: random.Random,
+) -> None:  # fmt: skip
+    """Kill one, and have it back soon, as a service manager would."""
+    if victim == "database":
+        postmaster = int((database.data / "postmaster.pid").read_text().split()[0])
+        family = [psutil.Process(postmaster), *psutil.Process(postmaster).children()]
+        for process in family:
+            with suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(family, 10)
+        time.sleep(dice.uniform(0, 2))
+        (database.data / "postmaster.pid").unlink(missing_ok=True)
+        database.start()
+    elif victim == "scheduler":
+        dask.kill_scheduler()
+        time.sleep(dice.uniform(0, 2))
+        dask.start_scheduler()
+        for _ in range(2):  # the former end with their scheduler
+            dask.start_worker()
+    else:
+        with suppress(StorageError):
+            pids = [run.pid for run in service.list() if run.pid is not None]
+            if pids:
+                with suppress(OSError):
+                    os.kill(dice.choice(pids), 9)
+
+
+def judge(course: Course, service: JobService, run_id: str, peace: object) -> None:
+    """See that a run ended once, with the weights of one that nobody disturbed."""
+    run = service.wait(run_id, 240)
+    course.attempts += run.attempts
+    if run.status != "done":
+        course.wrong.append(f"{run.name}: {run.status}, {run.error}")
+        return
+    course.ended += 1
+    epochs = [row.epoch for row in service.metrics(run_id, level="epoch")]
+    if epochs != [float(epoch) for epoch in range(1, EPOCHS + 1)]:
+        course.wrong.append(f"{run.name}: the history has the epochs {epochs}")
+    if service.results(run_id)["weights"] == peace:
+        course.equal += 1
+    else:
+        course.wrong.append(f"{run.name}: other weights after {run.attempts} attempts")
+
+
+@pytest.mark.slow
+@pytest.mark.chaos
+@pytest.mark.timeout(600)
+def test_every_run_ends_once_with_the_same_weights(tmp_path, monkeypatch):
+    pytest.importorskip("distributed", reason="needs the extra 'cluster'")
+    pytest.importorskip("psycopg", reason="needs the extra 'cluster'")
+    if postgres_programs() is None:
+        pytest.skip("needs PostgreSQL's server programs (Debian: postgresql)")
+    course = disturbed(tmp_path, runs=6, kills=3, dice=random.Random(1))
+    assert course.wrong == []
+    assert course.ended == course.equal == 6
+
+
+def main(runs: int = 40, kills: int = 30, seed: int = 0) -> None:
+    """Print what became of the runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        course = disturbed(Path(folder), runs, kills, random.Random(seed))
+    killed = ", ".join(f"{count} of a {victim}" for victim, count in course.kills.items())
+    print(
+        f"{runs} runs, kills: {killed}; {course.ended} ended, {course.equal} bit-equal, "
+        f"{course.attempts} attempts, {course.seconds:.0f} s"
+    )
+    print("\n".join(course.wrong))
+
+
+if __name__ == "__main__":
+    main(*(int(word) for word in sys.argv[1:4]))
