@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.controls import pick
 from tests.browser.test_journeys import drop, go_to, open_prune, press, wait_for_bar
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -43,8 +44,7 @@ def test_a_network_that_was_taken_up_stays(address: str, page: Any) -> None:
     page.wait_for_url(re.compile("at="))
     go_to(page, "Choose")
     for network in ("vgg16", "mobilenet_v2", "resnet20"):
-        page.get_by_role("combobox", name="Network").click()
-        page.get_by_role("option", name=re.compile(f"^{network} ")).first.click()
+        pick(page, "Network", re.compile(f"^{network} "))
         title = page.get_by_role("button", name=re.compile(r"\bLoad$"))
         title.first.click()
         title.first.wait_for()

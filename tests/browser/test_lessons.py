@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pruneviz.lessons import Lesson, lesson, names
+from tests.browser.controls import pick
 from tests.browser.test_journeys import WHOLE, go_to, press
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -38,8 +39,7 @@ def choose(label: str, option: str) -> Act:
     """Choose from a list of the page."""
 
     def act(page: Any) -> None:
-        page.get_by_role("combobox", name=label).first.click()
-        page.get_by_role("option", name=option).first.click()
+        pick(page, label, option)
 
     return act
 

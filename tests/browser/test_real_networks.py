@@ -14,6 +14,7 @@ import pytest
 from pruneviz.ui.explain import page as explain_page
 from pruneviz.ui.prune import page as prune_page
 from tests.browser.conftest import ROOT, studio_at
+from tests.browser.controls import pick
 from tests.browser.test_journeys import WHOLE, bar, go_to, press
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(2400)]
@@ -42,10 +43,7 @@ def studio(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 def choose(page: Any, label: str, text: str) -> None:
     """Pick an entry of a list by typing a part of it."""
-    box = page.get_by_role("combobox", name=label).first
-    box.click()
-    box.fill(text)
-    page.get_by_role("option", name=text).first.click()
+    pick(page, label, text, typed=text)
 
 
 def shows(page: Any, label: str, text: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from pruneviz.jobs import RunStore
 from tests.browser.conftest import studio_at
+from tests.browser.controls import pick
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -30,11 +31,6 @@ def someone(chromium: Any) -> Iterator[Any]:
 
 def is_on(page: Any, name: str) -> None:
     page.get_by_role("heading", name=name, exact=True).wait_for()
-
-
-def pick(page: Any, label: str, choice: str) -> None:
-    page.get_by_role("combobox", name=label).first.click()
-    page.get_by_role("option", name=choice).first.click()
 
 
 def uploaded_bytes(page: Any, root: str) -> int:
