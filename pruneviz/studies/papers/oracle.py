@@ -92,17 +92,17 @@ def _one(
     change = _change(bench, model, graph, images, seed)
     ranking = Ranking(graph, {**ranking.scores, "oracle": np.abs(change)}, images)
     units = np.flatnonzero(graph.prunable)
-    found: dict[str, dict[str, Any]] = {}
+    agreement: dict[str, dict[str, Any]] = {}
     for name in names:
         raw, even = ranking.of(name)[units], ranking.comparable(name)[units]
-        found[name] = {
+        agreement[name] = {
             "all": ranking.correlation(name, "oracle"),
             "raw": spearman(raw, np.abs(change)[units]),
             "signed": spearman(even, change[units]),
             "layers": _finite(ranking.correlation(name, "oracle", per="group")),
             "pruned": _pruned(bench, model, graph, ranking.comparable(name)),
         }
-    return found
+    return agreement
 
 
 def _change(

@@ -22,14 +22,14 @@ def run(bench: Bench) -> Experiment:
     arms |= {f"{SOFT}, every {k} epochs": {"rate": RATE, "every": k} for k in INTERVALS}
     arms[f"{SOFT}, from scratch"] = {"rate": RATE, "from_scratch": True, "lr": 0.1}
     bench.expected = (len(arms) + 1) * len(bench.seeds)
-    found: dict[str, list[dict[str, Any]]] = {
+    rows: dict[str, list[dict[str, Any]]] = {
         label: [
             bench.prune(label, "soft", seed, {"epochs": epochs, "lr": 0.01, **options})
             for seed in bench.seeds
         ]
         for label, options in arms.items()
     }
-    found[UNIFORM] = [
+    rows[UNIFORM] = [
         bench.prune(
             UNIFORM,
             "uniform",
@@ -37,11 +37,11 @@ def run(bench: Bench) -> Experiment:
             {"epochs": epochs, "criterion": "l2", "lr": 0.01},
             target_macs=soft["macs"],
         )
-        for seed, soft in zip(bench.seeds, found[SOFT], strict=True)
+        for seed, soft in zip(bench.seeds, rows[SOFT], strict=True)
     ]
     findings = {
         label: finding(label, [r["test"] for r in runs], macs=[round(r["macs"], 4) for r in runs])
-        for label, runs in found.items()
+        for label, runs in rows.items()
     }
     soft = findings[SOFT]
     readings = [

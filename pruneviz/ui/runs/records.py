@@ -102,7 +102,8 @@ def scan_of(run: RunView) -> Sensitivity | None:
 
 def of_subject(of: Workbench, *kinds: str) -> Which:
     """Return which runs to look at for those of these kinds on this network and data."""
-    return Which(kinds=kinds, network=of.source.get("name"), data=of.data.source.get("name"))
+    network = str(of.source.get("name", "")) or None
+    return Which(kinds=kinds, network=network, data=of.data.source.get("name"))
 
 
 def about(of: Workbench, run: RunView) -> bool:
