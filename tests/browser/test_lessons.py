@@ -44,6 +44,16 @@ def choose(label: str, option: str) -> Act:
     return act
 
 
+def open_layer(name: str) -> Act:
+    """Choose a layer on the page Rank, and wait until the page shows it."""
+
+    def act(page: Any) -> None:
+        choose("Layer", name)(page)
+        page.wait_for_url(f"**layer={name}**")
+
+    return act
+
+
 def view(name: str) -> Act:
     return lambda page: page.get_by_role("radio", name=name, exact=True).click()
 
@@ -96,7 +106,7 @@ ACTS: dict[str, tuple[Act, ...]] = {
     "3-why-coupled-channels-go-together": (
         nothing,
         lambda page: press(page, "Prune filter"),
-        both(choose("Layer", "layer1.0.conv1"), lambda page: press(page, "Prune filter")),
+        both(open_layer("layer1.0.conv1"), lambda page: press(page, "Prune filter")),
         lambda page: press(page, "Clear 2 manual picks"),
         prune(50, group="stage 1 stream"),
         view("Prunability"),
