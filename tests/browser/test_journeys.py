@@ -135,6 +135,7 @@ def test_undo_redo_reload_branch_and_compare(address: str, page: Any) -> None:
 def test_a_click_on_a_filter_drops_it_and_what_is_tied_to_it(address: str, page: Any) -> None:
     page.goto(f"{address}/rank?layer=layer1.0.conv1")
     wait_for_bar(page, "0 of 400")
+    wait_for_bar(page, "99.0")  # measured: the page is not drawn anew any more
     page.get_by_text("Click a filter to prune or keep it").wait_for()
     bars = page.locator(".stPlotlyChart").nth(1).locator(".bars .point path")
     bars.nth(5).wait_for()
