@@ -115,7 +115,13 @@ def test_panels_stand_in_rows(panels: int, rows: int, columns: int) -> None:
     figure = study.figure()
     bands = [t for t in figure.data if t.fill == "toself"]
     assert len(bands) == 2 * panels, "one point below each start's baseline"
-    assert len(figure.data) == 4 * panels
+    stars = [t for t in figure.data if t.marker.symbol == "star"]
+    assert len(figure.data) == 4 * panels + len(stars)
+    curves = [c for c in pretraining_info(study).curves if c.largest]
+    assert len(curves) >= panels
+    marked = [(t.x[0], t.y[0]) for t in stars]
+    assert marked == [(c.removed[c.largest], c.accuracy[c.largest]) for c in curves]
+    assert all(y >= c.accuracy[0] - 0.01 for (_, y), c in zip(marked, curves, strict=True))
     grid = figure._get_subplot_rows_columns()
     assert [len(part) for part in grid] == [rows, columns]
     assert len({t.xaxis for t in figure.data}) == panels
