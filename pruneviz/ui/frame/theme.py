@@ -55,8 +55,11 @@ def dark() -> bool:
 
 def chart(figure: Any, key: str, **options: Any) -> Any:
     """Show a figure in PruneViz's own style."""
-    parts = figure.to_plotly_json()
-    drawn = harmless(parts) if has_links(parts) else figure
+    parts = changed = figure.to_plotly_json()
+    if has_links(parts):
+        changed = harmless(changed)
     if presenting.now():
-        drawn = presenting.enlarged(drawn if isinstance(drawn, dict) else parts)
+        changed = presenting.enlarged(changed)
+    # A figure, not its parts: Streamlit refuses those of an empty one.
+    drawn = figure if changed is parts else type(figure)(changed)
     return st.plotly_chart(drawn, theme=None, key=key, config=CONFIG, **options)
