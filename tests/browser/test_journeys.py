@@ -132,6 +132,7 @@ def test_undo_redo_reload_branch_and_compare(address: str, page: Any) -> None:
     page.get_by_test_id("stDataFrame").first.wait_for()
 
 
+@pytest.mark.slow
 def test_a_click_on_a_filter_drops_it_and_what_is_tied_to_it(address: str, page: Any) -> None:
     page.goto(f"{address}/rank?layer=layer1.0.conv1")
     wait_for_bar(page, "0 of 400")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from pruneviz.session import session
@@ -32,6 +33,7 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     monkeypatch.setattr(session, "PASSING_SECONDS", 0.0)
     for cached in shared:
         cached.clear()
+    st.cache_data.clear()  # what another test's page listed within the last minute
 
     def open_page(name: str, like: AppTest | None = None, **query: str) -> AppTest:
         page = AppTest.from_function(_page, args=(name,), default_timeout=TIMEOUT)
