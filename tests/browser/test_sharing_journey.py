@@ -91,7 +91,7 @@ def test_two_visitors_and_a_token(chromium: Any, tmp_path: Path) -> None:
         bob.get_by_role("link", name="Choose", exact=True).first.click()
         is_on(bob, "Choose")
         bob.get_by_role("button", name="Prune the lowest").wait_for()
-        pick(bob, "Data", "my own images")
+        pick(bob, "Data", "your own images")
         path = bob.get_by_role("textbox", name="Folder or zip under")
         path.fill("/etc")
         path.press("Enter")
@@ -106,7 +106,7 @@ def test_two_visitors_and_a_token(chromium: Any, tmp_path: Path) -> None:
         broken = tmp_path / "broken.zip"
         broken.write_bytes(bytes(3 * 2**20))
         bob.locator("input[type=file]").first.set_input_files(str(broken))
-        bob.get_by_text("The file is uploaded").wait_for()
+        bob.get_by_text("File uploaded").wait_for()
         with someone(chromium) as owner:
             owner.goto(own)
             is_on(owner, "Choose")
@@ -114,7 +114,7 @@ def test_two_visitors_and_a_token(chromium: Any, tmp_path: Path) -> None:
             assert len(list((home / "uploads").iterdir())) == 1
             bob.get_by_role("button", name=re.compile(r"\bLoad$")).click()
             bob.get_by_text(re.compile("broken.zip.*(zip|damaged)")).first.wait_for()
-            bob.get_by_text("The file is uploaded").wait_for(state="detached")
+            bob.get_by_text("File uploaded").wait_for(state="detached")
             bob.get_by_role("button", name="Prune the lowest").wait_for()
             assert not list((home / "uploads").iterdir())
 
