@@ -10,46 +10,27 @@ import time
 import uuid
 import weakref
 from collections.abc import Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, wait
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from pruneviz.errors import (
-    InvalidValueError,
-    PruneVizError,
-    StorageError,
-    StorageGoneError,
-    StorageUnreachableError,
-    UnknownNameError,
-    WrongWorkerError,
-)
+from pruneviz.errors import InvalidValueError, StorageGoneError
 from pruneviz.jobs import durations, quota
 from pruneviz.jobs.alive import host, identity
 from pruneviz.jobs.artifacts import resolve_store
-from pruneviz.jobs.dask_executor import resolve_scheduler
 from pruneviz.jobs.database import resolve_database
-from pruneviz.jobs.elsewhere import Order, check_travels, dask_executor, run_elsewhere, versions
-from pruneviz.jobs.executor import WorkerPool, resolve_workers
-from pruneviz.jobs.fleet import Fleet
+from pruneviz.jobs.dispatch import Dispatcher
+from pruneviz.jobs.elsewhere import check_travels
 from pruneviz.jobs.gate import Gate
-from pruneviz.jobs.home import check_space, reserve, resolve_home
+from pruneviz.jobs.home import reserve, resolve_home
 from pruneviz.jobs.known import LastKnown
 from pruneviz.jobs.listing import Choices, Which
-from pruneviz.jobs.patience import PASSING, patiently
 from pruneviz.jobs.records import ALL, RunStore
-from pruneviz.jobs.recovery import STALE_SECONDS, adopt, disown, fail, mark_interrupted, touch
+from pruneviz.jobs.recovery import STALE_SECONDS
 from pruneviz.jobs.registry import find_kind
+from pruneviz.jobs.tending import Tender
 from pruneviz.jobs.views import MetricView, RunSpec, RunView
-from pruneviz.jobs.watch import Watch
-from pruneviz.jobs.worker import CLOSED, run_job, sentence, warm
-from pruneviz.machine import cores
-
-TEND_SECONDS = 3.0
-STARTS = 3  # times that a worker may die before it has begun a run
-UNSTARTED = (
-    "A worker process could not be started; it died before the run began. The terminal in which "
-    "PruneViz runs shows why."
-)
+from pruneviz.jobs.workers import workers_for
 
 
 class JobService:
@@ -87,35 +68,22 @@ class JobService:
     ) -> None:
         self.home: Path = resolve_home(home)
         self.store = RunStore(self.home, resolve_database(database), resolve_store(artifacts))
-        place = resolve_scheduler(scheduler) if executor is None else None
-        self._dask = None if place is None else dask_executor(place, self.store)
-        count = resolve_workers(workers)
-        pool = WorkerPool(count) if executor is None and self._dask is None else None
-        self._pool = pool
-        self._executor: Executor = executor or self._dask or pool or WorkerPool(count)
-        self._elsewhere = elsewhere or self._dask is not None
-        self._plugins = tuple(plugins)
-        self._threads = threads if threads or count == 1 else max(1, cores() // count)
-        self._stale = stale
-        self._gate = gate
         self._me = f"{host()}|{os.getpid()}|{identity(os.getpid()) or ''}|{uuid.uuid4().hex}"
-        self._futures: dict[str, Future[str]] = {}
-        self._starts: dict[str, int] = {}
-        self._lock = threading.RLock()
-        self._tended = 0.0
-        self._closed = False
+        self._plugins = tuple(plugins)
+        self._gate = gate
         self._known = LastKnown()
-        self._watch = Watch(stale)
-        self._trouble: StorageError | None = None
-        self._held_back: dict[str, None] = {}  # in order: queued, and not begun for lack of space
-        self._ended_by_us: dict[str, str] = {}
-        self._tender: threading.Thread | None = None
-        self._wake = threading.Event()
-        self._away: str | None = None  # why nothing is done elsewhere at present
-        self._fleet: Fleet | None = None
-        if self._elsewhere or self.store.database.address is not None:
-            self._fleet = Fleet(self.store, self._me, stale)
-            self._start_tending()
+        self._workers = workers_for(
+            self.store,
+            executor=executor,
+            elsewhere=elsewhere,
+            scheduler=scheduler,
+            count=workers,
+            threads=threads,
+            plugins=plugins,
+        )
+        self._dispatcher = Dispatcher(self.store, self._workers, stale)
+        self._tender = Tender(self.store, self._workers, self._dispatcher, self._me, stale)
+        self._closed = threading.Lock()
         reserve(self.home)
         _at_exit(self)
 
@@ -131,7 +99,7 @@ class JobService:
         """
         spec = spec if isinstance(spec, RunSpec) else RunSpec.from_dict(spec)
         find_kind(spec.kind, self._plugins)
-        if self._elsewhere:
+        if self._workers.remote:
             check_travels(spec.model, spec.data)
         if self._gate is None:
             run = self.store.create(spec, submitter=self._me)
@@ -140,7 +108,7 @@ class JobService:
                 spec = self._gate.admit(spec, self.store)
                 run = self.store.create(spec, submitter=self._me)
             quota.note(self.store, run.id, self._gate.share())
-        self._send(run.id)
+        self._tender.send(run.id)
         return run.id
 
     def cancel(self, run_id: str) -> RunView:
@@ -154,7 +122,7 @@ class JobService:
             self._gate.readmit(self.store.get(run_id), self.store)
             quota.note(self.store, run_id, self._gate.share())
         if self.store.request_resume(run_id, submitter=self._me):
-            self._send(run_id)
+            self._tender.send(run_id)
         return self.store.get(run_id)
 
     def rename(self, run_id: str, name: str) -> RunView:
@@ -183,7 +151,7 @@ class JobService:
         offset: int = 0,
     ) -> tuple[RunView, ...]:
         """Return the runs, newest first; `limit` of them, from the one numbered `offset` on."""
-        self._tend()
+        self._tender.tend()
         return self._known.ask(
             ("list", which, owner, parent, status, limit, offset),
             lambda: self.store.list(
@@ -201,7 +169,7 @@ class JobService:
 
     def get(self, run_id: str) -> RunView:
         """Return a run as it stands."""
-        self._tend()
+        self._tender.tend()
         return self._known.ask(("get", run_id), lambda: self.store.get(run_id))
 
     def metrics(
@@ -251,14 +219,14 @@ class JobService:
     # --------------------------------------------------------------------------- keeping order
     def trouble(self) -> str | None:
         """Return why runs wait and pages show what was last known; None: all is well."""
-        self._tend()
-        error = self._trouble or self._known.trouble
-        return self._away if error is None else str(error)
+        self._tender.tend()
+        error = self._tender.trouble or self._known.trouble
+        return self._workers.away if error is None else str(error)
 
     @property
     def rescuable(self) -> bool:
         """Whether the folder is gone and `rescue` would write the records anew."""
-        return isinstance(self._trouble, StorageGoneError)
+        return isinstance(self._tender.trouble, StorageGoneError)
 
     def rescue(self) -> None:
         """Write the records anew after their folder was deleted; runs under way save theirs.
@@ -267,7 +235,7 @@ class JobService:
             StorageError: other records have taken their place, or it cannot be written.
         """
         self.store.rescue()
-        self._tended = 0.0
+        self._tender.tend_next_time()
 
     def recover(self) -> tuple[RunView, ...]:
         """Mark runs whose worker is gone as interrupted (returned), and take up the queue.
@@ -275,188 +243,27 @@ class JobService:
         For the start of an app. Runs that were never started and whose app is gone are submitted;
         interrupted ones wait for `resume`.
         """
-        lives = _nobody
-        if self._fleet is not None:
-            self._fleet.greet()
-            lives = self._fleet.lives
-        if self._fleet is not None and self._elsewhere:
-            for run_id in self._fleet.put_back():
-                self._send(run_id)
-            interrupted: tuple[RunView, ...] = ()
-        else:
-            interrupted = mark_interrupted(self.store, self._stale, known=self._ended_by_us)
-        for run in adopt(self.store, self._me, lives):
-            self._send(run.id)
-        return interrupted
+        return self._tender.recover()
 
     def warm(self) -> None:
         """Start the worker now, so that the first run need not wait for its imports."""
-        if not self._elsewhere:
-            self._executor.submit(warm)
+        self._workers.warm()
 
     def close(self, timeout: float = 10.0) -> None:
         """Stop: the own runs under way end as interrupted, those that wait are kept for later.
 
         An executor that was given is left alone, with its runs, and so is a scheduler.
         """
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            under_way = {i: f for i, f in self._futures.items() if not f.done()}
-        self._wake.set()
-        with contextlib.suppress(StorageError):
-            disown(self.store, self._me)
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            for run_id in under_way:
-                with contextlib.suppress(PruneVizError):
-                    self.store.request_stop(run_id)
-            if wait(list(under_way.values()), timeout).not_done:
-                self._pool.kill()
-            with contextlib.suppress(StorageError):
-                mark_interrupted(self.store, self._stale, why=CLOSED)
-        if self._dask is not None:
-            self._dask.shutdown()
-        self.store.close()
+        if self._closed.acquire(blocking=False):  # once, and for good
+            self._tender.stop()
+            self._dispatcher.close(timeout)
+            self.store.close()
 
     def __enter__(self) -> JobService:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _tend(self) -> None:
-        """Now and then see to what has gone wrong: dead and hung workers, a full disk."""
-        with self._lock:
-            if self._closed or time.monotonic() - self._tended < TEND_SECONDS:
-                return
-            self._tended = time.monotonic()
-        try:
-            self.store.check_there()
-            check_space(self.home)
-            self.recover()
-            self._end_hung()
-            reserve(self.home)
-        except StorageError as error:
-            self._trouble = error
-            self._watch.forget()  # heartbeats stand still because they cannot be written
-            if self._fleet is not None:
-                self._fleet.forget()
-        else:
-            self._trouble = None
-            self._send_held_back()
-
-    def _end_hung(self) -> None:
-        """End the own workers that do not answer; others' are their apps' to end."""
-        if self._pool is None:
-            return
-        found = self._watch.look(self.store.list(Which(held=True)))
-        if found:  # or is it the records that nobody can write?
-            touch(self.store, found[0].run.id)
-        for hung in found:
-            if hung.run.pid in {process.pid for process in self._pool.processes()}:
-                self._ended_by_us[hung.run.id] = hung.why  # first: others mark it at once
-                self._pool.end(hung.run.pid)
-
-    def _keep_tending(self) -> None:
-        """Tend as long as there is work (a thread of its own): nobody need look at a page."""
-        while not self._wake.wait(TEND_SECONDS):
-            with self._lock:
-                done = not self._held_back and all(f.done() for f in self._futures.values())
-                if done and self._fleet is None:
-                    self._tender = None
-                    return
-            if self._dask is not None:  # here alone: no page waits for a scheduler
-                self._away = self._dask.trouble()
-            self._tend()
-
-    def _send(self, run_id: str) -> None:
-        with self._lock:
-            if self._closed:
-                return
-            self._start_tending()
-            try:
-                future = self._submitted(run_id)
-            except PASSING as error:
-                self._held_back[run_id] = None
-                self._away = str(error)
-                return
-            self._futures[run_id] = future
-        future.add_done_callback(lambda done: self._ended(run_id, done))
-
-    def _submitted(self, run_id: str) -> Future[str]:
-        if not self._elsewhere:
-            where = self.store.database.address, self.store.files.address
-            return self._executor.submit(
-                run_job, str(self.home), run_id, self._plugins, self._threads, *where
-            )
-        if self._away is not None and self._dask is not None and not self._dask.connected:
-            raise StorageUnreachableError(self._away)
-        stamp, ticket = self.store.database.stamp, uuid.uuid4().hex
-        order = Order(run_id, ticket, stamp, versions(), self._plugins, self._threads)
-        return self._executor.submit(run_elsewhere, order)
-
-    def _start_tending(self) -> None:
-        if self._tender is None:
-            self._tender = threading.Thread(target=self._keep_tending, daemon=True)
-            self._tender.start()
-
-    def _send_held_back(self) -> None:
-        with self._lock:
-            waiting, self._held_back = self._held_back, {}
-        for run_id in waiting:
-            self._send(run_id)
-
-    def _ended(self, run_id: str, future: Future[str]) -> None:
-        """Look after a run whose worker did not bring it to an end."""
-        error = None if future.cancelled() else future.exception()
-        if error is None or self._closed:
-            return
-        passing = (*PASSING, WrongWorkerError)
-        if isinstance(error, passing):  # it was not begun, or is still to be recorded
-            with self._lock:
-                self._held_back[run_id] = None
-                if isinstance(error, StorageUnreachableError) and self._dask is not None:
-                    self._away = str(error)
-                elif isinstance(error, StorageError):
-                    self._trouble = error
-            return
-        # In a thread of its own: this one may belong to the pool that has just broken.
-        threading.Thread(target=self._mend, args=(run_id, error), daemon=True).start()
-
-    def _mend(self, run_id: str, error: BaseException) -> None:
-        with contextlib.suppress(UnknownNameError):
-            if isinstance(error, BrokenExecutor):
-                patiently(lambda: self._mend_broken(run_id), self._give_up_if_closed)
-            else:
-                text = sentence(error)
-                patiently(lambda: fail(self.store, run_id, text), self._give_up_if_closed)
-
-    def _give_up_if_closed(self) -> None:
-        if self._closed:
-            raise UnknownNameError("run", "(closed)", ())
-
-    def _mend_broken(self, run_id: str) -> None:
-        """See to a run whose worker died: it was under way there, or had not begun."""
-        deadline = time.monotonic() + (0 if self._elsewhere else 5)
-        while time.monotonic() < deadline:  # a killed process takes a moment to disappear
-            mark_interrupted(self.store, self._stale, known=self._ended_by_us)
-            if not self.store.get(run_id).held:
-                break
-            time.sleep(0.05)
-        self._ended_by_us.pop(run_id, None)
-        if self.store.get(run_id).status != "queued":
-            return
-        self._starts[run_id] = self._starts.get(run_id, 0) + 1
-        if self._starts[run_id] >= STARTS:
-            fail(self.store, run_id, UNSTARTED)
-        else:
-            self._send(run_id)
-
-
-def _nobody(app: str) -> bool:
-    return False
 
 
 def _at_exit(service: JobService) -> None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from pruneviz.jobs import JobService, RunStore, service, watch
+from pruneviz.jobs import JobService, RunStore, tending, watch
 from pruneviz.jobs.leases import claim
 from pruneviz.jobs.watch import Watch
 from pruneviz.jobs.worker import CLOSED
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX"
 
 @pytest.fixture
 def pooled(tmp_path, monkeypatch):
-    monkeypatch.setattr(service, "TEND_SECONDS", 0.1)
+    monkeypatch.setattr(tending, "TEND_SECONDS", 0.1)
     with JobService(tmp_path, plugins=("tests.jobs.job_fakes",), stale=3.0) as made:
         yield made
 

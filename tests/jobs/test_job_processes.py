@@ -188,7 +188,7 @@ def test_deleting_what_waits_harms_nobody(pooled, spec, until):
     innocent = pooled.submit(spec(steps=10_000, pause=0.01))
     until(pooled, innocent, lambda run: run.progress > 0)
     waiting = [pooled.submit(spec()) for _ in range(8)]
-    futures = [pooled._futures[run_id] for run_id in waiting]
+    futures = [pooled._dispatcher._futures[run_id] for run_id in waiting]
     for run_id in waiting:
         pooled.delete(run_id)
     last = pooled.submit(spec())
@@ -197,7 +197,7 @@ def test_deleting_what_waits_harms_nobody(pooled, spec, until):
     assert pooled.wait(innocent, 120).status == "cancelled"
     assert pooled.wait(last, 120).status == "done"
     assert [future.result(120) for future in futures] == ["deleted"] * 8
-    assert [process.pid for process in pooled._pool.processes()] == [worker]
+    assert [process.pid for process in pooled._workers.pool.processes()] == [worker]
 
 
 @POSIX

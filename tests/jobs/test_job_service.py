@@ -12,7 +12,7 @@ from concurrent.futures import Executor, Future
 import pytest
 
 from pruneviz import errors
-from pruneviz.jobs import JobService, RunSpec, context, files, home, register, service
+from pruneviz.jobs import JobService, RunSpec, context, files, home, register, tending
 from pruneviz.jobs.context import Interruption, JobContext
 from pruneviz.jobs.heartbeat import Pulse
 from pruneviz.jobs.leases import claim
@@ -183,9 +183,9 @@ def test_runs_are_not_taken_up_on_a_full_disk_and_then_are(threaded, spec, until
         return found._replace(free=2**20) if full.is_set() else found
 
     monkeypatch.setattr(home.shutil, "disk_usage", usage)
-    monkeypatch.setattr(service, "TEND_SECONDS", 0.05)
+    monkeypatch.setattr(tending, "TEND_SECONDS", 0.05)
     ids = [threaded.submit(spec()) for _ in range(4)]
-    until(threaded, ids[-1], lambda _: len(threaded._held_back) == 4)
+    until(threaded, ids[-1], lambda _: len(threaded._dispatcher._held_back) == 4)
     assert [threaded.get(i).status for i in ids] == ["queued"] * 4
     assert "needs 64 MiB of free space" in threaded.trouble()
     assert threaded.cancel(ids[1]).status == "cancelled"
@@ -214,7 +214,9 @@ def test_of_two_apps_on_one_home_one_resumes(tmp_path, threaded, spec, until):
     until(threaded, run_id, lambda run: run.checkpoints >= 1)
     threaded.cancel(run_id)
     done = until(threaded, run_id, lambda run: not run.active).checkpoints
-    other = JobService(tmp_path, executor=threaded._executor, plugins=("tests.jobs.job_fakes",))
+    other = JobService(
+        tmp_path, executor=threaded._workers.executor, plugins=("tests.jobs.job_fakes",)
+    )
     start = threading.Barrier(2)
 
     def resume(service: JobService) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import event
 
 from pruneviz import errors
-from pruneviz.jobs import RunSpec, RunStore, files, service, sqlite
+from pruneviz.jobs import RunSpec, RunStore, files, sqlite, tending
 from pruneviz.jobs.leases import claim
 from pruneviz.jobs.recovery import adopt, mark_interrupted
 
@@ -97,7 +97,7 @@ def test_listing_takes_no_lock_for_what_waits(tmp_path, threaded, spec, until):
     until(threaded, held, lambda run: run.status == "running")
     found = writes(threaded.store)
     for _ in range(3):
-        threaded._tended = 0.0
+        threaded._tender._tended = 0.0
         assert len(threaded.list()) == 6
     assert found == []
 
@@ -118,7 +118,7 @@ def locked(store: RunStore) -> Iterator[None]:
 def _impatient(monkeypatch):
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
     monkeypatch.setattr(sqlite, "READ_SECONDS", 0.05)
-    monkeypatch.setattr(service, "TEND_SECONDS", 0.05)
+    monkeypatch.setattr(tending, "TEND_SECONDS", 0.05)
 
 
 @pytest.mark.usefixtures("_impatient")
@@ -153,7 +153,7 @@ def test_pages_answer_from_what_they_know_when_nobody_can_read(threaded, spec, m
 
     with monkeypatch.context() as patch:
         patch.setattr(threaded.store, "reading", reading)
-        threaded._tended = time.monotonic()
+        threaded._tender._tended = time.monotonic()
         assert [ask() for ask in asked] == known
         assert len(tries) == 1, "one that does not answer is not asked again at once"
         assert threaded.trouble() == "The records are locked."
@@ -188,7 +188,7 @@ def test_a_training_run_outlives_a_lock(threaded, spec, until):
 def test_a_home_that_was_deleted_is_noticed_and_what_is_in_memory_is_saved(
     threaded, spec, until, monkeypatch
 ):
-    monkeypatch.setattr(service, "TEND_SECONDS", 0.05)
+    monkeypatch.setattr(tending, "TEND_SECONDS", 0.05)
     reference = threaded.wait(threaded.submit(spec("train", epochs=6)), 120)
     run_id = threaded.submit(spec("train", epochs=400, pause=0.002))
     until(threaded, run_id, lambda run: run.checkpoints >= 2)

@@ -22,13 +22,13 @@ def warnings(page) -> str:
 def test_a_full_disk_is_said_and_the_page_goes_on(studio: Open, monkeypatch) -> None:
     service = services.jobs()
     service.store.create(RunSpec("fine_tune", name="waits"))
-    service._trouble = StorageFullError("The disk is full.")
-    service._tended = time.monotonic() + 1000
+    service._tender._trouble = StorageFullError("The disk is full.")
+    service._tender._tended = time.monotonic() + 1000
     page = sound(studio("runs"))
     assert "The disk is full. Until then runs wait; they resume on their own." in warnings(page)
     assert "Save what is in memory" not in [button.label for button in page.button]
     assert "Cancel" in [button.label for button in page.button]
-    service._trouble = None
+    service._tender._trouble = None
     assert "runs wait" not in warnings(sound(page.run()))
 
 
@@ -37,10 +37,10 @@ def test_a_deleted_home_is_said_and_saved_anew(studio: Open) -> None:
     service.store.create(RunSpec("fine_tune", name="kept in memory"))
     service.list()
     service.home.rename(service.home.with_name(f"{service.home.name}-elsewhere"))
-    service._tended = 0.0
+    service._tender._tended = 0.0
     page = studio("runs")
     assert "was deleted or replaced while PruneViz was running" in warnings(page)
-    assert isinstance(service._trouble, StorageGoneError)
+    assert isinstance(service._tender._trouble, StorageGoneError)
     next(b for b in page.button if b.label == "Save what is in memory").click().run()
     assert (service.home / "pruneviz.db").exists()
     assert "was deleted" not in warnings(sound(page.run()))
