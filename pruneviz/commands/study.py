@@ -60,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def obey(args: argparse.Namespace) -> int:
     """Queue the runs that are missing and tell how they go; returns the exit status."""
+    from pruneviz.jobs.listing import Which
     from pruneviz.studies.pretraining_queue import Study, gather, submit
     from pruneviz.studies.pretraining_run import STUDY
 
@@ -95,7 +96,7 @@ def obey(args: argparse.Namespace) -> int:
                 return STOPPED
             if run.status != "done":
                 status = max(status, unfinished(run))
-        study_result = gather(service, service.list(parent=study.id))
+        study_result = gather(service, service.list(Which(parent=study.id)))
     say(args, table(study_result))
     deliver(args, json.loads(study_result.to_json()))
     if args.out is not None:

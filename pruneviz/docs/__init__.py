@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from pruneviz.arguments import one_of
+from pruneviz.docs.markdown_page import MarkdownPage
 
 FOLDER = Path(__file__).parent
 NAMES = (
@@ -38,24 +38,14 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Chapter:
+class Chapter(MarkdownPage):
     """One page of the documentation."""
 
-    name: str
-
-    @cached_property
-    def text(self) -> str:
-        """The whole Markdown."""
-        return (FOLDER / f"{self.name}.md").read_text(encoding="utf-8")
-
-    @property
-    def title(self) -> str:
-        """Its heading."""
-        return self.text.partition("\n")[0].removeprefix("# ")
+    folder = FOLDER
 
     def parts(self) -> Iterator[str | Picture]:
         """Its Markdown without the heading and comments, the pictures taken out of it."""
-        body = re.sub(r"<!--.*?-->", "", self.text.partition("\n")[2], flags=re.DOTALL)
+        body = re.sub(r"<!--.*?-->", "", self.body, flags=re.DOTALL)
         text, *rest = _IMAGE.split(body)
         yield text.strip()
         for caption, file, after in zip(rest[::3], rest[1::3], rest[2::3], strict=True):

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pruneviz.figures import style
+from pruneviz.figures.lines import joined
 from pruneviz.strategies.course import Course
 from pruneviz.strategies.details import FloatArray, Removals
 
@@ -97,18 +98,11 @@ def ranks_figure(info: RanksInfo, *, dark: bool = False, height: int = 380) -> A
         lines = [line for line in drawn if line.fate == fate]
         if not lines:
             continue
-        x, y, text, marks = [], [], [], []
-        for line in lines:
-            count = len(line.rank)
-            x += [*range(1, count + 1), None]
-            y += [*line.rank, None]
-            text += [line.name] * (count + 1)
-            marks += [0] * (count - 1) + [7 if fate == "removed" else 4, 0]
+        end = 7 if fate == "removed" else 4
+        marks = [size for line in lines for size in (*[0] * (len(line.rank) - 1), end, 0)]
         figure.add_trace(
             go.Scatter(
-                x=x,
-                y=y,
-                text=text,
+                **joined((o.name, range(1, len(o.rank) + 1), o.rank) for o in lines),
                 mode="lines+markers",
                 name=f"{name} ({info.count(fate):,})",
                 opacity=opacity,

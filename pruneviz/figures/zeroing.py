@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 
 from pruneviz.errors import InvalidValueError, UnknownNameError
 from pruneviz.figures import style
+from pruneviz.figures.lines import joined
 from pruneviz.strategies.course import Course
 from pruneviz.strategies.details import FloatArray, Zeroing
 
@@ -166,18 +167,13 @@ def _norms(figure: Any, info: ZeroingInfo, dark: bool) -> None:
         (~gone, style.kept_colour(dark), "solid", "not zeroed at last"),
         (gone, style.dropped_colour(dark), "dot", "zeroed at last"),
     ):
-        x: list[int | None] = []
-        y: list[float | None] = []
-        text: list[str] = []
-        for index in np.flatnonzero(chosen).tolist():
-            x += [*info.epochs, None]
-            y += [*(n if n > 0 else None for n in info.norms[index].tolist()), None]
-            text += [f"filter {index}"] * (len(info.epochs) + 1)
+        lines = (
+            (f"filter {i}", info.epochs, [n if n > 0 else None for n in info.norms[i].tolist()])
+            for i in np.flatnonzero(chosen).tolist()
+        )
         figure.add_trace(
             go.Scatter(
-                x=x,
-                y=y,
-                text=text,
+                **joined(lines),
                 mode="lines+markers",
                 showlegend=False,
                 opacity=0.6,

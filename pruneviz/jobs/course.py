@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pruneviz.errors import InvalidValueError, StorageGoneError
 from pruneviz.jobs.home import disk_errors
-from pruneviz.strategies.course import NUMBERS, Course, CourseStep
+from pruneviz.strategies.course import FIELDS, Course, CourseStep
 from pruneviz.strategies.details import decode, encode, pack_bits, unpack
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _record(graph: ChannelGraph, event: StrategyEvent, *, bulky: bool) -> bytes:
     document: dict[str, Any] = {
         "strategy": event.strategy,
         "network": graph.digest,
-        **{name: getattr(step, name) for name in ("step", "phase", "message", *NUMBERS)},
+        **{name: getattr(step, name) for name in FIELDS},
         "kept": pack_bits(step.kept),
         "details": None if step.details is None else encode(step.details, bulky=bulky),
     }
@@ -155,7 +155,7 @@ def _step(document: Mapping[str, Any], units: int) -> CourseStep:
     try:
         details = document["details"]
         step = CourseStep(
-            **{name: document[name] for name in ("step", "phase", "message", *NUMBERS)},
+            **{name: document[name] for name in FIELDS},
             kept=unpack(document["kept"]),
             details=None if details is None else decode(details),
         )

@@ -21,7 +21,7 @@ from pruneviz.jobs.database import VARIABLE as DATABASE
 from pruneviz.jobs.database import resolve_database
 from pruneviz.jobs.home import check_space, resolve_home
 from pruneviz.jobs.records import RunStore
-from pruneviz.jobs.worker import run_claimed
+from pruneviz.jobs.worker import BUSY, do_run
 
 NEEDS = "PRUNEVIZ_NEEDS"
 
@@ -95,9 +95,10 @@ def run_elsewhere(order: Order) -> str:
             f"{records.database.place}; correct ${DATABASE} there. The run waits for another "
             "worker."
         )
-    return run_claimed(
-        records, order.run_id, order.plugins, order.threads, ticket=order.ticket, limit=True
-    )
+    with BUSY:
+        return do_run(
+            records, order.run_id, order.plugins, order.threads, ticket=order.ticket, limit=True
+        )
 
 
 def dask_executor(address: str, records: RunStore) -> DaskExecutor:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pruneviz.errors import NotAllowedError
+from pruneviz.jobs.listing import Which
 from pruneviz.jobs.quota import Quota, mib
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Gate:
         """
         visitor = self._who()
         spec = replace(spec, owner=visitor.id or spec.owner)
-        mine = store.list(owner=spec.owner) if spec.owner else ()
+        mine = store.list(Which(owner=spec.owner)) if spec.owner else ()
         for run in mine:
             if run.active and _same_work(run.spec, spec):
                 raise NotAllowedError(
@@ -101,7 +102,7 @@ class Gate:
         """
         self.allow("resume", run)
         if not run.active and run.owner is not None:
-            self._room_for(self._who(), store.list(owner=run.owner), run.parent, store)
+            self._room_for(self._who(), store.list(Which(owner=run.owner)), run.parent, store)
 
     def share(self) -> Quota | None:
         """Return what the visitor's files may take while a run of theirs writes; None: anything."""

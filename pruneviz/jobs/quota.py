@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pruneviz.errors import NotAllowedError
+from pruneviz.jobs.listing import Which
 
 if TYPE_CHECKING:
     from pruneviz.jobs.records import RunStore
@@ -65,7 +66,7 @@ def make_room(store: RunStore, run: RunView, size: int) -> None:
 
 def taken_by(store: RunStore, owner: str) -> int:
     """Return the bytes that the files of someone's runs take."""
-    return store.files.size(run.id for run in store.list(owner=owner))
+    return store.files.size(run.id for run in store.list(Which(owner=owner)))
 
 
 def mib(count: int) -> str:

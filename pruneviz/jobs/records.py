@@ -11,7 +11,6 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -79,26 +78,13 @@ class RunStore:
             return view(run)
 
     def list(
-        self,
-        which: Which = ALL,
-        *,
-        owner: str | None = None,
-        parent: str | None = None,
-        status: str | None = None,
-        limit: int | None = None,
-        offset: int = 0,
+        self, which: Which = ALL, *, limit: int | None = None, offset: int = 0
     ) -> tuple[RunView, ...]:
         """Return the runs, newest first; `limit` of them, from the one numbered `offset` on."""
-        which = replace(
-            which,
-            owner=which.owner if owner is None else owner,
-            parent=which.parent if parent is None else parent,
-            status=which.status if status is None else status,
-        )
         query = select(Run).where(*which.conditions()).order_by(Run.created.desc(), Run.id)
         with self.reading() as session:
-            found = session.scalars(query.limit(limit).offset(offset or None))
-            return tuple(view(run) for run in found)
+            rows = session.scalars(query.limit(limit).offset(offset or None))
+            return tuple(view(run) for run in rows)
 
     def count(self, which: Which = ALL) -> int:
         """Return how many runs there are."""

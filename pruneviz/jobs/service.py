@@ -141,22 +141,13 @@ class JobService:
 
     # --------------------------------------------------------------------------------- telling
     def list(
-        self,
-        which: Which = ALL,
-        *,
-        owner: str | None = None,
-        parent: str | None = None,
-        status: str | None = None,
-        limit: int | None = None,
-        offset: int = 0,
+        self, which: Which = ALL, *, limit: int | None = None, offset: int = 0
     ) -> tuple[RunView, ...]:
         """Return the runs, newest first; `limit` of them, from the one numbered `offset` on."""
         self._tender.tend()
         return self._known.ask(
-            ("list", which, owner, parent, status, limit, offset),
-            lambda: self.store.list(
-                which, owner=owner, parent=parent, status=status, limit=limit, offset=offset
-            ),
+            ("list", which, limit, offset),
+            lambda: self.store.list(which, limit=limit, offset=offset),
         )
 
     def count(self, which: Which = ALL) -> int:
@@ -196,7 +187,7 @@ class JobService:
     def expected_duration(self, spec: RunSpec | Mapping[str, Any]) -> float | None:
         """Return the seconds that a run like this took here before; None when there was none."""
         spec = spec if isinstance(spec, RunSpec) else RunSpec.from_dict(spec)
-        return durations.expected(self.store.list(status="done"), spec)
+        return durations.expected(self.store.list(Which(status="done")), spec)
 
     def wait(self, run_id: str, timeout: float | None = None) -> RunView:
         """Wait until a run has ended, and return it.

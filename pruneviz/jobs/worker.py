@@ -25,7 +25,7 @@ from pruneviz.machine import cores
 
 NICENESS = 5
 CLOSED = "Stopped with the server. Resume the run to go on from its last checkpoint."
-_busy = threading.Lock()
+BUSY = threading.Lock()  # held by the one run that this process does
 
 
 def run_job(
@@ -47,17 +47,17 @@ def run_job(
         StorageError: the records cannot be read or written; a `StorageFullError` before the run
             was begun, where there is no room for its checkpoints.
     """
-    with _busy if multiprocessing.parent_process() else contextlib.nullcontext():
+    with BUSY if multiprocessing.parent_process() else contextlib.nullcontext():
         orders.leave_if_told()
         try:
             check_space(Path(home))
             store = RunStore(home, database, artifacts, create=False)
-            return _run_job(store, run_id, plugins, threads)
+            return do_run(store, run_id, plugins, threads)
         finally:
             orders.leave_soon_if_told()
 
 
-def run_claimed(
+def do_run(
     store: RunStore,
     run_id: str,
     plugins: Sequence[str],
@@ -66,24 +66,11 @@ def run_claimed(
     ticket: str = "",
     limit: bool = False,
 ) -> str:
-    """Do a queued run of these records, one at a time in this process, and close them.
+    """Do a queued run of these records and close them; the caller holds `BUSY`.
 
     `ticket` is as for `claim`; `limit` says that torch may be limited though this process was not
     started by `multiprocessing`.
     """
-    with _busy:
-        return _run_job(store, run_id, plugins, threads, ticket=ticket, limit=limit)
-
-
-def _run_job(
-    store: RunStore,
-    run_id: str,
-    plugins: Sequence[str],
-    threads: int | None,
-    *,
-    ticket: str = "",
-    limit: bool = False,
-) -> str:
     limit = limit or multiprocessing.parent_process() is not None
     try:
         mine = claim(store, run_id, threads=threads or default_threads(), ticket=ticket)
@@ -169,13 +156,13 @@ def prepare_process() -> None:
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     bars.silence()
-    orders.listen(_busy)
+    orders.listen(BUSY)
     parent = multiprocessing.parent_process()
     if parent is not None:
 
         def leave() -> None:
             parent.join()
-            _busy.acquire()
+            BUSY.acquire()
             os._exit(0)
 
         threading.Thread(target=leave, name="orphan-watch", daemon=True).start()

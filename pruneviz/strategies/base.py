@@ -43,27 +43,20 @@ class FrontPoint:
 
 
 @dataclass(frozen=True, eq=False)
-class StrategyEvent:
-    """A step is done: the network was trained for an epoch, units were removed, a trial was made.
+class Step:
+    """What a strategy tells of each step, and what is kept of it.
 
     `accuracy` and `val_loss` are of the network without what the plan prunes, on the validation
-    images; `loss` is the mean training loss since the event before (nan where nothing was
-    trained). `state` is a plain dict that `torch.save` writes and `weights_only=True` reads;
-    `run_strategy(..., resume=state)` goes on from there and ends with the same weights.
+    images; `loss` is the mean training loss since the step before (nan where nothing was trained).
     """
 
-    strategy: str
     step: int
-    """Counts the events from 1."""
-    steps: int | None
-    """How many there will be, where that is known."""
-    progress: float
-    """How much of the work is done, 0..1."""
+    """Counts the steps from 1."""
     phase: str
     """"fine-tune", "rank", "prune", "search" or "done"."""
     message: str
-    units_left: int
-    """Prunable units that the plan keeps."""
+    progress: float
+    """How much of the work is done, 0..1."""
     macs: int
     params: int
     passes: float
@@ -71,6 +64,21 @@ class StrategyEvent:
     loss: float
     val_loss: float
     accuracy: float
+
+
+@dataclass(frozen=True, eq=False)
+class StrategyEvent(Step):
+    """A step is done: the network was trained for an epoch, units were removed, a trial was made.
+
+    `state` is a plain dict that `torch.save` writes and `weights_only=True` reads;
+    `run_strategy(..., resume=state)` goes on from there and ends with the same weights.
+    """
+
+    strategy: str
+    steps: int | None
+    """How many there will be, where that is known."""
+    units_left: int
+    """Prunable units that the plan keeps."""
     plan: str = field(repr=False)
     """The plan so far, for the original network, as `Plan.from_json` reads it."""
     state: dict[str, Any] | None = field(default=None, repr=False)

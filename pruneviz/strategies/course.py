@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
 from pruneviz.channels import ChannelGraph
 from pruneviz.drawing import Shown, draw
 from pruneviz.plan import Plan
+from pruneviz.strategies.base import Step, StrategyEvent
 from pruneviz.strategies.details import BoolArray, Details
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pruneviz.strategies.base import StrategyEvent
-
-NUMBERS = ("progress", "macs", "params", "passes", "loss", "val_loss", "accuracy")
+FIELDS = tuple(item.name for item in fields(Step))
 
 
 @dataclass(frozen=True, eq=False)
-class CourseStep:
+class CourseStep(Step):
     """One step, as the event of a strategy told it."""
 
-    step: int
-    phase: str
-    message: str
-    progress: float
-    macs: int
-    params: int
-    passes: float
-    loss: float
-    """Training loss; nan where nothing was trained."""
-    val_loss: float
-    accuracy: float
     kept: BoolArray = field(repr=False)
     """(num_units,) True for the units that the plan keeps."""
     details: Details | None = field(default=None, repr=False)
@@ -47,12 +35,9 @@ class CourseStep:
     def of(cls, graph: ChannelGraph, event: StrategyEvent) -> Self:
         """An event without what only a resume needs."""
         return cls(
-            step=event.step,
-            phase=event.phase,
-            message=event.message,
+            **{name: getattr(event, name) for name in FIELDS},
             kept=Plan.from_json(graph, event.plan).kept,
             details=event.details,
-            **{name: getattr(event, name) for name in NUMBERS},
         )
 
 
@@ -121,11 +106,9 @@ class Course(Shown):
         prunable = self.graph.prunable
         rows = [
             {
-                "step": s.step,
-                "phase": s.phase,
-                "message": s.message,
+                **{name: getattr(s, name) for name in FIELDS[:3]},
                 "units_left": int(s.kept[prunable].sum()),
-                **{name: getattr(s, name) for name in NUMBERS},
+                **{name: getattr(s, name) for name in FIELDS[3:]},
             }
             for s in self.steps
         ]

@@ -79,7 +79,7 @@ class Study:
 
 def submit(service: JobService, study: Study, owner: str = "") -> tuple[str, ...]:
     """Queue the missing runs and resume those that stopped; returns all their ids."""
-    there = {_subject(run.spec): run for run in service.list(parent=study.id)}
+    there = {_subject(run.spec): run for run in service.list(Which(parent=study.id))}
     ids = []
     for spec in study.specs(owner):
         run = there.get(_subject(spec))

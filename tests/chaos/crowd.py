@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 
-from pruneviz.jobs import JobService, RunSpec, RunStore
+from pruneviz.jobs import JobService, RunSpec, RunStore, Which
 from pruneviz.session.decisions import Decisions, Subject, set_ratio
 from pruneviz.session.history import History, StepStore
 from pruneviz.ui.frame import memory
@@ -92,6 +92,6 @@ def visitors(home: Path, seconds: float, seed: int, count: int = 20) -> Tally:
             time.sleep(0.1)
         there = {run.id for run in service.list()}
         tally.lost += [f"visitors: run {i}" for i in made - deleted - there]
-        failed = service.list(status="failed") + service.list(status="interrupted")
+        failed = service.list(Which(status="failed")) + service.list(Which(status="interrupted"))
         tally.others += [f"visitors: {run.status}: {run.error}" for run in failed]
     return tally

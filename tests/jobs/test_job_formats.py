@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pruneviz.jobs import RunSpec, RunStore, migrations
+from pruneviz.jobs import RunSpec, RunStore, Which, migrations
 from pruneviz.jobs.leases import claim
 from pruneviz.jobs.migrations import FORMAT
 from pruneviz.jobs.recovery import mark_interrupted
@@ -75,7 +75,7 @@ def test_its_runs_are_read_and_go_on(kept, tmp_path):
     assert [row.loss for row in store.metrics(done.id)] == [1.0, 0.5]
     assert store.results(done.id)["after"] == {"accuracy": 0.5, "count": 24}
     assert runs["fine_tune", "queued"].owner is None
-    assert [run.kind for run in store.list(owner="bob")] == ["sensitivity", "strategy"]
+    assert [run.kind for run in store.list(Which(owner="bob"))] == ["sensitivity", "strategy"]
     assert [run.status for run in mark_interrupted(store, stale=0)] == ["interrupted"]
     assert store.request_resume(runs["strategy", "failed"].id)
     mine = claim(store, runs["strategy", "failed"].id)

@@ -75,12 +75,12 @@ def test_two_runs_never_share_a_name(store):
 def test_lists_are_filtered_and_the_queue_is_in_order(store):
     made = [store.create(RunSpec("count", owner=o, parent=p)) for o, p in
             (("ann", None), ("bob", "s"), ("ann", "s"))]  # fmt: skip
-    assert [r.id for r in store.list(owner="ann")] == [made[2].id, made[0].id]
-    assert [r.id for r in store.list(parent="s")] == [made[2].id, made[1].id]
+    assert [r.id for r in store.list(Which(owner="ann"))] == [made[2].id, made[0].id]
+    assert [r.id for r in store.list(Which(parent="s"))] == [made[2].id, made[1].id]
     assert [r.id for r in store.queue()] == [r.id for r in made]
     claim(store, made[0].id)
     assert [r.id for r in store.queue()] == [made[1].id, made[2].id]
-    assert [r.id for r in store.list(status="running")] == [made[0].id]
+    assert [r.id for r in store.list(Which(status="running"))] == [made[0].id]
 
 
 def test_pages_of_a_filtered_list_hold_what_the_whole_list_does(store):
@@ -329,7 +329,7 @@ def test_processes_write_at_once_while_another_reads(tmp_path, address):
             assert run.status in {*ACTIVE, "done"}
         time.sleep(0.05)
     assert [writer.returncode for writer in writers] == [0] * 3
-    runs = store.list(status="done")
+    runs = store.list(Which(status="done"))
     assert len(runs) == 9
     assert all(len(store.metrics(run.id)) == 60 for run in runs)
 

@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.request
 
-from pruneviz.jobs import RunStore
+from pruneviz.jobs import RunStore, Which
 from pruneviz.jobs.worker import CLOSED
 
 APP = """
@@ -92,7 +92,7 @@ def test_the_script_is_not_run_again_by_its_workers(tmp_path):
             visit.start()
         store = RunStore(tmp_path)
         while [run.status for run in store.list()] != ["done"] * 4:
-            failed = [run.error for run in store.list(status="failed")]
+            failed = [run.error for run in store.list(Which(status="failed"))]
             assert not failed
             assert time.monotonic() < end, store.list()
             time.sleep(0.1)

@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from pruneviz.arguments import one_of
+from pruneviz.docs.markdown_page import MarkdownPage
 
 FOLDER = Path(__file__).parent
 NAMES = ("taylor", "soft", "binary_search", "genetic", "pretraining_study")
 
 
 @dataclass(frozen=True)
-class Method:
+class Method(MarkdownPage):
     """One method, called like its strategy."""
 
-    name: str
-
-    @cached_property
-    def text(self) -> str:
-        """The whole Markdown."""
-        return (FOLDER / f"{self.name}.md").read_text(encoding="utf-8")
-
-    @property
-    def title(self) -> str:
-        """Its heading."""
-        return self.text.partition("\n")[0].removeprefix("# ")
-
-    @property
-    def body(self) -> str:
-        """Its Markdown without the heading."""
-        return self.text.partition("\n")[2].strip()
+    folder = FOLDER
 
 
 def methods() -> tuple[Method, ...]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pruneviz.errors import PruneVizError
+from pruneviz.jobs.listing import Which
 from pruneviz.ui.frame import services
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.serving import visitors
@@ -65,6 +66,6 @@ def _room(visitor: str) -> int | None:
     most = current().limits.disk
     if most is None or visitors.here().owns_studio:
         return None
-    runs = services.jobs().list(owner=visitor)
+    runs = services.jobs().list(Which(owner=visitor))
     taken = services.jobs().store.files.size(run.id for run in runs)
     return most - taken - services.uploads().taken(visitor)
