@@ -178,7 +178,7 @@ def search(
     repairer = Repairer(model, graph, data)
     measured = []
     for index, (name, plan) in enumerate(plans.items()):
-        progress(0.7 + 0.3 * index / len(plans), f"Repairing and measuring {name}")
+        progress(0.7 + 0.3 * index / len(plans), f"Repairing and measuring: {name}")
         worth = evaluate(repairer.full(plan).network, data, limit=images)
         used = cost(graph, plan).macs_ratio
         measured.append(Candidate(name, plan, used, worth.accuracy, worth.loss))
@@ -191,7 +191,7 @@ def candidates(
 ) -> dict[str, Plan]:
     """Plans that meet the budget, by name; equal plans once."""
     plans = {
-        f"curves to the power of {power:g}" if power != 1 else "curves": greedy(
+        f"sensitivity curves, exponent {power:g}" if power != 1 else "sensitivity curves": greedy(
             wanted, ranking.of(criterion), scan, power
         )
         for power in BOLDNESS

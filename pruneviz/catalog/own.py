@@ -59,6 +59,13 @@ class OwnNetwork:
         """The name of the weights that it comes with."""
         return f"{KIND}:{self.digest[:DIGITS]}"
 
+    @property
+    def handing_over(self) -> str:
+        """Python by which its owner has another process know it; see `hand_over`."""
+        made = repr(self) if self.factory is None else None
+        found = f"own.{made}" if made else f"own.from_code({f'{self.path}:{self.factory}'!r})"
+        return f"from pruneviz.catalog import own\n\nown.hand_over({found})\n"
+
     def load(self, num_classes: int | None = None) -> nn.Module:
         """The network as its owner made it.
 
@@ -140,13 +147,21 @@ def listed() -> dict[str, Architecture]:
     return {} if own is None else {own.model: OwnArchitecture.of(own)}
 
 
+def preamble(name: str) -> str:
+    """Python that has to run before `name` can be loaded elsewhere; empty where nothing has to."""
+    own = given()
+    return own.handing_over if own is not None and name == own.model else ""
+
+
 def find(name: str) -> Architecture:
     """The network called `own/NAME`. Raises `InvalidValueError` where nobody handed it over."""
     own = given()
     if own is None or name != own.model:
         raise InvalidValueError(
             f"'{name}' is a network of somebody's own, which this PruneViz was not started with; "
-            "start it with `pruneviz FILE.py:FACTORY`, or with pv.studio(model, data)."
+            "start it with `pruneviz FILE.py:FACTORY`, or with pv.studio(model, data). In Python, "
+            "hand it over first: own.hand_over(own.from_code('FILE.py:FACTORY')), with own from "
+            "pruneviz.catalog; for a recipe: pruneviz apply RECIPE --network FILE.py:FACTORY."
         )
     return OwnArchitecture.of(own)
 

@@ -26,6 +26,11 @@ REPORT, CARD, MODEL_CARD, NOTEBOOK, RECIPE = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the command's options."""
     parser.add_argument("recipe", help="a recipe (JSON), as the page Export writes it")
+    parser.add_argument(
+        "--network",
+        metavar="FILE.py:FACTORY",
+        help="the function that returns the network, where the recipe is of one of your own",
+    )
     parser.add_argument("--out", default="exported", help="folder (default: exported)")
     parser.add_argument("--report", action="store_true", help="write the report and cards, too")
     add_json(parser)
@@ -38,6 +43,10 @@ def obey(args: argparse.Namespace) -> int:
 
     recipe = Recipe.read(args.recipe)
     use_threads(args)
+    if args.network:
+        from pruneviz.catalog import own
+
+        own.hand_over(own.from_code(args.network))
     from pruneviz.recipe import apply_recipe
 
     def tell(text: str) -> None:

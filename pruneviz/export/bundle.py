@@ -98,6 +98,10 @@ def snippet(
     pruned_before: bool = False,
 ) -> str:
     """Return Python that loads the exported files from its own folder and measures the network."""
+    from pruneviz.catalog import own
+
+    first = own.preamble(str(model["name"]))  # the owner's own code: only they can hand it over
+    lines = f"\n{first}" if first else ""
     num = model.get("num_classes")
     classes = f", num_classes={num}" if num else ""
     options = "".join(f", {k}={v!r}" for k, v in dict(data.get("options", {})).items())
@@ -107,7 +111,7 @@ from pathlib import Path
 
 import pruneviz as pv
 from pruneviz.export import load_bundle
-
+{lines}
 network = load_bundle(Path(__file__).parent)  # pruned more than once, plan after plan
 
 data = pv.load_dataset({data["name"]!r}{options})
@@ -118,7 +122,7 @@ from pathlib import Path
 
 import pruneviz as pv
 from safetensors.torch import load_file
-
+{lines}
 here = Path(__file__).parent
 model = pv.load_model({model["name"]!r}{classes})
 graph = pv.trace(model, {tuple(graph.input_shape)})

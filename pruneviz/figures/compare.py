@@ -136,12 +136,8 @@ def spearman_figure(info: CompareInfo, *, dark: bool = False, height: int = 320)
             hovertemplate="<b>%{customdata[0]}</b><br>Spearman %{y:.2f}<extra></extra>",
         )
     )
-    step = max(1, round(len(names) / 32))
     figure.update_xaxes(
-        tickvals=list(range(len(names)))[::step],
-        ticktext=[style.short(n) for n in names[::step]],
-        tickangle=-50,
-        tickfont={"size": 10},
+        **style.name_ticks(names),
         showgrid=False,
     )
     figure.update_yaxes(title_text="Spearman correlation", range=[-1, 1])

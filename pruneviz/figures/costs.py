@@ -44,12 +44,8 @@ def costs_figure(info: CostsInfo, *, dark: bool = False, height: int = 320) -> A
                 hovertemplate=f"%{{customdata[0]}}<br>{name} %{{customdata[1]}}<extra></extra>",
             )
         )
-    step = max(1, round(len(x) / 32))
     figure.update_xaxes(
-        tickvals=x[::step],
-        ticktext=[style.short(n) for n in info.layers[::step]],
-        tickangle=-50,
-        tickfont={"size": 10},
+        **style.name_ticks(info.layers),
         showgrid=False,
     )
     figure.update_yaxes(title_text=info.what, exponentformat="SI")

@@ -74,13 +74,17 @@ def curves_figure(
             annotation={"text": "allowed drop", "font": {"size": 11}},
             annotation_position="bottom right",
         )
-    measured = [scan.baseline, *(p.accuracy for p in scan.points)]
-    if scan.chance is not None and is_near(scan.chance, measured):
+    levels = [scan.baseline, *(p.accuracy for p in scan.points)]
+    if scan.chance is not None and is_near(scan.chance, levels):
         draw_chance(figure, scan.chance, position="top left")
+        levels.append(scan.chance)
     figure.update_layout(showlegend=len(scan.groups) <= 12, legend={"font": {"size": 11}})
     figure.update_xaxes(title_text="pruning ratio of the group", tickformat=".0%")
     figure.update_xaxes(range=[-0.02, 1.0])
-    figure.update_yaxes(title_text="accuracy (top-1)", tickformat=".0%")
+    if tolerance is not None:
+        levels.append(scan.baseline - tolerance)
+    axis = style.accuracy_axis(min(levels), max(levels))
+    figure.update_yaxes(title_text="accuracy (top-1)", **axis)
     return figure
 
 

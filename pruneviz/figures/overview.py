@@ -121,7 +121,6 @@ def overview_figure(info: OverviewInfo, *, dark: bool = False, height: int = 460
     # Without a trace Plotly would not draw the axis either, and the layers had no names.
     unseen = go.Scatter(x=x, y=[0] * count, mode="none", hoverinfo="skip", showlegend=False)
     figure.add_trace(ties if ties is not None else unseen, row=3, col=1)
-    step = max(1, round(count / 32))
     figure.update_layout(
         template=style.template(dark),
         height=height,
@@ -138,10 +137,7 @@ def overview_figure(info: OverviewInfo, *, dark: bool = False, height: int = 460
     figure.update_xaxes(showticklabels=False, row=1)
     figure.update_xaxes(showticklabels=False, row=2)
     figure.update_xaxes(
-        tickvals=x[::step],
-        ticktext=[style.short(name) for name in names[::step]],
-        tickangle=-50,
-        tickfont={"size": 10},
+        **style.name_ticks(names),
         row=3,
     )
     figure.update_yaxes(title_text="filters", row=1, nticks=3)

@@ -7,6 +7,7 @@ what matters is never told by colour alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -96,6 +97,27 @@ def whole_ticks(last: int) -> dict[str, int | str]:
     return {"tick0": 0, "dtick": max(1, -(-last // 10)), "tickformat": "d"}
 
 
+def name_ticks(names: Sequence[str], room: int = 100) -> dict[str, Any]:
+    """An x axis with a name at each whole number from 0: every so many where there are many.
+
+    Names lie flat where all of them fit into `room` characters, otherwise they are slanted.
+    """
+    step = max(1, round(len(names) / 32))
+    shown = [short(name) for name in names[::step]]
+    flat = len(shown) * (2 + max(map(len, shown), default=0)) <= room
+    return {
+        "tickvals": list(range(len(names)))[::step],
+        "ticktext": shown,
+        "tickangle": 0 if flat else -50,
+        "tickfont": {"size": 12 if flat else 10},
+    }
+
+
+def counted(number: int, what: str) -> str:
+    """Say how many: `1 group`, `2 groups`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def of(count: int, whole: int) -> str:
     """Say "3 of 8" where a course is looked at before its end; the end of one under way is open."""
     return f"{count} of {whole}" if count < whole else f"{count}"
@@ -138,6 +160,19 @@ def change(after: float, before: float, digits: int = 0) -> str:
     fraction = after / before - 1
     text = percent(fraction, digits)
     return text if fraction <= 0 else f"+{text}"
+
+
+def accuracy_axis(low: float, high: float, least: float = 0.05) -> dict[str, Any]:
+    """An axis of accuracies from `low` to `high`, with some room around them.
+
+    It spans at least `least`, so that no two ticks read alike and noise does not fill a chart.
+    """
+    missing = max(0.0, least - (high - low)) / 2
+    low, high = low - missing, high + missing
+    low, high = max(0.0, low - max(0.0, high - 1)), min(1.0, high + max(0.0, -low))
+    room = max(0.01, 0.06 * (high - low))
+    bottom, top = max(-0.02, low - room), min(1.03, high + room)
+    return {"range": [bottom, top], "tickformat": ".0%" if top - bottom > 0.1 else ".1%"}
 
 
 def points(after: float, before: float) -> str:

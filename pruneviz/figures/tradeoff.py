@@ -144,15 +144,12 @@ def _scale(figure: Any, info: TradeoffInfo, whole: bool) -> None:
     """Choose the range of accuracies, and draw chance level if it lies in it or near."""
     shown = [0.0, 1.0] if whole else [p.accuracy for p in info.points]
     if info.chance is not None and is_near(info.chance, shown):
-        draw_chance(figure, info.chance)
+        draw_chance(figure, info.chance, position="top left")  # the baseline is at the right
         shown.append(info.chance)
-    low, high = min(shown), max(shown)
-    room = max(0.01, 0.08 * (high - low))
-    figure.update_yaxes(
-        title_text="accuracy (top-1)",
-        tickformat=".0%" if high - low > 0.05 else ".1%",
-        range=[0, 1.03] if whole else [max(-0.02, low - room), min(1.0 + room / 3, high + room)],
-    )
+    axis = style.accuracy_axis(min(shown), max(shown))
+    figure.update_yaxes(title_text="accuracy (top-1)", **axis)
+    if whole:
+        figure.update_yaxes(range=[0, 1.03])
 
 
 def _join(figure: Any, info: TradeoffInfo, dark: bool) -> None:

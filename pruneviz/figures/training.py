@@ -78,12 +78,8 @@ def training_figure(
     figure.update_xaxes(title_text=info.unit, range=[-0.1, max(1, last) + 0.1])
     figure.update_xaxes(tick0=0, dtick=max(1, -(-int(max(1, last)) // 10)))  # whole epochs
     if what == "accuracy":
-        low, high = _between(info)
-        figure.update_yaxes(
-            title_text="validation accuracy (top-1)",
-            tickformat=".0%" if high - low > 0.05 else ".1%",
-            range=(low, high),
-        )
+        axis = style.accuracy_axis(*_between(info))
+        figure.update_yaxes(title_text="validation accuracy (top-1)", **axis)
     else:
         figure.update_yaxes(title_text="loss (cross-entropy)", rangemode="tozero")
     figure.update_layout(showlegend=len(figure.data) > 1)
@@ -127,11 +123,9 @@ def _chance(info: TrainingInfo) -> float | None:
 
 
 def _between(info: TrainingInfo) -> tuple[float, float]:
-    """The ends of the axis: all points and levels, 0 to 100 % before there is a point."""
+    """The lowest and the highest of points and levels; 0 and 1 before there is a point."""
     points = [value for run in info.runs for value in run.accuracy]
     if not points:
         return 0.0, 1.0
     levels = [value for value in (info.baseline, _chance(info)) if value is not None]
-    low, high = min(points + levels), max(points + levels)
-    room = max(0.01, 0.06 * (high - low))
-    return max(0.0, low - room), min(1.0 + room / 2, high + room)
+    return min(points + levels), max(points + levels)

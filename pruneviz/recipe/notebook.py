@@ -81,12 +81,16 @@ def _check(what: str, digest: str | None, name: str) -> str:
 
 
 def _load(recipe: Recipe) -> str:
+    from pruneviz.catalog import own
+
+    first = own.preamble(str(recipe.model.get("name")))
     source = {k: v for k, v in recipe.model.items() if v is not None or k == "seed"}
     options = dict(recipe.data.get("options", {}))
     lines = [
         "import pruneviz as pv",
         "from pruneviz.catalog import ModelSource",
         "from pruneviz.export import state_digest",
+        *first.splitlines(),
         "",
         f"data = pv.load_dataset({recipe.data['name']!r}{_arguments(options)})",
         f"model = ModelSource.from_dict({source!r}).load()",

@@ -241,7 +241,7 @@ def test_costs_training_and_classes_hold_their_numbers() -> None:
 
 def test_the_runs_chart_has_chance_and_an_axis_of_shares() -> None:
     nothing = figures.training_figure(figures.TrainingInfo((), baseline=0.99, chance=0.1))
-    assert tuple(nothing.layout.yaxis.range) == (0, 1), "before the first point"
+    assert nothing.layout.yaxis.range == pytest.approx((-0.02, 1.03)), "before the first point"
     assert {shape.y0 for shape in nothing.layout.shapes} == {0.99, 0.1}
     run = figures.RunCurve("run", (0, 1, 2), (0.3, 0.8, 0.9))
     drawn = figures.training_figure(figures.TrainingInfo((run,), baseline=0.95, chance=0.1))
@@ -361,3 +361,30 @@ def test_the_overview_frames_the_selected_layer_and_what_is_tied_to_it() -> None
     info = overview.OverviewInfo("l1", layers, heat, heat.astype(bool), "a")
     frames = [s for s in overview.overview_figure(info).layout.shapes if s.line.width]
     assert [(s.x0, s.line.dash) for s in frames] == [(-0.5, None), (1.5, "dot")]
+
+
+@pytest.mark.parametrize(
+    "values", [(0.5,), (0.497, 0.5), (0.0, 1.0), (1.0,), (0.0,), (0.99, 0.995)]
+)
+def test_an_axis_of_accuracies_holds_them_and_no_two_ticks_read_alike(
+    values: tuple[float, ...],
+) -> None:
+    """At chance level an axis read 50 %, 50 %, 50 %, 49 %."""
+    axis = style.accuracy_axis(min(values), max(values))
+    low, high = axis["range"]
+    assert low < min(values)
+    assert max(values) < high
+    assert low >= -0.02
+    assert high <= 1.03
+    step = 0.01 if axis["tickformat"] == ".0%" else 0.001
+    assert high - low >= 7 * step, "Plotly draws up to seven ticks"
+    assert high - low >= 0.05, "noise does not fill the chart"
+
+
+def test_names_below_an_axis_lie_flat_where_they_fit() -> None:
+    few = style.name_ticks(["0", "3", "6"])
+    assert (few["tickangle"], few["ticktext"]) == (0, ["0", "3", "6"])
+    many = style.name_ticks([f"layer{i}.0.conv1" for i in range(100)])
+    assert many["tickangle"] == -50
+    assert many["tickvals"] == list(range(0, 100, 3))
+    assert not style.name_ticks([])["ticktext"]

@@ -38,7 +38,7 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     def open_page(name: str, like: AppTest | None = None, **query: str) -> AppTest:
         page = AppTest.from_function(_page, args=(name,), default_timeout=TIMEOUT)
         if like is not None:
-            for key in ("session", "address", "layer", "filter"):
+            for key in ("session", "address", "layer", "filter", "export_about"):
                 if key in like.session_state:
                     page.session_state[key] = like.session_state[key]
         for key, value in query.items():

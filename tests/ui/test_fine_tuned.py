@@ -93,3 +93,15 @@ def test_a_run_without_weights_is_left_out_of_it_with_a_sentence(
     assert not found.points
     assert all("weights.safetensors) are gone; run it again." in e for e in found.errors)
     assert "Left out: " in texts(sound(studio("prune")))
+
+
+def test_export_still_offers_the_run_after_another_page(studio: Open) -> None:
+    """Streamlit forgets a list's choice with its page: the plan without its training came up."""
+    page = studio("export")
+    populate()
+    tuned = Plan(workbench.bench(Subject()).graph).drop("layer1.0.conv1", [0, 3]).dropped
+    take(page, frozenset(tuned))
+    offered = page.session_state["export_which"]
+    assert "fine-tuned" in page.selectbox(key="export_which").format_func(offered)
+    later = studio("export", page)
+    assert sound(later).session_state["export_which"] == offered

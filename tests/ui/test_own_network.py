@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import textwrap
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 import pruneviz as pv
 from pruneviz.catalog import own, own_data
 from pruneviz.commands import studio as studio_command
+from pruneviz.recipe import recipe_of_run
 from pruneviz.session.decisions import Subject
 from pruneviz.session.opening import open_with
-from pruneviz.ui.frame import services
+from pruneviz.ui.frame import services, workbench
 from tests.ui.conftest import Open
 from tests.ui.helpers import move, sound, texts
 
@@ -166,3 +168,67 @@ def test_studio_from_python(tmp_path: Path, file: Path) -> None:
     finally:
         opened.stop()
     assert not opened.running
+
+
+def test_an_untrained_network_is_trained_first_and_teaches_nobody(
+    studio: Open, given: own.OwnNetwork
+) -> None:
+    """A run that learned from a network at chance level stayed there, and no page said why."""
+    page = studio("choose")
+    services.previews().wait(workbench.bench(Subject(given.model, given.weights)), None)
+    page = sound(page.run())
+    assert "The network is no better than chance here" in texts(page)
+    assert any(b.label == "Fine-tune it first" for b in page.button)
+    page = move(studio("prune"), "ratio_all", 50)
+    page = sound(studio("runs", page))
+    teacher = next(c for c in page.checkbox if c.label == "Learn from the unpruned network")
+    assert not teacher.value
+
+
+def test_what_is_exported_of_it_loads_in_another_process(
+    studio: Open, given: own.OwnNetwork, file: Path, tmp_path: Path
+) -> None:
+    """Recipe, notebook and `load.py` named `own/make_model`, which no other process knew."""
+    import subprocess
+    import sys
+    import zipfile
+
+    page = move(studio("prune"), "ratio_all", 50)
+    page = sound(studio("export", page))
+    bundle = page.session_state["bundle"]["bundle"]
+    (tmp_path / "bundle.zip").write_bytes(bundle.zip())
+    with zipfile.ZipFile(tmp_path / "bundle.zip") as archive:
+        archive.extractall(tmp_path / "bundle")
+    there = {k: v for k, v in os.environ.items() if k != own.VARIABLE}
+    done = subprocess.run(
+        [sys.executable, "load.py"],
+        cwd=tmp_path / "bundle",
+        env=there,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Evaluation(accuracy=" in done.stdout
+
+
+def test_a_recipe_of_it_is_repeated_where_its_owner_hands_it_over(
+    given: own.OwnNetwork, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pruneviz.commands.main import main
+
+    data, model = pv.load_dataset("digits"), given.load()
+    graph = pv.trace(model, data.input_shape)
+    plan = pv.Plan(graph).drop("first", [0, 1])
+    source = {"name": given.model, "weights": given.weights, "num_classes": None, "seed": 0}
+    options = {"epochs": 1}
+    recipe = recipe_of_run(model, graph, data, source, "fine_tune", options, plan, formats=[])
+    (tmp_path / "recipe.json").write_text(recipe.to_json())
+    first = next(c for c in json.loads(pv.notebook_of(recipe))["cells"] if c["cell_type"] == "code")
+    monkeypatch.delenv(own.VARIABLE)
+    command = ["apply", str(tmp_path / "recipe.json"), "--out", str(tmp_path / "out")]
+    assert main(command) == 2, "no recipe leads to code"
+    assert main([*command, "--network", f"{file}:make_model"]) == 0
+    monkeypatch.delenv(own.VARIABLE)
+    exec("".join(first["source"]), {})

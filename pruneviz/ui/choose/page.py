@@ -39,8 +39,9 @@ def show() -> None:
         known = workbench.accuracy(loaded, None).value is not None
         error_boundary.fragment(run_every=None if known else GROW_SECONDS)(_facts)(loaded, known)
         ribbon.show(loaded)
-        if loaded.note:
-            st.warning(plain(loaded.note), icon=":material/school:")
+        note = loaded.note or _at_chance(loaded)
+        if note:
+            st.warning(plain(note), icon=":material/school:")
             if st.button("Fine-tune it first", icon=":material/model_training:"):
                 leaving.go_to("runs")
         criterion = history.decisions.criterion
@@ -62,6 +63,18 @@ def show() -> None:
         )
         _story(loaded, criterion)
         _tabs(loaded, criterion)
+
+
+def _at_chance(loaded: Workbench) -> str:
+    """What is to be done first with a network that has learned nothing; empty for any other."""
+    measured = workbench.no_better_than_chance(loaded)
+    if measured is None:
+        return ""
+    return (
+        f"The network is no better than chance here: {style.percent(measured.accuracy)} of "
+        f"{measured.count} images are right, and always answering the commonest class would get "
+        f"{style.percent(loaded.chance)}. What pruning costs shows only on a trained network."
+    )
 
 
 def _facts(loaded: Workbench, was_known: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pruneviz.errors import UnknownNameError
+from pruneviz.figures import style
 from pruneviz.session.decisions import Subject
 from pruneviz.ui.choose import uploads
 from pruneviz.ui.frame import actions, services, state, workbench
@@ -68,7 +69,7 @@ def _take_up(wanted: Subject) -> None:
 
 
 def _network(row: Mapping[Any, Any]) -> str:
-    return f"{row['name']} · {row['parameters'] / 1e6:.3g} M · {row['source']}"
+    return f"{row['name']} · {style.si(row['parameters'])} · {row['source']}"
 
 
 def _weights(row: Any, now: Subject) -> str | None:

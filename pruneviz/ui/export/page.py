@@ -44,7 +44,8 @@ def show() -> None:
     first = default_of(in_hand.digest, {r: p.digest for r, p in plans.items()})
     asked = st.session_state.pop(EXPORTED, None)
     about = f"{loaded.subject.digest}{in_hand.digest}"  # another plan in hand, another default
-    if asked in names or st.session_state.get(ABOUT) != about:
+    # Streamlit forgets what a list showed once another page is open.
+    if asked in names or st.session_state.get(ABOUT) != about or WHICH not in st.session_state:
         st.session_state[WHICH] = asked if asked in names else first
         st.session_state[ABOUT] = about
     chosen = st.selectbox(

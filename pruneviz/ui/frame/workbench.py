@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pruneviz.errors import DataError, InvalidValueError, PruneVizError, WeightsError
+from pruneviz.figures.stats import wilson
 from pruneviz.ui.frame.loading import loading
 from pruneviz.ui.frame.services import previews, uploads, workbenches
 from pruneviz.ui.frame.text import plain
@@ -106,6 +107,14 @@ def accuracy(
 ) -> Answer[Evaluation]:
     """Return what is known of a plan's accuracy, and have it measured if nothing is."""
     return previews().ask(of, plan, kind, owner=owner)
+
+
+def no_better_than_chance(of: Workbench) -> Evaluation | None:
+    """Return what was measured of the unpruned network if its 95 % interval holds chance level."""
+    measured = accuracy(of, None).value
+    if measured is None or wilson(measured.accuracy, measured.count)[0] > of.chance:
+        return None
+    return measured
 
 
 def worth(of: Workbench, plan: Plan | None, *, owner: str | None = None) -> Worth:

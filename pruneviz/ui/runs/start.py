@@ -9,7 +9,7 @@ import streamlit as st
 from pruneviz.docs import methods
 from pruneviz.errors import InvalidValueError
 from pruneviz.figures import style
-from pruneviz.ui.frame import actions, services, state
+from pruneviz.ui.frame import actions, services, state, workbench
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.widgets.duration import said
@@ -65,7 +65,6 @@ def _spec(loaded: Workbench, how: str, name: str, options: dict[str, Any]) -> Ru
 
 def _plan_fields(loaded: Workbench) -> tuple[str, dict[str, Any]]:
     from pruneviz.training import settings_for
-    from pruneviz.training.preparation import knows_its_classes
 
     history = state.history()
     plan, cost = state.in_hand()
@@ -101,7 +100,7 @@ def _plan_fields(loaded: Workbench) -> tuple[str, dict[str, Any]]:
         )
         options["teacher"] = st.checkbox(
             "Learn from the unpruned network",
-            knows_its_classes(loaded.model),
+            _has_anything_to_teach(loaded),
             help=(
                 "Knowledge distillation: trains on the unpruned network's outputs as well as "
                 "the labels (Hinton, Vinyals & Dean 2015). An epoch takes about 1.5 times as "
@@ -129,6 +128,14 @@ def _plan_fields(loaded: Workbench) -> tuple[str, dict[str, Any]]:
     if rate.strip():
         options["lr"] = _number("learning rate", rate)
     return name, options
+
+
+def _has_anything_to_teach(loaded: Workbench) -> bool:
+    """Whether the unpruned network was trained: it says so, and is not at chance, if measured."""
+    from pruneviz.training.preparation import knows_its_classes
+
+    untrained = workbench.no_better_than_chance(loaded) is not None
+    return not untrained and knows_its_classes(loaded.model)
 
 
 def _strategy_fields(loaded: Workbench, how: str) -> tuple[str, dict[str, Any]]:

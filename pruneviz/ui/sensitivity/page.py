@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from pruneviz.figures import curves_figure, sensitivity_heat_figure
+from pruneviz.figures.style import counted
 from pruneviz.session.decisions import set_group_ratios
 from pruneviz.session.workbench import Workbench
 from pruneviz.stages import group_titles
@@ -30,6 +31,7 @@ MEASURED = {
     "remeasured": "Batch norm recalibrated",
     "cut": "No repair",
 }
+SPLITS = {"train": "training", "val": "validation"}
 
 
 def show() -> None:
@@ -64,7 +66,7 @@ def show() -> None:
         _controls(loaded, criterion, after, run)
     if run is None:
         st.info(
-            f"No scan by **{plain(criterion)}** yet, {MEASURED[after].lower()}. Start one; the "
+            f"No scan by **{plain(criterion)}** with '{MEASURED[after]}' yet. Start one; the "
             "curves grow as it runs.",
             icon=":material/show_chart:",
         )
@@ -162,9 +164,9 @@ def look_at(
     state_of = "" if scan.final else (", stopped early" if finished else ", running")
     order = f"Ranked on {ranked:,} training images. " if ranked else ""
     st.caption(
-        f"{order}{MEASURED[scan.after]}; {scan.images} of {scan.total} {scan.split} "
-        f"images{state_of}; "
-        f"{len(scan.groups)} groups, {len(scan.closed)} that cannot be pruned; {said(seconds)}."
+        f"{order}{MEASURED[scan.after]}; {scan.images} of {scan.total} "
+        f"{SPLITS.get(scan.split, scan.split)} images{state_of}; "
+        f"{counted(len(scan.groups), 'prunable group')}; {said(seconds)}."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         tolerance = st.slider(
@@ -184,7 +186,7 @@ def look_at(
         allowed = scan.allowed(tolerance / 100)
         open_groups = sum(r > 0 for r in allowed.values())
         st.button(
-            f"Use these ratios ({open_groups} groups)",
+            f"Use these ratios ({counted(open_groups, 'group')})",
             icon=":material/content_cut:",
             disabled=not open_groups,
             on_click=_take_ratios,
@@ -230,7 +232,8 @@ def look_at(
             },
         )
     if scan.closed:
-        with st.expander(f"{len(scan.closed)} groups that cannot be pruned, and why"):
+        closed = counted(len(scan.closed), "group")
+        with st.expander(f"{closed} that cannot be pruned, and why"):
             st.dataframe(
                 pd.DataFrame(
                     [(titles.get(group, group), why) for group, why in scan.closed],
