@@ -16,10 +16,11 @@ from torch import nn
 
 from pruneviz.arguments import path_of, whole
 from pruneviz.catalog import own, torchvision_models
-from pruneviz.catalog.checkpoints import State, load_into, read_weights
+from pruneviz.catalog.checkpoints import State, read_weights
 from pruneviz.catalog.downloads import Progress
 from pruneviz.catalog.elsewhere import is_elsewhere
 from pruneviz.catalog.elsewhere import load as load_elsewhere
+from pruneviz.catalog.fitting import load_into
 from pruneviz.catalog.heads import classifier_names, count_classes, replace_classifier
 from pruneviz.catalog.preprocessing import Preprocessing
 from pruneviz.catalog.registry import architectures, find_architecture

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pruneviz.errors import StorageError
 from pruneviz.jobs import quota
 from pruneviz.jobs.checkpoints import Checkpoints
 from pruneviz.jobs.files import atomic_write
@@ -25,19 +24,13 @@ if TYPE_CHECKING:
     from pruneviz.channels import ChannelGraph
     from pruneviz.strategies.base import StrategyEvent
 
-Event = TypeVar("Event")
 T = TypeVar("T")
 
 NOTICES = "notices"
 BEGINS_AGAIN = (
     "The run begins again: its {count} checkpoint{s} cannot be read (damaged on the disk)."
 )
-
-BATCH_SECONDS = 0.25  # at most one row of history in so much time for events of single batches,
-BATCH_ROWS = 1000  # and fewer once there are many: one in so much of the time that has passed
 COLUMNS = ("loss", "accuracy", "val_loss", "macs", "params", "units_left", "seconds")
-BESIDE = ("lr", "phase", "passes")  # columns without a place of their own
-CHECKPOINT_SHARE = 0.02  # of the time may go into the checkpoints of events that come fast
 
 
 class Interruption(BaseException):
@@ -65,12 +58,6 @@ class JobContext:
         self._checkpoints = Checkpoints(self.folder, self._make_room)
         self._outgoing = claim.store.files.outgoing(claim.run.id)
         self._count = claim.run.checkpoints
-        self._batch: list[float] = []
-        self._batch_time = -math.inf
-        self._begun = time.monotonic()
-        self._saved_at = -math.inf
-        self._save_cost = 0.0
-        self._last: tuple[Any, float] = (None, 0.0)
 
     def restore(self) -> None:
         """Take up the last good checkpoint, if there is one, in `self.resume`."""
@@ -98,7 +85,7 @@ class JobContext:
         """Add a row to the history; values without a column of their own are kept beside them."""
         row: dict[str, Any] = dict.fromkeys(COLUMNS)
         extra = {name: plain(value) for name, value in values.items() if name not in COLUMNS}
-        row.update({n: _number(v) for n, v in values.items() if n in COLUMNS})
+        row.update({n: finite(v) for n, v in values.items() if n in COLUMNS})
         row.update(level=level, time=time.time(), epoch=epoch, step=step, extra=extra)
         self._pulse.add(row)
 
@@ -143,15 +130,12 @@ class JobContext:
 
     def checkpoint(self, state: Any, progress: float = 0.0) -> None:
         """Write `state` so that a resumed run finds it in `resume`."""
-        begun = time.monotonic()
         self.keep_waiting()  # a run that goes on from here does not find it again
         row = self._patiently(self._pulse.flush)
         kept = {"state": state, "row": row, "progress": progress}
         self._patiently(lambda: self._save_checkpoint(kept))
         self._count += 1
         self._pulse.add(checkpoints=self._count)
-        self._saved_at = time.monotonic()
-        self._save_cost = self._saved_at - begun
 
     def _make_folder(self) -> None:
         self._claim.store.check_there()
@@ -218,118 +202,8 @@ class JobContext:
         finally:
             handle.remove()
 
-    # --------------------------------------------------------------------------------- driving
-    def drive(
-        self,
-        events: Iterable[Event],
-        *,
-        each: Callable[[Event], None] | None = None,
-        start: float = 0.0,
-        end: float = 1.0,
-        epochs: int | None = None,
-        also: Mapping[str, Any] | None = None,
-        fraction: Callable[[Event], float] | None = None,
-    ) -> Event | None:
-        """Consume `events`: history, progress (from `start` to `end`), checkpoints, obedience.
 
-        An event's columns are read by name (`epoch`, `step`, `loss`, `accuracy`, ...). One of
-        a single batch has no accuracy: of those a few a second are kept, with their mean loss.
-        `state` makes a checkpoint. `epochs` tells the whole of what batches are a part of, `also`
-        what every row says besides (a network's MACs, say); `fraction` how much is done, where
-        the events do not tell. `each` is called with every event, with a batch's where it has a
-        message. Returns the last event that was not of a batch.
-        """
-        last: Event | None = None
-        iterator = iter(events)
-        try:
-            for event in iterator:
-                progress = fraction(event) if fraction else _progress(event, epochs)
-                done = start + (end - start) * (progress or 0.0)
-                self.report(getattr(event, "message", None), None if progress is None else done)
-                if _is_batch(event):
-                    self._record_batch(event)
-                    said: object = getattr(event, "message", None)
-                    if each is not None and said:
-                        each(event)
-                else:
-                    last = event
-                    self._record_event(event, also or {})
-                    if each is not None:
-                        each(event)
-                    self._save(event, done)
-                self._last = event, done
-                self.check()
-        except Interruption as interruption:
-            with suppress(Interruption, StorageError):
-                self.keep_waiting()
-            if interruption.order == "stop":
-                self._save_at_stop()
-            raise
-        finally:
-            close = getattr(iterator, "close", None)
-            if close is not None:
-                close()
-        self.keep_waiting()
-        return last
-
-    def _save_at_stop(self) -> None:
-        """Save after the last batch, for an epoch may take an hour; not where it has to wait."""
-        event, progress = self._last
-        state = getattr(event, "state", None)
-        if callable(state):
-            with suppress(Interruption, StorageError):
-                self.checkpoint(state(), progress)
-
-    def _record_batch(self, event: Any) -> None:
-        self._batch.append(float(event.loss))
-        now = time.monotonic()
-        if now - self._batch_time >= max(BATCH_SECONDS, (now - self._begun) / BATCH_ROWS):
-            mean = sum(self._batch) / len(self._batch)
-            self._batch, self._batch_time = [], now
-            self.record("batch", epoch=_epoch(event), step=event.step, loss=mean)
-
-    def _record_event(self, event: Any, also: Mapping[str, Any]) -> None:
-        values = {n: getattr(event, n) for n in (*COLUMNS, *BESIDE) if hasattr(event, n)}
-        self._batch = []
-        if values:
-            level = "epoch" if hasattr(event, "epoch") else "step"
-            step = getattr(event, "step", None)
-            self.record(level, epoch=_epoch(event), step=step, **{**also, **values})
-
-    def _save(self, event: Any, progress: float) -> None:
-        """Save at every epoch; events that come faster only as often as costs little."""
-        state = getattr(event, "state", None)
-        rest = time.monotonic() - self._saved_at
-        if state is not None and (
-            hasattr(event, "epochs") or rest * CHECKPOINT_SHARE >= self._save_cost
-        ):
-            self.checkpoint(state, progress)
-
-
-def _is_batch(event: Any) -> bool:
-    return hasattr(event, "steps") and hasattr(event, "loss") and not hasattr(event, "accuracy")
-
-
-def _progress(event: Any, epochs: int | None) -> float | None:
-    """Return how much is done, 0..1, from what events carry; None when they do not tell."""
-    if hasattr(event, "progress"):
-        return _number(event.progress)
-    whole, epoch = getattr(event, "epochs", epochs), _epoch(event)
-    if whole and epoch is not None:
-        return epoch / whole
-    step, steps = getattr(event, "step", None), getattr(event, "steps", None)
-    return float(step / steps) if steps and step is not None and epoch is None else None
-
-
-def _epoch(event: Any) -> float | None:
-    """Return how many epochs are done: after batch 5 of 10 in the second one, 1.5."""
-    epoch, step, steps = (getattr(event, name, None) for name in ("epoch", "step", "steps"))
-    if epoch is None:
-        return None
-    return float(epoch - 1 + step / steps if steps and step else epoch)
-
-
-def _number(value: Any) -> float | None:
+def finite(value: Any) -> float | None:
     """Return a number as the database holds it: no NaN, no infinity, no tensor."""
     if value is None:
         return None

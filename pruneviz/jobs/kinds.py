@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pruneviz.errors import InvalidValueError
 from pruneviz.jobs import healing
 from pruneviz.jobs.context import JobContext
+from pruneviz.jobs.driving import drive
 from pruneviz.jobs.registry import register
 from pruneviz.jobs.steps import (
     RANKING,
@@ -85,7 +86,7 @@ def fine_tune(context: JobContext) -> None:
         events = train(
             model, subject.data, **options, teacher=teacher, batches=True, resume=context.resume
         )
-        context.drive(events, each=each, epochs=epochs, also=cost)
+        drive(context, events, each=each, epochs=epochs, also=cost)
         measure(context, "after", model, subject.data, again=True)
     save_network(context, model, subject.plan)
 
@@ -139,7 +140,7 @@ def drive_to_network(
             steps(event)
             each(event)
 
-        last = context.drive(events, each=note_step)
+        last = drive(context, events, each=note_step)
         if last is None or last.result is None:
             raise InvalidValueError("The strategy ended without a network.")
         result = last.result
@@ -181,7 +182,7 @@ def sensitivity(context: JobContext) -> None:
         context.keep("ranked", {"criterion": criterion, "images": ranking.images})
         context.report("Measuring every group at every ratio")
         events = scan(subject.model, subject.graph, subject.data, ranking, criterion, **options)
-        context.drive(events, each=grow, fraction=lambda found: found.progress)
+        drive(context, events, each=grow, fraction=lambda found: found.progress)
 
 
 @register("rank")

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from pruneviz.catalog.checkpoints import PREFIXES, WRAPPERS, load_into, read_weights, unwrap
+from pruneviz.catalog.checkpoints import PREFIXES, WRAPPERS, read_weights, unwrap
+from pruneviz.catalog.fitting import load_into
 from pruneviz.errors import WeightsError
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from pruneviz.errors import DataError
 from pruneviz.jobs import register
 from pruneviz.jobs.context import JobContext
+from pruneviz.jobs.driving import drive
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def count(context: JobContext) -> None:
             time.sleep(options.pause)
             yield Step(step, options.steps, 0.5 + 0.1 * step, 100 - step)
 
-    last = context.drive(events())
+    last = drive(context, events())
     context.keep("last", last)
 
 
@@ -126,7 +127,7 @@ def train(context: JobContext) -> None:
 
     context.report("Training")
     with context.watch(model):
-        context.drive(events(), epochs=options.epochs)
+        drive(context, events(), epochs=options.epochs)
     weights = {name: value.tolist() for name, value in model.state_dict().items()}
     context.keep("weights", weights)
 
@@ -153,7 +154,7 @@ def grows(context: JobContext) -> None:
         if event.step < 3:  # what follows the search finds nothing more
             context.keep("found", list(range(event.step)), every=3600)
 
-    context.drive(events(), each=grow)
+    drive(context, events(), each=grow)
 
 
 @register("writes", uses_torch=False)

@@ -20,6 +20,7 @@ from pruneviz.catalog import ModelSource
 from pruneviz.catalog.digits import load_digits
 from pruneviz.jobs import RunSpec, RunStore, register
 from pruneviz.jobs.context import JobContext
+from pruneviz.jobs.driving import drive
 from pruneviz.jobs.heartbeat import Pulse
 from pruneviz.jobs.worker import run_job
 from pruneviz.training import fine_tune
@@ -47,7 +48,7 @@ def overhead(context: JobContext) -> None:
     model, epochs = MODEL.load(), context.options["epochs"]
     with context.watch(model):
         events = fine_tune(model, DATA, epochs=epochs, batches=True)
-        context.drive(timed(events), epochs=epochs)
+        drive(context, timed(events), epochs=epochs)
 
 
 class TimedPulse(Pulse):

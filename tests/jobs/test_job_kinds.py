@@ -19,8 +19,8 @@ import pruneviz as pv
 from pruneviz.catalog import ModelSource
 from pruneviz.jobs import JobService, RunSpec
 from pruneviz.jobs.checkpoints import Checkpoints
-from pruneviz.jobs.context import JobContext
 from pruneviz.jobs.course import CourseReader
+from pruneviz.jobs.driving import History
 from pruneviz.jobs.results import network_of, ranking_of, sensitivity_of
 from pruneviz.trace import trace
 
@@ -134,16 +134,16 @@ def test_a_fine_tuning_that_is_stopped_goes_on_after_its_last_batch(
 ):
     whole = threaded.submit(made(plan=half, **OPTIONS))
     threaded.wait(whole, 120)
-    reached, pause, real = threading.Event(), threading.Event(), JobContext._record_batch
+    reached, pause, real = threading.Event(), threading.Event(), History.add_batch
 
-    def record(context: JobContext, event) -> None:
-        real(context, event)
+    def record(history: History, event) -> None:
+        real(history, event)
         if (event.epoch, event.step) == (2, 2) and not reached.is_set():
             reached.set()
-            while context._pulse.order != "stop":  # the order comes here, and nowhere else
+            while history._context._pulse.order != "stop":  # the order comes here, and nowhere else
                 pause.wait(0.02)
 
-    monkeypatch.setattr(JobContext, "_record_batch", record)
+    monkeypatch.setattr(History, "add_batch", record)
     run_id = threaded.submit(made(plan=half, **OPTIONS))
     assert reached.wait(120)
     threaded.store.request_stop(run_id)

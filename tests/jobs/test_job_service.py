@@ -12,8 +12,9 @@ from concurrent.futures import Executor, Future
 import pytest
 
 from pruneviz import errors
-from pruneviz.jobs import JobService, RunSpec, context, files, home, register, tending
+from pruneviz.jobs import JobService, RunSpec, driving, files, home, register, tending
 from pruneviz.jobs.context import Interruption, JobContext
+from pruneviz.jobs.driving import drive
 from pruneviz.jobs.heartbeat import Pulse
 from pruneviz.jobs.leases import claim
 from tests.jobs.job_fakes import Step
@@ -81,7 +82,7 @@ def test_after_an_order_not_one_batch_more_is_asked_for(store, spec):
             yield Step(step, 100, 0.5, 1)
 
     with pytest.raises(Interruption, match="cancel"):
-        job.drive(events())
+        drive(job, events())
     assert given == [1, 2, 3, 4, 5, 6, 7]
 
 
@@ -278,7 +279,7 @@ def test_an_expected_duration_comes_from_runs_like_it(threaded):
 
 
 def test_batches_are_kept_a_few_a_second_with_their_mean(threaded, spec, monkeypatch):
-    monkeypatch.setattr(context, "BATCH_SECONDS", 0.2)
+    monkeypatch.setattr(driving, "BATCH_SECONDS", 0.2)
     run_id = threaded.submit(spec("train", epochs=2, steps=40, pause=0.01))
     run = threaded.wait(run_id, 120)
     rows = threaded.metrics(run_id, level="batch")

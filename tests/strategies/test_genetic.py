@@ -14,10 +14,8 @@ from pruneviz.data import DataSet
 from pruneviz.plan import Plan
 from pruneviz.strategies import StrategyEvent, find_strategy, run_strategy
 from pruneviz.strategies.genetic import (
-    Generation,
     Options,
     cheapest_gone,
-    evolve,
     first_genes,
     repaired,
     smallest_gone,
@@ -70,32 +68,6 @@ def test_the_most_accurate_point_within_the_target_is_taken(
     inside = [p for p in last.front if p.macs <= limit]
     best = max(inside, key=lambda p: p.accuracy) if inside else last.front[0]
     assert Plan.from_json(graph, events[-1].plan) == best.plan(graph)
-
-
-def test_a_front_of_known_points() -> None:
-    fitness = np.array([[0.5, 0.2], [0.1, 0.9], [0.5, 0.3], [0.3, 0.5], [0.3, 0.5], [0.1, 1.0]])
-    found = Generation(np.ones((6, 3), dtype=bool), fitness).front()
-    assert [fitness[i].tolist() for i in found] == [[0.5, 0.2], [0.3, 0.5], [0.1, 0.9]]
-    assert len(found) == 3
-
-
-def test_evolution_solves_a_toy_exactly() -> None:
-    """Dropping the first half costs nothing, the second half all: the front's corner is known."""
-    size = 12
-    right = np.arange(size) >= size // 2
-
-    def judge(genes: np.ndarray) -> Generation:
-        wrong = (~genes & right).mean(axis=1)
-        return Generation(genes, np.stack([wrong, genes.mean(axis=1)], axis=1))
-
-    options = Options(population=16, mutations=1.0)
-    random = np.random.default_rng(0)
-    now = judge(random.random((16, size)) < 0.5)
-    for _ in range(40):
-        now = evolve(now, judge, lambda genes: genes, options, random)
-    flawless = now.fitness[:, 0] == 0
-    assert now.fitness[flawless, 1].min() == 0.5
-    assert (now.genes[flawless & (now.fitness[:, 1] == 0.5)] == right).all()
 
 
 def test_every_chromosome_is_a_plan(graph: ChannelGraph) -> None:
