@@ -181,10 +181,9 @@ def _check_validation(val: ImageSet, classes: tuple[str, ...]) -> list[str]:
     """Refuse a validation set that says nothing; tell of one that says little."""
     if len(val) < MIN_VAL:
         raise DataError(
-            f"Validation needs at least {MIN_VAL} images to say anything, but has {len(val)}; one "
-            "of them would be worth several points of accuracy. Add images to val/; without such "
-            f"a folder, {MIN_VAL} of {2 * MIN_VAL} images are kept for it (in code, val= keeps "
-            "more)."
+            f"Validation needs at least {MIN_VAL} images, but has {len(val)}: each would be worth "
+            f"{100 / max(1, len(val)):.0f} points of accuracy. Add images: a folder without val/ "
+            f"needs {2 * MIN_VAL} in all, one with val/ {MIN_VAL} there."
         )
     _refuse_empty_classes("validation", val, classes)
     counts = torch.bincount(val.labels, minlength=len(classes)).tolist()

@@ -37,7 +37,10 @@ def test_a_folder_that_cannot_be_read_leaves_no_blank_page(chromium: Any, tmp_pa
             opened = context.new_page()
             opened.set_default_timeout(90_000)
             opened.goto(f"{address_of(printed)}/?at={history.current}")
-            opened.get_by_role("alert").get_by_text("'images' holds no images").wait_for()
+            told = opened.get_by_role("alert").get_by_text("'images' holds no images")
+            told.wait_for()
+            box = told.bounding_box()
+            assert box["y"] < 300, "in sight, not below the list of data"
             opened.wait_for_timeout(500)
             assert opened.get_by_role("heading", name="Choose", exact=True).count(), "blank"
             assert opened.get_by_role("combobox", name="Network").count(), "there is a way on"

@@ -33,36 +33,43 @@ def show() -> None:
     left, right = st.columns([1, 3], gap="large")
     with left:
         picker.show()
-    with right:
-        history = state.history()
-        loaded = workbench.bench(history.subject)
-        known = workbench.accuracy(loaded, None).value is not None
-        error_boundary.fragment(run_every=None if known else GROW_SECONDS)(_facts)(loaded, known)
-        ribbon.show(loaded)
-        note = loaded.note or _at_chance(loaded)
-        if note:
-            st.warning(plain(note), icon=":material/school:")
-            if st.button("Fine-tune it first", icon=":material/model_training:"):
-                leaving.go_to("runs")
-        criterion = history.decisions.criterion
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader("What happens when you prune the least important filters?")
-            # Above the chart, so that it is in sight on a laptop's screen.
-            if st.button(
-                f"Prune the lowest {FIRST_RATIO:.0%} and take a closer look",
-                type="primary",
-                icon=":material/content_cut:",
-            ):
-                actions.take(set_ratio(history.decisions, FIRST_RATIO))
-                leaving.go_to("prune")
-        st.caption(
-            f"Prunes the filters with the lowest **{plain(criterion)}** scores, a tenth of the "
-            "network at a time, without training. Grey: before repair. Blue: repaired, with "
-            "the remaining weights refitted in closed form. Dotted: random filters, repaired. "
-            "Click a point to use that plan."
-        )
-        _story(loaded, criterion)
-        _tabs(loaded, criterion)
+    with right:  # where it would stand, in sight, what goes wrong is said
+        error_boundary.guarded(_what_pruning_does)()
+
+
+def _what_pruning_does() -> None:
+    """Show what the chosen network is worth, and what pruning would do to it."""
+    history = state.history()
+    loaded = workbench.bench(history.subject)
+    known = workbench.accuracy(loaded, None).value is not None
+    error_boundary.fragment(run_every=None if known else GROW_SECONDS)(_facts)(loaded, known)
+    ribbon.show(loaded)
+    for said in loaded.data.notes:
+        st.warning(plain(said[:1].upper() + said[1:]), icon=":material/photo_library:")
+    note = loaded.note or _at_chance(loaded)
+    if note:
+        st.warning(plain(note), icon=":material/school:")
+        if st.button("Fine-tune it first", icon=":material/model_training:"):
+            leaving.go_to("runs")
+    criterion = history.decisions.criterion
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("What happens when you prune the least important filters?")
+        # Above the chart, so that it is in sight on a laptop's screen.
+        if st.button(
+            f"Prune the lowest {FIRST_RATIO:.0%} and take a closer look",
+            type="primary",
+            icon=":material/content_cut:",
+        ):
+            actions.take(set_ratio(history.decisions, FIRST_RATIO))
+            leaving.go_to("prune")
+    st.caption(
+        f"Prunes the filters with the lowest **{plain(criterion)}** scores, a tenth of the "
+        "network at a time, without training. Grey: before repair. Blue: repaired, with "
+        "the remaining weights refitted in closed form. Dotted: random filters, repaired. "
+        "Click a point to use that plan."
+    )
+    _story(loaded, criterion)
+    _tabs(loaded, criterion)
 
 
 def _at_chance(loaded: Workbench) -> str:

@@ -34,6 +34,7 @@ def show() -> None:
     networks, data_sets = _catalogue()
     now = state.history().subject
     st.subheader("Network and data")
+    told = st.empty()  # above what was picked: below the button it would be out of sight
     names = list(networks["name"])
     shown = {str(row["name"]): _network(row) for row in networks.to_dict("records")}
     model = st.selectbox(
@@ -57,7 +58,7 @@ def show() -> None:
     )
     refused = st.session_state.pop(actions.REFUSAL, None)
     if refused:
-        st.error(plain(refused), icon=":material/block:")
+        told.error(plain(refused), icon=":material/block:")
     if weights in set(str(row["weights"]).split(", ")) - set(str(row["offline"]).split(", ")):
         st.caption("These weights are downloaded once, which needs an internet connection.")
 
