@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pruneviz.ui.frame import leaving, loading, memory, presenting, state, theme
+from pruneviz.ui.frame import arrival, leaving, loading, memory, presenting, state, theme
 from pruneviz.ui.frame.error_boundary import guarded
 
 PAGES = (
@@ -76,6 +76,7 @@ def frame(
     title: str, work: Callable[[], object], explained: tuple[st.Page, str] | None = None
 ) -> None:
     """Show a page between its title and the plan's bar, in the state that the address names."""
+    arrival.note()
     guarded(state.open_studio)()
     presenting.open_presentation()
     # The frame is drawn before anything heavy is imported, so that it is there at once.
@@ -102,4 +103,5 @@ def frame(
         guarded(plan_bar.show)()
         guarded(panel.show)()
     guarded(state.close_studio)()
+    arrival.settle()
     memory.settle()

@@ -15,7 +15,7 @@ import streamlit as st
 
 from pruneviz.errors import InvalidValueError, PlanError, PruneVizError, WeightsError
 from pruneviz.session.decisions import Subject, exactly
-from pruneviz.ui.frame import actions, state, workbench
+from pruneviz.ui.frame import actions, arrival, state, workbench
 from pruneviz.ui.frame.text import plain
 
 if TYPE_CHECKING:
@@ -59,8 +59,11 @@ def follow() -> None:
     asked = dict(st.query_params.items())
     if PLAN not in asked:
         return
+    wanted = arrival.asked()
     for key in (PLAN, WEIGHTS_DIGEST, *NAMES):
         st.query_params.pop(key, None)
+    if not wanted:
+        return
     try:
         _load(asked)
     except PruneVizError as error:

@@ -6,8 +6,10 @@ from typing import Any
 
 import streamlit as st
 
+from pruneviz.ui.frame import arrival
+
 QUERY = "present"
-PRESENTING, ADDRESS = "presenting", "presenting_address"
+PRESENTING = "presenting"
 SMALLEST = 16
 """Points of the smallest type in a chart."""
 TALLER = 1.25
@@ -30,16 +32,15 @@ def now() -> bool:
 
 
 def open_presentation() -> None:
-    """At the start of a run: obey the address, if it says something new, and write the style."""
+    """At the start of a run: obey the address if a person asked for it, and write the style."""
     asked = st.query_params.get(QUERY) == "1"
-    if asked != st.session_state.get(ADDRESS, False):
+    if arrival.asked():
         st.session_state[PRESENTING] = asked
     if now() != asked:
         if now():
             st.query_params[QUERY] = "1"
         else:
             st.query_params.pop(QUERY, None)
-    st.session_state[ADDRESS] = now()
     if now():
         st.html(STYLE)
 
@@ -59,7 +60,6 @@ def button() -> None:
 
 def _toggle() -> None:
     st.session_state[PRESENTING] = not now()
-    st.session_state[ADDRESS] = st.query_params.get(QUERY) == "1"
 
 
 def enlarged(parts: Any) -> Any:

@@ -14,7 +14,7 @@ from pruneviz.errors import StorageError
 from pruneviz.session.decisions import Subject
 from pruneviz.session.opening import first_subject
 from pruneviz.session.session import Session
-from pruneviz.ui.frame import services, workbench
+from pruneviz.ui.frame import arrival, services, workbench
 from pruneviz.ui.frame.text import plain
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ class _Benches:
 
 
 def open_studio() -> None:
-    """At the start of every run: take up what the address names, if it names something new."""
+    """At the start of every run: load what the address names, if a person asked for that."""
     if SESSION not in st.session_state:
         st.session_state[SESSION] = Session(_Benches(), first_subject())
     asked = st.query_params.get(ADDRESS)
-    if asked is None or asked == st.session_state.get("address"):
+    if asked is None or asked == st.session_state.get("address") or not arrival.asked():
         return
     st.session_state.address = asked
     if asked in history().steps:

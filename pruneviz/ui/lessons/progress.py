@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pruneviz.lessons import Lesson, lesson, names
+from pruneviz.ui.frame import arrival
 
 QUERY = "lesson"
 CURRENT = "lesson_current"
@@ -23,13 +24,12 @@ def current() -> tuple[Lesson, int] | None:
 
 
 def open_lesson() -> None:
-    """At the start of a run: take up the lesson and the step that the address names."""
+    """At the start of a run: open the lesson that the address names, if a person asked for it."""
     asked = st.query_params.get(QUERY)
-    if asked is not None and asked != st.session_state.get("lesson_address"):
+    if asked is not None and arrival.asked():
         st.session_state[CURRENT] = asked
     now = current()
     written = None if now is None else f"{now[0].name}.{now[1] + 1}"
-    st.session_state["lesson_address"] = written
     if written is None:
         st.query_params.pop(QUERY, None)
     elif asked != written:
@@ -39,13 +39,11 @@ def open_lesson() -> None:
 def go(name: str, step: int) -> None:
     """Go to a step, counted from 0."""
     st.session_state[CURRENT] = f"{name}.{step + 1}"
-    st.session_state["lesson_address"] = st.query_params.get(QUERY)
 
 
 def end() -> None:
     """Put the lesson away."""
     st.session_state.pop(CURRENT, None)
-    st.session_state["lesson_address"] = st.query_params.get(QUERY)
 
 
 def answers() -> dict[tuple[str, int], int]:
