@@ -153,6 +153,11 @@ def percent(fraction: float, digits: int = 1) -> str:
     return f"{sign}{text}{NARROW}%"
 
 
+def share(fraction: float) -> str:
+    """Format a share of a cost: what rounds to nothing but is something, as `< 0.1 %`."""
+    return f"< 0.1{NARROW}%" if 0 < fraction < 0.0005 else percent(fraction)
+
+
 def change(after: float, before: float, digits: int = 0) -> str:
     """Format a relative change with its sign: `change(1, 2)` is `−50 %`."""
     if not before:

@@ -180,7 +180,7 @@ def sensitivity(context: JobContext) -> None:
             progress=context.tick,
         )
         context.keep("ranked", {"criterion": criterion, "images": ranking.images})
-        context.report("Measuring every group at every ratio")
+        context.report("Measuring every group at every ratio", 0.0)  # the ranking has ended at 1
         events = scan(subject.model, subject.graph, subject.data, ranking, criterion, **options)
         drive(context, events, each=grow, fraction=lambda found: found.progress)
 

@@ -388,3 +388,9 @@ def test_names_below_an_axis_lie_flat_where_they_fit() -> None:
     assert many["tickangle"] == -50
     assert many["tickvals"] == list(range(0, 100, 3))
     assert not style.name_ticks([])["ticktext"]
+
+
+def test_a_share_that_rounds_to_nothing_says_that_it_is_something() -> None:
+    assert style.share(0.0001) == "< 0.1\N{NARROW NO-BREAK SPACE}%"
+    assert style.share(0.0) == style.percent(0.0)
+    assert style.share(0.25) == style.percent(0.25)

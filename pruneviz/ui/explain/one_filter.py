@@ -52,10 +52,15 @@ def show(loaded: Workbench) -> None:
     )
     worst = int(np.nanargmin(losses.accuracy))
     free = int((losses.change >= 0).sum())
+    falls = losses.accuracy[worst] < losses.baseline
     st.markdown(
-        f"Without filter **{worst}** accuracy changes most: "
-        f"{style.points(losses.accuracy[worst], losses.baseline)}. "
-        f"**{free} of {len(losses.accuracy)}** filters could each go alone at no loss."
+        (
+            f"Without filter **{worst}** accuracy falls most: "
+            f"{style.points(losses.accuracy[worst], losses.baseline)}. "
+            if falls
+            else ""
+        )
+        + f"**{free} of {len(losses.accuracy)}** filters could each go alone at no loss."
     )
     st.caption(
         f"Each filter is silenced by itself, what is coupled with it too, in the unpruned network; "
@@ -68,7 +73,12 @@ def show(loaded: Workbench) -> None:
         _classes(loaded, str(layer), chosen)
     with right:
         _conductance(loaded, str(layer), chosen)
-    st.dataframe(losses.to_frame(), hide_index=True, height=260)
+    columns = {
+        "accuracy": st.column_config.NumberColumn("accuracy without it", format="percent"),
+        "change": st.column_config.NumberColumn("change of accuracy", format="percent"),
+        "loss_change": st.column_config.NumberColumn("change of the loss", format="%.4f"),
+    }
+    st.dataframe(losses.to_frame(), hide_index=True, height=260, column_config=columns)
 
 
 def _select() -> None:

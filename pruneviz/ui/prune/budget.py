@@ -46,7 +46,8 @@ def show() -> None:
 
 def look_for(loaded: Workbench) -> None:
     """Look for the plan that was asked for, and take it as one step."""
-    if not st.session_state.pop(ASKED, False):
+    if st.session_state.get(ASKED) != _place():  # not asked for, or on a plan that has changed
+        st.session_state.pop(ASKED, None)
         return
     from pruneviz.session.best_plan import best_plan
 
@@ -66,14 +67,25 @@ def look_for(loaded: Workbench) -> None:
                 progress=progress,
             )
         except PruneVizError as error:
+            del st.session_state[ASKED]
             st.session_state[actions.REFUSAL] = str(error)
             st.rerun()
+    del st.session_state[ASKED]
     actions.take(change)
     st.rerun()
 
 
 def _ask() -> None:
-    st.session_state[ASKED] = True
+    st.session_state[ASKED] = _place()
+
+
+def _place() -> tuple[int, str]:
+    """Where the search was asked for: whoever moves a slider or leaves the page lets it go.
+
+    What only looks at another view interrupts it, too, as each click draws the page anew; then it
+    begins again.
+    """
+    return st.session_state.get(state.VISIT, 0), state.history().current
 
 
 def _scan(loaded: Workbench, criterion: str) -> Sensitivity | None:

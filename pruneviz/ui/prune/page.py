@@ -24,6 +24,13 @@ from pruneviz.ui.ribbon import ribbon
 
 AXES: tuple[Literal["macs", "params", "latency"], ...] = ("macs", "params", "latency")
 VIEWS = ("Trade-off", "Network", "Costs", "Latency", "Classes", "History", "Prunability")
+TOLD = (
+    ("macs", "MACs"),
+    ("macs_before", "MACs, unpruned"),
+    ("params", "parameters"),
+    ("params_before", "parameters, unpruned"),
+)
+"""What the columns of the costs are called on the page."""
 
 
 def show() -> None:
@@ -161,4 +168,6 @@ def _costs(loaded: Workbench) -> None:
         "prune_cost_chart",
     )
     frame = cost.to_frame()
-    st.dataframe(frame, hide_index=True, height=260)
+    frame = frame[(frame["filters"] > 0) | (frame["params_before"] > 0)]
+    named = {name: st.column_config.NumberColumn(told, format="localized") for name, told in TOLD}
+    st.dataframe(frame, hide_index=True, height=260, column_config=named)

@@ -161,11 +161,11 @@ def _weight(loaded: Workbench, name: str, dropped: int) -> str:
     group = loaded.graph.group(name)
     layers = set(group.layers)
     own = sum(m for n, m in zip(cost.layers, cost.layer_macs, strict=True) if n in layers)
-    share = style.percent(own / max(1, cost.macs))
+    share = style.share(own / max(1, cost.macs))
     if not dropped:
         return f"{share} of MACs"
     whole = workbench.cost_of(loaded, plan.keep_units(group.units)).macs
-    return f"{share} of MACs · saves {style.percent((whole - cost.macs) / cost.baseline_macs)}"
+    return f"{share} of MACs · saves {style.share((whole - cost.macs) / cost.baseline_macs)}"
 
 
 def _layers(layers: tuple[str, ...]) -> str:

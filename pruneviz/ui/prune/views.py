@@ -148,4 +148,5 @@ def prunability(loaded: Workbench) -> None:
         f"{len(frame) - closed} of {len(frame)} layers can be pruned. "
         "Filters of the same group go together."
     )
-    st.dataframe(frame, hide_index=True, height=480)
+    numbers = {"MACs": st.column_config.NumberColumn(format="localized")}
+    st.dataframe(frame, hide_index=True, height=480, column_config=numbers)

@@ -31,6 +31,15 @@ MEASURED = {
     "remeasured": "Batch norm recalibrated",
     "cut": "No repair",
 }
+TOLD = {
+    "macs": "MACs left",
+    "macs_saved": "MACs saved",
+    "removed": "units pruned",
+    "width": "units",
+    "drop": "accuracy lost",
+    "allowed": "ratio allowed",
+}
+"""What the columns of a scan are called on the page."""
 SPLITS = {"train": "training", "val": "validation"}
 
 
@@ -220,15 +229,23 @@ def look_at(
         )
     with table:
         frame = scan.to_frame()
-        frame = frame[frame["reason"] == ""].drop(columns=["reason"])
+        measured = (frame["reason"] == "") & (frame["images"] > 0)  # others are still to come
+        frame = frame[measured].drop(columns=["reason"])
         frame["allowed"] = [allowed.get(g, 0.0) for g in frame["group"]]
         frame["group"] = [titles.get(g, g) for g in frame["group"]]
         st.dataframe(
             frame,
             hide_index=True,
             column_config={
-                name: st.column_config.NumberColumn(format="percent")
-                for name in ("ratio", "accuracy", "drop", "macs_saved", "allowed")
+                **{
+                    name: st.column_config.NumberColumn(TOLD.get(name), format="percent")
+                    for name in ("ratio", "accuracy", "drop", "macs_saved", "allowed")
+                },
+                **{
+                    name: st.column_config.NumberColumn(told, format="localized")
+                    for name, told in TOLD.items()
+                    if name in ("macs", "removed", "width")
+                },
             },
         )
     if scan.closed:
