@@ -186,6 +186,18 @@ def test_rank_details_follow_the_layer_and_the_criterion(studio: Open) -> None:
     assert "8 of 400" in texts(sound(page))
 
 
+def test_a_threshold_that_prunes_as_many_as_are_pruned_is_no_step(studio: Open) -> None:
+    """A slider that follows a manual pick reports its new position; Undo would lead only there."""
+    page = sound(studio("rank", layer="layer1.0.conv1"))
+    page.button(key="decide").click().run()
+    before = sound(page).session_state["session"].history
+    threshold = next(s for s in page.slider if s.label.startswith("Threshold: 1 of 16"))
+    threshold.set_value(threshold.value + 1).run()
+    assert sound(page).session_state["session"].history == before
+    page.button(key="undo").click().run()
+    assert "0 of 400" in texts(sound(page.run()))
+
+
 def test_address_brings_the_plan_back_with_its_history(studio: Open) -> None:
     page = sound(studio("prune"))
     move(page, "ratio_all", 30)

@@ -197,17 +197,25 @@ def _set_multiple() -> None:
 
 
 def _set_group(index: int, name: str) -> None:
-    decisions = state.history().decisions
-    ratio = state.control_value(f"ratio{index}") / 100
-    loaded = workbench.bench(state.history().subject)
+    set_group(name, state.control_value(f"ratio{index}"))
+    _after(f"row{index}")
+
+
+def set_group(name: str, percent: int) -> None:
+    """Prune that much of a group; a position that it stands at already is no step.
+
+    A slider that has just been drawn anew tells its position by itself, and that counts as a move
+    where the run that drew it was cut short.
+    """
+    loaded = state.session().workbench
     group = loaded.graph.group(name)
     plan, _ = state.in_hand()
     dropped = int((~plan.kept[group.start : group.start + group.width]).sum())
-    gone = units_of(percent_of(name, dropped, group.width), group.width)
-    if units_of(round(100 * ratio), group.width) != gone:  # else the same plan: no step
-        title = group_title(loaded.graph, name)
-        actions.take(set_group_ratio(decisions, name, ratio, title), slider=name)
-    _after(f"row{index}")
+    if not means_as_many(group.width)(percent, percent_of(name, dropped, group.width)):
+        change = set_group_ratio(
+            state.history().decisions, name, percent / 100, group_title(loaded.graph, name)
+        )
+        actions.take(change, slider=name)
 
 
 def _release(index: int, name: str) -> None:

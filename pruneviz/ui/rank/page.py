@@ -15,9 +15,9 @@ from pruneviz.figures import (
     overview_info,
     spearman_figure,
 )
-from pruneviz.session.decisions import forget_picks, set_criterion, set_group_ratio
+from pruneviz.session.decisions import forget_picks, set_criterion
 from pruneviz.session.workbench import Workbench
-from pruneviz.stages import group_title, group_titles
+from pruneviz.stages import group_titles
 from pruneviz.ui.frame import actions, address, services, state, theme, workbench
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.prune import sliders
@@ -176,9 +176,7 @@ def _slider(loaded: Workbench, layer: str) -> None:
 
 
 def _set_threshold(group: str, name: str) -> None:
-    ratio = state.control_value(name) / 100
-    title = group_title(state.session().workbench.graph, group)
-    actions.take(set_group_ratio(state.history().decisions, group, ratio, title), slider=group)
+    sliders.set_group(group, state.control_value(name))
 
 
 def _forget() -> None:
