@@ -70,19 +70,19 @@ def decode_all(
     seen = _seen(folder, tree, entries, how)
     key = _key(seen, tree, entries, how)
     path = folder / f"{key}.npy"
-    found = _load(path)
-    if found is None:
+    images = _load(path)
+    if images is None:
         cache.make_room(folder, len(entries) * 3 * size * size, cache_bytes)
         try:
-            found = _fill(path, tree, entries, size, scaling, progress)
+            images = _fill(path, tree, entries, size, scaling, progress)
         except OSError as error:
             raise StorageError(
                 f"The decoded images cannot be kept in {folder} ({error.strerror or error}); "
                 "set PRUNEVIZ_CACHE to a folder with room."
             ) from error
-    _refuse_too_many_broken(tree, entries, found.broken)
+    _refuse_too_many_broken(tree, entries, images.broken)
     _remember(seen, key, tree, entries)
-    return found
+    return images
 
 
 def _key(seen: Path, tree: Tree, entries: Sequence[Entry], how: str) -> str:
@@ -160,10 +160,10 @@ def _fill(
         progress(len(entries), len(entries), _WHAT)
     if len(broken) == len(entries):
         return Decoded(torch.empty(0, 3, size, size, dtype=torch.uint8), tuple(broken), "")
-    found = _load(path)
-    if found is None:
+    images = _load(path)
+    if images is None:
         raise OSError(f"{path.name} cannot be read back")
-    return found
+    return images
 
 
 def _write_header(file: BinaryIO, count: int, size: int) -> None:

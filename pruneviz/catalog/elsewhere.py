@@ -24,8 +24,8 @@ def is_elsewhere(weights: object) -> bool:
 def load(weights: str, network: str) -> nn.Module:
     """Return the network called `network` with those weights, as their kind resolves them."""
     kind, _, reference = weights.partition(":")
-    found: nn.Module = importlib.import_module(RESOLVERS[kind]).load(reference, network)
-    return found
+    model: nn.Module = importlib.import_module(RESOLVERS[kind]).load(reference, network)
+    return model
 
 
 def plans(weights: object) -> tuple[str, ...]:
@@ -33,5 +33,5 @@ def plans(weights: object) -> tuple[str, ...]:
     if not is_elsewhere(weights):
         return ()
     kind, _, reference = str(weights).partition(":")
-    found: tuple[str, ...] = importlib.import_module(RESOLVERS[kind]).plans(reference)
-    return found
+    texts: tuple[str, ...] = importlib.import_module(RESOLVERS[kind]).plans(reference)
+    return texts

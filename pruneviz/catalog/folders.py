@@ -69,13 +69,13 @@ def load_folder(
 def _prepared(
     preprocessing: Preprocessing | Mapping[str, Any] | str | None, size: int | None
 ) -> Preprocessing | None:
-    found = None if preprocessing is None else Preprocessing.of(preprocessing)
-    if found is not None and size is not None and size != found.size:
+    prepared = None if preprocessing is None else Preprocessing.of(preprocessing)
+    if prepared is not None and size is not None and size != prepared.size:
         raise InvalidValueError(
-            f"The preprocessing cuts out {found.size} pixels, but got size={size}; give one of "
+            f"The preprocessing cuts out {prepared.size} pixels, but got size={size}; give one of "
             "both."
         )
-    return found
+    return prepared
 
 
 def build(

@@ -40,14 +40,14 @@ def class_indices(folders: Sequence[str]) -> list[int] | None:
     """Which class each folder is, by synset or name; None unless every one is some class."""
     known = {synset: i for i, synset in enumerate(synsets())}
     known |= {_plain(name): i for i, name in enumerate(names())}
-    found = []
+    indices = []
     for folder in folders:
         synset = re.match(r"n\d{8}(?!\d)", folder.strip().lower())
         index = known.get(synset[0] if synset else _plain(folder))
         if index is None:
             return None
-        found.append(index)
-    return found if len(set(found)) == len(found) else None
+        indices.append(index)
+    return indices if len(set(indices)) == len(indices) else None
 
 
 def with_classes_of(data: DataSet, which: str) -> DataSet:

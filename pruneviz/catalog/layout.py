@@ -66,10 +66,10 @@ def lay_out(tree: Tree) -> Layout:
                 f"'{root}' has {listed(names)} but no train folder; add a folder 'train' with "
                 "one folder of images a class."
             )
-        classes, found = _classes(root, top, images, folders)
-        return Layout(classes, {"train": found})
-    classes, found = _classes(root, (*top, splits["train"]), images, folders)
-    result = {"train": found}
+        classes, items = _classes(root, top, images, folders)
+        return Layout(classes, {"train": items})
+    classes, items = _classes(root, (*top, splits["train"]), images, folders)
+    result = {"train": items}
     for split in ("val", "test"):
         if split not in splits:
             continue

@@ -63,8 +63,8 @@ class OwnNetwork:
     def handing_over(self) -> str:
         """Python by which its owner has another process know it; see `hand_over`."""
         made = repr(self) if self.factory is None else None
-        found = f"own.{made}" if made else f"own.from_code({f'{self.path}:{self.factory}'!r})"
-        return f"from pruneviz.catalog import own\n\nown.hand_over({found})\n"
+        network = f"own.{made}" if made else f"own.from_code({f'{self.path}:{self.factory}'!r})"
+        return f"from pruneviz.catalog import own\n\nown.hand_over({network})\n"
 
     def load(self, num_classes: int | None = None) -> nn.Module:
         """The network as its owner made it.
@@ -72,11 +72,11 @@ class OwnNetwork:
         Raises:
             InvalidValueError: the file has changed since, or the factory does not work.
         """
-        found = digest_of(self.path)
-        if found != self.digest:
+        digest = digest_of(self.path)
+        if digest != self.digest:
             raise InvalidValueError(
                 f"'{self.path}' has changed since it was opened (it was {self.digest[:DIGITS]}, "
-                f"now it is {found[:DIGITS]}); start PruneViz with it again."
+                f"now it is {digest[:DIGITS]}); start PruneViz with it again."
             )
         if self.factory is None:
             return _unpickled(self.path)
@@ -254,14 +254,14 @@ def _parameters(own: OwnNetwork) -> int:
 @lru_cache(maxsize=4)
 def _factory(path: str, name: str, digest: str) -> Callable[..., Any]:
     module = _module(Path(path), digest)
-    found = getattr(module, name, None)
-    if not callable(found):
+    factory = getattr(module, name, None)
+    if not callable(factory):
         functions = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
         raise InvalidValueError(
             f"'{Path(path).name}' has no function '{name}'; it has: "
             f"{', '.join(functions) or 'none'}."
         )
-    return found  # type: ignore[no-any-return]
+    return factory  # type: ignore[no-any-return]
 
 
 def _module(file: Path, digest: str) -> ModuleType:

@@ -50,12 +50,12 @@ class Preprocessing:
         if isinstance(data, Preprocessing):
             return data
         try:
-            found = cls(**(json.loads(data) if isinstance(data, str) else data))
+            preprocessing = cls(**(json.loads(data) if isinstance(data, str) else data))
             right = (
-                8 <= int(found.size) <= int(found.resize) <= 2048
-                and found.interpolation in INTERPOLATIONS
-                and len(found.mean) == len(found.std) == 3
-                and min(found.std) > 0
+                8 <= int(preprocessing.size) <= int(preprocessing.resize) <= 2048
+                and preprocessing.interpolation in INTERPOLATIONS
+                and len(preprocessing.mean) == len(preprocessing.std) == 3
+                and min(preprocessing.std) > 0
             )
         except (TypeError, ValueError):
             right = False
@@ -65,4 +65,4 @@ class Preprocessing:
                 f"'interpolation' (one of {', '.join(INTERPOLATIONS)}), 'mean' and 'std' of three "
                 f"values, but got {data!r}."
             )
-        return found
+        return preprocessing

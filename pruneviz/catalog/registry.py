@@ -52,11 +52,11 @@ def find_architecture(name: str) -> Architecture:
 @lru_cache(maxsize=1)
 def architectures() -> Mapping[str, Architecture]:
     """Every network by its name, the bundled ones first."""
-    found: dict[str, Architecture] = {}
+    by_name: dict[str, Architecture] = {}
     for name, (family, title, builder) in _CIFAR.items():
         bundled = ("digits", "cifar10") if name in _WITH_WEIGHTS else ()
         extra = (hub_weights(name),) if name in hub.CIFAR_RESNETS else ()
-        found[name] = Architecture(
+        by_name[name] = Architecture(
             name=name,
             family=family,
             description=f"{title} for 32×32 images",
@@ -69,7 +69,7 @@ def architectures() -> Mapping[str, Architecture]:
     for name in torchvision_models.names():
         family = torchvision_models.family(name)
         full = PREFIX + name if name in _CIFAR else name
-        found[full] = Architecture(
+        by_name[full] = Architecture(
             name=full,
             family=family,
             description=f"{family} for ImageNet ({name})",
@@ -79,7 +79,7 @@ def architectures() -> Mapping[str, Architecture]:
             classes=1000,
             build=partial(torchvision_models.build, name),
         )
-    return found | timm_models.listed()
+    return by_name | timm_models.listed()
 
 
 def _build_cifar(

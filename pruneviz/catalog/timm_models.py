@@ -68,15 +68,15 @@ class TimmArchitecture(Architecture):
         """Mean, deviation, size and interpolation as timm's configuration of the weights says."""
         timm = library()
         config = timm.get_pretrained_cfg(_full(self.plain, weights)).to_dict()
-        found = timm.data.resolve_data_config({}, pretrained_cfg=config)
-        size = int(found["input_size"][-1])
-        kind = str(found["interpolation"])
+        settings = timm.data.resolve_data_config({}, pretrained_cfg=config)
+        size = int(settings["input_size"][-1])
+        kind = str(settings["interpolation"])
         return Preprocessing(
             size=size,
-            resize=max(size, int(size / found["crop_pct"])),
+            resize=max(size, int(size / settings["crop_pct"])),
             interpolation=kind if kind in INTERPOLATIONS else "bicubic",
-            mean=tuple(found["mean"]),
-            std=tuple(found["std"]),
+            mean=tuple(settings["mean"]),
+            std=tuple(settings["std"]),
         )
 
 

@@ -64,8 +64,8 @@ def load_flowers(options: Options) -> DataSet:
     """Flowers-102 with its own three splits."""
     splits: dict[str, tuple[Item, ...]] = {}
     for split in ("train", "val", "test"):
-        found = _fetch("flowers102", zoo.Flowers102, options, split=split)
-        pairs = zip(found._image_files, found._labels, strict=True)
+        flowers = _fetch("flowers102", zoo.Flowers102, options, split=split)
+        pairs = zip(flowers._image_files, flowers._labels, strict=True)
         items = tuple((_entry(Path(file)), int(label)) for file, label in pairs)
         if options.limit is not None:
             rows = draw([label for _, label in items], options.limit, options.seed)
@@ -148,22 +148,26 @@ Arrays = tuple[torch.Tensor, Any, tuple[str, ...]]
 
 def _cifar(name: str, kind: Callable[..., Any]) -> Callable[[str, Options], Arrays]:
     def read(split: str, options: Options) -> Arrays:
-        found = _fetch(name, kind, options, train=split == "train")
-        return torch.from_numpy(found.data).permute(0, 3, 1, 2), found.targets, (*found.classes,)
+        dataset = _fetch(name, kind, options, train=split == "train")
+        return (
+            torch.from_numpy(dataset.data).permute(0, 3, 1, 2),
+            dataset.targets,
+            (*dataset.classes,),
+        )
 
     return read
 
 
 def _svhn(split: str, options: Options) -> Arrays:
-    found = _fetch("svhn", zoo.SVHN, options, split=split)
-    images = torch.from_numpy(np.ascontiguousarray(found.data))
-    return images, found.labels, tuple("0123456789")
+    dataset = _fetch("svhn", zoo.SVHN, options, split=split)
+    images = torch.from_numpy(np.ascontiguousarray(dataset.data))
+    return images, dataset.labels, tuple("0123456789")
 
 
 def _fashion(split: str, options: Options) -> Arrays:
-    found = _fetch("fashion_mnist", zoo.FashionMNIST, options, train=split == "train")
-    images = found.data.unsqueeze(1).expand(-1, 3, -1, -1)
-    return images, found.targets, (*found.classes,)
+    dataset = _fetch("fashion_mnist", zoo.FashionMNIST, options, train=split == "train")
+    images = dataset.data.unsqueeze(1).expand(-1, 3, -1, -1)
+    return images, dataset.targets, (*dataset.classes,)
 
 
 def _sorted_by_class(images: torch.Tensor, labels: Any) -> ImageSet:

@@ -16,7 +16,7 @@ MOST = 20
 
 
 def conductance_figure(
-    found: Conductance,
+    conductance: Conductance,
     classes: Sequence[str],
     *,
     chosen: int | None = None,
@@ -24,10 +24,10 @@ def conductance_figure(
     height: int | None = None,
 ) -> Any:
     """Draw a heat map, a row a class and a column a filter; a chosen filter is framed."""
-    strength = np.nan_to_num(np.abs(found.by_class).max(1), nan=-1.0)
+    strength = np.nan_to_num(np.abs(conductance.by_class).max(1), nan=-1.0)
     shown = np.sort(np.argsort(-strength, kind="stable")[:MOST])
     shown = shown[strength[shown] >= 0]
-    values = found.by_class[shown]
+    values = conductance.by_class[shown]
     limit = float(np.abs(values).max()) if values.size else 1.0
     figure = style.new_figure(dark, height or 110 + 20 * len(shown))
     middle = "#1B1E23" if dark else "#FFFFFF"
@@ -48,5 +48,7 @@ def conductance_figure(
             x0=chosen - 0.5, x1=chosen + 0.5, line={"color": style.ink(dark), "width": 2}
         )
     figure.update_yaxes(type="category", autorange="reversed", title_text="class")
-    figure.update_xaxes(title_text=f"filter of {style.short(found.layer, 40)}", showgrid=False)
+    figure.update_xaxes(
+        title_text=f"filter of {style.short(conductance.layer, 40)}", showgrid=False
+    )
     return figure

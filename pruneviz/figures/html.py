@@ -73,8 +73,8 @@ def _(plan: Plan) -> str:
 @html_of.register
 def _(cost: Cost) -> str:
     left = [
-        now / before if before else 1.0
-        for now, before in zip(cost.layer_macs, cost.baseline_layer_macs, strict=True)
+        after / before if before else 1.0
+        for after, before in zip(cost.layer_macs, cost.baseline_layer_macs, strict=True)
     ]
     rows = [
         ("MACs", si(cost.baseline_macs), si(cost.macs), f"{cost.macs_ratio:.1%}", sparkline(left)),
@@ -125,8 +125,8 @@ def _(scan: Sensitivity) -> str:
         points = [p for p in scan.curve(group) if p.images and p.removed]
         values = [p.accuracy for p in points]
         last = points[-1] if points else None
-        said = "" if last is None else f"{last.accuracy:.1%} at {last.removed} of {last.width}"
-        rows.append((group, sparkline([scan.baseline, *values], 0.0, 1.0), said))
+        lowest = "" if last is None else f"{last.accuracy:.1%} at {last.removed} of {last.width}"
+        rows.append((group, sparkline([scan.baseline, *values], 0.0, 1.0), lowest))
     rows += [(name, "", f"cannot be pruned: {why}") for name, why in scan.closed]
     return table(title, ("group", "accuracy against ratio", "most pruned"), rows)
 

@@ -98,12 +98,12 @@ def states_of(zero: npt.NDArray[np.bool_]) -> StateArray:
     ever = np.zeros(len(zero), dtype=bool)
     returned = np.zeros(len(zero), dtype=bool)
     for epoch in range(zero.shape[1]):
-        now = zero[:, epoch]
-        returned |= ever & ~now
-        states[now, epoch] = ZEROED
-        states[now & returned, epoch] = AGAIN
-        states[~now & ever, epoch] = BACK
-        ever |= now
+        zeroed = zero[:, epoch]
+        returned |= ever & ~zeroed
+        states[zeroed, epoch] = ZEROED
+        states[zeroed & returned, epoch] = AGAIN
+        states[~zeroed & ever, epoch] = BACK
+        ever |= zeroed
     return states
 
 

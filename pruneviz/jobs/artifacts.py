@@ -136,10 +136,10 @@ class ArtifactStore:
         """Yield what lies in the store."""
         with self._errors():
             try:
-                found = self._files.find(f"{self._root}/blobs", detail=True)
+                files = self._files.find(f"{self._root}/blobs", detail=True)
             except FileNotFoundError:
                 return
-        for path, about in found.items():
+        for path, about in files.items():
             name = path.rsplit("/", 1)[-1]
             if len(name) == 64:
                 yield Blob(name, int(about["size"]), _time(about))
@@ -191,8 +191,8 @@ class ArtifactStore:
         except StorageError:
             raise
         except Exception as error:
-            said = f"{type(error).__name__}: {error}"
-            if isinstance(error, PermissionError) or any(word in said for word in REFUSED):
+            text = f"{type(error).__name__}: {error}"
+            if isinstance(error, PermissionError) or any(word in text for word in REFUSED):
                 raise StorageError(
                     f"The store at {self.address} refuses access ({type(error).__name__}). Check "
                     "the credentials in the environment, and what they may do there."

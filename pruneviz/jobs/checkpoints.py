@@ -33,8 +33,8 @@ class Checkpoints:
 
     def paths(self) -> list[Path]:
         """Return the files, newest first."""
-        found = [path for path in self.folder.glob("checkpoint-*.pt") if _NAME.match(path.name)]
-        return sorted(found, key=_number, reverse=True)
+        paths = [path for path in self.folder.glob("checkpoint-*.pt") if _NAME.match(path.name)]
+        return sorted(paths, key=_number, reverse=True)
 
     def save(self, state: Mapping[str, Any]) -> Path:
         """Write a new checkpoint and keep the one before it.
@@ -83,5 +83,5 @@ class Checkpoints:
 
 
 def _number(path: Path) -> int:
-    found = _NAME.search(path.name)
-    return int(found.group(1)) if found else 0
+    match = _NAME.search(path.name)
+    return int(match.group(1)) if match else 0

@@ -51,7 +51,7 @@ class JobContext:
         self.spec: RunSpec = claim.run.spec
         self.options: dict[str, Any] = dict(self.spec.options)
         self.folder: Path = claim.store.directory(claim.run.id)
-        self.found: dict[str, Any] = claim.store.results(claim.run.id)
+        self.results: dict[str, Any] = claim.store.results(claim.run.id)
         self.resume: Any = None
         self._kept: dict[str, float] = {}
         self._waiting: dict[str, Any] = {}
@@ -101,8 +101,8 @@ class JobContext:
             return
         self._waiting.pop(name, None)
         self._kept[name] = now
-        found = self.found[name] = plain(payload)
-        self._patiently(lambda: self._claim.keep(name, found))
+        stored = self.results[name] = plain(payload)
+        self._patiently(lambda: self._claim.keep(name, stored))
 
     def keep_waiting(self) -> None:
         """Store the parts of the result that were given too soon after their forerunners."""
@@ -111,7 +111,7 @@ class JobContext:
 
     def notice(self, sentence: str) -> None:
         """Store a sentence that the run's card shows for good: something was not as expected."""
-        self.keep(NOTICES, [*self.found.get(NOTICES, []), sentence])
+        self.keep(NOTICES, [*self.results.get(NOTICES, []), sentence])
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file into the run's folder, whole or not at all."""

@@ -129,9 +129,9 @@ def parse_address(address: str) -> URL:
 
 def lead_on(connection: Connection) -> None:
     """Make the tables where there are none, or lead an older format's on, in one transaction."""
-    found = format_of(connection)  # again: another process may have been quicker
-    if found == 0:
+    number = format_of(connection)  # again: another process may have been quicker
+    if number == 0:
         Base.metadata.create_all(connection)
         set_format(connection, FORMAT)
-    elif found < FORMAT:
-        upgrade(connection, found)
+    elif number < FORMAT:
+        upgrade(connection, number)

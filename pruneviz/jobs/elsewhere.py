@@ -151,13 +151,13 @@ def resolve_needs(option: str | None = None) -> dict[str, float]:
     Raises:
         InvalidValueError: it is not NAME=NUMBER.
     """
-    found = {}
+    needs = {}
     for part in (option or os.environ.get(NEEDS, "")).split():
         name, _, number = part.partition("=")
         try:
-            found[name] = float(number)
+            needs[name] = float(number)
         except ValueError:
             raise InvalidValueError(
                 f"What a worker must offer is NAME=NUMBER, such as GPU=1, but got '{part}'."
             ) from None
-    return found
+    return needs

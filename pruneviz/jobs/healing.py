@@ -20,7 +20,7 @@ MOST = 24
 
 def begin(context: JobContext, before: Evaluation | None, data: DataSet) -> None:
     """Choose the images, from all over the validation set; a run that is resumed has chosen."""
-    if before is None or before.measure != "top-1" or RESULT in context.found:
+    if before is None or before.measure != "top-1" or RESULT in context.results:
         return
     labels = data.val.labels.numpy()
     wrong = np.flatnonzero(before.predictions != labels)
@@ -40,7 +40,7 @@ def following(context: JobContext) -> Callable[[Any], None]:
     """Return what is to be called with every event: after an epoch, it looks at the images."""
 
     def look(event: Any) -> None:
-        predictions, kept = getattr(event, "predictions", None), context.found.get(RESULT)
+        predictions, kept = getattr(event, "predictions", None), context.results.get(RESULT)
         if predictions is None or not kept:
             return
         # A run that was interrupted may repeat an epoch.

@@ -164,9 +164,9 @@ def sensitivity(context: JobContext) -> None:
     criterion = options.pop("criterion", "l1")
     subject = load_subject(context)
 
-    def grow(found: Sensitivity) -> None:
-        every = 0.0 if found.final else PARTIAL_SECONDS
-        context.keep("sensitivity", portable(found), every=every)
+    def grow(result: Sensitivity) -> None:
+        every = 0.0 if result.final else PARTIAL_SECONDS
+        context.keep("sensitivity", portable(result), every=every)
 
     with context.watch(subject.model):
         context.report(f"Ranking by {criterion}")
@@ -182,7 +182,7 @@ def sensitivity(context: JobContext) -> None:
         context.keep("ranked", {"criterion": criterion, "images": ranking.images})
         context.report("Measuring every group at every ratio", 0.0)  # the ranking has ended at 1
         events = scan(subject.model, subject.graph, subject.data, ranking, criterion, **options)
-        drive(context, events, each=grow, fraction=lambda found: found.progress)
+        drive(context, events, each=grow, fraction=lambda result: result.progress)
 
 
 @register("rank")
@@ -232,14 +232,14 @@ def latency(context: JobContext) -> None:
     if subject.plan is not None:
         plans.insert(0, subject.plan)
     context.report("Timing the networks, alternating")
-    found = timed(
+    measured = timed(
         subject.model,
         subject.graph,
         {plan.digest: plan for plan in plans},
         progress=context.tick,
         **options,
     )
-    context.keep("latency", portable(found))
+    context.keep("latency", portable(measured))
 
 
 @register("width_latency")
@@ -258,7 +258,7 @@ def width_latency(context: JobContext) -> None:
     subject = load_subject(context)
     title = group_title(subject.graph, group)
     context.report(f"Timing the widths of {title}, alternating")
-    found = timed(
+    curve = timed(
         subject.model,
         subject.graph,
         group,
@@ -267,4 +267,4 @@ def width_latency(context: JobContext) -> None:
         progress=context.tick,
         **options,
     )
-    context.keep("widths", portable(found))
+    context.keep("widths", portable(curve))

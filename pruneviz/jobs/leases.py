@@ -64,8 +64,8 @@ class Lease:
             if self._update(session, {"heartbeat": time.time()}):
                 values = {"payload": payload, "updated": time.time()}
                 mine = Result.run_id == self.run.id, Result.name == name
-                found = session.execute(update(Result).where(*mine).values(**values))
-                if not counted(found):  # nobody else inserts it: this transaction holds the run
+                updated = session.execute(update(Result).where(*mine).values(**values))
+                if not counted(updated):  # nobody else inserts it: this transaction holds the run
                     session.add(Result(run_id=self.run.id, name=name, **values))
 
     def renew(self, session: Session) -> bool:

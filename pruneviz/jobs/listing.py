@@ -38,16 +38,18 @@ class Which:
             (Run.data, self.data),
             (Run.strategy, self.strategy),
         )
-        found: list[Any] = [column == wanted for column, wanted in columns if wanted is not None]
+        conditions: list[Any] = [
+            column == wanted for column, wanted in columns if wanted is not None
+        ]
         if self.kinds:
-            found.append(Run.kind.in_(self.kinds))
+            conditions.append(Run.kind.in_(self.kinds))
         if self.other_kinds:
-            found.append(Run.kind.not_in(self.other_kinds))
+            conditions.append(Run.kind.not_in(self.other_kinds))
         if self.active:
-            found.append(Run.status.in_(sorted(ACTIVE)))
+            conditions.append(Run.status.in_(sorted(ACTIVE)))
         if self.held:
-            found.append(Run.claim.is_not(None))
-        return found
+            conditions.append(Run.claim.is_not(None))
+        return conditions
 
 
 @dataclass(frozen=True)

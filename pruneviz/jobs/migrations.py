@@ -85,10 +85,10 @@ def listed_by(spec: object) -> dict[str, str | None]:
             spec = json.loads(spec)
         except (ValueError, RecursionError):
             spec = None
-    found: Mapping[str, object] = spec if isinstance(spec, Mapping) else {}
+    values: Mapping[str, object] = spec if isinstance(spec, Mapping) else {}
 
     def name(part: str, key: str) -> str | None:
-        inner = found.get(part)
+        inner = values.get(part)
         value = inner.get(key) if isinstance(inner, Mapping) else None
         return value if isinstance(value, str) else None
 
@@ -123,8 +123,8 @@ def set_format(connection: Connection, number: int) -> None:
     run(f"UPDATE {TABLE} SET format = {int(number)}")
 
 
-def upgrade(connection: Connection, found: int) -> None:
-    """Lead tables of format `found` (1 or more) to the newest, inside the caller's transaction."""
-    for step in STEPS[found - 1 :]:
+def upgrade(connection: Connection, number: int) -> None:
+    """Lead tables of format `number` (1 or more) to the newest, inside the caller's transaction."""
+    for step in STEPS[number - 1 :]:
         step(connection)
     set_format(connection, FORMAT)

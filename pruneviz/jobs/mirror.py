@@ -105,11 +105,11 @@ def _mark(path: Path) -> tuple[int, int]:
 
 def _marks(folder: Path) -> dict[str, tuple[str, int, int]]:
     """Return what was brought: digest, time and size by name; reading large files takes long."""
-    found = {}
+    marks = {}
     try:
         for line in (folder / MARK).read_text().splitlines():
             digest, time, size, name = line.split(" ", 3)
-            found[name] = (digest, int(time), int(size))
+            marks[name] = (digest, int(time), int(size))
     except (OSError, ValueError):
         return {}
-    return found
+    return marks

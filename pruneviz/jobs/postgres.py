@@ -108,18 +108,18 @@ class Postgres(Database):
     def _open(self) -> None:
         with self.errors():
             with self.engine.connect() as connection:
-                found = format_of(connection)
-            if found < FORMAT:
+                number = format_of(connection)
+            if number < FORMAT:
                 with self.writer.begin() as connection:
                     connection.execute(select(func.pg_advisory_xact_lock(TABLES)))
                     lead_on(connection)
                     stamp = secrets.randbelow(2**31 - 1) + 1
                     fresh = f"UPDATE {TABLE} SET stamp = {stamp} WHERE stamp = 0"
                     connection.exec_driver_sql(fresh)
-            elif found > FORMAT:
+            elif number > FORMAT:
                 raise StorageError(
                     f"The records at {self.place} were written by a newer PruneViz (format "
-                    f"{found}; this one reads up to {FORMAT}). Update PruneViz, or choose another "
+                    f"{number}; this one reads up to {FORMAT}). Update PruneViz, or choose another "
                     "database with --database."
                 )
             with self.engine.connect() as connection:
@@ -159,8 +159,8 @@ class Postgres(Database):
     def _reason(self, error: DBAPIError) -> str:
         """Return the last thing that the driver said, in one line and without the password."""
         lines = [line.strip() for line in str(error.orig).splitlines() if line.strip()]
-        said = next((line for line in lines if "FATAL" in line), lines[0] if lines else "")
-        said = said.split("FATAL:")[-1].rsplit("failed: ", 1)[-1].strip().rstrip(".")
+        reason = next((line for line in lines if "FATAL" in line), lines[0] if lines else "")
+        reason = reason.split("FATAL:")[-1].rsplit("failed: ", 1)[-1].strip().rstrip(".")
         for secret in self._secrets:
-            said = said.replace(secret, "***")
-        return said or type(error.orig).__name__
+            reason = reason.replace(secret, "***")
+        return reason or type(error.orig).__name__

@@ -40,8 +40,8 @@ def note(store: RunStore, run_id: str, quota: Quota | None) -> None:
 def noted(folder: Path) -> Quota | None:
     """Return what was noted there; None where nothing readable was."""
     try:
-        found = json.loads((folder / FILE).read_bytes())
-        return Quota(int(found["disk"]), int(found["uploads"]))
+        values = json.loads((folder / FILE).read_bytes())
+        return Quota(int(values["disk"]), int(values["uploads"]))
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

@@ -102,11 +102,11 @@ class RunStore:
         """Return what the runs can be filtered by."""
         columns = (Run.network, Run.data, Run.strategy)
         with self.reading() as session:
-            found = [
+            choices = [
                 tuple(session.scalars(select(c).where(c.is_not(None)).distinct().order_by(c)))
                 for c in columns
             ]
-        return Choices(*(tuple(str(value) for value in values) for values in found))
+        return Choices(*(tuple(str(value) for value in values) for values in choices))
 
     def queue(self) -> tuple[RunView, ...]:
         """Return what waits, in the order in which it was queued."""
@@ -128,8 +128,10 @@ class RunStore:
         """Return what the run has found so far: name to JSON payload."""
         query = select(Result.name, Result.payload).where(Result.run_id == run_id)
         with self.reading() as session:
-            found = {row.name: row.payload for row in session.execute(query)}
-        return {name: value for name, value in found.items() if not isinstance(value, Unreadable)}
+            payloads = {row.name: row.payload for row in session.execute(query)}
+        return {
+            name: value for name, value in payloads.items() if not isinstance(value, Unreadable)
+        }
 
     # --------------------------------------------------------------------------- asking for it
     def create(self, spec: RunSpec, *, submitter: str | None = None) -> RunView:

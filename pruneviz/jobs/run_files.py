@@ -66,12 +66,12 @@ class RunFiles:
 
     def having(self, name: str) -> set[str]:
         """Return the ids of all runs with a file of that name."""
-        found = {path.parent.name for path in self._home.glob(f"runs/*/{name}")}
+        ids = {path.parent.name for path in self._home.glob(f"runs/*/{name}")}
         if self.artifacts is not None:
             with self._database.reading() as session:
                 query = select(Artifact.run_id).where(Artifact.name == name)
-                found |= set(session.scalars(query))
-        return found
+                ids |= set(session.scalars(query))
+        return ids
 
     def size(self, run_ids: Iterable[str]) -> int:
         """Return the bytes that the files of some runs take."""

@@ -126,17 +126,17 @@ def _open(path: Path, *, create: bool) -> Engine:
     event.listen(engine, "begin", _begin)
     with _errors(path):
         with engine.connect() as connection:
-            found = format_of(connection)
-        if found < FORMAT:
+            number = format_of(connection)
+        if number < FORMAT:
             with _writing(engine).begin() as connection:
                 lead_on(connection)
                 if not _stamp_of(connection):
                     stamp = secrets.randbelow(2**31 - 1) + 1
                     connection.exec_driver_sql(f"PRAGMA application_id = {stamp}")
-    if found > FORMAT:
+    if number > FORMAT:
         engine.dispose()
         raise StorageError(
-            f"The records in '{path}' were written by a newer PruneViz (format {found}; this one "
+            f"The records in '{path}' were written by a newer PruneViz (format {number}; this one "
             f"reads up to {FORMAT}). Update PruneViz, or choose another folder with --home."
         )
     return engine
@@ -158,10 +158,10 @@ def _writing(engine: Engine) -> Engine:
 def _mark(path: Path) -> tuple[int, int] | None:
     """Return what tells a file from another of that name; None: there is none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _configure(connection: Any, _record: object) -> None:

@@ -80,17 +80,17 @@ def measure(
     """
     from pruneviz.training import chance, evaluate, verdict
 
-    if name in context.found and not again:
+    if name in context.results and not again:
         return None
     context.report(f"Evaluating the network ({name})")
     if data.test is not None and name not in ("before", "cut"):
         test = summary(evaluate(model, data, split="test"))
-        context.keep("test", {**context.found.get("test", {}), name: test})
-    found = evaluate(model, data)
-    context.keep(name, summary(found) | {"chance": chance(data.val)})
+        context.keep("test", {**context.results.get("test", {}), name: test})
+    evaluation = evaluate(model, data)
+    context.keep(name, summary(evaluation) | {"chance": chance(data.val)})
     if name == "after":
-        add_note(context, verdict(found, chance(data.val)))
-    return found
+        add_note(context, verdict(evaluation, chance(data.val)))
+    return evaluation
 
 
 def note(context: JobContext, event: Any) -> None:
@@ -100,7 +100,7 @@ def note(context: JobContext, event: Any) -> None:
 
 def add_note(context: JobContext, sentence: str) -> None:
     """Keep a sentence for whoever looks at the run; the same one once."""
-    notes = context.found.get("notes", [])
+    notes = context.results.get("notes", [])
     if sentence and sentence not in notes:
         context.keep("notes", [*notes, sentence])
 
@@ -120,12 +120,12 @@ def keep_cost(context: JobContext, graph: ChannelGraph, plan: Plan | None) -> di
     """Store what the plan costs, and return what each row of history repeats of it."""
     from pruneviz.cost import cost
 
-    found = cost(graph, plan)
+    price = cost(graph, plan)
     left = graph.num_units - (len(plan) if plan is not None else 0)
-    now = {"macs": found.macs, "params": found.params, "units_left": left}
-    before = {"baseline_macs": found.baseline_macs, "baseline_params": found.baseline_params}
-    context.keep("cost", {**now, **before, "units": graph.num_units})
-    return now
+    planned = {"macs": price.macs, "params": price.params, "units_left": left}
+    before = {"baseline_macs": price.baseline_macs, "baseline_params": price.baseline_params}
+    context.keep("cost", {**planned, **before, "units": graph.num_units})
+    return planned
 
 
 def save_network(context: JobContext, model: nn.Module, plan: Plan | None) -> None:
@@ -167,8 +167,8 @@ def known_options(
 
 def portable(result: Any) -> dict[str, Any]:
     """Return a result as JSON, its graph by digest only."""
-    found = {}
+    values = {}
     for item in fields(result):
         value = getattr(result, item.name)
-        found[item.name] = value.digest if item.name == "graph" else plain(value)
-    return found
+        values[item.name] = value.digest if item.name == "graph" else plain(value)
+    return values

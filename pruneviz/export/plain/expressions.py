@@ -159,10 +159,10 @@ def _public(op: Op) -> str:
     parts = op.name.split(".")
     if parts[:3] == ["torch", "nn", "functional"] and hasattr(functional, short):
         return f"F.{short}"
-    found: Any = torch
+    value: Any = torch
     for part in parts[1:] if parts[0] == "torch" else ["_no_such_thing_"]:
-        found = getattr(found, part, None)
-    if found is None or parts[1] in ("ops", "_ops"):
+        value = getattr(value, part, None)
+    if value is None or parts[1] in ("ops", "_ops"):
         raise _unnamed(op)
     return op.name
 

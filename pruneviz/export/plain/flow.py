@@ -61,10 +61,10 @@ def arrange(record: Record, layout: Layout) -> Program:
     while True:
         try:
             return _Arranger(record, layout, opened).program()
-        except Reopen as found:
-            if found.path in opened or not found.path:
-                raise AssertionError(f"'{found.path}' was opened already") from None
-            opened.add(found.path)
+        except Reopen as reopen:
+            if reopen.path in opened or not reopen.path:
+                raise AssertionError(f"'{reopen.path}' was opened already") from None
+            opened.add(reopen.path)
 
 
 def _drop_unused(record: Record, layout: Layout) -> None:
@@ -236,7 +236,7 @@ def _spans(record: Record) -> dict[int, _Span]:
         for value in values((event.args, event.kwargs)):
             last[value] = i
     last[record.output] = len(order)
-    found: dict[int, _Span] = {}
+    spans: dict[int, _Span] = {}
     position = 0
 
     def visit(region: Region) -> None:
@@ -257,7 +257,7 @@ def _spans(record: Record) -> dict[int, _Span]:
         given = dict.fromkeys(
             v for event in inside for v in values(event.out) if last.get(v, -1) >= position
         )
-        found[id(region)] = _Span(tuple(taken), tuple(given))
+        spans[id(region)] = _Span(tuple(taken), tuple(given))
 
     visit(record.root)
-    return found
+    return spans

@@ -47,9 +47,9 @@ class Layout:
         for event in leaves(record.root):
             if isinstance(event, Call):
                 used.add(event.path)
-            for found in references((event.args, event.kwargs)):
-                if isinstance(found, Stored):
-                    tensors[found.name] = stored[found.name]
+            for reference in references((event.args, event.kwargs)):
+                if isinstance(reference, Stored):
+                    tensors[reference.name] = stored[reference.name]
         used |= {r.path for r in _regions(record.root) if r.body}
         layout = cls(modules, tensors)
         for path in [*used, *tensors]:
@@ -119,17 +119,17 @@ class Layout:
 
     def state(self) -> dict[str, Tensor]:
         """The tensors that the built network loads, under its names for them."""
-        found: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {}
         for path in self._paths(""):
             if path in self.tensors:
-                found[path] = self.tensors[path]
+                tensors[path] = self.tensors[path]
             elif path and self.is_leaf(path):
                 for name, tensor in self.modules[path].state_dict().items():
-                    found[f"{path}.{name}"] = tensor
+                    tensors[f"{path}.{name}"] = tensor
         return {
             # in a layout of its own: a channels-last tensor would load as it was saved
             name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-            for name, tensor in found.items()
+            for name, tensor in tensors.items()
         }
 
     def _paths(self, path: str) -> Iterable[str]:

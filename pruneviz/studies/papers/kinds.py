@@ -63,7 +63,9 @@ def race(context: JobContext) -> None:
     if context.spec.plan is not None:
         raise InvalidValueError("A race starts from the unpruned network; leave the plan out.")
     subject = load_subject(context)
-    before = Race.from_json(json.dumps(context.found["race"])) if "race" in context.found else None
+    before = (
+        Race.from_json(json.dumps(context.results["race"])) if "race" in context.results else None
+    )
     ended = len(before.outcomes) if before is not None else 0
     seeds, names = tuple(dict.fromkeys(options["seeds"])), set(options["strategies"])
     keep: Callable[[StrategyEvent], None] | None = None
