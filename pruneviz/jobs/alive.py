@@ -14,10 +14,10 @@ def host() -> str:
 
 
 def identity(pid: int) -> str | None:
-    """Return what tells process `pid` from a later one of the same number; None: it is gone.
+    """Return what distinguishes process `pid` from a later one of that number; None: it is gone.
 
-    On Linux the boot and the clock ticks since then: there, psutil's time of creation moves when
-    the machine's clock is set. Elsewhere the time of creation.
+    On Linux this is the boot and the clock ticks since, because psutil's creation time moves when
+    the machine's clock is set. Elsewhere it is the creation time.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
@@ -46,9 +46,9 @@ def is_alive(pid: int, known: str | None) -> bool | None:
 def is_gone(
     where: str | None, pid: int | None, known: str | None, heartbeat: float | None, oldest: float
 ) -> bool:
-    """Tell whether a worker has died: its process on this host, else its heartbeat, says so.
+    """Tell whether a worker has died, by its process on this host or else by its heartbeat.
 
-    A process that surely lives is never called gone, however old its heartbeat: a laptop that was
+    A process known to be alive never counts as gone, however old its heartbeat: a laptop that was
     asleep wakes up with old heartbeats everywhere.
     """
     if where == host() and pid is not None:

@@ -1,7 +1,7 @@
-"""The store of artifacts: files by the digest of their content, in a folder or a bucket.
+"""The artifact store: files by the digest of their content, in a folder or a bucket.
 
-A file is written once, whole, under its SHA-256, and never changed; the records say which run has
-which under what name. What no run has any more goes when the store is tidied up.
+Each file is written once, whole, under its SHA-256, and never changed; the records say which run
+has which file under which name. Files that no run has any more go when the store is tidied up.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Blob:
 
 
 def digest_of(content: bytes | memoryview) -> str:
-    """Return what a file's content is known by."""
+    """Return the digest under which the store keeps a file's content."""
     return hashlib.sha256(content).hexdigest()
 
 

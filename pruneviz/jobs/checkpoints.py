@@ -1,9 +1,9 @@
 """Checkpoints that survive a kill at any moment.
 
-A new one is written beside the old one under another name, forced to the disk, and only then given
-its own name; only after that the one before the last goes. Whatever moment the power fails at, the
-newest file that has a checkpoint's name is whole. Should the disk itself damage it, the one before
-it is still there.
+A new one is written beside the old one under a temporary name, flushed to disk, and only then
+renamed; only after that is the one before the last deleted. Whenever the power fails, the newest
+file with a checkpoint's name is complete. Should the disk itself damage it, the previous one is
+still there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _NAME = re.compile(r"checkpoint-(\d{6,})\.pt$")
 class Checkpoints:
     """The checkpoints in one run's folder: plain dicts of tensors, numbers, texts and lists.
 
-    `make_room` is asked before so many bytes are written, and raises where there is no room.
+    `make_room` is called with the number of bytes before they are written; it raises if there is no
+    room.
     """
 
     def __init__(self, folder: Path, make_room: Callable[[int], None] = lambda _: None) -> None:

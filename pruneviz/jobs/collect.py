@@ -1,4 +1,4 @@
-"""Tidying up the store of artifacts: what no run has any more is deleted."""
+"""Tidying up the artifact store: files that no run has any more are deleted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GRACE_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class Collected:
-    """What tidying up has freed, or would."""
+    """What tidying up has freed, or would free."""
 
     files: int
     size: int
@@ -34,7 +34,8 @@ def collect(
 ) -> Collected:
     """Delete the files in the store that no run has, if they are over `older_than` seconds old.
 
-    Safe while workers write: whoever names a file in the records looks for it under the same lock.
+    Safe while workers write: whoever adds a file to the records checks under the same lock that it
+    is there.
 
     Raises:
         InvalidValueError: the records have no store.

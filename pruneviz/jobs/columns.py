@@ -1,4 +1,4 @@
-"""Types of columns that hold the same in every database: text, and JSON as text."""
+"""Column types that hold the same values in every database: text, and JSON as text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.types import TypeDecorator, UserDefinedType
 
 
 class Words(TypeDecorator[str]):
-    """Text; what a database cannot hold (NUL, half a character) is replaced, and fails no write."""
+    """Text; what a database cannot hold (NUL, half a character) is replaced, so no write fails."""
 
     impl = String
     cache_ok = True
@@ -27,13 +27,13 @@ class Words(TypeDecorator[str]):
 
 @dataclass(frozen=True)
 class Unreadable:
-    """What stands where a column's text is no JSON."""
+    """Stands for a column whose text is not JSON."""
 
     reason: str
 
 
 class Json(UserDefinedType[Any]):
-    """A JSON column; text that is none is read as `Unreadable` and fails no query."""
+    """A JSON column; text that is not JSON is read as `Unreadable`, so no query fails."""
 
     cache_ok = True
 
@@ -46,7 +46,7 @@ class Json(UserDefinedType[Any]):
         return lambda value: json.dumps(value)
 
     def result_processor(self, dialect: Any, coltype: Any) -> Callable[[Any], Any]:
-        """Read JSON; a bare number is one already (SQLite stores it so)."""
+        """Read JSON; SQLite returns a bare number as a number."""
 
         def read(text: Any) -> Any:
             if not isinstance(text, str | bytes):

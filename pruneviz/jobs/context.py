@@ -1,4 +1,4 @@
-"""What a run's function gets to work with: its specification, and where to put what it finds."""
+"""What a run's function works with: its specification, and where its results go."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COLUMNS = ("loss", "accuracy", "val_loss", "macs", "params", "units_left", "seco
 
 
 class Interruption(BaseException):
-    """A run is to end now: `order` says why. No `except Exception` on the way may swallow it."""
+    """The run must end now; `order` says why. No `except Exception` on the way may swallow it."""
 
     def __init__(self, order: str) -> None:
         super().__init__(order)
@@ -60,7 +60,7 @@ class JobContext:
         self._count = claim.run.checkpoints
 
     def restore(self) -> None:
-        """Take up the last good checkpoint, if there is one, in `self.resume`."""
+        """Load the last good checkpoint, if there is one, into `self.resume`."""
         self._patiently(self._make_folder)
         self._patiently(lambda: self._claim.store.files.take_over(self.run.id))
         self._checkpoints.tidy()
@@ -90,10 +90,10 @@ class JobContext:
         self._pulse.add(row)
 
     def keep(self, name: str, payload: Any, *, every: float = 0.0) -> None:
-        """Store a part of the result, at once visible to readers and there after a resume.
+        """Store a part of the result: readers see it at once, and a resumed run finds it.
 
-        With `every`, one that is given again within so many seconds waits until the next is given,
-        a checkpoint is written or the run ends: what comes last is always stored.
+        With `every`, a part given again within that many seconds waits until the next one is given,
+        a checkpoint is written or the run ends: the last one is always stored.
         """
         now = time.monotonic()
         if now - self._kept.get(name, -math.inf) < every:
@@ -105,12 +105,12 @@ class JobContext:
         self._patiently(lambda: self._claim.keep(name, stored))
 
     def keep_waiting(self) -> None:
-        """Store the parts of the result that were given too soon after their forerunners."""
+        """Store the parts of the result that `keep` has put off."""
         for name, payload in tuple(self._waiting.items()):
             self.keep(name, payload)
 
     def notice(self, sentence: str) -> None:
-        """Store a sentence that the run's card shows for good: something was not as expected."""
+        """Store a sentence that stays on the run's card: something was not as expected."""
         self.keep(NOTICES, [*self.results.get(NOTICES, []), sentence])
 
     def write(self, name: str, content: bytes) -> None:
@@ -118,9 +118,10 @@ class JobContext:
         self._patiently(lambda: self._write(name, content))
 
     def course(self, graph: ChannelGraph, part: str = "") -> Callable[[StrategyEvent], None]:
-        """What keeps the steps of a strategy, called with each event; a resumed run goes on.
+        """Return a function that keeps a strategy's steps, to be called with each event.
 
-        Of a run that is made of several strategies' runs, `part` names the one: it begins anew.
+        A resumed run continues its course. In a run made of several strategies' runs, `part` names
+        one of them, whose course starts from the beginning.
         """
         from pruneviz.jobs.course import CourseWriter, part_of
 
@@ -157,7 +158,7 @@ class JobContext:
         self._publish()
 
     def publish(self) -> None:
-        """Put what the run wrote into the store of artifacts, where there is one."""
+        """Copy what the run wrote to the artifact store, if there is one."""
         self._patiently(self._publish)
 
     def _publish(self) -> None:
@@ -169,7 +170,7 @@ class JobContext:
 
     # -------------------------------------------------------------------------------- obeying
     def check(self) -> None:
-        """Obey what was asked for: return, or end.
+        """Obey orders: return, or end the run.
 
         Raises:
             Interruption: cancelled, the app closes, or the run was deleted.
@@ -182,15 +183,15 @@ class JobContext:
             raise Interruption(self._pulse.order)
 
     def tick(self, done: int, total: int) -> None:
-        """Report progress and check; to be handed to what calls back now and then."""
+        """Report progress and check for orders; a callback for long computations."""
         self.report(progress=done / total)
         self.check()
 
     @contextmanager
     def watch(self, model: torch.nn.Module) -> Iterator[None]:
-        """Make every forward pass of `model` (and of its copies) check first.
+        """Check for orders before every forward pass of `model` and its copies.
 
-        So that a long evaluation, too, ends within a batch.
+        So a long evaluation, too, ends within a batch.
         """
 
         def look(module: object, inputs: object) -> None:

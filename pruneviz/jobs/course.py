@@ -1,8 +1,8 @@
-"""The course of a strategy's run on the disk: a compressed record a step, appended as it happens.
+"""The course of a strategy's run on disk: a compressed record per step, appended as it happens.
 
-The file is a series of gzip members, each the JSON of one step, so `zcat` reads it. A run that is
-killed may leave half a record at the end, which readers pass over and the resumed run cuts off,
-with the steps after the checkpoint that it goes on from.
+The file is a series of gzip members, each the JSON of one step, so `zcat` reads it. A killed run
+may leave half a record at the end: readers ignore it, and the resumed run cuts it off along with
+the steps after its checkpoint.
 """
 
 from __future__ import annotations

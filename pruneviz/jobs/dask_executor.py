@@ -1,8 +1,8 @@
 """A Dask scheduler behind the standard Executor contract.
 
-Dask does the scheduling: which worker gets which run, and to give it to another when a worker is
-gone. Here its futures become those of `concurrent.futures`, and what it says of its own troubles
-the errors that the service knows: workers died, or the scheduler is gone for the moment.
+Dask does the scheduling: it decides which worker gets which run, and gives the run to another when
+a worker is gone. Here its futures become those of `concurrent.futures`, and its failures become
+errors that the service knows: workers died, or the scheduler cannot be reached for now.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def resolve_scheduler(option: str | None = None) -> str | None:
     """Return the scheduler's address: `option`, else `$PRUNEVIZ_SCHEDULER`; None: there is none.
 
     Raises:
-        InvalidValueError: it is none of Dask's.
+        InvalidValueError: it is not an address of Dask's.
     """
     address = option or os.environ.get(VARIABLE) or None
     if address is None:
@@ -47,7 +47,7 @@ def resolve_scheduler(option: str | None = None) -> str | None:
 
 
 class DaskExecutor(Executor):
-    """Gives work to the workers of a Dask scheduler; each piece to one that offers `resources`.
+    """Sends work to a Dask scheduler's workers, each task to one that offers `resources`.
 
     Raises:
         StorageUnreachableError: the scheduler does not answer.
@@ -92,7 +92,7 @@ class DaskExecutor(Executor):
         return client is not None and client.status == "running"
 
     def trouble(self) -> str | None:
-        """Return why nothing is done at present; None: all is well."""
+        """Return why no run is being done at present; None: all is well."""
         try:
             workers = self._connected().scheduler_info(n_workers=-1)["workers"].values()
         except StorageUnreachableError as error:
@@ -117,7 +117,7 @@ class DaskExecutor(Executor):
         )
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Leave the scheduler; what it has goes on without us."""
+        """Disconnect from the scheduler; the runs that it has continue."""
         with self._lock:
             self._closed = True
             client, self._client = self._client, None
@@ -126,7 +126,7 @@ class DaskExecutor(Executor):
                 client.close(timeout=2)
 
     def _connected(self) -> Any:
-        """Return a client that is connected, another one after the scheduler went."""
+        """Return a connected client, a new one if the scheduler was lost."""
         try:
             from distributed import Client
         except ImportError as error:

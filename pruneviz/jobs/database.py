@@ -57,22 +57,22 @@ class Database(ABC):
 
     @abstractmethod
     def hold(self, session: Session, run_id: str) -> None:
-        """Keep everybody else from changing a run until the transaction ends."""
+        """Keep others from changing a run until the transaction ends."""
 
     @abstractmethod
     def hold_artifacts(self, session: Session, *, alone: bool = False) -> None:
-        """Keep those who delete files from the store waiting; `alone`: who names them, too.
+        """Keep others from deleting files in the store until the transaction ends.
 
-        Until the transaction ends.
+        With `alone`, keep them from adding files to the records, too.
         """
 
     @abstractmethod
     def hold_names(self, session: Session) -> None:
-        """Keep everybody else from naming runs until the transaction ends."""
+        """Keep others from naming runs until the transaction ends."""
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Yield a session that sees one moment of the records and changes nothing."""
+        """Yield a session that sees a snapshot of the records and changes nothing."""
         with self.errors(), Session(self.engine) as session:
             yield session
 
@@ -98,7 +98,7 @@ def resolve_database(option: str | None = None) -> str | None:
     """Return the address of the database: `option`, else `$PRUNEVIZ_DATABASE`; None: SQLite.
 
     Raises:
-        InvalidValueError: an address that is none of PostgreSQL's.
+        InvalidValueError: not the address of a PostgreSQL database.
     """
     chosen = option or os.environ.get(VARIABLE) or None
     if chosen is None:
@@ -107,7 +107,7 @@ def resolve_database(option: str | None = None) -> str | None:
 
 
 def parse_address(address: str) -> URL:
-    """Read the address of a PostgreSQL database; what was given is not repeated, it has a password.
+    """Parse the address of a PostgreSQL database; errors do not repeat it, as it has a password.
 
     Raises:
         InvalidValueError: it is none.
@@ -127,8 +127,8 @@ def parse_address(address: str) -> URL:
     return url.set(drivername=DRIVER)
 
 
-def lead_on(connection: Connection) -> None:
-    """Make the tables where there are none, or lead an older format's on, in one transaction."""
+def create_or_upgrade(connection: Connection) -> None:
+    """Create the tables, or upgrade those of an older format, in one transaction."""
     number = format_of(connection)  # again: another process may have been quicker
     if number == 0:
         Base.metadata.create_all(connection)

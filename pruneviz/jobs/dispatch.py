@@ -1,4 +1,4 @@
-"""Sending queued runs to workers, and seeing to those whose worker did not bring them to an end."""
+"""Sending queued runs to workers, and taking care of those whose worker did not finish them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Dispatcher:
 
     @property
     def busy(self) -> bool:
-        """Whether any run is with the workers, held back or seen to."""
+        """Whether any run is with the workers, held back, or about to be recorded as ended."""
         with self._lock:
             return bool(self._held_back or self._futures)
 
@@ -87,7 +87,7 @@ class Dispatcher:
         return mark_interrupted(self._store, self._stale, known=self._ended)
 
     def close(self, timeout: float) -> None:
-        """Send nothing more; own workers stop, and after `timeout` seconds are killed."""
+        """Send nothing more; stop the app's own workers, and kill them after `timeout` seconds."""
         with self._lock:
             self._closed = True
             under_way = {i: future for i, future in self._futures.items() if not future.done()}
@@ -109,7 +109,7 @@ class Dispatcher:
             self.refusal = error
 
     def _came_back(self, run_id: str, future: Future[str]) -> None:
-        """See whether a worker brought a run to its end; if not, why."""
+        """Handle a run that a worker gives back: ended, refused or failed."""
         error = None if future.cancelled() else future.exception()
         if error is None or self._closed:
             self._forget(run_id, future)
@@ -143,7 +143,7 @@ class Dispatcher:
             raise ClosedError
 
     def _mend_broken(self, run_id: str) -> None:
-        """See to a run whose worker died: it was under way there, or had not begun."""
+        """Take care of a run whose worker died, whether it was under way or had not begun."""
         deadline = time.monotonic() + (0 if self._workers.remote else DYING_SECONDS)
         while time.monotonic() < deadline:
             self.mark_interrupted()

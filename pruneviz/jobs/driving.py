@@ -32,25 +32,25 @@ def drive(
 ) -> Event | None:
     """Consume `events` on behalf of a run, and return the last one that was not of a batch.
 
-    An event's columns are read by name (`epoch`, `step`, `loss`, `accuracy`, ...). One of a single
-    batch has no accuracy: of those a few a second are kept, with their mean loss. `state` makes a
-    checkpoint.
+    An event's columns are read by name (`epoch`, `step`, `loss`, `accuracy`, ...). Events of single
+    batches have no accuracy: a few of them a second are kept, with their mean loss. An event's
+    `state` becomes a checkpoint.
 
     Args:
         context: The run; its progress goes from `start` to `end`.
         events: What is computed, step by step.
-        each: Called with every event, with a batch's where it has a message.
+        each: Called with every event; with a batch's only if it has a message.
         start: Progress (0..1) before the first event.
         end: Progress after the last.
-        epochs: The whole of what batches are a part of.
-        also: What every row says besides (a network's MACs, say).
+        epochs: How many there will be, where events do not say.
+        also: Further columns of every row (a network's MACs, say).
         fraction: How much is done (0..1), where the events do not tell.
 
     Raises:
         Interruption: The run is to end; what it has so far is stored.
     """
     last: Event | None = None
-    history, savings = History(context, also or {}), Savings(context)
+    history, saver = History(context, also or {}), Saver(context)
     iterator = iter(events)
     try:
         for event in iterator:
@@ -66,13 +66,13 @@ def drive(
                 history.add(event)
             if each is not None and (message or not batch):
                 each(event)
-            savings.note(event, done, save=not batch)
+            saver.note(event, done, save=not batch)
             context.check()
     except Interruption as interruption:
         with suppress(Interruption, StorageError):
             context.keep_waiting()
         if interruption.order == "stop":
-            savings.save_at_stop()
+            saver.save_at_stop()
         raise
     finally:
         close = getattr(iterator, "close", None)
@@ -83,7 +83,7 @@ def drive(
 
 
 class History:
-    """Writes the rows of events; of the many of single batches only a few, with their mean."""
+    """Writes a row per event; for the many single batches only a few rows, with their mean loss."""
 
     def __init__(self, context: JobContext, also: Mapping[str, Any]) -> None:
         self._context = context
@@ -103,7 +103,7 @@ class History:
             self._context.record(level, epoch=_epoch(event), step=step, **row)
 
     def add_batch(self, event: Any) -> None:
-        """Count a batch in; write the mean of those since the last row now and then."""
+        """Add a batch; now and then, write the mean of those since the last row."""
         self._losses.append(float(event.loss))
         now = time.monotonic()
         if now - self._written >= max(BATCH_SECONDS, (now - self._begun) / BATCH_ROWS):
@@ -112,8 +112,8 @@ class History:
             self._context.record("batch", epoch=_epoch(event), step=event.step, loss=mean)
 
 
-class Savings:
-    """Writes checkpoints: at every epoch; at events that come faster as often as costs little."""
+class Saver:
+    """Writes checkpoints: every epoch, and at faster events only as often as it costs little."""
 
     def __init__(self, context: JobContext) -> None:
         self._context = context
@@ -135,7 +135,7 @@ class Savings:
         self._last = event, progress
 
     def save_at_stop(self) -> None:
-        """Save after the last batch, for an epoch may take an hour; not where it has to wait."""
+        """Save after the last batch, as an epoch may take an hour; give up where it has to wait."""
         event, progress = self._last
         state = getattr(event, "state", None)
         if callable(state):

@@ -1,4 +1,4 @@
-"""How long a run will take, from the runs that were done on this machine."""
+"""How long a run will take, judging by the runs done on this machine."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pruneviz.jobs.views import RunSpec, RunView
 
 
 def expected(done: Sequence[RunView], spec: RunSpec) -> float | None:
-    """Return the seconds that `spec` will probably take; None when nothing like it was done here.
+    """Return the seconds that `spec` will probably take; None if nothing like it was done here.
 
-    The median seconds a unit of work (an epoch, where the options name epochs) of the runs of the
-    same kind with the same network and data, times the work that is asked for. Runs that pruned as
-    this one does count alone, where there are any: smaller networks are faster.
+    The median seconds per unit of work (an epoch, where the options name epochs) over runs of the
+    same kind with the same network and data, times the work asked for. If some of them pruned as
+    this one does, only those count: smaller networks are faster.
     """
     alike = [
         run

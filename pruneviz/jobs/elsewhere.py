@@ -1,7 +1,7 @@
-"""Runs done by workers on other machines, that share nothing with this one but database and store.
+"""Runs done by workers on other machines, which share only database and store with this one.
 
-What is sent to a worker is an `Order`: ids and versions, no address and no password. Where the
-records and files are, a worker knows from its own environment.
+A worker is sent an `Order`: ids and versions, no address and no password. It knows from its own
+environment where the records and files are.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NEEDS = "PRUNEVIZ_NEEDS"
 
 @dataclass(frozen=True)
 class Versions:
-    """What must be the same on a worker, or the same run would end with other weights."""
+    """What must be the same on a worker, or the same run would end with different weights."""
 
     pruneviz: str
     torch: str
@@ -43,7 +43,7 @@ class Versions:
 
 
 def versions() -> Versions:
-    """Return this installation's; torch without the part that names its build."""
+    """Return this installation's versions, torch's without the suffix that names its build."""
     return Versions(version("pruneviz"), version("torch").partition("+")[0])
 
 
@@ -51,8 +51,8 @@ def versions() -> Versions:
 class Order:
     """One run for whichever worker gets it.
 
-    `ticket` is the same when a scheduler gives this very order to a second worker because the
-    first is gone: that one may take the run over at once. `records` is the stamp of the database.
+    `ticket` stays the same when a scheduler gives the order to a second worker because the first is
+    gone: the second may take over the run at once. `records` is the stamp of the database.
     """
 
     run_id: str
@@ -126,10 +126,10 @@ def dask_executor(address: str, records: RunStore) -> DaskExecutor:
 
 
 def check_travels(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-    """See that a worker on another machine can load a run's network and data.
+    """Check that a worker on another machine can load a run's network and data.
 
     Raises:
-        NotAllowedError: they lie on this machine alone.
+        NotAllowedError: they are only on this machine.
     """
     weights, options = model.get("weights"), data.get("options") or {}
     path = isinstance(weights, str) and (os.sep in weights or weights.endswith(".safetensors"))
@@ -146,7 +146,7 @@ def check_travels(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
 
 
 def resolve_needs(option: str | None = None) -> dict[str, float]:
-    """Return what a worker must offer besides: `GPU=1`, from `option` or `$PRUNEVIZ_NEEDS`.
+    """Return what else a worker must offer, such as `GPU=1`: `option` or `$PRUNEVIZ_NEEDS`.
 
     Raises:
         InvalidValueError: it is not NAME=NUMBER.

@@ -34,7 +34,7 @@ _original = multiprocessing.spawn.get_preparation_data
 
 
 def _preparation_data(name: str) -> dict[str, Any]:
-    """Tell a child of this module nothing about the main module; others, all as ever."""
+    """Hide the main module from children that are started here, but not from others."""
     data = dict(_original(name))
     if getattr(_starting, "quiet", False):
         data.pop("init_main_from_name", None)
@@ -81,11 +81,11 @@ class QuietContext(SpawnContext):
 
 
 class WorkerPool(Executor):
-    """Spawned worker processes that are there when needed, and again after one was killed.
+    """Spawned worker processes, started when they are needed and replaced when one is killed.
 
-    A `ProcessPoolExecutor` ends all its processes once one of them has died. So each worker is one
-    of its own, served by a thread from a common queue: a killed worker takes its own run along and
-    no other. Its future fails with `BrokenProcessPool`; the next piece of work gets a new process.
+    A `ProcessPoolExecutor` ends all its processes once one of them has died. So each worker is a
+    pool of its own, fed by a thread from a common queue: a killed worker takes only its own run
+    with it. That run's future fails with `BrokenProcessPool`; the next run gets a new process.
     """
 
     def __init__(self, workers: int = 1) -> None:
@@ -118,7 +118,7 @@ class WorkerPool(Executor):
                 process.kill()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the workers, after what they have in hand."""
+        """End the workers once they have finished their current work."""
         with self._lock:
             self._closed = True
             lanes = list(self._lanes)

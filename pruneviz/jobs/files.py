@@ -1,4 +1,4 @@
-"""Files that are at every moment whole, whoever writes and whatever dies."""
+"""Files that are complete at every moment, whoever writes them and whatever crashes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ DRAFTS = ".*.tmp"
 
 
 def atomic_write(path: Path, content: bytes | memoryview) -> None:
-    """Write `content` to `path`, which is at every moment either whole or as it was before.
+    """Write `content` to `path`, which at every moment holds either all of it or what it held
+    before.
 
-    Any number of threads and processes may write the same path: each writes a draft of its own,
-    and the last one to finish stays.
+    Any number of threads and processes may write the same path: each writes its own draft, and the
+    last one to finish wins.
 
     Raises:
         StorageError: the disk is full or cannot be written.
@@ -42,7 +43,7 @@ def atomic_write(path: Path, content: bytes | memoryview) -> None:
 
 
 def size_of(folder: Path) -> int:
-    """Return the bytes that the files under a folder take, if it is there."""
+    """Return how many bytes the files under a folder take; 0 if there is no such folder."""
     total = 0
     for root, _, names in os.walk(folder):
         for name in names:
@@ -54,7 +55,7 @@ def size_of(folder: Path) -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Force the new name to the disk, where folders can be opened (not on Windows)."""
+    """Flush the new name to disk, where folders can be opened (not on Windows)."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:

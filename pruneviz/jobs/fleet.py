@@ -1,7 +1,7 @@
 """Workers and apps on other machines: which of them are gone, and what becomes of their runs.
 
-Nobody's clock is compared with anybody else's: what counts is for how long, by this process's own
-clock, a heartbeat has stood still.
+No clock is compared with another machine's: what counts is how long a heartbeat has stood still by
+this process's own clock.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ DIED = (
 
 
 class Standstill:
-    """Remembers since when each value has been what it is."""
+    """Remembers since when each value has not changed."""
 
     def __init__(self) -> None:
         self._since: dict[str, tuple[Hashable, float]] = {}
 
     def seconds(self, values: Mapping[str, Hashable]) -> dict[str, float]:
-        """Return for how long each value has stood still; what is not named is forgotten."""
+        """Return for how long each value has not changed; names not given are forgotten."""
         now, before = time.monotonic(), self._since
         self._since = {
             name: known if (known := before.get(name)) and known[0] == value else (value, now)
@@ -37,12 +37,12 @@ class Standstill:
         return {name: now - since for name, (_, since) in self._since.items()}
 
     def forget(self) -> None:
-        """Begin anew: nothing could be written for a while."""
+        """Start again: nothing could be written for a while."""
         self._since = {}
 
 
 class Fleet:
-    """Sees to the runs of workers that are gone, for one app of a shared database."""
+    """Takes care of the runs of workers that are gone, for one app of a shared database."""
 
     def __init__(self, store: RunStore, me: str, stale: float) -> None:
         self._store = store
@@ -54,23 +54,23 @@ class Fleet:
         self._deaths: dict[str, tuple[int, int]] = {}
 
     def forget(self) -> None:
-        """Begin anew: nothing could be written for a while."""
+        """Start again: nothing could be written for a while."""
         self._beats.forget()
         self._signs.forget()
 
     def greet(self) -> None:
-        """Tell the other apps that this one is there, and see which of them are."""
+        """Tell the other apps that this one is running, and see which of them are."""
         recovery.sign(self._store, self._me)
         self._apps = self._signs.seconds(recovery.signs(self._store))
 
     def lives(self, app: str) -> bool:
-        """Tell whether an app on another machine has given a sign lately."""
+        """Tell whether an app on another machine has given a sign of life lately."""
         return self._apps.get(app, self._stale) < self._stale
 
     def put_back(self) -> tuple[str, ...]:
-        """Queue the runs of workers that are gone anew, and return their ids.
+        """Put the runs of workers that are gone back into the queue, and return their ids.
 
-        A run whose workers die one after the other without a new checkpoint has failed.
+        A run fails if its workers die one after another without a new checkpoint.
         """
         held = recovery.held(self._store)
         still = self._beats.seconds({run.claim: run.heartbeat for run in held})
@@ -93,7 +93,7 @@ class Fleet:
 
 
 def _died_here(run: Held) -> bool:
-    """Tell whether the worker was a process of this machine that is no more."""
+    """Tell whether the worker was a process of this machine that has died."""
     if run.host != host() or run.pid is None:
         return False
     return is_alive(run.pid, run.process) is False

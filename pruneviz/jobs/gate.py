@@ -30,7 +30,7 @@ class Visitor:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one visitor may have at the same time; None: as much as there is."""
+    """What one visitor may have at the same time; None: no limit."""
 
     runs: int | None = None
     """Runs that wait or work; the runs of one study count as one."""
@@ -38,7 +38,7 @@ class Limits:
     """Bytes that their runs and uploads take."""
 
     def or_else(self, other: Limits) -> Limits:
-        """Return these limits, and the other's where these have none."""
+        """Return these limits, with the other's where these set none."""
         return Limits(
             other.runs if self.runs is None else self.runs,
             other.disk if self.disk is None else self.disk,
@@ -46,7 +46,7 @@ class Limits:
 
 
 class Gate:
-    """Stands before the changes that visitors ask for.
+    """Decides whether visitors may make the changes that they ask for.
 
     `who` returns the visitor on whose behalf the calling thread works; `uploads` the bytes that
     their uploads take.
@@ -65,7 +65,7 @@ class Gate:
         """Held while a run is admitted and recorded, so that two clicks do not both pass."""
 
     def allow(self, what: str, run: RunView) -> None:
-        """Let pass who may change a run.
+        """Check that the visitor may change a run.
 
         Raises:
             NotAllowedError: it is another visitor's.
@@ -95,7 +95,7 @@ class Gate:
         return spec
 
     def readmit(self, run: RunView, store: RunStore) -> None:
-        """Let a run go on that has ended, if its visitor may have one more.
+        """Check that a run that has ended may continue: its visitor may have one more.
 
         Raises:
             NotAllowedError: it is another visitor's, or they have as many as they may.
@@ -105,7 +105,9 @@ class Gate:
             self._room_for(self._who(), store.list(Which(owner=run.owner)), run.parent, store)
 
     def share(self) -> Quota | None:
-        """Return what the visitor's files may take while a run of theirs writes; None: anything."""
+        """Return how much space the visitor's files may take while their run writes; None: no
+        limit.
+        """
         visitor, disk = self._who(), self.limits.disk
         if disk is None or visitor.owns_studio:
             return None
@@ -114,7 +116,7 @@ class Gate:
     def _room_for(
         self, visitor: Visitor, mine: tuple[RunView, ...], parent: str | None, store: RunStore
     ) -> None:
-        """Refuse one run more than a visitor may have, and any once their share of disk is used."""
+        """Refuse a run beyond a visitor's limit, or any once their share of the disk is used."""
         if visitor.owns_studio:
             return
         under_way = {run.parent or run.id for run in mine if run.active}

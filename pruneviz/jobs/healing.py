@@ -1,4 +1,4 @@
-"""The images that a run begins with wrong, and what each is taken for after every epoch."""
+"""Images that the network gets wrong when a run begins, and what it takes them for later."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST = 24
 
 
 def begin(context: JobContext, before: Evaluation | None, data: DataSet) -> None:
-    """Choose the images, from all over the validation set; a run that is resumed has chosen."""
+    """Choose images from all over the validation set; a resumed run keeps those it chose."""
     if before is None or before.measure != "top-1" or RESULT in context.results:
         return
     labels = data.val.labels.numpy()
@@ -37,7 +37,7 @@ def begin(context: JobContext, before: Evaluation | None, data: DataSet) -> None
 
 
 def following(context: JobContext) -> Callable[[Any], None]:
-    """Return what is to be called with every event: after an epoch, it looks at the images."""
+    """Return a callback for every event; after an epoch, it notes what the images are taken for."""
 
     def look(event: Any) -> None:
         predictions, kept = getattr(event, "predictions", None), context.results.get(RESULT)

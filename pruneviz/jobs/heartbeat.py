@@ -1,4 +1,4 @@
-"""A worker's heartbeat: writes what has gathered and reads what is asked for, beside the work.
+"""A worker's heartbeat: it writes the rows that have gathered and reads orders, beside the work.
 
 The work itself never waits for the database: it leaves its rows here, and reads a plain attribute.
 """
@@ -21,7 +21,7 @@ PATIENCE = 5  # writes that fail for good, in a row, after which the run is told
 
 
 class Pulse(threading.Thread):
-    """Beats until `stop`; `order` is what was asked for, `failure` why nothing can be written."""
+    """Beats until `stop`; `order` is what was ordered, `failure` why nothing can be written."""
 
     def __init__(self, claim: Lease, *, tick: float = TICK) -> None:
         super().__init__(name=f"pulse-{claim.run.id}", daemon=True)
@@ -43,7 +43,7 @@ class Pulse(threading.Thread):
         self._end = threading.Event()
 
     def add(self, row: Mapping[str, Any] | None = None, **values: Any) -> None:
-        """Leave a row of history and columns of the run to be written soon."""
+        """Queue a row of history and columns of the run; the next beat writes them."""
         with self._lock:
             if row is not None:
                 self._rows.append(row)
@@ -82,7 +82,7 @@ class Pulse(threading.Thread):
         return self.last_row
 
     def sign(self) -> None:
-        """Note that the work goes on; the heartbeat alone says that the process lives."""
+        """Note that the work makes progress; a heartbeat only shows that the process lives."""
         self._worked = time.time()
 
     def interrupt(self, order: str) -> None:
@@ -90,7 +90,7 @@ class Pulse(threading.Thread):
         self._own_order = self.order = order
 
     def look(self) -> str | None:
-        """Read what is asked for now."""
+        """Read the current order."""
         if self.order != LOST:
             self.order = self._own_order or self._claim.order()
         return self.order
@@ -113,7 +113,7 @@ class Pulse(threading.Thread):
                     self.failure = error
 
     def stop(self) -> None:
-        """End the beating; what has gathered is not written."""
+        """Stop beating; queued rows are not written."""
         self._end.set()
         if self.is_alive():
             self.join()

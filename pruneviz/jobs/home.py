@@ -24,7 +24,7 @@ _REMEDY = f"Choose another folder with --home or ${VARIABLE}."
 
 
 def resolve_home(option: str | os.PathLike[str] | None = None) -> Path:
-    """Return the folder for records and results, created and known to be writable.
+    """Return the folder for records and results, created if need be and checked to be writable.
 
     The first of these that is set: `option`, `$PRUNEVIZ_HOME`, the platform's data folder.
 
@@ -45,10 +45,10 @@ def resolve_home(option: str | os.PathLike[str] | None = None) -> Path:
 
 
 def _keep_private(home: Path) -> None:
-    """Let nobody else on this machine read records and results: 0700, and 0600 for the files.
+    """Keep others on this machine from reading the records: 0700, and 0600 for the files.
 
-    A folder that was there before, with other things in it, keeps its permissions; what PruneViz
-    writes there is for its owner alone all the same.
+    An existing folder with other things in it keeps its permissions; what PruneViz writes there can
+    still be read by its owner only.
     """
     names = {path.name for path in home.iterdir()}
     if not names or home == Path(user_data_dir("pruneviz", appauthor=False)):
@@ -59,7 +59,7 @@ def _keep_private(home: Path) -> None:
 
 
 def check_space(home: Path) -> None:
-    """See whether there is room for a run.
+    """Check that there is room for a run.
 
     Raises:
         StorageFullError: the disk has under 64 MiB left.

@@ -37,15 +37,15 @@ PARTIAL_SECONDS = 1.0  # between the writes of a result that grows
 def fine_tune(context: JobContext) -> None:
     """Prune by the plan, fine-tune, and measure before and after.
 
-    Options are those of `pruneviz.fine_tune`, and `repair`: whether training starts from the
-    repaired network; `teacher` is whether the unpruned one teaches it. Both are so by default where
-    there is a plan (`pruneviz.training.preparation`).
+    Options are those of `pruneviz.fine_tune`, and two more: `repair`, whether training starts from
+    the repaired network, and `teacher`, whether the unpruned one teaches it. Both are on by default
+    where there is a plan (`pruneviz.training.preparation`).
 
     Results: "cost"; "start" (repaired, taught); "baseline" (the unpruned network), "cut" (pruned,
     where it is repaired then), "before" (what training starts from) and "after" (fine-tuned) on the
     validation images, and "test" with baseline and after where the data set has test images;
-    "notes": sentences on what went on; "healing": what some images that were wrong "before" are
-    taken for after each epoch. Files: the weights and the plan.
+    "notes": sentences on what happened; "healing": what the network takes some images for after
+    each epoch that it got wrong "before". Files: the weights and the plan.
     """
     from pruneviz.repair import repair
     from pruneviz.surgery import prune
@@ -187,7 +187,7 @@ def sensitivity(context: JobContext) -> None:
 
 @register("rank")
 def rank_units(context: JobContext) -> None:
-    """Rank all units by the criteria in the option `criteria`, the slow oracle among them.
+    """Rank all units by the criteria in the option `criteria`, which may include the slow oracle.
 
     Other options are those of `pruneviz.rank`. The file holds the scores;
     `pruneviz.jobs.results.ranking_of` reads it.
@@ -215,7 +215,7 @@ def rank_units(context: JobContext) -> None:
 
 @register("latency")
 def latency(context: JobContext) -> None:
-    """Time the network that the plan leaves beside the unpruned one.
+    """Time the pruned network and the unpruned one.
 
     Options are those of `pruneviz.measure_latency`, and `plans`: more plans, as JSON. The result
     "latency" names networks by their plans' digests; `pruneviz.jobs.results.latency_of` reads it.

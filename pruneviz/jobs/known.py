@@ -1,4 +1,4 @@
-"""What the records said last: the answer while another program keeps them locked."""
+"""The records' last answers, for while another program keeps them locked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REST = 3.0  # seconds in which the records are not asked again after they did no
 
 
 class LastKnown:
-    """Answers from the records, or with what they said last while they cannot be read."""
+    """Answers from the records, or with their last answer while they cannot be read."""
 
     def __init__(self) -> None:
         self.trouble: StorageError | None = None

@@ -1,7 +1,7 @@
 """The worker's side of the records: claim a queued run, keep its heart beating, end it.
 
-A claim is a random token in the run's row. Every write names it, so a worker that was given up
-for dead (or whose run was deleted) finds that nothing is written, and stops.
+A claim is a random token in the run's row. Every write names it, so a worker given up for dead (or
+whose run was deleted) finds that its writes change nothing, and stops.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ LOST = "lost"
 
 @dataclass(frozen=True)
 class Lease:
-    """The right of one worker to write one run."""
+    """One worker's right to write one run."""
 
     store: RunStore
     run: RunView
     token: str
 
     def order(self) -> str | None:
-        """Return what was asked for: None, "cancel" or "stop"; "lost": no longer ours."""
+        """Return what was ordered: None, "cancel" or "stop"; "lost": the run is no longer ours."""
         with self.store.reading() as session:
             return self._request(session)
 
@@ -59,7 +59,7 @@ class Lease:
         return True, last
 
     def keep(self, name: str, payload: Any) -> None:
-        """Store a named part of the result, in place of an earlier one of that name."""
+        """Store a named part of the result, replacing an earlier one of that name."""
         with self.store.transaction() as session:
             if self._update(session, {"heartbeat": time.time()}):
                 values = {"payload": payload, "updated": time.time()}
@@ -73,7 +73,7 @@ class Lease:
         return self._update(session, {"heartbeat": time.time()})
 
     def forget_after(self, metric_id: int) -> None:
-        """Drop the history above `metric_id`: what came after the checkpoint is done again."""
+        """Delete the history above `metric_id`: the work after the checkpoint is done again."""
         with self.store.transaction() as session:
             session.execute(
                 delete(Metric).where(Metric.run_id == self.run.id, Metric.id > metric_id)
@@ -99,12 +99,12 @@ def claim(
 ) -> Lease | None:
     """Take a queued run for this process; None when it is not queued (any more).
 
-    One that another worker has is taken over where that one had the same `ticket`: a scheduler
-    gives an order to a second worker only when the first is gone. Should it be there after all, it
+    A run that another worker holds is taken over if that worker had the same `ticket`: a scheduler
+    gives an order to a second worker only when the first is gone. If the first lives after all, it
     finds that the run is no longer its own.
 
-    `threads` is kept from the first attempt on: sums over another number of threads round
-    differently, and a resumed run is to end with the same weights.
+    `threads` is kept from the first attempt on: sums over a different number of threads round
+    differently, and a resumed run must end with the same weights.
     """
     token, now, pid = f"{ticket}:{uuid.uuid4().hex}", time.time(), os.getpid()
     with store.transaction() as session:

@@ -1,4 +1,4 @@
-"""Which runs a list is of: conditions that the database looks up, however many runs there are."""
+"""Which runs to list: conditions that the database looks up, however many runs there are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pruneviz.jobs.views import ACTIVE
 
 @dataclass(frozen=True)
 class Which:
-    """The runs of which all that is given holds; nothing given: all runs."""
+    """The runs that meet every condition given; without any, all runs."""
 
     owner: str | None = None
     parent: str | None = None
@@ -29,7 +29,7 @@ class Which:
     """Held by a worker."""
 
     def conditions(self) -> list[Any]:
-        """Return what a query is narrowed by."""
+        """Return the conditions of a query."""
         columns = (
             (Run.owner, self.owner),
             (Run.parent, self.parent),

@@ -1,12 +1,13 @@
-"""The format of the records, and the steps that lead to the newest.
+"""The format of the records, and the steps that upgrade it.
 
 SQLite keeps the number in `PRAGMA user_version`, PostgreSQL in a table of its own; the steps are
-SQL that both understand. PostgreSQL is served since format 3, so the steps before are SQLite's.
+SQL that both understand. PostgreSQL is supported since format 3, so earlier steps are for SQLite
+only.
 
 To change the tables:
 
-1. Keep what the present version writes: copy a store of a few runs to `tests/jobs/formats/N.db`,
-   N being the present `FORMAT`.
+1. Keep what the current version writes: copy a store of a few runs to `tests/jobs/formats/N.db`, N
+   being the current `FORMAT`.
 2. Write a function here that changes the tables of format N in plain SQL, with the rows in them,
    and append it to `STEPS`. A step that was released is never edited or moved.
 3. Change the tables in `pruneviz.jobs.schema` to match. `tests/jobs/test_job_formats.py` opens
@@ -49,7 +50,7 @@ def _no_pause(connection: Connection) -> None:
 
 
 def _lists_and_artifacts(connection: Connection) -> None:
-    """3 to 4: what lists are filtered by has columns; files may lie in a store, apps give signs."""
+    """3 to 4: columns to filter lists by, files in a store, signs of life from apps."""
     run, sqlite = connection.exec_driver_sql, connection.dialect.name == "sqlite"
     whole, double = ("INTEGER", "DOUBLE") if sqlite else ("BIGINT", "DOUBLE PRECISION")
     for column in ("network", "data", "strategy"):
@@ -113,7 +114,7 @@ def format_of(connection: Connection) -> int:
 
 
 def set_format(connection: Connection, number: int) -> None:
-    """Write the format into the records, with the transaction."""
+    """Write the format into the records, within the transaction."""
     run = connection.exec_driver_sql
     if connection.dialect.name == "sqlite":
         run(f"PRAGMA user_version = {int(number)}")
@@ -124,7 +125,7 @@ def set_format(connection: Connection, number: int) -> None:
 
 
 def upgrade(connection: Connection, number: int) -> None:
-    """Lead tables of format `number` (1 or more) to the newest, inside the caller's transaction."""
+    """Upgrade tables of format `number` (1 or more) to the newest, in the caller's transaction."""
     for step in STEPS[number - 1 :]:
         step(connection)
     set_format(connection, FORMAT)

@@ -1,8 +1,8 @@
-"""A run's folder and the store of artifacts: what the worker wrote goes there, and comes back.
+"""A run's folder and the artifact store: what a worker wrote is copied there, and back.
 
-The folder stays what every part of PruneViz reads and writes. With a store, its files are put
-there whenever something was written, and the records say which they are; whoever wants to read
-them, on another machine, has the folder made like that first.
+Every part of PruneViz reads and writes the folder. With a store, its files are copied there after
+every write, and the records list them; a reader on another machine first rebuilds the folder from
+the store.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Kept:
 
 
 class Outgoing:
-    """What one worker has put into the store of its run's folder."""
+    """What one worker has copied from its run's folder to the store."""
 
     def __init__(self, folder: Path, store: ArtifactStore) -> None:
         self._folder = folder
@@ -36,9 +36,9 @@ class Outgoing:
         self._seen: dict[str, tuple[tuple[int, int], Kept]] = {}
 
     def put(self, *, again: bool = False) -> Mapping[str, Kept]:
-        """Put what has changed into the store, and return all files by name.
+        """Copy what has changed to the store, and return all files by name.
 
-        With `again`, look whether each is still there: the store was tidied up meanwhile.
+        With `again`, check that each is still there: the store was tidied up meanwhile.
 
         Raises:
             StorageError: the store refuses or does not answer.
@@ -69,9 +69,9 @@ def files_in(folder: Path) -> list[Path]:
 def bring(
     folder: Path, wanted: Mapping[str, Kept], store: ArtifactStore, *, alone: bool = True
 ) -> None:
-    """Make a run's folder like the records say, from the store; `alone`: nothing else stays.
+    """Rebuild a run's folder from the store; with `alone`, delete what the records do not list.
 
-    A damaged or missing file is left out: a run goes on from the checkpoint before it.
+    A damaged or missing file is left out: a run continues from the checkpoint before it.
 
     Raises:
         StorageUnreachableError: the store does not answer.
@@ -104,7 +104,7 @@ def _mark(path: Path) -> tuple[int, int]:
 
 
 def _marks(folder: Path) -> dict[str, tuple[str, int, int]]:
-    """Return what was brought: digest, time and size by name; reading large files takes long."""
+    """Return what was fetched: digest, time and size by name; reading large files again is slow."""
     marks = {}
     try:
         for line in (folder / MARK).read_text().splitlines():

@@ -11,11 +11,11 @@ from pruneviz.jobs.home import DATABASE
 def open_database(home: Path, address: str | None = None, *, create: bool = True) -> Database:
     """Open the records in `home`, or those at the address of a PostgreSQL database.
 
-    Tables are made where there are none, and those of an older format led on.
+    Missing tables are created, and those of an older format upgraded.
 
     Raises:
         StorageError: they cannot be used; the sentence says why.
-        InvalidValueError: an address that is none of PostgreSQL's.
+        InvalidValueError: not the address of a PostgreSQL database.
     """
     if address is None:
         from pruneviz.jobs.sqlite import Sqlite

@@ -1,11 +1,11 @@
-"""Orders that reach a worker by signals, not by the records.
+"""Orders that reach a worker by signal, not through the records.
 
-A service manager ends a server by sending SIGTERM to all its processes: the run in hand then stops
-after its batch, with what it has recorded, and the process leaves. Ctrl-C in a terminal reaches
-all processes, too, but is the app's to answer: it asks its runs to stop.
+A service manager ends a server by sending SIGTERM to all its processes: the current run then stops
+after its batch, keeping what it has recorded, and the process exits. Ctrl-C in a terminal also
+reaches all processes, but the app answers it: it asks its runs to stop.
 
-A download that waits for the network looks at no order. Inside `interruptible` the heartbeat's
-thread wakes the main one with a signal, whose handler raises there what was ordered.
+A download that waits for the network checks for no orders. Inside `interruptible`, the heartbeat's
+thread wakes the main thread with a signal, whose handler raises the order there.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _awake: Callable[[], None] | None = None
 
 
 def listen(busy: threading.Lock) -> None:
-    """Answer signals in this worker process; `busy` is held while a run is under way."""
+    """Handle signals in this worker process; `busy` is held while a run is under way."""
     global _listening
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -59,7 +59,7 @@ def listen(busy: threading.Lock) -> None:
 
 
 def follow(pulse: Pulse | None) -> None:
-    """Have the run of this pulse get the orders; None: there is none any more."""
+    """Pass orders to the run of this pulse; None: no run is under way."""
     global _pulse
     _pulse = pulse if _listening else None
     if pulse is not None and _told.is_set():
@@ -68,10 +68,10 @@ def follow(pulse: Pulse | None) -> None:
 
 @contextmanager
 def interruptible(check: Callable[[], None]) -> Iterator[None]:
-    """Have `check` called in the middle of whatever is waited for, once there is an order.
+    """Call `check` as soon as there is an order, even in the middle of waiting for something.
 
-    Only for work that leaves nothing half done behind, such as a download. In a thread of the app,
-    where no signal can reach, it is called at the end alone.
+    Only for work that leaves nothing half done, such as a download. In a thread of the app, which
+    no signal can reach, it is only called at the end.
     """
     global _awake
     pulse, here = _pulse, threading.current_thread() is threading.main_thread()
@@ -99,7 +99,7 @@ def interruptible(check: Callable[[], None]) -> Iterator[None]:
 
 
 def give_up_if_told() -> None:
-    """End the waiting for the records when the process is to end; they are mended later.
+    """Stop waiting for the records when the process must end; they are put right later.
 
     Raises:
         StorageGoneError: it is.
@@ -109,13 +109,13 @@ def give_up_if_told() -> None:
 
 
 def leave_if_told() -> None:
-    """Begin nothing in a process that is to end; another worker takes the run."""
+    """Begin nothing in a process that must end; another worker takes the run."""
     if _told.is_set():
         os._exit(0)
 
 
 def leave_soon_if_told() -> None:
-    """Leave once the app has been told how the run went."""
+    """Exit once the app has been told how the run went."""
     if _told.is_set():
 
         def leave() -> None:

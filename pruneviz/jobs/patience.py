@@ -1,8 +1,8 @@
-"""Waiting for what is refused for the moment: a full disk, locked records, a folder moved away,
-a database that restarts.
+"""Waiting while the storage refuses: a full disk, locked records, a folder moved away, a database
+that restarts.
 
-A run has hours of work in memory when the disk is full. It keeps it, asks again every second, and
-obeys meanwhile; it goes on by itself once it can.
+When the disk is full, a run has hours of work in memory. It keeps that, tries again every second,
+and still obeys orders; it continues by itself once it can.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LOOK = 0.1  # seconds between two looks for orders
 
 
 def patiently(action: Callable[[], T], meanwhile: Callable[[], None]) -> T:
-    """Return what `action` returns, tried until the storage takes it.
+    """Call `action` until the storage accepts it, and return its result.
 
     `meanwhile` is called while waiting; what it raises ends the waiting.
 

@@ -19,7 +19,7 @@ from pruneviz.errors import (
     StorageFullError,
     StorageUnreachableError,
 )
-from pruneviz.jobs.database import Database, lead_on
+from pruneviz.jobs.database import Database, create_or_upgrade
 from pruneviz.jobs.migrations import FORMAT, TABLE, format_of
 from pruneviz.jobs.schema import Run
 
@@ -37,7 +37,7 @@ NO_DATABASE = "3D000"
 
 
 class Postgres(Database):
-    """The records at an address of PostgreSQL.
+    """The records at the address of a PostgreSQL database.
 
     Raises:
         StorageUnreachableError: the server does not answer.
@@ -93,16 +93,16 @@ class Postgres(Database):
         """Do nothing: there is no folder that could have been deleted."""
 
     def hold(self, session: Session, run_id: str) -> None:
-        """Keep everybody else from changing a run until the transaction ends."""
+        """Keep others from changing a run until the transaction ends."""
         session.execute(select(Run.id).where(Run.id == run_id).with_for_update())
 
     def hold_artifacts(self, session: Session, *, alone: bool = False) -> None:
-        """Keep those who delete files from the store waiting; `alone`: who names them, too."""
+        """Keep others from deleting files in the store; with `alone`, from recording them, too."""
         lock = func.pg_advisory_xact_lock if alone else func.pg_advisory_xact_lock_shared
         session.execute(select(lock(ARTIFACTS)))
 
     def hold_names(self, session: Session) -> None:
-        """Keep everybody else from naming runs until the transaction ends."""
+        """Keep others from naming runs until the transaction ends."""
         session.execute(select(func.pg_advisory_xact_lock(NAMES)))
 
     def _open(self) -> None:
@@ -112,7 +112,7 @@ class Postgres(Database):
             if number < FORMAT:
                 with self.writer.begin() as connection:
                     connection.execute(select(func.pg_advisory_xact_lock(TABLES)))
-                    lead_on(connection)
+                    create_or_upgrade(connection)
                     stamp = secrets.randbelow(2**31 - 1) + 1
                     fresh = f"UPDATE {TABLE} SET stamp = {stamp} WHERE stamp = 0"
                     connection.exec_driver_sql(fresh)

@@ -1,7 +1,7 @@
-"""A visitor's share of the disk, noted beside each of their runs and kept to while it writes.
+"""A visitor's share of the disk, noted beside each of their runs and enforced as it writes.
 
-The worker that does a run knows no visitors. What the run's owner may have is written into the
-run's folder when the run is started or resumed; before each file the worker looks whether there is
+The worker that does a run knows no visitors. What the run's owner may use is written into the run's
+folder when the run is started or resumed; before writing a file, the worker checks that there is
 room for it.
 """
 
@@ -24,7 +24,7 @@ FILE = "quota.json"
 
 @dataclass(frozen=True)
 class Quota:
-    """What the files of a visitor may take, in bytes."""
+    """How much space a visitor's files may take, in bytes."""
 
     disk: int
     uploads: int = 0
@@ -32,13 +32,13 @@ class Quota:
 
 
 def note(store: RunStore, run_id: str, quota: Quota | None) -> None:
-    """Keep what a run's owner may have beside the run; None: as much as there is."""
+    """Note in the run's folder how much space its owner may use; None: no limit."""
     content = None if quota is None else json.dumps(asdict(quota)).encode()
     store.files.attach(run_id, FILE, content)
 
 
 def noted(folder: Path) -> Quota | None:
-    """Return what was noted there; None where nothing readable was."""
+    """Return what was noted there; None if nothing readable was."""
     try:
         values = json.loads((folder / FILE).read_bytes())
         return Quota(int(values["disk"]), int(values["uploads"]))
@@ -47,7 +47,7 @@ def noted(folder: Path) -> Quota | None:
 
 
 def make_room(store: RunStore, run: RunView, size: int) -> None:
-    """Look whether a run may write a file of so many bytes.
+    """Check that a run may write a file of `size` bytes.
 
     Raises:
         NotAllowedError: its owner's runs and uploads would take more than they may.

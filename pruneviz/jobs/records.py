@@ -37,10 +37,10 @@ SUGGESTED = 100  # of the newest runs, where one of an unknown id is asked for
 
 
 class RunStore:
-    """The runs kept in `home`: one database, and one folder a run for what is large.
+    """The runs kept in `home`: one database, and one folder per run for large data.
 
-    `database` is the address of a PostgreSQL database that has the records instead of a file there,
-    `artifacts` that of a store for the files of runs.
+    `database` is the address of a PostgreSQL database that holds the records instead of a file
+    there, `artifacts` that of a store for the files of runs.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class RunStore:
         self.files = RunFiles(self.home, self.database, artifacts)
 
     def close(self) -> None:
-        """Close the connections; the object is of no use afterwards."""
+        """Close the connections; the store cannot be used afterwards."""
         self.database.close()
 
     def directory(self, run_id: str) -> Path:
@@ -68,7 +68,7 @@ class RunStore:
         """Return a run.
 
         Raises:
-            UnknownNameError: there is none of that id (it may have been deleted).
+            UnknownNameError: no run has that id (it may have been deleted).
         """
         with self.reading() as session:
             run = session.get(Run, run_id)
@@ -109,7 +109,7 @@ class RunStore:
         return Choices(*(tuple(str(value) for value in values) for values in choices))
 
     def queue(self) -> tuple[RunView, ...]:
-        """Return what waits, in the order in which it was queued."""
+        """Return the queued runs, in the order in which they were queued."""
         query = select(Run).where(Run.status == "queued").order_by(Run.queued, Run.id)
         with self.reading() as session:
             return tuple(view(run) for run in session.scalars(query))
@@ -125,7 +125,7 @@ class RunStore:
             return tuple(metric(row) for row in session.scalars(query.order_by(Metric.id)))
 
     def results(self, run_id: str) -> dict[str, Any]:
-        """Return what the run has found so far: name to JSON payload."""
+        """Return the run's results so far: name to JSON payload."""
         query = select(Result.name, Result.payload).where(Result.run_id == run_id)
         with self.reading() as session:
             payloads = {row.name: row.payload for row in session.execute(query)}
@@ -137,7 +137,7 @@ class RunStore:
     def create(self, spec: RunSpec, *, submitter: str | None = None) -> RunView:
         """Record a queued run; it starts when a worker claims it.
 
-        A name that another run has gets a number.
+        If another run has the name, it gets a number.
         """
         stored, now = spec.to_dict(), time.time()
         with self.transaction() as session:
@@ -161,7 +161,7 @@ class RunStore:
             return view(run)
 
     def request_cancel(self, run_id: str) -> RunView:
-        """Ask a run to end for good; one that no worker holds ends at once."""
+        """Cancel a run for good; one that no worker holds ends at once."""
         now = time.time()
         held = Run.id == run_id, Run.claim.is_not(None), Run.status == "running"
         waiting = ("queued", "interrupted")
@@ -180,10 +180,9 @@ class RunStore:
         self._order(run_id, lambda session: change(session, *under_way, request="stop"))
 
     def request_resume(self, run_id: str, *, submitter: str | None = None) -> bool:
-        """Let a run go on; True when it was queued anew and has to be submitted.
+        """Let a run continue; True if it was queued again and has to be submitted.
 
-        False when it is under way already: of two processes that resume the same run, one gets
-        True.
+        False if it is under way already: of two processes that resume the same run, one gets True.
 
         Raises:
             InvalidValueError: it is done.
@@ -224,7 +223,7 @@ class RunStore:
 
     # --------------------------------------------------------------------------------- sessions
     def reading(self) -> AbstractContextManager[Session]:
-        """Yield a session that sees one moment of the records and changes nothing."""
+        """Yield a session that sees a snapshot of the records and changes nothing."""
         return self.database.reading()
 
     def transaction(self) -> AbstractContextManager[Session]:
@@ -237,7 +236,7 @@ class RunStore:
         return self.database.transaction()
 
     def _order(self, run_id: str, give: Callable[[Session], T]) -> T:
-        """Have `give` write what a person asked for; on a full disk with the reserve."""
+        """Write what a person ordered with `give`; on a full disk, use the reserve."""
         self.get(run_id)
         try:
             return self._write(run_id, give)
@@ -273,7 +272,7 @@ def _next_name(session: Session, kind: str) -> str:
 
 
 def _free_name(session: Session, wanted: str, but: str = "") -> str:
-    """Return the name, or with the first number under which no other run goes."""
+    """Return the name, with the first free number if another run has it."""
     if not session.scalar(select(Run.id).where(Run.id != but, Run.name == wanted).limit(1)):
         return wanted
     alike = or_(Run.name == wanted, Run.name.startswith(f"{wanted} (", autoescape=True))
@@ -283,7 +282,7 @@ def _free_name(session: Session, wanted: str, but: str = "") -> str:
 
 
 def change(session: Session, *where: Any, **values: Any) -> int:
-    """Write columns of the runs that are as `where` says; return how many there were."""
+    """Write columns of the runs that match `where`; return how many there were."""
     result = session.execute(
         update(Run).where(*where).values(**values).execution_options(synchronize_session=False)
     )

@@ -1,6 +1,6 @@
 """What a crash leaves behind: runs whose worker is gone, queues whose app is gone.
 
-Every change is looked for by reading first: with nothing to mend, nobody waits for the write lock.
+Every change begins by reading: with nothing to put right, nobody waits for the write lock.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def mark_interrupted(
     """Mark the runs whose worker is gone, and return them.
 
     A worker is gone when its process has died on this host, or, where that cannot be told (another
-    host), when its last heartbeat is more than `stale` seconds old. `why` is what the runs say of
-    it, but for those (by id) of which more is `known`.
+    host), when its last heartbeat is more than `stale` seconds old. `why` is the reason that the
+    runs give, unless a better one is `known` (by id).
     """
     now = time.time()
     columns = (Run.id, Run.claim, Run.host, Run.pid, Run.process, Run.heartbeat)
@@ -69,9 +69,9 @@ def mark_interrupted(
 
 
 def requeue(store: RunStore, run_id: str, claim: str | None, submitter: str) -> bool:
-    """Put back into the queue what a worker held that is no more; True where it waits there now.
+    """Put the run of a worker that is gone back into the queue; True if it waits there now.
 
-    One that was to be cancelled is.
+    If it was to be cancelled, it is.
     """
     mine, now = (Run.id == run_id, Run.claim == claim), time.time()
     with store.transaction() as session:
@@ -89,15 +89,8 @@ def held(store: RunStore) -> tuple[Held, ...]:
     return tuple(Held(row[0], str(row[1]), *row[2:]) for row in rows)
 
 
-def waiting(store: RunStore, submitter: str) -> tuple[str, ...]:
-    """Return the ids of the runs that this app has in the queue, in order."""
-    mine = Run.submitter == submitter, Run.status == "queued"
-    with store.reading() as session:
-        return tuple(session.scalars(select(Run.id).where(*mine).order_by(Run.queued, Run.id)))
-
-
 def sign(store: RunStore, submitter: str) -> None:
-    """Tell the other apps of a shared database that this one is there."""
+    """Tell the other apps of a shared database that this one is running."""
     now = time.time()
     with store.transaction() as session:
         session.merge(App(id=submitter, seen=now))
@@ -105,13 +98,13 @@ def sign(store: RunStore, submitter: str) -> None:
 
 
 def signs(store: RunStore) -> dict[str, float]:
-    """Return when each app of a shared database gave its last sign, by its own clock."""
+    """Return when each app of a shared database last gave a sign of life, by its own clock."""
     with store.reading() as session:
         return {row.id: row.seen for row in session.execute(select(App.id, App.seen))}
 
 
 def release_run(store: RunStore, run_id: str, claim: str | None, why: str) -> bool:
-    """End what a worker held that is no more: interrupted, or cancelled, as was asked."""
+    """End the run of a worker that is gone: as interrupted, or cancelled if that was ordered."""
     mine, now = (Run.id == run_id, Run.claim == claim), time.time()
     ended = {**FREE, "ended": now}
     with store.transaction() as session:
@@ -130,7 +123,7 @@ def adopt(
 ) -> tuple[RunView, ...]:
     """Take over the queued runs whose app is gone, and return them in queue order.
 
-    `lives_elsewhere` tells it of an app on another machine.
+    `lives_elsewhere` tells whether an app on another machine is running.
     """
     query = select(Run.id, Run.submitter).where(Run.status == "queued")
     with store.reading() as session:

@@ -31,10 +31,10 @@ _KINDS: dict[str, Kind] = {}
 
 
 def register(name: str, *, uses_torch: bool = True) -> Callable[[Work], Work]:
-    """Make a function a kind of run, as a decorator.
+    """Register a function as a kind of run; a decorator.
 
-    A worker knows the kinds of the modules that are named as `plugins` where it is started, and
-    PruneViz's own.
+    A worker knows PruneViz's own kinds, and those of the modules named as `plugins` when it is
+    started.
     """
 
     def add(work: Work) -> Work:
@@ -45,17 +45,17 @@ def register(name: str, *, uses_torch: bool = True) -> Callable[[Work], Work]:
 
 
 def own_kinds() -> tuple[str, ...]:
-    """Return the names of PruneViz's own kinds, and of those registered here besides."""
+    """Return the names of PruneViz's own kinds and of those registered in this process."""
     for module in BUILT_IN:
         importlib.import_module(module)
     return tuple(_KINDS)
 
 
 def find_kind(name: str, plugins: Iterable[str] = ()) -> Kind:
-    """Return a kind by name, the modules in `plugins` imported first.
+    """Return a kind by name, after importing the modules in `plugins`.
 
     Raises:
-        UnknownNameError: there is none of that name.
+        UnknownNameError: no kind has that name.
         InvalidValueError: a plugin that cannot be imported.
     """
     for module in (*BUILT_IN, *plugins):

@@ -1,4 +1,4 @@
-"""Reading what runs have found, as the package's own results; loads without torch."""
+"""Reading the results of runs as the package's own result types; loads without torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def sensitivity_of(results: Mapping[str, Any]) -> Sensitivity:
-    """Return the scan among a run's results, as far as it has come.
+    """Return the sensitivity scan among a run's results, as far as it has come.
 
     Raises:
         InvalidValueError: there is none (yet).
@@ -59,8 +59,8 @@ def ranking_of(graph: ChannelGraph, folder: Path) -> Ranking:
     """Return the ranking in the folder of a "rank" run of this network.
 
     Raises:
-        StorageError: there is none (yet).
-        InvalidValueError: it is one of another network.
+        StorageError: there is none yet.
+        InvalidValueError: it is of another network.
     """
     from pruneviz.criteria import Ranking
     from pruneviz.jobs.steps import RANKING

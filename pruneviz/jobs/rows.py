@@ -1,7 +1,7 @@
-"""Rows of the records as frozen views; one that cannot be read says so and hides no other.
+"""Rows of the records as frozen views; one that cannot be read says so and hides no others.
 
-SQLite keeps any value in any column, and a file is a file: bits turn, hands edit, other versions
-write. A value of the wrong kind is replaced by an empty one, and the view tells which.
+SQLite keeps any value in any column, and files get damaged, edited by hand or written by other
+versions. A value of the wrong kind is replaced by an empty one, and the view tells which.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _spec(stored: Any) -> RunSpec:
 
 
 def _checked(row: object, kinds: Mapping[str, _Kind]) -> tuple[dict[str, Any], list[str]]:
-    """Return the values by name, and the names of those that had to be replaced."""
+    """Return the values by name, and the names of those that were replaced."""
     values, wrong = {}, []
     for name, kind in kinds.items():
         value = getattr(row, name)
@@ -70,7 +70,7 @@ def _checked(row: object, kinds: Mapping[str, _Kind]) -> tuple[dict[str, Any], l
 
 @dataclasses.dataclass(frozen=True)
 class _Kind:
-    """What a column may hold, and what stands in for anything else."""
+    """What a column may hold, and what replaces anything else."""
 
     allowed: tuple[type, ...]
     choices: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The files of runs: a folder each, and, where there is a store of artifacts, their names in it."""
+"""The files of runs: a folder each and, where there is an artifact store, their names in it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RunFiles:
     def read(self, run_id: str) -> Path:
         """Return a folder with the files of a run as the records know them.
 
-        With a store it is another one than a worker's, which may be about to write.
+        With a store, this is not the worker's own folder, to which it may be writing.
 
         Raises:
             StorageError: the store does not answer.
@@ -48,19 +48,19 @@ class RunFiles:
         return folder
 
     def take_over(self, run_id: str) -> None:
-        """Make the worker's own folder as the run's last worker left it, wherever that was."""
+        """Restore the folder as the run's last worker left it, on whichever machine that was."""
         if self.artifacts is not None:
             known = self.known(run_id)
             later = any(name.startswith(CHECKPOINT) for name in known)  # than what lies here
             bring(self.own(run_id), known, self.artifacts, alone=later)
 
     def known(self, run_id: str) -> dict[str, Kept]:
-        """Return which files of a run lie in the store, by name."""
+        """Return the files of a run that are in the store, by name."""
         with self._database.reading() as session:
             return _known(session, run_id)
 
     def has(self, run_id: str, name: str) -> bool:
-        """Tell whether a run has a file of that name; nothing is brought."""
+        """Tell whether a run has a file of that name, without fetching it."""
         there = (self.own(run_id) / name).exists()
         return there or (self.artifacts is not None and name in self.known(run_id))
 
@@ -83,7 +83,7 @@ class RunFiles:
             return int(session.scalar(query) or 0)
 
     def attach(self, run_id: str, name: str, content: bytes | None) -> None:
-        """Give a run that nobody works on a file, or take it away (None)."""
+        """Give a file to a run that nobody works on, or take it away (None)."""
         path = self.own(run_id) / name
         if self.artifacts is None:
             path.unlink(missing_ok=True) if content is None else atomic_write(path, content)
@@ -96,16 +96,16 @@ class RunFiles:
             _write(session, run_id, files)
 
     def outgoing(self, run_id: str) -> Outgoing | None:
-        """Return what puts a worker's files into the store; None where there is none."""
+        """Return what copies a worker's files to the store; None if there is no store."""
         return None if self.artifacts is None else Outgoing(self.own(run_id), self.artifacts)
 
     def publish(self, run_id: str, outgoing: Outgoing, renew: Callable[[Session], bool]) -> None:
-        """Put what a worker wrote into the store, and its names into the records.
+        """Copy what a worker wrote to the store, and record the names.
 
         `renew` holds the run in the transaction, and tells whether it is still that worker's.
 
-        Who tidies up the store holds the records meanwhile: a file that went before its name was
-        written is put there again.
+        Tidying up the store locks the records: a file that was deleted before its name was recorded
+        is copied again.
         """
         assert self.artifacts is not None
         files = outgoing.put()
@@ -122,7 +122,7 @@ class RunFiles:
             files = outgoing.put(again=True)
 
     def done(self, run_id: str) -> None:
-        """Forget the checkpoints of a run that is done."""
+        """Delete the checkpoints of a run that is done."""
         Checkpoints(self.own(run_id)).clear()
         if self.artifacts is None:
             return
@@ -142,7 +142,7 @@ def _known(session: Session, run_id: str) -> dict[str, Kept]:
 
 
 def _write(session: Session, run_id: str, files: Mapping[str, Kept]) -> None:
-    """Make the names of a run's files what they are now; a run that is no more has none."""
+    """Record the names of a run's files as they are now; a deleted run has none."""
     known = _known(session, run_id)
     if session.get(Run, run_id) is None:
         return

@@ -1,4 +1,4 @@
-"""The network that a finished run left, as weights to begin with: `weights="run:<id or name>"`."""
+"""The network that a finished run left, as weights to start from: `weights="run:<id or name>"`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 def load(reference: str, network: str) -> nn.Module:
-    """Return a run's network, pruned by its plan if it has one; the newest of several of a name.
+    """Return a run's network, pruned by its plan if it has one; the newest if several share a name.
 
     Raises:
         UnknownNameError: no run that left a network has this id or name; those that do are listed.
-        WeightsError: the run's network is not the one that is asked for.
+        WeightsError: the run's network is not the one asked for.
     """
     store, run = _find(reference)
     if run.spec.model.get("name") != network:
@@ -36,10 +36,10 @@ def load(reference: str, network: str) -> nn.Module:
 
 
 def plans(reference: str) -> tuple[str, ...]:
-    """Return the plans (JSON) of a run and of those that it went on from, oldest first.
+    """Return the plans (JSON) of a run and of those it started from, oldest first.
 
     Raises:
-        UnknownNameError: one of these runs is not there any more.
+        UnknownNameError: one of these runs has been deleted.
     """
     store, run = _find(reference)
     own = store.files.read(run.id) / PLAN

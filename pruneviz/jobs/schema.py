@@ -64,7 +64,7 @@ class Run(Base):
 
 
 class App(Base):
-    """A process that submits runs and gives a sign every few seconds that it is there."""
+    """A process that submits runs and gives a sign of life every few seconds."""
 
     __tablename__ = "apps"
 
@@ -73,7 +73,7 @@ class App(Base):
 
 
 class Artifact(Base):
-    """A file of a run that lies in the store of artifacts, by the digest of its content."""
+    """A file of a run in the artifact store, by the digest of its content."""
 
     __tablename__ = "artifacts"
 
@@ -106,7 +106,7 @@ class Metric(Base):
 
 
 class Result(Base):
-    """One named part of what a run found; large arrays lie as files in the run's folder."""
+    """One named part of a run's results; large arrays are files in the run's folder."""
 
     __tablename__ = "results"
 

@@ -34,18 +34,18 @@ from pruneviz.jobs.workers import workers_for
 
 
 class JobService:
-    """Submits runs, and tells how they stand; safe to use from many threads.
+    """Submits runs and reports on them; safe to use from many threads.
 
     `home` is resolved as `resolve_home` does, `database` as `resolve_database`, `artifacts` as
-    `resolve_store`. By default runs are done one after the other by a spawned process; any
+    `resolve_store`. By default a spawned process does runs one after another; any
     `concurrent.futures.Executor` can take its place. `plugins` are modules that register further
     kinds of runs. `gate` is asked before a run is started or changed; without one, whoever holds
     the service may do everything.
 
     `workers` is how many processes do runs at the same time here (`$PRUNEVIZ_WORKERS`, else one).
     With a `scheduler` (`$PRUNEVIZ_SCHEDULER`), or where the executor's workers are `elsewhere`,
-    runs are done on other machines, which share the database and the store alone: a run whose
-    worker is gone goes back to the queue by itself.
+    runs are done on other machines, which share only the database and the store: a run whose worker
+    is gone goes back to the queue by itself.
 
     Raises:
         StorageError: the folder, database, store or scheduler cannot be used.
@@ -112,12 +112,12 @@ class JobService:
         return run.id
 
     def cancel(self, run_id: str) -> RunView:
-        """End a run for good; within a batch when it is under way."""
+        """Cancel a run for good; one that is under way ends within a batch."""
         self._allow("cancel", run_id)
         return self.store.request_cancel(run_id)
 
     def resume(self, run_id: str) -> RunView:
-        """Let an interrupted, failed or cancelled run go on from its last checkpoint."""
+        """Resume an interrupted, failed or cancelled run from its last checkpoint."""
         if self._gate is not None:
             self._gate.readmit(self.store.get(run_id), self.store)
             quota.note(self.store, run_id, self._gate.share())
@@ -131,7 +131,7 @@ class JobService:
         return self.store.rename(run_id, name)
 
     def delete(self, run_id: str) -> None:
-        """Remove a run with all that it wrote; one under way stops."""
+        """Delete a run with everything it wrote; one that is under way stops."""
         self._allow("delete", run_id)
         self.store.delete(run_id)
 
@@ -173,15 +173,15 @@ class JobService:
         )
 
     def results(self, run_id: str) -> dict[str, Any]:
-        """Return what a run has found so far: name to JSON payload."""
+        """Return a run's results so far: name to JSON payload."""
         return self._known.ask(("results", run_id), lambda: self.store.results(run_id))
 
     def files(self, run_id: str) -> Path:
-        """Return a folder with the files of a run, brought from the store where there is one."""
+        """Return a folder with the files of a run, fetched from the store if there is one."""
         return self.store.files.read(run_id)
 
     def has_file(self, run_id: str, name: str) -> bool:
-        """Tell whether a run has a file of that name; nothing is brought."""
+        """Tell whether a run has a file of that name, without fetching it."""
         return self.store.files.has(run_id, name)
 
     def expected_duration(self, spec: RunSpec | Mapping[str, Any]) -> float | None:
@@ -229,10 +229,10 @@ class JobService:
         self._tender.tend_next_time()
 
     def recover(self) -> tuple[RunView, ...]:
-        """Mark runs whose worker is gone as interrupted (returned), and take up the queue.
+        """Mark the runs whose worker is gone as interrupted, return them, and continue the queue.
 
-        For the start of an app. Runs that were never started and whose app is gone are submitted;
-        interrupted ones wait for `resume`.
+        To be called when an app starts. Queued runs whose app is gone are submitted; interrupted
+        ones wait for `resume`.
         """
         return self._tender.recover()
 
@@ -241,9 +241,9 @@ class JobService:
         self._workers.warm()
 
     def close(self, timeout: float = 10.0) -> None:
-        """Stop: the own runs under way end as interrupted, those that wait are kept for later.
+        """Stop: this app's runs under way end as interrupted, those that wait are kept for later.
 
-        An executor that was given is left alone, with its runs, and so is a scheduler.
+        An executor that was passed in is left alone with its runs, and so is a scheduler.
         """
         if self._closed.acquire(blocking=False):  # once, and for good
             self._tender.stop()
@@ -260,8 +260,8 @@ class JobService:
 def _at_exit(service: JobService) -> None:
     """Close the service before the interpreter waits for the pool to finish its runs.
 
-    `concurrent.futures` has the interpreter wait for all work in hand before ordinary exit
-    functions are called; a run of an hour would keep Ctrl-C waiting for an hour.
+    `concurrent.futures` makes the interpreter wait for all current work before it calls ordinary
+    exit functions; a run of an hour would keep Ctrl-C waiting for an hour.
     """
     known = weakref.ref(service)
 

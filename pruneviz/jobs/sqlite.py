@@ -1,4 +1,4 @@
-"""The records in a file of the home's folder, opened safely from many processes at once."""
+"""The records in a file in the home folder, opened safely by many processes at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
 from pruneviz.errors import StorageBusyError, StorageError, StorageFullError, StorageGoneError
-from pruneviz.jobs.database import Database, lead_on
+from pruneviz.jobs.database import Database, create_or_upgrade
 from pruneviz.jobs.home import disk_errors, full_sentence
 from pruneviz.jobs.migrations import FORMAT, format_of
 
@@ -57,13 +57,13 @@ class Sqlite(Database):
             yield
 
     def hold(self, session: Session, run_id: str) -> None:
-        """Do nothing: of all transactions that write there is one at a time."""
+        """Do nothing: only one transaction at a time writes."""
 
     def hold_artifacts(self, session: Session, *, alone: bool = False) -> None:
-        """Do nothing: of all transactions that write there is one at a time."""
+        """Do nothing: only one transaction at a time writes."""
 
     def hold_names(self, session: Session) -> None:
-        """Do nothing: of all transactions that write there is one at a time."""
+        """Do nothing: only one transaction at a time writes."""
 
     def check_there(self) -> None:
         """See whether the file at the path is still the one that was opened, or a copy of it.
@@ -107,9 +107,9 @@ class Sqlite(Database):
 
 
 def _open(path: Path, *, create: bool) -> Engine:
-    """Open the file; one of this format is only read here, so that opening waits for nobody.
+    """Open the file; one of the current format is only read here, so opening waits for nobody.
 
-    Later connections never make a file: where the folder was deleted meanwhile, they fail.
+    Later connections never create a file: if the folder was deleted meanwhile, they fail.
     """
     modes = ["rw", "rwc"] if create else ["rw"]
     address = path.absolute().as_uri()
@@ -129,7 +129,7 @@ def _open(path: Path, *, create: bool) -> Engine:
             number = format_of(connection)
         if number < FORMAT:
             with _writing(engine).begin() as connection:
-                lead_on(connection)
+                create_or_upgrade(connection)
                 if not _stamp_of(connection):
                     stamp = secrets.randbelow(2**31 - 1) + 1
                     connection.exec_driver_sql(f"PRAGMA application_id = {stamp}")
@@ -147,16 +147,16 @@ def _stamp_of(connection: Connection) -> int:
 
 
 def _writing(engine: Engine) -> Engine:
-    """Return `engine` for transactions that write: they take the lock at their beginning.
+    """Return `engine` for transactions that write: they take the lock when they begin.
 
-    SQLite cannot wait when a transaction that began by reading turns to writing while another
-    writes; it fails at once. One that begins as a writer waits its turn.
+    A transaction that began by reading cannot wait in SQLite when it turns to writing while another
+    writes: it fails at once. One that begins as a writer waits its turn.
     """
     return engine.execution_options(immediate=True)
 
 
 def _mark(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another of that name; None: there is none."""
+    """Return what distinguishes a file from another of that name; None: there is none."""
     try:
         status = path.stat()
     except OSError:

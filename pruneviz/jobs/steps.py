@@ -1,4 +1,4 @@
-"""The steps that runs are made of: load the subject, measure, write what is found."""
+"""The steps that runs are made of: load the subject, measure, write the results."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Loaded:
 
 
 def load_subject(context: JobContext) -> Loaded:
-    """Load what the specification names, and follow the network's channels.
+    """Load what the specification names, and trace the network's channels.
 
     A network whose classifier does not fit the data's classes gets a new one, as `load_model` does.
     """
@@ -74,9 +74,9 @@ def load_subject(context: JobContext) -> Loaded:
 def measure(
     context: JobContext, name: str, model: nn.Module, data: DataSet, *, again: bool = False
 ) -> Evaluation | None:
-    """Store the network's evaluation under `name`, on the test images too; once is enough.
+    """Evaluate the network, also on the test images, and store the result under `name`.
 
-    Returns it; None where it was stored before.
+    Returns the evaluation; None if it was stored before and `again` is not set.
     """
     from pruneviz.training import chance, evaluate, verdict
 
@@ -94,12 +94,12 @@ def measure(
 
 
 def note(context: JobContext, event: Any) -> None:
-    """Keep what an event has to say, such as that an epoch was begun again."""
+    """Keep an event's message, such as that an epoch was restarted."""
     add_note(context, getattr(event, "message", ""))
 
 
 def add_note(context: JobContext, sentence: str) -> None:
-    """Keep a sentence for whoever looks at the run; the same one once."""
+    """Keep a sentence for whoever looks at the run, each only once."""
     notes = context.results.get("notes", [])
     if sentence and sentence not in notes:
         context.keep("notes", [*notes, sentence])
@@ -117,7 +117,7 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def keep_cost(context: JobContext, graph: ChannelGraph, plan: Plan | None) -> dict[str, Any]:
-    """Store what the plan costs, and return what each row of history repeats of it."""
+    """Store what the plan costs, and return the part that each row of history repeats."""
     from pruneviz.cost import cost
 
     price = cost(graph, plan)

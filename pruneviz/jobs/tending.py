@@ -21,7 +21,7 @@ TEND_SECONDS = 3.0
 
 
 class Tender:
-    """Looks after the runs, every few seconds and from a thread of its own: no page need be open.
+    """Looks after the runs every few seconds, in a thread of its own: no page need be open.
 
     `me` is the app's id among those that share the database. The thread ends when there is nothing
     to look after; `send` starts it again. Where other machines share the database it goes on, for
@@ -83,10 +83,10 @@ class Tender:
         self._tended = 0.0
 
     def recover(self) -> tuple[RunView, ...]:
-        """Take over what others left behind; return the runs that are interrupted by it.
+        """Take over what others left behind; return the runs that are now marked as interrupted.
 
         A run whose remote worker is gone goes back to the queue; one whose worker here is gone is
-        interrupted. Runs that no app will start any more are sent.
+        interrupted. Queued runs whose app is gone are sent.
         """
         if self._fleet is not None:
             self._fleet.greet()
@@ -108,7 +108,7 @@ class Tender:
             disown(self._store, self._me)
 
     def _end_hung(self) -> None:
-        """End the own workers that do not answer; others' are their apps' to end."""
+        """End this app's workers that do not answer; other apps see to their own."""
         if self._workers.pool is None:
             return
         hung = self._watch.look(self._store.list(Which(held=True)))

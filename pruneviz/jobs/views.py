@@ -24,7 +24,8 @@ RESUMABLE: frozenset[str] = frozenset({"interrupted", "failed", "cancelled"})
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What a run is to do, JSON-able: enough to start it in another process or years later.
+    """What a run must do, as JSON can hold it: enough to start it in another process or years
+    later.
 
     `kind` names an entry of the registry ("fine_tune", "sensitivity", ...); `model` and `data` are
     the sources that load them again; `plan` is `Plan.to_json()`; `options` are the kind's own.
@@ -107,12 +108,12 @@ class RunView:
 
     @property
     def active(self) -> bool:
-        """Whether it waits, works or holds still, and so may still change by itself."""
+        """Whether it is waiting or working, and so may still change by itself."""
         return self.status in ACTIVE
 
     @property
     def resumable(self) -> bool:
-        """Whether `resume` is of use."""
+        """Whether it can be resumed."""
         return self.status in RESUMABLE and self.damage is None
 
     @property
@@ -121,7 +122,7 @@ class RunView:
         return self.pid is not None
 
     def quiet(self, now: float) -> float | None:
-        """Return for how many seconds the work has given no sign; None: not remarkably long."""
+        """Return for how many seconds the work has shown no progress; None: not unusually long."""
         if self.status not in ("running", "cancelling") or self.worked is None:
             return None
         silence = now - self.worked
@@ -158,7 +159,7 @@ def metrics_frame(metrics: Iterable[MetricView]) -> pd.DataFrame:
 
 
 def plain(value: Any) -> Any:
-    """Return `value` as what JSON holds: dataclasses as dicts, arrays and tensors as lists."""
+    """Return `value` as JSON can hold it: dataclasses as dicts, arrays and tensors as lists."""
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -1,4 +1,4 @@
-"""Watching workers that live but do not answer: a heartbeat that stands still is acted on.
+"""Watching for workers that live but do not answer: their heartbeat stands still.
 
 Judged by this process's own clock from when it first saw the heartbeat, never by comparing times:
 a laptop that was asleep wakes up with old heartbeats everywhere, and clocks are set.
@@ -21,7 +21,7 @@ SILENT = (
 
 @dataclass(frozen=True)
 class Hung:
-    """A run whose worker is to be ended, and the sentence that tells why."""
+    """A run whose worker must be ended, and the sentence that says why."""
 
     run: RunView
     why: str
@@ -36,11 +36,11 @@ class Watch:
         self._orders: dict[str, float] = {}
 
     def forget(self) -> None:
-        """Begin anew: nothing could be written for a while."""
+        """Start again: nothing could be written for a while."""
         self._beats, self._orders = {}, {}
 
     def look(self, runs: Iterable[RunView]) -> list[Hung]:
-        """Return the runs that do not answer any more, among those that are held by workers."""
+        """Return the runs whose workers no longer answer."""
         now, held = time.monotonic(), [run for run in runs if run.held]
         ids = {run.id for run in held}
         self._beats = {i: beat for i, beat in self._beats.items() if i in ids}

@@ -1,4 +1,4 @@
-"""One run in a worker process: claim it, do it, and leave the records telling how it went."""
+"""One run in a worker process: claim it, do it, and record how it went."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def run_job(
 ) -> str:
     """Do a queued run and return the status it ended with; what a worker process executes.
 
-    Does nothing, and returns the run's status, when it is not queued (any more): handing the same
-    run to several workers is harmless. `threads` limits torch in a process of its own; by default
-    one core is left to the interface. `database` and `artifacts` are addresses as `RunStore` takes
-    them. A run that is no more is "deleted".
+    Does nothing, and returns the run's status, if it is not (or no longer) queued: handing the same
+    run to several workers is harmless. `threads` limits torch in a worker process; by default one
+    core is left to the interface. `database` and `artifacts` are addresses as `RunStore` takes
+    them. The status of a run that was deleted is "deleted".
 
     Raises:
         StorageError: the records cannot be read or written; a `StorageFullError` before the run
@@ -68,8 +68,8 @@ def do_run(
 ) -> str:
     """Do a queued run of these records and close them; the caller holds `BUSY`.
 
-    `ticket` is as for `claim`; `limit` says that torch may be limited though this process was not
-    started by `multiprocessing`.
+    `ticket` is as for `claim`; with `limit`, torch is limited even in a process that
+    `multiprocessing` did not start.
     """
     limit = limit or multiprocessing.parent_process() is not None
     try:
@@ -87,7 +87,7 @@ def do_run(
 
 
 def _work(mine: Lease, plugins: Sequence[str], limit: bool) -> str:
-    """Do a claimed run; whatever happens inside ends in its records."""
+    """Do a claimed run; whatever happens is recorded."""
     pulse = Pulse(mine)
     error: BaseException | None = None
     status, message = "done", ""
@@ -143,15 +143,15 @@ def sentence(error: BaseException) -> str:
 
 
 def default_threads() -> int:
-    """Return how many cores a run may use: all but one, which the interface keeps."""
+    """Return how many cores a run may use: all but one, which is left to the interface."""
     return max(1, cores() - 1)
 
 
 def prepare_process() -> None:
-    """Make a fresh process a good worker; called once, when it starts.
+    """Set up a new worker process; called once, when it starts.
 
-    It yields to the interface, ends its run in order when it is told to, and does not outlive the
-    app by more than the run in hand.
+    It gives way to the interface, ends its run properly when it is told to, and outlives the app by
+    its current run at most.
     """
     if hasattr(os, "nice"):
         os.nice(NICENESS)
