@@ -14,10 +14,24 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from tests.cluster.servers import PostgresServer, S3Server
 
+SLOWER = ("browser", "ui", "jobs", "cluster", "commands", "notebook")
+"""Folders whose tests need a page, a browser or a process of their own."""
+
 settings.register_profile(
     "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("patient")  # a busy machine is no failure
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the inner loop, before `-m` chooses."""
+    longer = {"slow", "sweep", "browser", "fuzz", "chaos"}
+    here = Path(__file__).parent
+    for item in items:
+        folder = item.path.relative_to(here).parts[0]
+        if folder not in SLOWER and not longer & {mark.name for mark in item.iter_markers()}:
+            item.add_marker(pytest.mark.quick)
 
 
 @pytest.fixture(scope="session", autouse=True)

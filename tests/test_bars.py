@@ -63,6 +63,7 @@ def _all(progress: object, subject: tuple) -> dict[str, object]:  # type: ignore
 NAMES = ["Ranking", "Evaluating", "Sensitivity", "Repairing", "Gathering", "Timing", "Fine-tuning"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_terminal_shows_one_bar(terminal: Terminal, subject: tuple, name: str) -> None:  # type: ignore[type-arg]
     with terminal:
@@ -116,7 +117,7 @@ def test_a_bar_that_was_left_makes_room(terminal: Terminal, subject: tuple) -> N
         assert not bars._open
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_allocate_shows_one_bar(terminal: Terminal, subject: tuple) -> None:  # type: ignore[type-arg]
     with terminal:
         model, graph, data, ranking, _ = subject

@@ -80,7 +80,7 @@ def _follow(root: Path, step: re.Match[str]) -> None:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_what_the_recipes_add_is_there(copied: Path, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(copied), "PRUNEVIZ_HOME": str(tmp_path)}
     ran = subprocess.run(

@@ -52,7 +52,7 @@ def examples(name: str) -> Iterator[doctest.DocTest]:
 
 
 @pytest.mark.parametrize(
-    "name", [*DOCUMENTED, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+    "name", [*DOCUMENTED, *(pytest.param(name, marks=pytest.mark.sweep) for name in SLOW)]
 )
 def test_the_example_runs(name: str, names: dict[str, Any]) -> None:
     tests = list(examples(name))

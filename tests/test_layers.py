@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import subprocess
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -144,7 +145,8 @@ def sources() -> list[Path]:
     return sorted(found)
 
 
-def imports(path: Path, *, type_checking: bool) -> set[str]:
+@cache
+def imports(path: Path, *, type_checking: bool) -> frozenset[str]:
     """Return the absolute names that a file imports, those under `if TYPE_CHECKING` on request."""
     tree = ast.parse(path.read_text())
     hidden: set[ast.AST] = set()
@@ -161,7 +163,7 @@ def imports(path: Path, *, type_checking: bool) -> set[str]:
             assert node.level == 0, f"{path} imports relatively"
             names.add(node.module or "")
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return names
+    return frozenset(names)
 
 
 def parts_imported(path: Path) -> set[str]:

@@ -182,6 +182,7 @@ def test_an_installed_package_adds_its_own_in_every_process(tmp_path: Path) -> N
     assert "The plugin 'broken' (not_there:NOTHING) was left out" in out.stderr
 
 
+@pytest.mark.slow
 def test_a_module_in_the_environment_adds_its_own(tmp_path: Path) -> None:
     (tmp_path / "my_criteria.py").write_text(MODULE)
     assert listed(tmp_path).stdout.strip() == "False"

@@ -267,6 +267,7 @@ def test_what_a_user_can_get_wrong(model: nn.Module, graph: pv.ChannelGraph, dat
         list(pv.sensitivity(model, graph, many, rank, "chance"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", ["repaired", "remeasured"])
 def test_repaired_points_are_those_of_the_repaired_network(after: str) -> None:
     from pruneviz.repair import repair

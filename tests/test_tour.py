@@ -11,7 +11,7 @@ import pruneviz
 TOUR = Path(pruneviz.__file__).with_name("tour.ipynb")
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_the_tour_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")

@@ -12,7 +12,7 @@ PASSES = 1.6
 TIMES_FASTER = 3.0
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_all_criteria_cost_little_more_than_one_pass() -> None:
     """Processor time of one thread, so that other work does not count; the scores come first."""
     case = Case("resnet20", 64)

@@ -54,7 +54,7 @@ def case() -> Case:
     return Case()
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_sensitivity(case: Case) -> None:
     ratios = (0.1, 0.3, 0.5, 0.7, 0.9)
     groups = case.graph.prunable_groups[1::4]
@@ -68,6 +68,7 @@ def test_sensitivity(case: Case) -> None:
     assert cpu(lambda: case.loop(plans)) / cpu(quick) > 1.25
 
 
+@pytest.mark.slow
 def test_oracle(case: Case) -> None:
     groups = case.graph.prunable_groups[1::4]
     every = [u for g in groups for u in g.units]
@@ -103,6 +104,7 @@ def test_what_if() -> None:
     assert cpu(lambda: pv.prune(model, graph, plans[0]), 1) / each > 50
 
 
+@pytest.mark.slow
 def test_trace_and_prune_beside_the_peer() -> None:
     pytest.importorskip("torch_pruning", reason="needs the extra `peers`")
     import torchvision

@@ -16,7 +16,7 @@ from tests.benchmarks.bench_training import ours, usual
 TARGET = 1.3
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_fine_tuning_is_not_slower_than_the_usual_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 PAGES = ("choose", "rank", "prune", "explain", "lessons")
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_axe_finds_nothing_serious(address: str, page: Any) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     wrong = []

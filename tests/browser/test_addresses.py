@@ -20,7 +20,7 @@ def fine_tune(page: Any) -> None:
     page.get_by_role("heading", name="Runs", exact=True).wait_for()
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_fine_tune_leads_to_the_runs_from_every_view(address: str, page: Any) -> None:
     open_prune(page, address)
     drop(page, 20)
@@ -36,7 +36,7 @@ def test_fine_tune_leads_to_the_runs_from_every_view(address: str, page: Any) ->
     fine_tune(page)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_network_that_was_taken_up_stays(address: str, page: Any) -> None:
     """A part of the page asks for itself while the new network loads, with the former address."""
     page.goto(address)
@@ -54,7 +54,7 @@ def test_a_network_that_was_taken_up_stays(address: str, page: Any) -> None:
         assert title.first.is_disabled(), "it is in hand"
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_the_back_button_goes_back_to_the_former_plan(address: str, page: Any) -> None:
     open_prune(page, address)
     drop(page, 20)

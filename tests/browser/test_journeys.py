@@ -61,6 +61,7 @@ def open_prune(page: Any, address: str) -> None:
     wait_for_bar(page, "99.0")  # measured: the page is not drawn anew any more
 
 
+@pytest.mark.slow
 def test_from_the_first_page_to_an_exported_network(
     address: str, page: Any, tmp_path: Path
 ) -> None:
@@ -105,7 +106,7 @@ def test_from_the_first_page_to_an_exported_network(
     assert round(100 * accuracy, 1) == after
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_undo_redo_reload_branch_and_compare(address: str, page: Any) -> None:
     open_prune(page, address)
     drop(page, 30)
@@ -132,7 +133,7 @@ def test_undo_redo_reload_branch_and_compare(address: str, page: Any) -> None:
     page.get_by_test_id("stDataFrame").first.wait_for()
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_click_on_a_filter_drops_it_and_what_is_tied_to_it(address: str, page: Any) -> None:
     page.goto(f"{address}/rank?layer=layer1.0.conv1")
     wait_for_bar(page, "0 of 400")
@@ -148,7 +149,7 @@ def test_a_click_on_a_filter_drops_it_and_what_is_tied_to_it(address: str, page:
     wait_for_bar(page, "0 of 400")
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_two_visitors_keep_their_own_plans_and_share_runs(
     address: str, page: Any, chromium: Any
 ) -> None:

@@ -12,7 +12,7 @@ from pruneviz.lessons import Lesson, lesson, names
 from tests.browser.controls import pick
 from tests.browser.test_journeys import WHOLE, go_to, press
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.sweep, pytest.mark.timeout(900)]
 
 Act = Callable[[Any], object]
 

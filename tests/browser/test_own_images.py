@@ -24,7 +24,7 @@ def address_of(printed: list[str]) -> str:
     return found.group(1)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_folder_that_cannot_be_read_leaves_no_blank_page(chromium: Any, tmp_path: Path) -> None:
     """The browser threw the whole page away at half of the loads."""
     (tmp_path / "images").mkdir()

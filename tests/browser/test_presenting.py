@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser.test_journeys import wait_for_bar
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.sweep, pytest.mark.timeout(600)]
 
 PAGES = ("choose", "rank", "sensitivity", "prune", "explain", "runs", "export", "lab", "lessons")
 SMALL = """() => {

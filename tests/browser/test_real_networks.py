@@ -17,7 +17,7 @@ from tests.browser.conftest import ROOT, studio_at
 from tests.browser.controls import pick
 from tests.browser.test_journeys import WHOLE, bar, go_to, press
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.browser, pytest.mark.sweep, pytest.mark.timeout(2400)]
 
 MINUTE = 60_000
 WRONG = ("ran into a bug of its own", "encountered an error", "Page not found")

@@ -15,7 +15,7 @@ def bar(page: Any, layer: str) -> Any:
     return page.locator(f'.rb .bar[data-layer="{layer}"]')
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_pointing_lights_what_is_coupled_and_a_click_leads_there(address: str, page: Any) -> None:
     page.goto(f"{address}/prune")
     bar(page, "conv1").hover()
@@ -27,6 +27,7 @@ def test_pointing_lights_what_is_coupled_and_a_click_leads_there(address: str, p
     bar(page, "layer2.0.conv1").and_(page.locator(".chosen")).wait_for()
 
 
+@pytest.mark.slow
 def test_the_keyboard_walks_and_folds(address: str, page: Any) -> None:
     page.goto(f"{address}/sensitivity")
     bar(page, "conv1").focus()

@@ -14,7 +14,7 @@ from pruneviz.jobs import RunStore
 from tests.browser.conftest import studio_at
 from tests.browser.controls import pick
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.sweep, pytest.mark.timeout(600)]
 
 
 @contextmanager

@@ -85,6 +85,7 @@ def test_cifar10_cards_promise_enough(name: str) -> None:
     assert promised["top1"] >= 0.82
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_cifar10_weights_reach_their_accuracy_on_a_sample(name: str, sample: DataSet) -> None:
     result = evaluate(load(name, "cifar10"), sample, split="test")
@@ -94,7 +95,7 @@ def test_cifar10_weights_reach_their_accuracy_on_a_sample(name: str, sample: Dat
     assert result.accuracy == pytest.approx(promised, abs=0.034)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_cifar10_weights_reach_their_accuracy_on_all_test_images(shared: Path) -> None:
     data = load_dataset("cifar10", root=shared / "data" / "cifar10-jpeg.zip")
     assert (len(data.train), len(data.val)) == (48_000, 2_000)
@@ -119,7 +120,7 @@ def small(data: DataSet) -> DataSet:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_pretraining_writes_weights_and_a_card_and_can_be_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,7 @@ def build(kind: str, **more: object) -> torch.nn.Module:
     return shake(transformers.AutoModelForImageClassification.from_config(config))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SMALL)
 def test_laws(kind: str) -> None:
     """Outputs are objects with `.logits`."""

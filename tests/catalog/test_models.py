@@ -69,6 +69,7 @@ def test_every_cnn_of_torchvision_is_there_and_nothing_else():
     assert all(a.family for a in architectures().values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_loads_its_own_weights_with_other_classes(name, tmp_path):
     with warnings.catch_warnings():

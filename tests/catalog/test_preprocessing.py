@@ -24,6 +24,7 @@ def folder_of(root, names, count=24, side=(320, 320)):
     return str(root)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["squeezenet1_0", "efficientnet_b1", "efficientnet_v2_s"])
 def test_torchvision_s_own_transforms_give_the_same_numbers(name: str, tmp_path) -> None:
     import torchvision

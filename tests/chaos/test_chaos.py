@@ -14,7 +14,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_the_short_form_loses_nothing(tmp_path):
     tally = short(tmp_path)
     assert tally.sound, tally.report()

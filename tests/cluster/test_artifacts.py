@@ -57,6 +57,7 @@ class _Databases(dict):
 database_of = _Databases()
 
 
+@pytest.mark.slow
 def test_a_file_is_known_by_what_it_holds(artifacts):
     digest = artifacts.put(b"weights")
     assert artifacts.put(memoryview(b"weights")) == digest == digest_of(b"weights")
@@ -90,6 +91,7 @@ def test_a_damaged_file_is_said(tmp_path):
         store.get(digest)
 
 
+@pytest.mark.slow
 def test_another_worker_goes_on_from_what_the_first_one_left(tmp_path, new_database, address):
     database_of[address] = new_database
     first = working(tmp_path / "a", address)
@@ -196,7 +198,7 @@ def test_one_sentence_at_the_start(address, sentence, tmp_path, capsys, monkeypa
         ArtifactStore(resolve_store() or "").probe()
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_bucket_that_does_not_answer_or_is_not_there(new_bucket, monkeypatch):
     with pytest.raises(errors.StorageError, match="There is no store at s3://no-such-bucket"):
         ArtifactStore("s3://no-such-bucket/x").probe()
@@ -206,7 +208,7 @@ def test_a_bucket_that_does_not_answer_or_is_not_there(new_bucket, monkeypatch):
         ArtifactStore("s3://other/x").probe()
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_runs_of_the_local_pool_leave_their_files_in_the_store(tmp_path, address):
     with JobService(tmp_path / "home", artifacts=address, plugins=PLUGINS) as service:
         run_id = service.submit(RunSpec("writes", options={"sizes": [3, 5]}))

@@ -129,7 +129,7 @@ def judge(course: Course, service: JobService, run_id: str, peace: object) -> No
         course.wrong.append(f"{run.name}: other weights after {run.attempts} attempts")
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.chaos
 @pytest.mark.timeout(600)
 def test_every_run_ends_once_with_the_same_weights(tmp_path, monkeypatch):

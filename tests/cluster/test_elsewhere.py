@@ -209,7 +209,7 @@ class Slurm(Executor):
         )
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_any_executor_will_do(places, tmp_path):
     with ThreadPoolExecutor(2) as threads:
         service = JobService(
@@ -223,6 +223,7 @@ def test_any_executor_will_do(places, tmp_path):
         service.close()
 
 
+@pytest.mark.slow
 def test_one_sentence_where_the_scheduler_does_not_answer(places, tmp_path, capsys):
     pytest.importorskip("distributed", reason="needs the extra 'cluster'")
     command = ["--home", str(tmp_path), "--headless", "--scheduler"]
@@ -250,7 +251,7 @@ def dask(places, tmp_path):
     cluster.close()
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_run_goes_on_at_another_worker_to_the_same_weights(dask, tmp_path, until):
     with JobService(
         tmp_path / "studio", scheduler=dask.address, plugins=PLUGINS, threads=1, stale=5
@@ -275,7 +276,7 @@ def test_a_run_goes_on_at_another_worker_to_the_same_weights(dask, tmp_path, unt
         assert time.monotonic() - begun < 10
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_while_the_scheduler_is_gone_runs_wait_and_nothing_is_lost(dask, tmp_path, until):
     dask.start_worker()
     with JobService(

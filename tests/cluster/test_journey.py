@@ -52,7 +52,7 @@ def service(
         cluster.close()
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.timeout(600)
 def test_a_plan_is_trained_read_and_trained_on(
     service: JobService, request: pytest.FixtureRequest

@@ -105,7 +105,7 @@ def test_a_cancel_is_never_lost_to_a_claim(store, new_database):
     other.close()
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_runs_are_done_by_the_local_pool(tmp_path, new_database):
     with JobService(tmp_path, database=new_database, plugins=PLUGINS) as service:
         made = [service.submit(RunSpec("train", options={"epochs": 2})) for _ in range(2)]
@@ -167,7 +167,7 @@ def test_an_option_wins_over_the_variable(monkeypatch):
     assert "secret" not in f"{parse_address('postgresql://u:secret@h/d')!r}"
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_while_the_server_is_gone_runs_wait_and_nothing_is_lost(postgres, tmp_path):
     server = PostgresServer(postgres.programs)  # its own: others' tests go on
     try:

@@ -96,7 +96,7 @@ def test_a_failed_run_is_a_sentence(
     assert "choose a higher target" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_race_is_run_and_told(
     quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,7 +115,7 @@ def test_a_race_is_run_and_told(
 STUDY = ("--set", "epochs_before=1", "--set", "epochs=1", "--set", "sparsities=1")
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_study_is_a_queue_that_goes_on(
     quick: None,
     tmp_path: Path,

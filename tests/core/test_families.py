@@ -49,7 +49,7 @@ def zoo(name: str, **options: object) -> nn.Module:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n in LONG else ()) for n in FAMILIES]
+    "name", [pytest.param(n, marks=pytest.mark.sweep if n in LONG else ()) for n in FAMILIES]
 )
 def test_laws_over_torchvision(name: str) -> None:
     model = zoo(name, num_classes=7)

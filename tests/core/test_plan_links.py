@@ -59,7 +59,7 @@ def test_half_of_resnet50_fits_into_two_kilobytes(resnet50: ChannelGraph) -> Non
     assert again.digest == plan.digest
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_another_process_reads_the_same_plan() -> None:
     graph = trace(load_model("resnet20"), (3, 32, 32))
     plan = random_plan(graph, 3)

@@ -173,7 +173,7 @@ def test_networks_from_notebooks(network) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["googlenet", pytest.param("inception_v3", marks=pytest.mark.slow)]
+    "name", ["googlenet", pytest.param("inception_v3", marks=pytest.mark.sweep)]
 )
 def test_auxiliary_heads_do_not_run_and_score_nothing(name) -> None:
     from torchvision import models

@@ -44,6 +44,7 @@ def test_small_networks(build) -> None:
         np.testing.assert_allclose(scores, expected, atol=near * scale, rtol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet20", "vgg16", "mobilenet_v2"])
 def test_bundled_networks(name) -> None:
     torch.manual_seed(2)

@@ -67,6 +67,7 @@ def test_maps_of_a_smaller_network_lie_where_they_were(loaded) -> None:  # type:
         np.testing.assert_allclose(a, b, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_maps_are_captums(loaded, method: str) -> None:  # type: ignore[no-untyped-def]
     from captum import attr

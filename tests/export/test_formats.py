@@ -28,6 +28,7 @@ def needs(*libraries: str) -> None:
         pytest.importorskip(library)
 
 
+@pytest.mark.slow
 def test_every_format_of_a_pruned_network_with_its_own_accuracy(
     tmp_path: Path, digits: DataSet
 ) -> None:
@@ -56,6 +57,7 @@ def test_every_format_of_a_pruned_network_with_its_own_accuracy(
     assert len(files.to_frame()) == len(SUFFIXES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["shufflenet_v2_x0_5", "squeezenet1_1", "timm/seresnet18"])
 def test_plain_pytorch(name: str, tmp_path: Path) -> None:
     if name.startswith("timm/"):
@@ -65,7 +67,7 @@ def test_plain_pytorch(name: str, tmp_path: Path) -> None:
     assert found.check("python").difference == pytest.approx(0, abs=TOLERANCE)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", [*BUNDLED, *TORCHVISION, *(f"timm/{n}" for n in TIMM)])
 def test_all_formats(name: str, tmp_path: Path) -> None:
@@ -121,6 +123,7 @@ def test_unknown_formats_and_missing_extras(
         pv.export(network, tmp_path, input_shape=(3, 8, 8), formats=["onnx"])
 
 
+@pytest.mark.slow
 def test_a_file_that_does_something_else_is_not_offered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

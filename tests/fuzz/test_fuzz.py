@@ -15,6 +15,7 @@ pytestmark = pytest.mark.fuzz
 MOST_BYTES = 2 * 2**30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SOURCES)
 def test_malformed_input_is_taken_or_refused_with_a_sentence(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

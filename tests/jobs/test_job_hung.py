@@ -29,6 +29,7 @@ def pooled(tmp_path, monkeypatch):
         yield made
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_noticed_ended_and_said(pooled, spec, until):
     run = until(pooled, pooled.submit(spec(steps=10_000, pause=0.02)), lambda run: run.progress > 0)
     os.kill(run.pid, signal.SIGSTOP)
@@ -97,7 +98,7 @@ time.sleep(600)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_sigterm_to_the_whole_group_stops_runs_in_order(tmp_path, spec, until):
     """As service managers end a server: the app dies at once, its worker ends its run."""
     path = tmp_path / "its_app.py"

@@ -64,6 +64,7 @@ def half() -> str:
     return plan.to_json()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_fine_tuning_a_plan(threaded: JobService, made, half):
     run = threaded.wait(threaded.submit(made(plan=half, **OPTIONS)), 120)
@@ -107,6 +108,7 @@ def test_images_that_were_wrong_are_followed(threaded: JobService, made, half):
     assert still <= round(24 * (1 - found["after"]["accuracy"])), "the others may be wrong now"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_cancelled_fine_tuning_resumes_to_the_same_weights(threaded, made, half, until):
     def weights(run_id: str) -> dict[str, torch.Tensor]:
@@ -128,6 +130,7 @@ def test_a_cancelled_fine_tuning_resumes_to_the_same_weights(threaded, made, hal
     assert threaded.results(whole)["after"] == threaded.results(parts)["after"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_fine_tuning_that_is_stopped_goes_on_after_its_last_batch(
     threaded, made, half, until, monkeypatch
@@ -252,6 +255,7 @@ def digits_plan(monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunSpec]:
     return spec
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_plan_is_repaired_and_taught_unless_told_otherwise(threaded, digits_plan, monkeypatch):
     taught, real = [], pv.fine_tune

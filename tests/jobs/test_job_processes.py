@@ -40,7 +40,7 @@ def _start_app(home: Path, script: str) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, str(path), str(home)], env=environment)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @POSIX
 def test_killed_interrupted_resumed_and_the_weights_are_the_same(pooled, spec, until):
     reference = pooled.submit(spec("train", epochs=6))
@@ -62,6 +62,7 @@ def test_killed_interrupted_resumed_and_the_weights_are_the_same(pooled, spec, u
     assert [m.epoch for m in pooled.metrics(killed, level="epoch")] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.slow
 @POSIX
 def test_a_run_that_kills_its_worker_every_time_does_not_stop_the_queue(pooled, spec):
     ids = [pooled.submit(spec(kind)) for kind in ("dies", "count", "dies", "count")]
@@ -71,6 +72,7 @@ def test_a_run_that_kills_its_worker_every_time_does_not_stop_the_queue(pooled, 
     assert pooled.wait(ids[0], 120).status == "interrupted"
 
 
+@pytest.mark.slow
 def test_workers_that_cannot_start_fail_the_run(pooled, spec, monkeypatch):
     from pruneviz.jobs import executor
 
@@ -113,6 +115,7 @@ def test_an_app_that_ends_by_itself_does_not_wait_for_its_runs(tmp_path, spec, u
     store.close()
 
 
+@pytest.mark.slow
 @POSIX
 def test_the_app_is_killed_and_its_run_goes_on_to_its_end(tmp_path, spec, until):
     app = _start_app(
@@ -143,6 +146,7 @@ def test_the_app_is_killed_and_its_run_goes_on_to_its_end(tmp_path, spec, until)
             time.sleep(0.02)
 
 
+@pytest.mark.slow
 @POSIX
 def test_app_and_worker_are_killed(tmp_path, spec, until):
     app = _start_app(
@@ -172,6 +176,7 @@ def test_app_and_worker_are_killed(tmp_path, spec, until):
         assert service.recover() == ()
 
 
+@pytest.mark.slow
 def test_workers_are_nice_and_leave_a_core(pooled, spec):
     from tests.jobs.job_fakes import PROBE
 
@@ -183,6 +188,7 @@ def test_workers_are_nice_and_leave_a_core(pooled, spec):
     assert seen["nice"] == min(19, os.nice(0) + 5)
 
 
+@pytest.mark.slow
 def test_deleting_what_waits_harms_nobody(pooled, spec, until):
     """The worker that comes to a deleted run says so, and goes on."""
     innocent = pooled.submit(spec(steps=10_000, pause=0.01))
@@ -200,6 +206,7 @@ def test_deleting_what_waits_harms_nobody(pooled, spec, until):
     assert [process.pid for process in pooled._workers.pool.processes()] == [worker]
 
 
+@pytest.mark.slow
 @POSIX
 def test_one_killed_worker_interrupts_only_its_own_run(tmp_path, spec, until):
     with JobService(tmp_path, workers=3, plugins=("tests.jobs.job_fakes",)) as service:

@@ -315,6 +315,7 @@ for _ in range(3):
 """
 
 
+@pytest.mark.slow
 def test_processes_write_at_once_while_another_reads(tmp_path, address):
     home = tmp_path / "home"  # the tables, too, are made by whoever comes first
     home.mkdir()

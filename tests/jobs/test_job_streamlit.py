@@ -10,6 +10,8 @@ import threading
 import time
 import urllib.request
 
+import pytest
+
 from pruneviz.jobs import RunStore, Which
 from pruneviz.jobs.worker import CLOSED
 
@@ -61,6 +63,7 @@ def _visit(port: int, query: str = "") -> None:
     asyncio.run(talk())
 
 
+@pytest.mark.slow
 def test_the_script_is_not_run_again_by_its_workers(tmp_path):
     script = tmp_path / "page.py"
     script.write_text(APP)

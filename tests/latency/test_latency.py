@@ -320,6 +320,7 @@ def test_a_real_network_is_faster_with_a_tenth_of_it() -> None:
     assert latency.macs_ratio("pruned") > 10
 
 
+@pytest.mark.slow
 def test_onnxruntime_times_the_same_networks() -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

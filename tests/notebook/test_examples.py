@@ -22,7 +22,7 @@ def test_there_is_one_for_each_job(tmp_path: Path) -> None:
         ).read_bytes()
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("job", JOBS)
 def test_it_runs(job: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ def subject() -> tuple[object, object]:
     return pv.load_model("resnet20", weights="digits"), pv.load_dataset("digits")
 
 
+@pytest.mark.slow
 def test_the_slider_for_all_makes_a_plan_and_its_repaired_accuracy(subject: tuple) -> None:  # type: ignore[type-arg]
     model, data = subject
     sliders = pv.explore(model, data)
@@ -41,6 +42,7 @@ def test_the_slider_for_all_makes_a_plan_and_its_repaired_accuracy(subject: tupl
     assert labels["fisher 50 % over all groups"]["accuracy"] == sliders.state["accuracy"]
 
 
+@pytest.mark.slow
 def test_a_groups_slider_undo_redo_and_a_click_on_a_point(subject: tuple) -> None:  # type: ignore[type-arg]
     sliders = pv.explore(*subject)
     name = sliders.graph.prunable_groups[1].name
@@ -63,6 +65,7 @@ def test_a_groups_slider_undo_redo_and_a_click_on_a_point(subject: tuple) -> Non
     sliders.wait()
 
 
+@pytest.mark.slow
 def test_what_is_refused_is_said_and_nothing_changes(subject: tuple) -> None:  # type: ignore[type-arg]
     sliders = pv.explore(*subject)
     sliders.ratios = {"no such group": 0.5}
@@ -80,6 +83,7 @@ def test_an_unknown_criterion_lists_the_choices(subject: tuple) -> None:  # type
         pv.explore(*subject, criterion="magic")
 
 
+@pytest.mark.slow
 def test_a_hand_that_moves_on_while_plans_are_measured(
     subject: tuple,  # type: ignore[type-arg]
     monkeypatch: pytest.MonkeyPatch,

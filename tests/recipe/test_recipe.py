@@ -41,6 +41,7 @@ def made(subject, decisions: Decisions, **options) -> tuple[Recipe, object]:  # 
 INNER = "layer2.1.conv1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("decisions", "kinds"),
     [
@@ -83,7 +84,7 @@ def test_picks_by_hand_and_rounded_widths(subject: tuple[object, ...]) -> None:
     assert apply_recipe(rounded).plan == plan
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_run_again_gives_bit_equal_weights_and_files(
     subject: tuple[object, ...], tmp_path: Path
 ) -> None:
@@ -167,7 +168,7 @@ def test_steps_that_do_not_fit_say_so(subject: tuple[object, ...]) -> None:
         apply_recipe(bare.with_steps([Step("drop", {"layer": "conv9", "filters": [1]})]))
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_the_notebook_runs_to_the_same_weights(subject: tuple[object, ...], tmp_path: Path) -> None:
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")

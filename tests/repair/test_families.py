@@ -31,17 +31,19 @@ def check(model: nn.Module, size: int, count: int) -> None:
     assert set(repaired.to_frame()["layer"]) == {x.name for x in graph.layers}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_families(name: str) -> None:
     check(zoo(name, num_classes=7), FAMILIES[name], 48)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", sorted(set(FAMILIES) - set(QUICK)))
 def test_all_other_families(name: str) -> None:
     check(zoo(name, num_classes=7), FAMILIES[name], 40)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CIFAR_FORMS)
 def test_bundled_networks_come_back(name: str) -> None:
     """Half of every group goes, the accuracy on images that no statistic came from comes back."""

@@ -15,6 +15,7 @@ from pruneviz.replay import Tape
 from tests.replay.helpers import FAMILIES, build, other, rerun
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_families_replay_to_the_bit(name: str) -> None:
     model = build(name)

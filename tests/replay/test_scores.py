@@ -38,6 +38,7 @@ LARGE = ("alexnet", "vgg11_bn", "inception_v3", "resnext50_32x4d", "googlenet", 
 PLANNED = [name for name in FAMILIES if name not in LARGE]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLANNED)
 def test_scores_of_plans_are_those_of_pruned_networks(name: str) -> None:
     model = build(name)

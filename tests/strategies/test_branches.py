@@ -83,6 +83,7 @@ def test_resnet20_at_a_rate_of_30_percent_to_the_last_mac() -> None:
     assert stored[0] < 0.62 * stored[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["python", "pt2", "onnx"])
 def test_narrow_branches_can_be_taken_away(form: str, tmp_path: Path) -> None:
     if form == "onnx":

@@ -333,7 +333,7 @@ def test_a_budget_leaves_several_removals(
     assert found["epochs"] == epochs - epochs // 2
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_the_default_run_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """The README's last loop: half of ResNet-20's MACs on digits, nothing else said."""
     digits = load_dataset("digits")

@@ -189,6 +189,7 @@ QUICK: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("claim", [c.key for c in claims()])
 def test_every_claim_can_be_run_and_stored(
     claim: str, bench: Bench, monkeypatch: pytest.MonkeyPatch

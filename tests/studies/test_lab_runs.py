@@ -69,7 +69,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pruneviz.studies.papers.setting.load_dataset", lambda name, **_: small)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_claim_stops_and_goes_on_where_it_was(
     service: JobService, few: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,7 +125,7 @@ def test_a_claim_is_cancelled_within_an_epoch(service: JobService, few: None) ->
     assert service.wait(run_id, 30).status == "cancelled"
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_race_grows_and_goes_on(
     service: JobService, few: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,7 +88,7 @@ def test_drawn_plans_meet_their_budgets(
         next(draw_plans(graph, ranking, 0))
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_stopped_study_goes_on(model: nn.Module, data: DataSet) -> None:
     grown: list[Trust] = []
     options = {"plans": 4, "budgets": (0.6, 0.4), "network": "tiny"}

@@ -37,6 +37,7 @@ def few(digits: DataSet) -> DataSet:
     return dataclasses.replace(digits, train=train, val=val, classes=("0", "1"), digest="few")
 
 
+@pytest.mark.slow
 def test_a_new_classifier_learns_alone_first_and_then_all_do(few: DataSet) -> None:
     model = ModelSource("resnet20", "cifar10", 2).load()
     settings = settings_for(model, few)
@@ -57,13 +58,13 @@ def test_a_new_classifier_learns_alone_first_and_then_all_do(few: DataSet) -> No
     assert len(events) == 4
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_the_defaults_learn_two_classes_from_sixty_images(few: DataSet) -> None:
     *_, last = fine_tune(ModelSource("resnet20", "cifar10", 2).load(), few)
     assert last.accuracy > 0.9
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_run_on_a_new_classifier_resumes_exactly(few: DataSet) -> None:
     for stop in (1, 2, 3):
         whole, other = (ModelSource("resnet20", "cifar10", 2).load() for _ in range(2))
@@ -158,7 +159,7 @@ def test_chance_is_the_share_of_the_commonest_class(digits: DataSet) -> None:
     assert chance(digits.val) == pytest.approx(int(max(torch.bincount(digits.val.labels))) / 100)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_squeezenet_learns_ants_and_bees_with_the_defaults(

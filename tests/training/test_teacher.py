@@ -103,7 +103,7 @@ def test_without_weight_a_teacher_changes_nothing(digits: DataSet) -> None:
     assert same_weights(plain, heard)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_with_full_weight_labels_are_not_looked_at(digits: DataSet) -> None:
     teacher = net()
     list(fine_tune(teacher, digits, epochs=6, lr=0.05, schedule="one-cycle"))

@@ -11,7 +11,7 @@ from tests.ui.conftest import Open
 from tests.ui.helpers import move, sound, texts
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_run_is_started_in_two_clicks_and_shown_when_done(studio: Open) -> None:
     page = sound(studio("prune"))
     move(page, "ratio_all", 50)
@@ -33,7 +33,7 @@ def test_a_run_is_started_in_two_clicks_and_shown_when_done(studio: Open) -> Non
     assert services.jobs().get(run.id).name == "the first"
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_run_that_failed_says_why_and_the_page_goes_on(studio: Open) -> None:
     loaded = workbench.bench(Subject())
     spec = runs_data.spec(loaded, None, {"epochs": 1, "lr": -1.0}, "impossible", "nobody")
@@ -46,7 +46,7 @@ def test_a_run_that_failed_says_why_and_the_page_goes_on(studio: Open) -> None:
     assert any(b.label == "Start" for b in page.button)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_scan_shows_its_curves_and_turns_a_tolerated_drop_into_ratios(studio: Open) -> None:
     page = sound(studio("sensitivity"))
     assert "No scan by" in texts(page)

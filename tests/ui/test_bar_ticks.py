@@ -10,7 +10,7 @@ from tests.ui.conftest import Open
 from tests.ui.helpers import sound
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_the_first_of_several_accuracies_is_shown(
     studio: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

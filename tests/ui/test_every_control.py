@@ -189,19 +189,20 @@ IDS = ["-".join([name, *view.values()]) for name, view in WALK]
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n == "export" else ()) for n in VIEWS]
+    "name", [pytest.param(n, marks=pytest.mark.sweep if n == "export" else ()) for n in VIEWS]
 )
 def test_one_control_of_each_sort(home: Path, name: str) -> None:
     assert hands_one_after_the_other(name, VIEWS[name]) == []
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("name", "view"), WALK, ids=IDS)
 def test_every_single_control(home: Path, name: str, view: dict[str, Any]) -> None:
     assert hands_one_by_one(name, view) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "view"), WALK, ids=IDS)
 def test_the_bar_leads_to_the_page_runs_from_everywhere(
     home: Path, name: str, view: dict[str, Any]

@@ -38,7 +38,7 @@ def until(page: AppTest, text: str) -> AppTest:
     ("view", "text"),
     [
         ("One image", "one filter's answer to the image"),
-        pytest.param("What it looks at", "Rank correlation of the maps", marks=pytest.mark.slow),
+        pytest.param("What it looks at", "Rank correlation of the maps", marks=pytest.mark.sweep),
         ("Errors made and unmade", "errors made"),
         ("If only one filter goes", "filters could each go alone"),
     ],
@@ -65,6 +65,7 @@ def test_tiles_are_few_and_small_and_the_difference_is_signed() -> None:
     assert first.values.shape[1:] == (SIDE, SIDE)
 
 
+@pytest.mark.slow
 def test_the_classes_that_suffer_from_one_filter_and_those_it_speaks_for(studio: Open) -> None:
     page = until(opened(studio, "If only one filter goes"), "Which classes suffer without filter")
     page = sound(page.selectbox(key="alone_filter").set_value(5).run())

@@ -21,7 +21,7 @@ from tests.ui.conftest import Open
 from tests.ui.helpers import move, sound
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_files_are_tried_before_they_are_offered(studio: Open) -> None:
     page = sound(studio("prune"))
     move(page, "ratio_all", 40)
@@ -50,6 +50,7 @@ def link_in(text: str) -> str:
     return found.group()
 
 
+@pytest.mark.slow
 def test_repaired_and_cut_are_different_networks_with_their_own_accuracy(
     studio: Open, tmp_path: Path
 ) -> None:

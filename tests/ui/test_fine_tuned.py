@@ -28,7 +28,7 @@ def take(page: AppTest, dropped: frozenset[int]) -> str:
     return bar_of(sound(page.run()))
 
 
-@pytest.mark.parametrize("name", ["prune", pytest.param("export", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["prune", pytest.param("export", marks=pytest.mark.sweep)])
 def test_the_bar_has_what_a_run_made_of_the_plan_in_hand(studio: Open, name: str) -> None:
     page = studio(name)
     assert "Fine-tuned" not in bar_of(page), "nothing has run"
@@ -44,7 +44,7 @@ def test_the_bar_has_what_a_run_made_of_the_plan_in_hand(studio: Open, name: str
     assert "Fine-tuned" not in take(page, tuned | {7}), "another plan"
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_damaged_result_hides_no_bar(studio: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     page = studio("prune")
     populate()
@@ -53,7 +53,7 @@ def test_a_damaged_result_hides_no_bar(studio: Open, monkeypatch: pytest.MonkeyP
     assert "Fine-tuned" not in bar_of(page.run())
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_the_trade_off_never_mixes_counts_of_images(
     studio: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,7 +77,7 @@ def test_the_trade_off_never_mixes_counts_of_images(
     assert "on the same 60 of 500 validation images" in said
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_run_without_weights_is_left_out_of_it_with_a_sentence(
     studio: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

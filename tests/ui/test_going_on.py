@@ -29,7 +29,7 @@ def run_called(name: str) -> str:
     return next(run.id for run in services.jobs().list() if run.name == name)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_finished_run_is_a_new_baseline(studio: Open) -> None:
     studio("choose")
     populate()
@@ -54,7 +54,7 @@ def test_a_finished_run_is_a_new_baseline(studio: Open) -> None:
         pv.load_model("vgg16", weights="run:tuned")
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_what_is_exported_of_a_pruned_baseline_loads_again(studio: Open, tmp_path: Path) -> None:
     studio("choose")
     populate()
@@ -85,7 +85,7 @@ def which(page: AppTest) -> Any:
     return page.selectbox(key="export_which")
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_export_begins_with_what_is_in_hand_and_says_where_they_differ(studio: Open) -> None:
     page = sound(studio("prune"))
     populate()

@@ -16,6 +16,7 @@ from tests.ui.helpers import sound, texts
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", docs.NAMES)
 def test_a_chapter_is_shown(name: str) -> None:
     def page() -> None:

@@ -27,9 +27,10 @@ CONTROLS = ("button", "slider", "selectbox", "multiselect", "text_input", "numbe
             "checkbox", "radio", "toggle", "metric", "tabs", "expander", "status")  # fmt: skip
 """Of these Streamlit reads the labels and helps as Markdown."""
 QUICK = ("choose", "lab")
-PAGES = [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in walk.VIEWS]
+PAGES = [pytest.param(n, marks=() if n in QUICK else pytest.mark.sweep) for n in walk.VIEWS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_every_text_of_every_page_shows_it_as_it_is(
     studio: Open, name: str, monkeypatch: pytest.MonkeyPatch
@@ -104,6 +105,7 @@ def evil_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Subject:
     return Subject(network.model, network.weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_names_in_somebodys_own_network_are_shown_as_they_are(
     studio: Open, evil_network: Subject, name: str

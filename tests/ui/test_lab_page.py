@@ -156,6 +156,7 @@ def test_a_race_is_queued_and_shown(studio: Open, quick: list[RunSpec]) -> None:
     assert any("taylor" in list(d.value.get("strategy", [])) for d in page.dataframe[1:])
 
 
+@pytest.mark.slow
 def test_a_study_is_a_queue_of_runs_in_one_figure(studio: Open, quick: list[RunSpec]) -> None:
     page = sound(studio("lab"))
     assert "No study yet" in texts(page)

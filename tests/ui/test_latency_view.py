@@ -30,7 +30,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timings, "SECONDS_EACH", 0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_plan_is_measured_beside_the_unpruned_network(studio: Open) -> None:
     page = sound(studio("prune", view="Latency"))
     move(page, "ratio_all", 80)
@@ -59,7 +59,7 @@ def test_a_plan_is_measured_beside_the_unpruned_network(studio: Open) -> None:
     assert page.button(key="latency_missing").label.startswith("Measure the visited plan")
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_time_against_width_and_a_width_taken_up(studio: Open) -> None:
     page = sound(studio("prune", view="Latency"))
     group = page.selectbox(key="latency_group").value
@@ -100,7 +100,7 @@ def test_fewer_macs_that_are_not_faster_are_told(
     assert "not measurably faster at batch size 1" in texts(page)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_times_of_one_setting_only_are_put_side_by_side(studio: Open) -> None:
     studio("prune")
     loaded = workbench.bench(Subject())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pruneviz.session.decisions import Decisions
 from pruneviz.ui.lessons import class_answers
 from tests.ui.conftest import Open
@@ -10,6 +12,7 @@ from tests.ui.helpers import sound, texts
 NAME = "3-why-coupled-channels-go-together"
 
 
+@pytest.mark.slow
 def test_a_prediction_comes_before_the_revelation(studio: Open) -> None:
     page = sound(studio("rank", lesson=f"{NAME}.2"))
     assert "step 2 of 6" in texts(page)

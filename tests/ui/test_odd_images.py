@@ -17,7 +17,7 @@ from pruneviz.ui.prune.page import VIEWS as PRUNE
 from tests.ui.conftest import Open
 from tests.ui.helpers import sound, texts
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.sweep, pytest.mark.timeout(1200)]
 
 ODD = re.compile(r"\bnan\b|\bNaN\b|\binf\b|Traceback")
 

@@ -67,6 +67,7 @@ def given(file: Path, monkeypatch: pytest.MonkeyPatch) -> own.OwnNetwork:
     return network
 
 
+@pytest.mark.slow
 def test_own_network_goes_through_choose_prune_and_a_background_run(
     studio: Open, given: own.OwnNetwork
 ) -> None:

@@ -44,6 +44,7 @@ def test_choose_shows_the_baseline_and_one_thing_to_do(studio: Open) -> None:
     assert page.selectbox[0].value == "resnet20"
 
 
+@pytest.mark.slow
 def test_choose_takes_another_network_up(studio: Open) -> None:
     page = sound(studio("choose"))
     page.selectbox[0].set_value("mobilenet_v2").run()
@@ -118,6 +119,7 @@ def test_group_slider_lock_scope_and_multiple(studio: Open) -> None:
         assert group.name not in decisions.protected or left == group.width
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "view", ["Trade-off", "Network", "Costs", "Classes", "History", "Prunability"]
 )
@@ -149,6 +151,7 @@ def test_history_goes_back_and_branches(studio: Open) -> None:
     assert [d for d, _ in history.tree()] == [0, 0, 0, 1]
 
 
+@pytest.mark.slow
 def test_a_plan_that_would_break_the_network_is_refused(studio: Open) -> None:
     page = sound(studio("rank"))
     loaded = workbench.bench(Subject())
@@ -238,6 +241,7 @@ def test_two_visitors_do_not_see_each_others_plan(studio: Open) -> None:
     assert "0 of 400" in texts(two)
 
 
+@pytest.mark.slow
 def test_export_gives_files_that_load_again(studio: Open, tmp_path: Path) -> None:
     page = sound(studio("prune"))
     move(page, "ratio_all", 40)
@@ -255,6 +259,7 @@ def test_export_gives_files_that_load_again(studio: Open, tmp_path: Path) -> Non
     assert same.accuracy == measure_repaired(loaded, plan).accuracy
 
 
+@pytest.mark.slow
 def test_the_oracle_runs_in_the_background_and_can_then_be_chosen(studio: Open) -> None:
     page = sound(studio("rank"))
     page.session_state["rank_tab"] = "Two criteria"
@@ -302,6 +307,7 @@ def test_a_filter_is_dropped_and_kept_without_a_mouse(studio: Open) -> None:
     assert "0 of 400" in texts(sound(page))
 
 
+@pytest.mark.slow
 def test_the_best_plan_for_a_budget_is_one_step(studio: Open) -> None:
     page = sound(studio("prune"))
     page.number_input(key="budget_macs").set_value(50).run()

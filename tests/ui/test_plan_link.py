@@ -26,6 +26,7 @@ def plan_of(page: AppTest) -> Plan:
     return plan
 
 
+@pytest.mark.slow
 def test_it_loads_the_network_and_the_plan(studio: Open, query: dict[str, str]) -> None:
     page = sound(studio("prune", **query))
     session = page.session_state["session"]
@@ -38,6 +39,7 @@ def test_it_loads_the_network_and_the_plan(studio: Open, query: dict[str, str]) 
     assert len(plan_link.link_to(session.workbench, plan_of(page))) <= 2000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -59,6 +61,7 @@ def test_what_does_not_fit_is_a_sentence_and_changes_nothing(
     assert not plan_of(page).dropped
 
 
+@pytest.mark.slow
 def test_export_offers_it(studio: Open, query: dict[str, str]) -> None:
     page = studio("prune", **query)
     page = sound(studio("export", like=page))

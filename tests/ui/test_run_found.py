@@ -129,6 +129,7 @@ def test_a_strategys_steps_are_replayed_on_its_card(studio: Open, strategy: str)
         sound(page)
 
 
+@pytest.mark.slow
 def test_the_lab_shows_how_a_method_works_beside_its_run(studio: Open) -> None:
     studio("lab")
     with_course("taylor")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 import time
 
+import pytest
+
 from pruneviz.errors import StorageFullError, StorageGoneError
 from pruneviz.jobs import RunSpec
 from pruneviz.jobs.leases import claim
@@ -32,6 +34,7 @@ def test_a_full_disk_is_said_and_the_page_goes_on(studio: Open, monkeypatch) -> 
     assert "runs wait" not in warnings(sound(page.run()))
 
 
+@pytest.mark.slow
 def test_a_deleted_home_is_said_and_saved_anew(studio: Open) -> None:
     service = services.jobs()
     service.store.create(RunSpec("fine_tune", name="kept in memory"))

@@ -79,7 +79,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, floa
     return {name: (said, grown / 2**20) for name, said, grown in lines}
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", EXPECTED)
 def test_memory_stays_within_bounds(taken: dict[str, tuple[str, float]], name: str) -> None:
     says, most = EXPECTED[name]
