@@ -49,19 +49,22 @@ def _what_pruning_does() -> None:
     note = loaded.note or _at_chance(loaded)
     if note:
         st.warning(plain(note), icon=":material/school:")
-        if st.button("Fine-tune it first", icon=":material/model_training:"):
-            leaving.go_to("runs")
+        st.button(
+            "Fine-tune it first",
+            icon=":material/model_training:",
+            on_click=leaving.go_to,
+            args=("runs",),
+        )
     criterion = history.decisions.criterion
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("What happens when you prune the least important filters?")
         # Above the chart, so that it is in sight on a laptop's screen.
-        if st.button(
+        st.button(
             f"Prune the lowest {FIRST_RATIO:.0%} and take a closer look",
             type="primary",
             icon=":material/content_cut:",
-        ):
-            actions.take(set_ratio(history.decisions, FIRST_RATIO))
-            leaving.go_to("prune")
+            on_click=_look_closer,
+        )
     st.caption(
         f"Prunes the filters with the lowest **{plain(criterion)}** scores, a tenth of the "
         "network at a time, without training. Grey: before repair. Blue: repaired, with "
@@ -70,6 +73,11 @@ def _what_pruning_does() -> None:
     )
     _story(loaded, criterion)
     _tabs(loaded, criterion)
+
+
+def _look_closer() -> None:
+    actions.take(set_ratio(state.history().decisions, FIRST_RATIO))
+    leaving.go_to("prune")
 
 
 def _at_chance(loaded: Workbench) -> str:

@@ -1,5 +1,8 @@
 """Leaving for another page, from anywhere: a button, a callback, a part of a page.
 
+Buttons that lead away, or that start something, do so in their callback: Streamlit calls it even
+where the run that the click asked for is cut short before it has come to the button.
+
 The page is switched at the beginning of a run of the whole app: nothing is drawn twice, and
 callbacks, which run before the app has said which pages there are, may ask for it, too.
 """

@@ -74,14 +74,16 @@ def _bar() -> None:
             _announce()
             if services.jobs().count(Which(active=True)):
                 _under_way()
-        if history.can_undo and st.button(
-            "Fine-tune",
-            icon=":material/model_training:",
-            key="to_runs",
-            type="primary",
-            help="Prune by the current plan and train the result in the background.",
-        ):
-            leaving.go_to("runs")
+        if history.can_undo:
+            st.button(
+                "Fine-tune",
+                icon=":material/model_training:",
+                key="to_runs",
+                type="primary",
+                help="Prune by the current plan and train the result in the background.",
+                on_click=leaving.go_to,
+                args=("runs",),
+            )
     if waiting:
         _tick()
 

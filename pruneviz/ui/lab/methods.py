@@ -98,8 +98,17 @@ def _none(loaded: Workbench, name: str) -> None:
     if name not in SHORT:
         st.caption("Start one in the tab “Study of pretraining”.")
         return
-    if st.button("Start a short run", icon=":material/play_arrow:", key=f"short_{name}"):
-        label = f"{loaded.subject.model}: {method(name).title}, short"
-        spec = runs_data.strategy_spec(loaded, name, SHORT[name], label, state.session().visitor)
-        actions.attempt(services.jobs().submit, spec)
-        st.rerun()
+    st.button(
+        "Start a short run",
+        icon=":material/play_arrow:",
+        key=f"short_{name}",
+        on_click=_start_short,
+        args=(loaded, name),
+    )
+
+
+def _start_short(loaded: Workbench, name: str) -> None:
+    label = f"{loaded.subject.model}: {method(name).title}, short"
+    spec = runs_data.strategy_spec(loaded, name, SHORT[name], label, state.session().visitor)
+    actions.attempt(services.jobs().submit, spec)
+    st.rerun()

@@ -25,11 +25,17 @@ def show() -> None:
             with st.container(horizontal=True, vertical_alignment="center"):
                 under_way = now is not None and now[0].name == name
                 label = "Go on" if under_way else "Begin"
-                if st.button(
-                    label, key=f"begin_{name}", type="primary" if done == 0 else "secondary"
-                ):
-                    step = now[1] if under_way and now is not None else 0
-                    progress.go(name, step)
-                    leaving.go_to(shown.steps[step].page or "choose")
+                st.button(
+                    label,
+                    key=f"begin_{name}",
+                    type="primary" if done == 0 else "secondary",
+                    on_click=_begin,
+                    args=(name, now[1] if under_way and now is not None else 0),
+                )
                 st.caption(f"{len(shown.steps)} steps, {done} done")
                 class_answers.show(shown)
+
+
+def _begin(name: str, step: int) -> None:
+    progress.go(name, step)
+    leaving.go_to(lesson(name).steps[step].page or "choose")

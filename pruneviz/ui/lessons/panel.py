@@ -31,14 +31,14 @@ def _step(current: Lesson, number: int) -> None:
     st.subheader(step.title)
     st.markdown(step.text)
     here = st.session_state.get(state.PAGE)
-    if (
-        step.page
-        and step.page != here
-        and st.button(
-            f"Go to {step.page.title()}", key="lesson_page", icon=":material/arrow_forward:"
+    if step.page and step.page != here:
+        st.button(
+            f"Go to {step.page.title()}",
+            key="lesson_page",
+            icon=":material/arrow_forward:",
+            on_click=leaving.go_to,
+            args=(step.page,),
         )
-    ):
-        leaving.go_to(step.page)
     if step.ask and not _answered(step, place):
         return
     known = facts()
@@ -61,22 +61,35 @@ def _answered(step: Step, place: tuple[str, int]) -> bool:
     """Ask for a prediction; what was predicted stays in sight."""
     given = progress.answers().get(place)
     st.markdown(f"**{step.ask}**")
+    key = f"lesson_ask_{place[0]}_{place[1]}"
     chosen = st.radio(
         step.ask,
         range(len(step.choices)),
         index=given,
-        key=f"lesson_ask_{place[0]}_{place[1]}",
+        key=key,
         format_func=step.choices.__getitem__,
         label_visibility="collapsed",
         disabled=given is not None,
     )
-    if given is None and st.button(
-        "That is my prediction", key="lesson_predict", disabled=chosen is None, type="primary"
-    ):
-        progress.answers()[place] = int(chosen or 0)
-        class_answers.give(lesson(place[0]), place[1], int(chosen or 0))
-        st.rerun()
+    if given is None:
+        st.button(
+            "That is my prediction",
+            key="lesson_predict",
+            disabled=chosen is None,
+            type="primary",
+            on_click=_predict,
+            args=(place, key),
+        )
     return given is not None
+
+
+def _predict(place: tuple[str, int], key: str) -> None:
+    chosen = st.session_state.get(key)
+    if chosen is None or place in progress.answers():
+        return
+    progress.answers()[place] = int(chosen)
+    class_answers.give(lesson(place[0]), place[1], int(chosen))
+    st.rerun()
 
 
 def _reveal(step: Step, place: tuple[str, int]) -> None:

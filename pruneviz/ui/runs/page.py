@@ -168,9 +168,14 @@ def _card(loaded: Workbench, run: RunView) -> None:
                     help="Prune further from here: this run's network becomes the new baseline.",
                 )
             mine = run.status == "done" and runs_data.about(loaded, run)
-            if mine and st.button("Export", key=f"export_{run.id}", icon=":material/download:"):
-                st.session_state[EXPORTED] = run.id
-                leaving.go_to("export")
+            if mine:
+                st.button(
+                    "Export",
+                    key=f"export_{run.id}",
+                    icon=":material/download:",
+                    on_click=_export,
+                    args=(run.id,),
+                )
 
 
 def _facts(run: RunView, results: dict[str, Any]) -> str:
@@ -228,6 +233,11 @@ def _use_weights(run_id: str) -> None:
     name = str(spec.data["name"])
     state.choose(Subject(str(spec.model["name"]), f"run:{run_id}", None, name, options))
     leaving.go_to("choose")
+
+
+def _export(run_id: str) -> None:
+    st.session_state[EXPORTED] = run_id
+    leaving.go_to("export")
 
 
 def _take_plan(run_id: str) -> None:
