@@ -111,7 +111,12 @@ def zeroing_figure(info: ZeroingInfo, *, dark: bool = False, height: int = 520) 
     """Draw the layer's filters by epoch, and their norms below."""
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.6, 0.4],
                            vertical_spacing=0.06)  # fmt: skip
-    figure.update_layout(template=style.template(dark), height=height, hovermode="closest")
+    figure.update_layout(
+        template=style.template(dark),
+        height=height,
+        hovermode="closest",
+        margin={"t": 64},  # the names of five states, below the toolbar
+    )
     colours = _colours(dark)
     states = info.states.astype(float)
     figure.add_trace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pruneviz.figures import TradeoffPoint, training_figure
@@ -95,3 +96,32 @@ def test_a_preview_on_fewer_images_is_not_drawn_beside_a_run() -> None:
     plans = [point("here", "baseline", 64), point("plan", "plan", 64), point("b", "baseline", 500)]
     assert [p.key for p in charts.comparable(plans, [run])] == ["b", "run"]
     assert len(charts.comparable(plans[:2], [])) == 2
+
+
+def test_what_waits_gives_way_to_what_goes_on(studio: Open) -> None:
+    """The newest runs were drawn, which had nothing to draw, and named in the bar."""
+    model, data = workbench.bench(Subject()).source, {"name": "digits", "options": {}}
+    store = services.jobs().store
+    spec = RunSpec("taylor", model, data, options={}, name="going on")
+    run_id = store.create(spec, submitter="test").id
+    assert claim(store, run_id, threads=1) is not None
+    waiting = [replace(spec, name=f"waits {i}") for i in range(3)]
+    for one in waiting:
+        store.create(one, submitter="test")
+    page = sound(studio("runs"))
+    assert page.multiselect[0].value == [run_id]
+    bar = next(x for x in texts(page).splitlines() if "3 more" in x or "2 more" in x)
+    assert "going on" in bar, bar
+
+
+def test_a_strategys_card_tells_its_accuracy(studio: Open) -> None:
+    """It had what came out stored, and showed it nowhere."""
+    model, data = workbench.bench(Subject()).source, {"name": "digits", "options": {}}
+    store = services.jobs().store
+    spec = RunSpec("strategy", model, data, options={"strategy": "taylor"}, name="pruned")
+    mine = claim(store, store.create(spec, submitter="test").id, threads=1)
+    assert mine is not None
+    mine.keep("baseline", measured(0.99, 0.1, 500))
+    mine.keep("after", measured(0.984, 0.1, 500))
+    mine.finish("done")
+    assert "top-1 98.4 %, unpruned 99.0 %" in texts(sound(studio("runs")))

@@ -50,7 +50,8 @@ def open_studio() -> None:
     if kept is None:
         st.toast(
             f"The plan in this page's address ({plain(asked)}) is not stored here, so it was "
-            "ignored."
+            "ignored.",
+            duration="long",  # pages that take seconds are still in sight of it
         )
         return
     session().adopt(kept)

@@ -31,8 +31,12 @@ MEASURED = ("after", "before", "baseline")
 
 
 def first_shown(runs: list[RunView]) -> list[str]:
-    """Return the ids of the newest runs on the data of the newest."""
-    return [run.id for run in runs if run.spec.data == runs[0].spec.data][:SHOWN]
+    """Return the ids of the newest runs on the data of the newest.
+
+    A run that waits has nothing to draw: it is among them only where all wait.
+    """
+    begun = [run for run in runs if run.status != "queued"] or runs
+    return [run.id for run in begun if run.spec.data == begun[0].spec.data][:SHOWN]
 
 
 def by_data(runs: Iterable[RunView]) -> dict[str, list[RunView]]:

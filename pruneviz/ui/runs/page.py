@@ -111,12 +111,13 @@ def _trouble() -> None:
 def _compared(runs: list[RunView], place: str) -> list[RunView]:
     """The runs that are drawn: those that were picked here, or the newest on the same data."""
     names = {run.id: run.name for run in runs}
+    begun = sum(run.status != "queued" for run in runs)
     picked = st.multiselect(
         "Runs shown",
         list(names),
         default=charts.first_shown(runs),
         format_func=names.__getitem__,
-        key=f"compared_{place}",
+        key=f"compared_{place}_{begun}",
     )
     return [run for run in runs if run.id in picked]
 
@@ -192,6 +193,11 @@ def _facts(run: RunView, results: dict[str, Any]) -> str:
         if isinstance(after, dict):
             text += f" → {style.percent(after['accuracy'])}"
         parts.append(f"top-1 {text}")
+    elif isinstance(after, dict):  # a strategy's: it has no network between pruning and training
+        text = f"top-1 {style.percent(after['accuracy'])}"
+        base = results.get("baseline")
+        told = f", unpruned {style.percent(base['accuracy'])}" if isinstance(base, dict) else ""
+        parts.append(text + told)
     parts += [began] if (began := runs_data.beginning(run, results)) else []
     return " · ".join(parts)
 
