@@ -1,4 +1,4 @@
-"""What the catalogue knows of a network, and how it builds and loads it."""
+"""What the catalogue knows about a network, and how it builds and loads it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ PREFIX = "torchvision/"
 
 @dataclass(frozen=True)
 class Architecture:
-    """One network of the catalogue: what `models()` tells of it, and how to build it.
+    """One network of the catalogue: what `models()` says about it, and how to build it.
 
-    `build(num_classes=None, keys=())` gives it with random weights; `keys` are the names of the
+    `build(num_classes=None, keys=())` returns it with random weights; `keys` are the names of the
     tensors that will be loaded into it.
     """
 
@@ -38,11 +38,11 @@ class Architecture:
 
     @property
     def plain(self) -> str:
-        """The name at the place it comes from."""
+        """The name that its source uses."""
         return self.name.removeprefix(PREFIX)
 
     def parameters(self) -> int:
-        """Number of parameters, without filling any."""
+        """Number of parameters, counted without allocating them."""
         if self.source == "torchvision":
             return torchvision_models.meta(self.plain)[0]
         with torch.device("meta"):
@@ -68,13 +68,15 @@ class Architecture:
         return read_weights(bundled_path(self.name, weights))
 
     def preprocessing(self, weights: str | None) -> Preprocessing | None:
-        """How images were prepared for the weights; None for the CIFAR forms, as they come."""
+        """How images were prepared for the weights; None for the CIFAR forms, which take them as
+        they are.
+        """
         if self.source == "torchvision":
             return torchvision_models.preprocessing(self.plain, weights)
         return None
 
     def plain_weights(self, weights: str) -> str:
-        """The one name of a set of weights that has two."""
+        """The canonical name of a set of weights that has two names."""
         if self.source != "torchvision":
             return weights
         return torchvision_models.plain_weights(self.plain, weights)
@@ -88,10 +90,10 @@ class Architecture:
 
 
 def bundled_path(name: str, weights: str) -> Path:
-    """Where the package keeps weights that it brings along."""
+    """Where the package keeps its bundled weights."""
     return BUNDLED / f"{name}-{weights}.safetensors"
 
 
 def hub_weights(name: str) -> str:
-    """What the weights from torch.hub are called; `resnet20` has bundled ones called "cifar10"."""
+    """The name of the weights from torch.hub; `resnet20` has bundled ones called "cifar10"."""
     return "cifar10-hub" if name == "resnet20" else "cifar10" if name in hub.CIFAR_RESNETS else ""

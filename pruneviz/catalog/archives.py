@@ -1,4 +1,4 @@
-"""A tree of files in a folder or in a zip, listed and read alike; zips that could harm are refused.
+"""A tree of files in a folder or a zip, listed and read alike; harmful zips are refused.
 
 Nothing is ever unpacked to disk: an image is read from the zip when it is decoded.
 """
@@ -38,7 +38,9 @@ Parts = tuple[str, ...]
 
 
 class Entry(NamedTuple):
-    """One file: its path below the root, its size in bytes, and what changes when it is written."""
+    """One file: its path below the root, its size in bytes, and a stamp that changes with its
+    content.
+    """
 
     parts: Parts
     size: int
@@ -51,7 +53,7 @@ class Entry(NamedTuple):
 
 
 class FolderTree:
-    """The files below a folder; links are followed, but none back to where it came from."""
+    """The files below a folder; links are followed, except those that lead back in a circle."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -87,7 +89,7 @@ class FolderTree:
             raise _unreadable(self.root, entry, error) from error
 
     def digest(self, entries: Sequence[Entry]) -> str:
-        """SHA-256 over the paths and contents of files; those that cannot be read count, too."""
+        """SHA-256 over the paths and contents of files, including those that cannot be read."""
         sha = hashlib.sha256()
         with ThreadPoolExecutor(min(8, cores())) as pool:
             for entry, content in zip(entries, pool.map(self._digest, entries), strict=True):
@@ -114,7 +116,7 @@ class FolderTree:
 
 
 class ZipTree:
-    """The files in a zip. Raises `DataError` where it is none, or could do harm."""
+    """The files in a zip. Raises `DataError` if it is not a zip, or could do harm."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -146,7 +148,7 @@ class ZipTree:
         )
 
     def read(self, entry: Entry) -> bytes:
-        """The bytes of a file; never more than the listing says, with their checksum compared.
+        """The bytes of a file, never more than the listing says; their checksum is compared.
 
         Raises `DataError` where they cannot be unpacked.
         """
@@ -180,7 +182,7 @@ Tree = FolderTree | ZipTree
 
 
 def open_tree(root: str | os.PathLike[str]) -> Tree:
-    """The files in a folder or zip, to be used in a `with`. Raises `DataError` for neither."""
+    """The files in a folder or zip, as a context manager. Raises `DataError` for anything else."""
     try:
         path = Path(root).expanduser().absolute()
         if path.is_dir():
@@ -196,7 +198,7 @@ def open_tree(root: str | os.PathLike[str]) -> Tree:
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Folders and the names of their files; hidden ones are left out, and so are circles."""
+    """Folders and the names of their files, without hidden ones and circular links."""
     seen: set[Path] = set()
     for here, folders, names in os.walk(root, followlinks=True):
         real = Path(here).resolve()
@@ -209,9 +211,9 @@ def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
 
 
 def stamp_of(info: os.stat_result) -> tuple[int, ...]:
-    """What tells a file from any other, and from itself after a change, without reading it.
+    """What distinguishes a file from any other, and from itself after a change, without reading it.
 
-    The time of change of the inode cannot be set back, as that of the content can.
+    The inode's change time cannot be set back, unlike the modification time.
     """
     return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
@@ -235,7 +237,7 @@ def _unreadable(root: Path, entry: Entry, error: BaseException) -> DataError:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a name is one that systems add by themselves (.DS_Store, __MACOSX)."""
+    """Whether an operating system added the file by itself (.DS_Store, __MACOSX)."""
     return name.startswith(".") or name == "__MACOSX"
 
 
@@ -289,7 +291,7 @@ def _refuse_harm(root: Path, members: list[zipfile.ZipInfo]) -> None:
 
 
 def _leaves(path: str) -> bool:
-    """Whether a path in an archive is absolute, climbs, or is one only to Windows."""
+    """Whether a path in an archive leads outside it: absolute, climbing, or so on Windows only."""
     return (
         path.startswith(("/", "\\"))
         or "\\" in path

@@ -17,13 +17,13 @@ SPARE_BYTES = 256 * 2**20
 
 
 def cache_dir() -> Path:
-    """`$PRUNEVIZ_CACHE`, or the user's cache folder as the platform has it."""
+    """`$PRUNEVIZ_CACHE`, or the platform's cache folder for the user."""
     named = os.environ.get("PRUNEVIZ_CACHE")
     return Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("pruneviz"))
 
 
 def make(folder: Path) -> Path:
-    """The folder, made where it is missing. Raises `StorageError` where it cannot be written."""
+    """The folder, created if it is missing. Raises `StorageError` if it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -34,9 +34,9 @@ def make(folder: Path) -> Path:
 
 
 def make_room(folder: Path, needed: int, limit: int) -> None:
-    """Delete what was used longest ago from `folder`, until `needed` bytes more are within `limit`.
+    """Delete the least recently used files until `needed` more bytes fit within `limit`.
 
-    Raises `DataError` where they alone are more, `StorageError` where the disk has not that much.
+    Raises `DataError` if these bytes alone exceed the limit, `StorageError` if the disk lacks room.
     """
     if needed > limit:
         raise DataError(

@@ -1,7 +1,7 @@
 """Weights files: read without running code, or refused with the reason.
 
 A file is either safetensors or what `torch.save` writes; the latter is a pickle and is only ever
-opened with `weights_only=True`. Which of the two it is decides its content, not its suffix.
+opened with `weights_only=True`. Its content, not its suffix, decides which of the two it is.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
     """The tensors of a weights file by name, on the CPU, without wrapper and prefix.
 
     Reads safetensors and `torch.save` files (`.pt`, `.pth`), the latter with `weights_only=True`.
-    Raises `WeightsError` where the file is missing, empty, truncated, no weights file, wants to
-    run code, or holds no tensors.
+    Raises `WeightsError` if the file is missing, empty, truncated, not a weights file, holds no
+    tensors, or would run code.
     """
     try:
         path = Path(path).expanduser()
@@ -113,7 +113,7 @@ def _not_weights(path: Path) -> WeightsError:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse a zip that is not torch's, or would take more memory than it is long."""
+    """Refuse a zip that torch did not write, or that would take more memory than its size."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -139,9 +139,9 @@ def _check_archive(path: Path) -> None:
 
 
 def _check_old_format(path: Path) -> None:
-    """Refuse a pickle that is not torch's, or that would do more than to build tensors.
+    """Refuse a pickle that torch did not write, or that would do more than build tensors.
 
-    Torch's file of old holds five: a number, a version, the system, the tensors, their storages.
+    Torch's old format has five pickles: a number, a version, the system, tensors, storages.
     """
     try:
         with path.open("rb") as file:
@@ -164,9 +164,9 @@ def _damaged(path: Path) -> WeightsError:
 
 
 def unwrap(loaded: object, where: str) -> dict[str, torch.Tensor]:
-    """The plain state dict in what a weights file holds: no wrapper, no common prefix.
+    """The plain state dict in the content of a weights file, without wrapper and common prefix.
 
-    Raises `WeightsError` where there are no named tensors in it.
+    Raises `WeightsError` if there are no named tensors in it.
     """
     for _ in range(len(WRAPPERS)):
         inner = (
@@ -199,7 +199,7 @@ def unwrap(loaded: object, where: str) -> dict[str, torch.Tensor]:
 
 
 def _refuse_expanded(state: State, where: str) -> None:
-    """Refuse tensors without numbers, and those that repeat few numbers to look like many."""
+    """Refuse tensors without values, and those that repeat few values to look like many."""
     for key, tensor in state.items():
         if tensor.is_meta:
             raise WeightsError(

@@ -21,7 +21,7 @@ from pruneviz.errors import DataError, InvalidValueError, UnknownNameError, show
 
 @dataclass(frozen=True)
 class Catalogued:
-    """One data set of the catalogue; the counts are of images, 0 where that split is made."""
+    """One data set of the catalogue; the counts are images, 0 if the split is drawn on loading."""
 
     name: str
     description: str
@@ -90,7 +90,7 @@ def datasets() -> pd.DataFrame:
 def load_dataset(name: str, **options: Any) -> DataSet:
     """A data set of the catalogue: uint8 images (N, 3, H, W), split, with their classes.
 
-    `name` is one of `datasets()`. "digits" is bundled and takes `size` alone. The others take:
+    `name` is one of `datasets()`. "digits" is bundled and takes only `size`. The others take:
 
     - `root`: for "folder", a directory or zip with `train/` and `val/` or `test/`, each with one
       folder a class, or with one folder a class. For torchvision's sets, where their files are
@@ -106,13 +106,12 @@ def load_dataset(name: str, **options: Any) -> DataSet:
       `describe_model(model).preprocessing` says; instead of `size`.
     - `classes_of`: for "folder", "imagenet" where the folders are some of ImageNet's classes, by
       name or synset (n01440764): then the set has all 1,000, as ImageNet's weights do.
-    - `limit`: at most so many images a class in each split.
-    - `cache_bytes`: how much of decoded images is kept for the next time.
+    - `limit`: the most images per class in each split.
+    - `cache_bytes`: how many bytes of decoded images are kept for next time.
     - `progress`: called with (done, total, what) while files arrive or are decoded.
 
-    What a user should know (files that cannot be read, few validation images) is warned of and
-    kept in `.notes`. Decoded images are cached, memory-mapped, in the user's cache folder or
-    `$PRUNEVIZ_CACHE`.
+    Warnings (files that cannot be read, few validation images) are issued and kept in `.notes`.
+    Decoded images are cached, memory-mapped, in the user's cache folder or `$PRUNEVIZ_CACHE`.
 
     Raises `UnknownNameError`, `InvalidValueError`, `DataError`, `OfflineError`, `StorageError`.
     """

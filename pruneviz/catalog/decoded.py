@@ -60,10 +60,10 @@ def decode_all(
     cache_bytes: int = cache.LIMIT_BYTES,
     progress: Progress | None = None,
 ) -> Decoded:
-    """Decode files to (N, 3, size, size), or map what was decoded before.
+    """Decode files to (N, 3, size, size), or map the array decoded before.
 
-    The key is what is in the files. Raises `DataError` where none, or less than nine in ten, can
-    be decoded; `StorageError` where there is no room.
+    The key is the files' content. Raises `DataError` if fewer than nine in ten can be decoded,
+    `StorageError` if there is no room.
     """
     folder = cache.make(cache.cache_dir() / "decoded")
     how = f"{VERSION} {size}{scaling or ''}"
@@ -86,7 +86,7 @@ def decode_all(
 
 
 def _key(seen: Path, tree: Tree, entries: Sequence[Entry], how: str) -> str:
-    """A name for the content of files; what did not change since it was `seen` is not read."""
+    """A name for the content of files; those that have not changed since `seen` are not read."""
     try:
         key = seen.read_text(encoding="ascii")
         if len(key) == _KEY_LENGTH and key.isalnum():
@@ -98,14 +98,14 @@ def _key(seen: Path, tree: Tree, entries: Sequence[Entry], how: str) -> str:
 
 
 def _seen(folder: Path, tree: Tree, entries: Sequence[Entry], how: str) -> Path:
-    """The file that keeps the key of these very files, as they were written last."""
+    """The file that keeps the key of exactly these files as they were last written."""
     sha = hashlib.sha256(f"{how} {tree.stamp}".encode())
     sha.update(repr([tuple(entry) for entry in entries]).encode())
     return folder / f"{sha.hexdigest()[:_KEY_LENGTH]}.seen"
 
 
 def _remember(seen: Path, key: str, tree: Tree, entries: Sequence[Entry]) -> None:
-    """Keep the key, unless a file was changed just now: another change might not show yet."""
+    """Keep the key, unless a file has just changed: another change might not show yet."""
     newest = max((s[-1] for s in (tree.stamp, *(e.stamp for e in entries)) if s), default=0)
     if time.time_ns() - newest > _SETTLED_NS and not seen.exists():
         with contextlib.suppress(OSError):
@@ -167,7 +167,7 @@ def _fill(
 
 
 def _write_header(file: BinaryIO, count: int, size: int) -> None:
-    """The header of a `.npy` file of (count, 3, size, size), always as long as for any count.
+    """The header of a `.npy` file of (count, 3, size, size); its length is the same for any count.
 
     numpy pads it to a multiple of 64 bytes and leaves room for a longer first axis.
     """

@@ -15,10 +15,10 @@ SPLIT_SEED = 0
 
 
 def load_digits() -> DataSet:
-    """Digits 0 to 9: (3, 32, 32) uint8, 1,297 images to train and 500 to validate, no test split.
+    """Digits 0 to 9: (3, 32, 32) uint8, 1,297 training and 500 validation images, no test split.
 
     The 8×8 images are enlarged bilinearly and repeated in three equal channels, so that networks
-    made for colour images take them. The split is stratified and always the same.
+    for colour images accept them. The split is stratified and always the same.
     """
     from sklearn.datasets import load_digits as bundled
 

@@ -1,8 +1,8 @@
-"""Downloads: seen to the end, quick to give up, and one clear sentence where there is no network.
+"""Downloads: progress throughout, quick failure, and one clear sentence without a network.
 
-The downloading itself is torch.hub's and torchvision's. What they lack is added around them: a
-question to the server that is answered or given up within seconds, a timeout for connections that
-fall silent, and the bytes that have arrived so far, for whoever shows progress.
+The downloading itself is torch.hub's and torchvision's. This adds what they lack: a first request
+to the server that is answered or fails within seconds, a timeout for connections that fall silent,
+and the number of bytes received so far, to show progress.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def download(
 ) -> T:
     """Run `action`, which downloads `urls` into `folder`, and return what it returns.
 
-    `progress` is called from another thread while bytes arrive. Raises `OfflineError` where the
-    first server cannot be reached within seconds, or a connection breaks or falls silent.
+    `progress` is called from another thread while bytes arrive. Raises `OfflineError` if the first
+    server cannot be reached within seconds, or a connection breaks or falls silent.
     """
     try:
         total = sum(_size_of(url) for url in urls)
@@ -59,7 +59,7 @@ def download(
 
 
 def offline(what: str, url: str, cause: BaseException) -> OfflineError:
-    """The one sentence that says what was wanted and what works without a network."""
+    """The error that says what was wanted and what works without a network."""
     host = urlparse(url).netloc or url
     if isinstance(cause, urllib.error.HTTPError):
         why = f"it answered {cause.code}"
@@ -74,7 +74,7 @@ def offline(what: str, url: str, cause: BaseException) -> OfflineError:
 
 
 def _network_cause(error: BaseException | None) -> BaseException | None:
-    """The network's part in an error, also where a library wrapped it in one of its own."""
+    """The network error behind an error, even if a library wrapped it in its own."""
     while error is not None:
         if isinstance(error, _NETWORK_ERRORS):
             return error
@@ -85,7 +85,7 @@ def _network_cause(error: BaseException | None) -> BaseException | None:
 def _size_of(url: str) -> int:
     """Bytes behind `url`, 0 where the server does not say; raises within `CONNECT_SECONDS`.
 
-    In a thread of its own, since looking up a host's name knows no timeout.
+    Runs in a thread of its own, because host name lookup has no timeout.
     """
     answer: list[int | BaseException] = []
 
@@ -110,7 +110,7 @@ def _size_of(url: str) -> int:
 
 @contextmanager
 def _no_endless_silence() -> Iterator[None]:
-    """A default timeout for new sockets: the libraries that download set none.
+    """Set a default timeout for new sockets, because the downloading libraries set none.
 
     Downloads may run side by side; the last to end restores what the first found.
     """
@@ -131,7 +131,7 @@ def _no_endless_silence() -> Iterator[None]:
 def _watch(
     what: str, urls: Sequence[str], folder: Path, total: int, progress: Progress | None
 ) -> Iterator[None]:
-    """Report how many bytes of the files behind `urls` lie in `folder`, until the block ends."""
+    """Report how many bytes of the files behind `urls` are in `folder`, until the block ends."""
     if progress is None:
         yield
         return

@@ -1,6 +1,7 @@
-"""Weights that are neither bundled nor files: `kind:reference`, resolved by who knows the kind.
+"""Weights that are neither bundled nor files: `kind:reference`, resolved by the module for that
+kind.
 
-The catalogue knows nothing of runs; the parts that do are named here, not imported.
+The catalogue knows nothing about runs; the modules that do are named here, not imported.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ whose `plans(reference)` those by which it was pruned."""
 
 
 def is_elsewhere(weights: object) -> bool:
-    """Whether weights are of such a kind: `run:3f2a`."""
+    """Whether weights have such a reference, like `run:3f2a`."""
     return isinstance(weights, str) and weights.partition(":")[0] in RESOLVERS and ":" in weights
 
 
 def load(weights: str, network: str) -> nn.Module:
-    """Return the network called `network` with those weights, as their kind resolves them."""
+    """Return the network called `network` with those weights."""
     kind, _, reference = weights.partition(":")
     model: nn.Module = importlib.import_module(RESOLVERS[kind]).load(reference, network)
     return model

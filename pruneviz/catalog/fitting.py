@@ -15,8 +15,8 @@ from pruneviz.errors import WeightsError
 def load_into(model: nn.Module, state: State, *, network: str, where: str) -> None:
     """Put `state` into `model`; all floating-point values become float32.
 
-    Raises `WeightsError` naming the tensors that are missing, left over, of another shape, not
-    dense numbers, or not finite, and variances below zero.
+    Raises `WeightsError` naming tensors that are missing, unexpected, of the wrong shape, not dense
+    floating point or not finite, and variances below zero.
     """
     expected = model.state_dict()
     counters = {key for key in expected if key.endswith("num_batches_tracked")}

@@ -90,7 +90,7 @@ def build(
     cache_bytes: int = cache.LIMIT_BYTES,
     progress: Progress | None = None,
 ) -> DataSet:
-    """Decode the images of all splits; those that cannot be read are left out, and told."""
+    """Decode the images of all splits; those that cannot be read are left out with a warning."""
     items = [item for part in splits.values() for item in part]
     decoded = decode_all(
         tree,
@@ -124,10 +124,10 @@ def assemble(
     *,
     augment: str = "crop-flip",
 ) -> DataSet:
-    """The data set of some splits, checked; what a user should know is warned of.
+    """Make a data set of some splits and check it; warn of what a user should know.
 
-    `content` stands for the pixels in the digest; where it is empty the set makes its own. Raises
-    `DataError` where a class has no images left, or validation says too little.
+    `content` stands for the pixels in the digest; if it is empty, the pixels are hashed. Raises
+    `DataError` if a class has no images left, or there are too few validation images.
     """
     name = str(source["name"])
     train, val = sets["train"], sets["val"]
@@ -156,7 +156,7 @@ def assemble(
 
 
 def guess_size(tree: Tree, layout: Layout) -> int:
-    """32 where the images are small (median shorter side up to 64 pixels), else 224."""
+    """32 if the images are small (median shorter side up to 64 pixels), else 224."""
     items = layout.splits["train"]
     some = items[:: max(1, len(items) // 50)]
     sides = []
@@ -178,7 +178,7 @@ def _refuse_empty_classes(split: str, images: ImageSet, classes: tuple[str, ...]
 
 
 def _check_validation(val: ImageSet, classes: tuple[str, ...]) -> list[str]:
-    """Refuse a validation set that says nothing; tell of one that says little."""
+    """Refuse a validation set that is far too small; warn of one that is small."""
     if len(val) < MIN_VAL:
         raise DataError(
             f"Validation needs at least {MIN_VAL} images, but has {len(val)}: each would be worth "
@@ -196,7 +196,7 @@ def _check_validation(val: ImageSet, classes: tuple[str, ...]) -> list[str]:
 def check_options(
     size: int | None, val: float | int | None, limit: int | None, seed: int, cache_bytes: int
 ) -> None:
-    """Raise `InvalidValueError` where an option of `load_dataset` is out of its range."""
+    """Raise `InvalidValueError` if an option of `load_dataset` is out of range."""
     if size is not None:
         whole("The size in pixels", size, 8, 1024)
     if limit is not None:

@@ -1,4 +1,4 @@
-"""The classifier of a network: which layers it is, how many classes it tells apart, a fresh one."""
+"""The classifier of a network: its layers, its number of classes, and replacing it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ AUXILIARY = ("aux1", "aux2", "AuxLogits")
 
 
 def classifier_names(model: nn.Module) -> tuple[str, ...]:
-    """Names of the layers that give the classes: the last, and those of the auxiliary heads.
+    """Names of the layers that output classes: the last one, and those of auxiliary heads.
 
     The last linear layer, or, in a network without one (SqueezeNet), the last convolution.
     """
@@ -34,16 +34,16 @@ def _last(model: nn.Module) -> str:
 
 
 def count_classes(model: nn.Module, state: State | None = None) -> int:
-    """Number of classes of `model`, or of the weights `state` for it; 0 where these lack them."""
+    """Number of classes of `model`, or of the weights `state` for it; 0 if these have none."""
     name = classifier_names(model)[0]
     weight = model.get_parameter(f"{name}.weight") if state is None else state.get(f"{name}.weight")
     return 0 if weight is None or weight.ndim == 0 else int(weight.shape[0])
 
 
 def replace_classifier(model: nn.Module, num_classes: int) -> None:
-    """Put fresh layers for `num_classes` in place of the classifier, in `model` itself.
+    """Replace the classifier of `model`, in place, by fresh layers for `num_classes`.
 
-    Each is like the one it replaces in all but the number of outputs, initialised as torch does
+    Each is like the one it replaces except for the number of outputs, and is initialised by torch
     from the global random state.
     """
     for name in classifier_names(model):

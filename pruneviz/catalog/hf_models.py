@@ -34,12 +34,12 @@ class HfArchitecture(Architecture):
         return self.name.removeprefix(PREFIX)
 
     def parameters(self) -> int:
-        """Number of parameters, without filling any."""
+        """Number of parameters, counted without allocating them."""
         with torch.device("meta"):
             return sum(p.numel() for p in self.build().parameters())
 
     def offline(self) -> tuple[str, ...]:
-        """The weights, where they lie in a local folder."""
+        """The weights, if they are in a local folder."""
         return self.weights if any(Path(self.plain).glob("*.safetensors")) else ()
 
     def state(self, weights: str, progress: Progress | None = None) -> dict[str, torch.Tensor]:
@@ -55,7 +55,7 @@ class HfArchitecture(Architecture):
         return dict(network.state_dict())
 
     def preprocessing(self, weights: str | None) -> Preprocessing | None:
-        """As `preprocessor_config.json` says, None where there is none."""
+        """As `preprocessor_config.json` says; None if there is none."""
         path = Path(self.plain) / "preprocessor_config.json"
         if not path.is_file():
             return None
@@ -78,8 +78,8 @@ class HfArchitecture(Architecture):
 def find(name: str) -> HfArchitecture:
     """The network whose `config.json` lies in a folder, or on the hub: `hf/<folder or name>`.
 
-    Raises `OfflineError` where it would have to be fetched without a network, `WeightsError`
-    where there is no image classifier.
+    Raises `OfflineError` if it would have to be fetched without a network, `WeightsError` if there
+    is no image classifier.
     """
     plain = name.removeprefix(PREFIX)
     folder = Path(plain).expanduser()
@@ -106,7 +106,7 @@ def find(name: str) -> HfArchitecture:
 
 
 def library() -> Any:
-    """The module transformers. Raises `MissingExtraError` where it is not installed."""
+    """The module transformers. Raises `MissingExtraError` if it is not installed."""
     try:
         import transformers
     except ImportError as error:

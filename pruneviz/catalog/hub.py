@@ -37,7 +37,7 @@ _DAMAGE = (RuntimeError, EOFError, LookupError, ValueError, AttributeError, pick
 def cifar_resnet(name: str, progress: Progress | None = None) -> dict[str, torch.Tensor]:
     """The CIFAR-10 weights of a ResNet of 20, 32, 44, 56 or 110 layers as a state dict.
 
-    Raises `OfflineError` without a network, `WeightsError` where the file is not what it should be.
+    Raises `OfflineError` without a network, `WeightsError` if the file is not as expected.
     """
     url = url_of(name)
 
@@ -49,7 +49,7 @@ def cifar_resnet(name: str, progress: Progress | None = None) -> dict[str, torch
 
 
 def url_of(name: str) -> str:
-    """Where the weights of a CIFAR ResNet lie."""
+    """The URL of the weights of a CIFAR ResNet."""
     return BASE + CIFAR_RESNETS[name]
 
 
@@ -68,8 +68,8 @@ def fetch(
 ) -> Any:
     """Call torch.hub's `load` safely: hash checked, tensors only, on the CPU.
 
-    Raises `OfflineError` where the file is not there and cannot be downloaded, `WeightsError`
-    where it is damaged, `StorageError` where torch.hub's folder cannot be written.
+    Raises `OfflineError` if the file is missing and cannot be downloaded, `WeightsError` if it is
+    damaged, `StorageError` if torch.hub's folder cannot be written.
     """
     path = cached_path(url)
 

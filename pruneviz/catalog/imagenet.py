@@ -1,4 +1,4 @@
-"""ImageNet's 1,000 classes: which of them a folder's name means."""
+"""ImageNet's 1,000 classes, and which one a folder's name means."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SYNSETS = Path(__file__).with_name("imagenet_synsets.txt")
 
 @lru_cache(maxsize=1)
 def synsets() -> tuple[str, ...]:
-    """WordNet's number of each class."""
+    """The WordNet id of each class."""
     return tuple(SYNSETS.read_text(encoding="utf-8").split())
 
 
 @lru_cache(maxsize=1)
 def names() -> tuple[str, ...]:
-    """torchvision's name of each class; the two that name two classes have the number, too."""
+    """torchvision's name of each class; two names that stand for two classes get the id, too."""
     from torchvision.models import ResNet18_Weights
 
     listed = list(ResNet18_Weights.DEFAULT.meta["categories"])
@@ -37,7 +37,7 @@ def names() -> tuple[str, ...]:
 
 
 def class_indices(folders: Sequence[str]) -> list[int] | None:
-    """Which class each folder is, by synset or name; None unless every one is some class."""
+    """The class of each folder, by synset or name; None unless every folder is a class."""
     known = {synset: i for i, synset in enumerate(synsets())}
     known |= {_plain(name): i for i, name in enumerate(names())}
     indices = []

@@ -1,4 +1,4 @@
-"""One image file of any usual kind to uint8 RGB of the wanted size."""
+"""Decoding an image file of any usual kind to uint8 RGB of a given size."""
 
 from __future__ import annotations
 
@@ -43,23 +43,23 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Scaling:
-    """How an image gets its size: the shorter side becomes `resize`, then the centre is cut out."""
+    """How an image is scaled: the shorter side to `resize`, then the centre is cropped."""
 
     resize: int
     interpolation: str = "bilinear"
 
     @classmethod
     def usual(cls, size: int) -> Scaling:
-        """Small images as they are, large ones with a margin around the cut."""
+        """The usual scaling: small images as they are, large ones with a margin around the crop."""
         return cls(size if size < LARGE else round(size * MARGIN))
 
 
 def decode(content: bytes, size: int, scaling: Scaling | None = None) -> Pixels:
     """An image file as uint8 of shape (3, size, size).
 
-    Turned as its EXIF says, converted to RGB (see `to_rgb`), the shorter side resized, and the
-    centre cut out. Raises `DataError` where it has more than `MAX_PIXELS`, and what Pillow raises
-    where the file is broken or no image.
+    It is turned as its EXIF says and converted to RGB (see `to_rgb`); the shorter side is resized
+    and the centre cropped. Raises `DataError` if it has more than `MAX_PIXELS`, and Pillow's errors
+    if the file is broken or not an image.
     """
     scaling = Scaling.usual(size) if scaling is None else scaling
     target = scaling.resize
@@ -78,7 +78,7 @@ def decode(content: bytes, size: int, scaling: Scaling | None = None) -> Pixels:
 
 
 def _pixels(size: tuple[int, int]) -> int:
-    """How many pixels an image has. Raises `DataError` where they are too many."""
+    """How many pixels an image has. Raises `DataError` if there are too many."""
     width, height = size
     if width * height > MAX_PIXELS:
         raise DataError(
@@ -89,7 +89,7 @@ def _pixels(size: tuple[int, int]) -> int:
 
 
 def _middle(image: Image.Image) -> Image.Image:
-    """The image itself, or what is up to `MAX_ASPECT` times as long as wide in its middle."""
+    """The image, or its middle if it is more than `MAX_ASPECT` times as long as wide."""
     short = min(image.size)
     width, height = (min(side, MAX_ASPECT * short) for side in image.size)
     if (width, height) == image.size:
@@ -99,14 +99,14 @@ def _middle(image: Image.Image) -> Image.Image:
 
 
 def _smaller(image: Image.Image, target: int) -> Image.Image:
-    """A huge image averaged over squares, as JPEG's are by its decoder: what follows copies it."""
+    """A huge image averaged over squares, as the JPEG decoder does: the next steps copy it."""
     factor = min(image.size) // (2 * target)
     huge = image.width * image.height > _MANY and image.mode in ("L", "LA", "RGB", "RGBA", "CMYK")
     return image.reduce(factor) if huge and factor > 1 else image
 
 
 def _cut(rgb: Image.Image, scaling: Scaling, size: int) -> Pixels:
-    """Resize the shorter side, and cut `size` × `size` out of the middle."""
+    """Resize the shorter side, and crop `size` × `size` from the middle."""
     target = scaling.resize
     scale = target / min(rgb.size)
     if scale != 1:
@@ -118,7 +118,7 @@ def _cut(rgb: Image.Image, scaling: Scaling, size: int) -> Pixels:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode of Pillow's as RGB with eight bits a channel.
+    """Convert any of Pillow's modes to RGB with eight bits per channel.
 
     Transparency is laid on white; 16-bit grey keeps its upper eight bits; floating point counts as
     0..1, or as 0..255 where a value is above 1; palettes, grey, CMYK and the like are converted.
@@ -144,7 +144,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def shorter_side(content: bytes) -> int | None:
-    """The shorter side of an image in pixels, from its head alone; None where it is no image."""
+    """The shorter side of an image in pixels, from its header only; None if it is not an image."""
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             return min(image.size)

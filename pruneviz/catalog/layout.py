@@ -36,9 +36,9 @@ Item = tuple[Entry, int]
 
 @dataclass(frozen=True)
 class Layout:
-    """What a tree holds: the classes, and the images of each split that has a folder.
+    """What a tree holds: its classes, and the images of each split that has a folder.
 
-    `splits` has "train" alone where the tree is one folder of class folders.
+    `splits` has only "train" if the tree is one folder of class folders.
     """
 
     classes: tuple[str, ...]
@@ -47,7 +47,7 @@ class Layout:
 
 
 def lay_out(tree: Tree) -> Layout:
-    """Find the splits and classes. Raises `DataError` where there are none, or too few."""
+    """Find the splits and classes. Raises `DataError` if there are none, or too few."""
     root = tree.root.name
     images = [e for e in tree.entries if _is_image(e.parts)]
     folders = {e.parts[:-1] for e in images} | {f for f in tree.folders if not _hidden(f)}
@@ -87,11 +87,11 @@ def lay_out(tree: Tree) -> Layout:
 def divide(
     layout: Layout, *, val: float | int | None = None, seed: int = 0, limit: int | None = None
 ) -> dict[str, tuple[Item, ...]]:
-    """Train, val and, where there is one, test, as they are to be used.
+    """Divide the images into train, val and, if there is one, test.
 
     Without a validation folder some training images are kept for validation (the test images are
     never used for it): `val` of them, or that fraction, or by default a fifth (`default_val`); the
-    classes keep their shares. `limit` then leaves at most so many images a class in each split.
+    classes keep their proportions. `limit` is then the most images per class in each split.
     """
     splits = dict(layout.splits)
     if "val" not in splits:
@@ -160,7 +160,7 @@ def _of_classes(
 
 
 def _skip_wrappers(images: Sequence[Entry], folders: Set[Parts]) -> Parts:
-    """The folder in which splits or classes begin: zips often hold one folder around it all."""
+    """The folder in which splits or classes begin: zips often have one folder around everything."""
     top: Parts = ()
     while True:
         names = _children(top, folders)
@@ -174,7 +174,7 @@ def _skip_wrappers(images: Sequence[Entry], folders: Set[Parts]) -> Parts:
 
 
 def _children(base: Parts, folders: Set[Parts]) -> list[str]:
-    """Names of the folders right below `base`, in order."""
+    """Names of the folders directly below `base`, in order."""
     depth = len(base)
     return sorted({f[depth] for f in folders if len(f) > depth and f[:depth] == base})
 
@@ -188,16 +188,16 @@ def _hidden(parts: Parts) -> bool:
 
 
 def default_val(count: int) -> int:
-    """How many of `count` training images are kept for validation unless told.
+    """How many of `count` training images are kept for validation by default.
 
-    A fifth, at least 20 and at most 2,000; of fewer than 40 images no more than half.
-    2,000 images tell an accuracy to within one point (a standard error of 1.1 % at worst).
+    A fifth, at least 20 and at most 2,000, but no more than half. 2,000 images give an accuracy to
+    about one point (a standard error of 1.1 % at worst).
     """
     return max(1, min(count // 2, max(MIN_VAL, min(MAX_VAL, round(VAL_SHARE * count)))))
 
 
 def draw(labels: Sequence[int], limit: int, seed: int) -> list[int]:
-    """Positions of at most `limit` images a class, drawn with `seed`, ascending."""
+    """Positions of at most `limit` images per class, drawn with `seed`, in ascending order."""
     by_class: dict[int, list[int]] = {}
     for position, label in enumerate(labels):
         by_class.setdefault(label, []).append(position)
@@ -207,6 +207,6 @@ def draw(labels: Sequence[int], limit: int, seed: int) -> list[int]:
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:
-    """Names in quotes, the first few of many."""
+    """Names in quotes; of many, only the first few."""
     more = len(names) - most
     return ", ".join(f"'{n}'" for n in names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""An image folder prepared as a network's weights want it, without being asked."""
+"""Preparing an image folder as a network's weights expect it, without being asked."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pruneviz.errors import DataError
 
 
 def options_for(source: ModelSource, data: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with which `load_dataset(data, ...)` gives what the network was trained for.
+    """The options with which `load_dataset(data, ...)` gives images as the network was trained on.
 
-    For a folder, the preprocessing of the network's named weights; and all classes of ImageNet
-    where the weights have these and every folder is named as one. What `options` says itself
-    stays, and other data sets are left as they are.
+    For a folder, the preprocessing of the network's named weights, and all classes of ImageNet if
+    the weights have these and every folder is named after one. Values given in `options` stay, and
+    other data sets are left as they are.
     """
     chosen = dict(options)
     if data != "folder" or chosen.get("size") is not None or "preprocessing" in chosen:

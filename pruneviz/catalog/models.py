@@ -1,4 +1,4 @@
-"""Loading a network of the catalogue, and what is known of it afterwards."""
+"""Loading a network of the catalogue, and what is known about it afterwards."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ATTRIBUTE = "_pruneviz_loaded"
 
 @dataclass(frozen=True)
 class ModelSource:
-    """From where a network comes, as a value that JSON holds and that loads it again.
+    """Where a network comes from, as a value that JSON can hold and that loads it again.
 
     `seed` decides the weights that no file gives: all of them where `weights` is None, the
     classifier where `num_classes` differs from the weights'. With a seed, the same source always
@@ -59,7 +59,7 @@ class ModelSource:
         return model
 
     def to_dict(self) -> dict[str, Any]:
-        """A dictionary that JSON holds."""
+        """A dictionary that JSON can hold."""
         return asdict(self)
 
     @classmethod
@@ -82,7 +82,7 @@ class ModelSource:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the source and, where the weights are a file, that file's content."""
+        """SHA-256 over the source and, if the weights are a file, the file's content."""
         data: dict[str, Any] = self.to_dict()
         if self.weights is not None and not is_elsewhere(self.weights) and _is_path(self.weights):
             try:
@@ -98,9 +98,9 @@ class ModelSource:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """What is known of a loaded network; see `describe_model`.
+    """What is known about a loaded network; see `describe_model`.
 
-    `weights_classes` is the number of classes of the weights, None where there are none.
+    `weights_classes` is the number of classes of the weights; None if there are no weights.
     """
 
     source: ModelSource
@@ -118,12 +118,12 @@ class LoadedModel:
 
     @property
     def needs_fine_tuning(self) -> bool:
-        """Whether some of its weights are random, so that its accuracy says nothing yet."""
+        """Whether some of its weights are random, so that its accuracy means nothing yet."""
         return self.classifier_replaced or self.weights_classes is None
 
     @property
     def note(self) -> str:
-        """One sentence on what has to be done first; empty where nothing has."""
+        """One sentence on what has to be done first; empty if nothing."""
         if self.classifier_replaced:
             return (
                 f"The weights '{self.source.weights}' tell {self.weights_classes} classes apart "
@@ -136,14 +136,14 @@ class LoadedModel:
 
 
 def models() -> pd.DataFrame:
-    """The networks that can be loaded, one a row.
+    """The networks that can be loaded, one per row.
 
     Columns: `name` (for `load_model`), `family`, `description`, `source` ("bundled", "hub",
     "torchvision", "timm" or "your own"), `weights` (names for `load_model`, separated by commas),
     `input_size` (side in pixels), `classes`, `parameters` (count) and `offline` (the weights that
     load without a network: bundled or downloaded before). `vgg16` and `mobilenet_v2` are the
     bundled CIFAR forms; torchvision's own are `torchvision/vgg16` and `torchvision/mobilenet_v2`.
-    Of timm those are listed that keep the laws; `load_model` takes all others, too.
+    Of timm's networks, those that keep the laws are listed; `load_model` also takes the others.
     """
     rows = [
         {
@@ -181,11 +181,11 @@ def load_model(
     `weights`: "digits" or "cifar10" (bundled); "cifar10-hub" for `resnet20` and "cifar10" for the
     deeper CIFAR ResNets (from the network); "imagenet", or a name of torchvision's such as
     "IMAGENET1K_V2"; the path of a `.safetensors`, `.pt` or `.pth` file; "run:" and the id or name
-    of a finished run, whose network comes as it was left (pruned, if the run pruned it); or None
-    for random weights, drawn from torch's global random state.
+    of a finished run, whose network is loaded as the run left it (pruned, if the run pruned it); or
+    None for random weights, drawn from torch's global random state.
 
-    `num_classes`: where it is not the weights' number of classes, the classifier is replaced by a
-    fresh one; `describe_model(model)` then says so. By default what the weights have.
+    `num_classes`: if it is not the weights' number of classes, the classifier is replaced by a
+    fresh one, and `describe_model(model)` says so. By default, the weights' number.
 
     Images are expected as (N, 3, H, W), normalised with ImageNet's mean and standard deviation,
     for every network. `progress` is called with (bytes done, bytes in all, what) by a download.
@@ -241,17 +241,17 @@ def load_model(
 
 
 def _fits_but_for_classes(model: nn.Module, state: State) -> bool:
-    """Whether the classifier of `state` reads what this one reads; only then is it worth building.
+    """Whether the classifier of `state` has the same inputs as this one; only then build it.
 
-    A classifier of few numbers a class can name so many classes that one of the network's own
-    width fills the memory.
+    A classifier with few values per class can list so many classes that one of the network's own
+    width would fill the memory.
     """
     key = f"{classifier_names(model)[0]}.weight"
     return key in state and state[key].shape[1:] == model.get_parameter(key).shape[1:]
 
 
 def describe_model(model: nn.Module) -> LoadedModel:
-    """What is known of a network that `load_model` gave, or of a copy of it.
+    """What is known about a network that `load_model` returned, or a copy of it.
 
     Raises `InvalidValueError` for a network from elsewhere.
     """

@@ -1,8 +1,8 @@
-"""The network of whoever started the process: a factory in a file of theirs, or an object.
+"""A network of one's own: from a factory in a file, or an object.
 
 It is code, so no name, record, upload or address leads to it: a process knows of one only if its
-owner put it into the environment (`hand_over`), from which the studio's workers inherit it. What
-the file held is part of its name, so that a run never goes on with another network unnoticed.
+owner put it into the environment (`hand_over`), from which the studio's workers inherit it. The
+file's digest is part of its name, so that a run never continues with a changed network unnoticed.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class OwnNetwork:
 
     @property
     def handing_over(self) -> str:
-        """Python by which its owner has another process know it; see `hand_over`."""
+        """Python with which its owner makes it known to another process; see `hand_over`."""
         made = repr(self) if self.factory is None else None
         network = f"own.{made}" if made else f"own.from_code({f'{self.path}:{self.factory}'!r})"
         return f"from pruneviz.catalog import own\n\nown.hand_over({network})\n"
@@ -100,10 +100,10 @@ def from_code(target: str) -> OwnNetwork:
 
 
 def from_object(model: nn.Module, folder: Path) -> OwnNetwork:
-    """The network itself, kept in `folder` for the processes of its owner alone.
+    """The network itself, stored in `folder` for its owner's processes only.
 
-    It is pickled with the code of classes that a notebook defines. Only who may write the file,
-    and hands it over by the environment, has it loaded.
+    It is pickled with the code of classes that a notebook defines. It is loaded only if someone who
+    may write the file hands it over through the environment.
 
     Raises:
         InvalidValueError: it cannot be pickled.
@@ -130,7 +130,7 @@ def from_object(model: nn.Module, folder: Path) -> OwnNetwork:
 
 
 def hand_over(own: OwnNetwork, environment: dict[str, str] | None = None) -> None:
-    """Make the network known to this process and to those that it starts, or in an environment."""
+    """Make the network known to this process and those it starts, or in an environment."""
     target = os.environ if environment is None else environment
     target[VARIABLE] = json.dumps(asdict(own))
 
@@ -142,19 +142,19 @@ def given() -> OwnNetwork | None:
 
 
 def listed() -> dict[str, Architecture]:
-    """It, by its name, where there is one."""
+    """The network of this process by its name; empty if there is none."""
     own = given()
     return {} if own is None else {own.model: OwnArchitecture.of(own)}
 
 
 def preamble(name: str) -> str:
-    """Python that has to run before `name` can be loaded elsewhere; empty where nothing has to."""
+    """Python that must run before `name` can be loaded elsewhere; empty if none must."""
     own = given()
     return own.handing_over if own is not None and name == own.model else ""
 
 
 def find(name: str) -> Architecture:
-    """The network called `own/NAME`. Raises `InvalidValueError` where nobody handed it over."""
+    """The network called `own/NAME`. Raises `InvalidValueError` if it was not handed over."""
     own = given()
     if own is None or name != own.model:
         raise InvalidValueError(
@@ -185,7 +185,7 @@ def load(reference: str, network: str) -> nn.Module:
 
 
 def plans(reference: str) -> tuple[str, ...]:
-    """It comes as it is: no plan of PruneViz's was applied to it."""
+    """No plans: PruneViz has not pruned it."""
     return ()
 
 
@@ -229,12 +229,12 @@ class OwnArchitecture(Architecture):
         return self.own.load().state_dict()
 
     def plain_weights(self, weights: str) -> str:
-        """The one name that there is."""
+        """The only name that there is."""
         return weights
 
 
 def digest_of(path: str | Path) -> str:
-    """SHA-256 of a file. Raises `InvalidValueError` where it cannot be read."""
+    """SHA-256 of a file. Raises `InvalidValueError` if it cannot be read."""
     try:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -265,7 +265,7 @@ def _factory(path: str, name: str, digest: str) -> Callable[..., Any]:
 
 
 def _module(file: Path, digest: str) -> ModuleType:
-    """The file, imported; what lies beside it can be imported by it, as when it is run itself."""
+    """Import the file; it can import its neighbours, as when it is run as a script."""
     name = f"pruneviz_own_{digest[:DIGITS]}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:

@@ -1,4 +1,4 @@
-"""Images of whoever started the process, kept in a file, for `pv.studio(model, data)`."""
+"""One's own images, kept in a file, for `pv.studio(model, data)`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPLITS = ("train", "val", "test")
 
 
 def keep(data: DataSet, folder: Path) -> Path:
-    """Write the images into `folder`, for their owner alone, and return the file."""
+    """Write the images into `folder`, readable only by their owner, and return the file."""
     from safetensors.torch import save_file
 
     tensors: dict[str, torch.Tensor] = {}
@@ -48,7 +48,7 @@ def keep(data: DataSet, folder: Path) -> Path:
 
 
 def hand_over(path: Path, environment: dict[str, str] | None = None) -> None:
-    """Make the file known to this process and to those that it starts, or in an environment."""
+    """Make the file known to this process and those it starts, or in an environment."""
     target = os.environ if environment is None else environment
     target[VARIABLE] = str(path)
 

@@ -1,9 +1,9 @@
 """What a pickle would do, found out without doing it.
 
-`torch.load(weights_only=True)` runs no foreign code, but what it does run may take any memory: 38
-bytes make a `bytearray` of six billion. So the instructions are walked over first. They may
-build tensors, and the plain values that training scripts put beside them; nothing may be built
-from few bytes that takes many.
+`torch.load(weights_only=True)` runs no foreign code, but what it does run may take any amount of
+memory: 38 bytes can make a `bytearray` of six billion. So the instructions are checked first. They
+may build tensors, and the plain values that training scripts put beside them, but nothing large
+from few bytes.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _MARK = object()
 
 
 def check(file: BinaryIO, where: str, pickles: int = 1) -> None:
-    """Walk over so many pickles that follow one another, as torch reads them.
+    """Check this many consecutive pickles, as torch reads them.
 
     Raises `WeightsError` where they want something else than tensors and plain values, or more
     memory than the file gives reason for; and where they are damaged.
@@ -95,7 +95,7 @@ def _walk(file: BinaryIO, where: str) -> None:
 def _step(
     code: pickletools.OpcodeInfo, argument: Any, stack: list[Any], memo: dict[Any, Any]
 ) -> None:
-    """What an instruction does to the stack, of which only names and empty tuples matter."""
+    """Apply an instruction to the stack, on which only names and empty tuples matter."""
     if code.name in ("GET", "BINGET", "LONG_BINGET"):
         stack.append(memo[argument])
     elif code.name in ("PUT", "BINPUT", "LONG_BINPUT"):

@@ -1,4 +1,4 @@
-"""How images are prepared for pretrained weights: scaled, cut out, normalised."""
+"""How images are prepared for pretrained weights: scaled, cropped, normalised."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 class Preprocessing:
     """What the weights' authors did with an image at test time.
 
-    The shorter side is scaled to `resize` pixels, the centre of `size` × `size` cut out, and each
-    channel x, of 0..1, becomes (x - mean) / std.
+    The shorter side is scaled to `resize` pixels, the centre `size` × `size` cropped, and each
+    channel x (0..1) becomes (x - mean) / std.
     """
 
     size: int = 224
@@ -34,16 +34,16 @@ class Preprocessing:
 
     @property
     def scaling(self) -> Scaling:
-        """What is done before pixels are numbers."""
+        """The part that is done before normalisation."""
         return Scaling(self.resize, self.interpolation)
 
     def to_json(self) -> str:
-        """As text, which the options of a data set can hold."""
+        """Return it as text, which a data set's options can hold."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def of(cls, data: Preprocessing | Mapping[str, Any] | str) -> Preprocessing:
-        """From the values by name, or from the text that `to_json` wrote.
+        """Build it from values by name, or from the text that `to_json` wrote.
 
         Raises `InvalidValueError` for anything else.
         """

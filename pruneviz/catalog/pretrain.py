@@ -1,7 +1,7 @@
-"""Make the bundled weights again: train on CIFAR-10, transfer to digits, write weights and cards.
+"""Reproduce the bundled weights: train on CIFAR-10, transfer to digits, write weights and cards.
 
-``python -m pruneviz.catalog.pretrain --data cifar10-jpeg.zip --out weights`` does all of it. A run
-that was stopped continues from the last epoch when the same command is given again.
+``python -m pruneviz.catalog.pretrain --data cifar10-jpeg.zip --out weights`` does all of it. If it
+is stopped, the same command continues from the last epoch.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def pretrain(
 
 
 def _reset_classifier(model: nn.Module) -> None:
-    """New values for the last linear layer: its classes were others."""
+    """Reinitialise the last linear layer, as it had other classes."""
     last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
     last.reset_parameters()
 
@@ -144,7 +144,9 @@ def _card(
     start: Path | None,
     command: str,
 ) -> dict[str, Any]:
-    """What a reader has to know of one weights file; accuracy is of the stored half precision."""
+    """What a reader must know about a weights file; the accuracy is that of the stored half
+    precision.
+    """
     accuracy = {}
     for split in ("val", "test") if data.test is not None else ("val",):
         result = evaluate(model, data, split=split)
@@ -174,7 +176,7 @@ def _card(
 
 
 def _command(options: argparse.Namespace) -> str:
-    """The command that was given, paths left out; it makes the same weights again."""
+    """The command that was given, without paths; it reproduces the weights."""
     words = [COMMAND]
     for key, usual in USUAL.items():
         if (value := getattr(options, key)) != usual:

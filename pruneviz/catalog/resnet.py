@@ -17,9 +17,9 @@ class ZeroPadShortcut(nn.Module):
     """Option A: halve the image by taking every second pixel, and add channels of zeros.
 
     The zeros are buffers of shape (1, k, 1, 1) put before and after the channels of the input.
-    They are not parameters and not part of the state dict. As they are tensors like any other,
-    whatever removes channels from a tensor can remove them, and the shortcut stays in step with
-    the block beside it.
+    They are not parameters and not part of the state dict. As they are ordinary tensors, whatever
+    removes channels from a tensor can remove them, and the shortcut stays in step with the block
+    beside it.
     """
 
     before: torch.Tensor

@@ -35,7 +35,7 @@ class TimmArchitecture(Architecture):
         return self.name.removeprefix(PREFIX)
 
     def parameters(self) -> int:
-        """Number of parameters, as the table has it."""
+        """Number of parameters, from the table."""
         if self.known_parameters:
             return self.known_parameters
         with torch.device("meta"):
@@ -65,7 +65,7 @@ class TimmArchitecture(Architecture):
         return dict(model.state_dict())
 
     def preprocessing(self, weights: str | None) -> Preprocessing:
-        """Mean, deviation, size and interpolation as timm's configuration of the weights says."""
+        """Mean, deviation, size and interpolation from timm's configuration of the weights."""
         timm = library()
         config = timm.get_pretrained_cfg(_full(self.plain, weights)).to_dict()
         settings = timm.data.resolve_data_config({}, pretrained_cfg=config)
@@ -81,7 +81,7 @@ class TimmArchitecture(Architecture):
 
 
 def library() -> Any:
-    """The module timm. Raises `MissingExtraError` where it is not installed."""
+    """The module timm. Raises `MissingExtraError` if it is not installed."""
     try:
         import timm
     except ImportError as error:
@@ -90,7 +90,7 @@ def library() -> Any:
 
 
 def find(name: str) -> TimmArchitecture:
-    """timm's network `timm/<name>`, also one that the table does not have.
+    """timm's network `timm/<name>`, even if the table lacks it.
 
     Raises `UnknownNameError` for a name that timm does not know.
     """
@@ -115,7 +115,7 @@ def find(name: str) -> TimmArchitecture:
 
 
 def listed() -> dict[str, TimmArchitecture]:
-    """The networks that keep the laws, from the table; timm itself is not loaded for it."""
+    """The networks that keep the laws, from the table, without loading timm."""
     return {
         f"{PREFIX}{plain}": TimmArchitecture(
             name=f"{PREFIX}{plain}",
@@ -134,12 +134,12 @@ def listed() -> dict[str, TimmArchitecture]:
 
 
 def family_title(plain: str) -> str:
-    """A family's name as the table has it."""
+    """A family's name, as in the table."""
     return str(_rows().get(plain, {}).get("family", plain)).partition("/")[2] or plain
 
 
 def is_about_the_network(error: BaseException | None) -> bool:
-    """Whether a file could not be fetched, whichever library of Hugging Face says so."""
+    """Whether a file could not be fetched, whichever Hugging Face library raised the error."""
     signs = ("Connect", "Timeout", "Offline", "LocalEntryNotFound", "NameResolution", "HTTPError")
     while error is not None:
         kinds = [kind.__name__ for kind in type(error).__mro__]
@@ -168,7 +168,7 @@ def _build(plain: str, num_classes: int | None = None, keys: Collection[str] = (
 
 
 def _is_cached(plain: str, weights: str) -> bool:
-    """Whether the hub's cache has the file; asked without loading timm, which takes seconds."""
+    """Whether the hub's cache has the file, without loading timm, which takes seconds."""
     home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
     cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
     folder = cache / f"models--timm--{_full(plain, weights)}" / "snapshots"

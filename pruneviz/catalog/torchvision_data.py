@@ -36,13 +36,13 @@ class Options:
     progress: Progress | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """What JSON holds and gives the same set again."""
+        """Return what JSON can hold and what loads the same set again."""
         kept = {"root": str(self.root), "size": self.size, "val": self.val, "seed": self.seed}
         return kept | ({"limit": self.limit} if self.limit else {})
 
 
 def load_arrays(name: str, options: Options) -> DataSet:
-    """CIFAR-10, CIFAR-100, SVHN or FashionMNIST: one array of small images a split."""
+    """CIFAR-10, CIFAR-100, SVHN or FashionMNIST: one array of small images per split."""
     read = _ARRAYS[name]
     *arrays, classes = read("train", options)
     train = _sorted_by_class(*arrays)
@@ -76,7 +76,7 @@ def load_flowers(options: Options) -> DataSet:
 
 
 def load_caltech(options: Options) -> DataSet:
-    """Caltech-101 without its class of backgrounds; a fifth is kept for validation."""
+    """Caltech-101 without its background class; a fifth is kept for validation."""
     _fetch("caltech101", zoo.Caltech101, options)
     tree = FolderTree(options.root / "caltech101" / "101_ObjectCategories")
     background = "BACKGROUND_Google"
@@ -88,7 +88,7 @@ def load_caltech(options: Options) -> DataSet:
 
 
 def is_downloaded(name: str, root: Path) -> bool:
-    """Whether the files of a set lie in `root`, as far as a look at their folder tells."""
+    """Whether the files of a set are in `root`, judging by their folder."""
     return (root / _MARKS[name]).exists()
 
 
@@ -116,7 +116,7 @@ def _entry(path: Path) -> Entry:
 
 
 def _fetch(name: str, kind: Callable[..., Any], options: Options, **arguments: Any) -> Any:
-    """torchvision's data set; its files are downloaded where they are missing or damaged."""
+    """torchvision's data set; missing or damaged files are downloaded."""
     root = cache.make(options.root)
     try:
         return kind(root, download=False, **arguments)
@@ -171,7 +171,7 @@ def _fashion(split: str, options: Options) -> Arrays:
 
 
 def _sorted_by_class(images: torch.Tensor, labels: Any) -> ImageSet:
-    """Class after class, as in an image folder, so that a seed means the same split in both."""
+    """Sorted by class, as in an image folder, so that a seed gives the same split in both."""
     every = torch.as_tensor(labels, dtype=torch.int64)
     order = torch.argsort(every, stable=True)
     return ImageSet(images[order].contiguous(), every[order])

@@ -62,13 +62,13 @@ def family(name: str) -> str:
 
 
 def weights_names(name: str) -> tuple[str, ...]:
-    """The sets of pretrained weights torchvision has for a network; 'imagenet' is its default."""
+    """The pretrained weights torchvision has for a network; 'imagenet' is its default."""
     left_out = {*_NOT_CLASSIFIERS, _weights(name, "imagenet").name}  # the default has one name
     return ("imagenet", *(w.name for w in zoo.get_model_weights(name) if w.name not in left_out))
 
 
 def plain_weights(name: str, weights: str) -> str:
-    """One name for one set of weights: torchvision's name of its default is 'imagenet', too."""
+    """One name per set of weights: torchvision's default is also called 'imagenet'."""
     return "imagenet" if weights == _weights(name, "imagenet").name else weights
 
 
@@ -79,10 +79,10 @@ def meta(name: str) -> tuple[int, int]:
 
 
 def build(name: str, num_classes: int | None = None, keys: Collection[str] = ()) -> nn.Module:
-    """The network with random weights; `keys` are the tensors that will be loaded into it.
+    """Build the network with random weights; `keys` are the tensors that will be loaded into it.
 
-    GoogLeNet comes without and Inception with auxiliary heads, as torchvision gives them with
-    pretrained weights, unless `keys` say otherwise. Both take the catalogue's normalisation and
+    GoogLeNet has no auxiliary heads and Inception has them, as in torchvision with pretrained
+    weights, unless `keys` say otherwise. Both take the catalogue's normalisation and
     convert it to theirs (`transform_input`).
     """
     options: dict[str, Any] = {}
@@ -101,7 +101,7 @@ def build(name: str, num_classes: int | None = None, keys: Collection[str] = ())
 def pretrained(
     name: str, weights: str, progress: Progress | None = None
 ) -> dict[str, torch.Tensor]:
-    """torchvision's weights as a state dict, downloaded where torch.hub does not have them yet.
+    """torchvision's weights as a state dict, downloaded if torch.hub does not have them yet.
 
     Raises `OfflineError` without a network and `WeightsError` where the file is damaged. The file
     is read with `weights_only=True`, which torchvision's `weights=` does not do.
@@ -118,9 +118,9 @@ def pretrained(
 
 
 def preprocessing(name: str, weights: str | None) -> Preprocessing:
-    """What torchvision did with ImageNet's images for these weights, or for its default ones.
+    """How torchvision prepared ImageNet's images for these weights, or for its default ones.
 
-    Mean and deviation are the catalogue's for all of them; see `renormalise`.
+    Mean and deviation are always the catalogue's; see `renormalise`.
     """
     known = weights if weights in weights_names(name) else "imagenet"
     keywords = _weights(name, str(known)).transforms.keywords
@@ -134,7 +134,7 @@ def preprocessing(name: str, weights: str | None) -> Preprocessing:
 
 
 def adapt(name: str, state: State) -> dict[str, torch.Tensor]:
-    """Names as the network has them today; DenseNet's first weights had dots in between."""
+    """Rename tensors as the network has them today; DenseNet's first weights had extra dots."""
     if not name.startswith("densenet"):
         return dict(state)
     return {_OLD_DENSENET_KEY.sub(r"\1\2", key): value for key, value in state.items()}
@@ -148,7 +148,7 @@ def available(name: str) -> tuple[str, ...]:
 def renormalise(
     state: State, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> dict[str, torch.Tensor]:
-    """Weights that expect `(x - mean) / std`, changed to expect ImageNet's mean and deviation.
+    """Change weights that expect `(x - mean) / std` to expect ImageNet's mean and deviation.
 
     For one normalisation z' = (x - m') / s' and another z = (x - m) / s, z = z' s'/s + (m' - m)/s:
     the first convolution takes the factor, the batch norm after it the constant. Exact but for
