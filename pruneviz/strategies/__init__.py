@@ -1,4 +1,4 @@
-"""Ways to prune, one a file: a registry, and `run_strategy`, which runs any of them."""
+"""Ways to prune, one per file: a registry, and `run_strategy`, which runs any of them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def run_strategy(
 
     Args:
         name: One of `strategies()`, or a strategy of your own.
-        model: The network, trained already (a few strategies fine-tune it first).
+        model: The trained network (a few strategies fine-tune it first).
         graph: Its channels, from `trace`.
         data: Its images: `train` trains, `val` decides; `test` is never touched.
         target_macs: The fraction of the MACs that may be left, 0..1; by default 0.5, unless the
@@ -102,7 +102,7 @@ def begin(
     resume: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Run:
-    """Check everything and return the run of a strategy, its first event still to come.
+    """Check everything and return the run of a strategy, before its first event.
 
     Arguments and errors are those of `run_strategy`.
     """

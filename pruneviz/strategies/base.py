@@ -44,7 +44,7 @@ class FrontPoint:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What a strategy tells of each step, and what is kept of it.
+    """What a strategy tells about each step, and what is kept of it.
 
     `accuracy` and `val_loss` are of the network without what the plan prunes, on the validation
     images; `loss` is the mean training loss since the step before (nan where nothing was trained).
@@ -71,7 +71,7 @@ class StrategyEvent(Step):
     """A step is done: the network was trained for an epoch, units were removed, a trial was made.
 
     `state` is a plain dict that `torch.save` writes and `weights_only=True` reads;
-    `run_strategy(..., resume=state)` goes on from there and ends with the same weights.
+    `run_strategy(..., resume=state)` continues from there and ends with the same weights.
     """
 
     strategy: str
@@ -99,9 +99,9 @@ def option(
     maximum: float | None = None,
     choices: tuple[str, ...] | Literal["criteria"] | None = None,
 ) -> Any:
-    """A field of an options class, described so that a form can be built from it.
+    """A field of an options class, with what a form needs to show it.
 
-    The choices "criteria" are the names of all criteria.
+    With `choices="criteria"`, the choices are the names of all criteria.
     """
     about = {"help": help, "minimum": minimum, "maximum": maximum, "choices": choices}
     return field(default=default, metadata=about)
@@ -142,7 +142,7 @@ class FineTuning:
 
 @dataclass(frozen=True)
 class OneOff(FineTuning):
-    """Options of strategies that remove much at once, after which a repair pays."""
+    """Options of strategies that remove much at once, so that a repair pays off."""
 
     repair: bool = option(
         True,
@@ -184,15 +184,15 @@ class Strategy:
 
     @property
     def fields(self) -> tuple[OptionInfo, ...]:
-        """The options in their order, described."""
+        """The options in order, as a form needs them."""
         hints = get_type_hints(self.options)
         return tuple(_info(f, hints[f.name]) for f in fields(self.options))
 
     def make_options(self, given: Mapping[str, Any]) -> Any:
-        """The options with these values, checked.
+        """Check these values and return the options with them.
 
         Raises:
-            UnknownNameError: There is no such option; the message lists them.
+            UnknownNameError: No such option; the message lists them.
             InvalidValueError: A value of the wrong kind or outside its range.
         """
         known = {info.name: info for info in self.fields}

@@ -1,4 +1,4 @@
-"""Binary search for each layer's width at the accuracy of the original.
+"""Binary search for the width of each layer that keeps the original's accuracy.
 
 Zhang, Qin & Chan (2017), *An Efficient Binary Search Based Neuron Pruning Method for ConvNet
 Condensation* (ICONIP). Only the abstract is public. From it: neurons are ranked by magnitude and
@@ -70,9 +70,10 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
 
 
 def _search(run: Run, options: Options, groups: list[Group]) -> Iterator[StrategyEvent]:
-    """The trials; `low` units are known to be dispensable in the group, `high` + 1 are too many.
+    """Run the trials; `low` units of the group can go for certain, `high` + 1 are too many.
 
-    `memory` holds where every trial of the group starts; the network is the best trial's.
+    `memory` holds the state from which every trial of the group starts; the network is the best
+    trial's.
     """
     memory = run.memory
     limited = run.target.macs is not None
@@ -110,7 +111,7 @@ def _search(run: Run, options: Options, groups: list[Group]) -> Iterator[Strateg
 
 
 def _trial(run: Run, options: Options, group: Group, count: int) -> tuple[bool, float, float]:
-    """Whether the network holds without `count` of the group's units; accuracy, training loss."""
+    """Whether accuracy holds without `count` of the group's units; accuracy, training loss."""
     memory = run.memory
     best = (run.plan, run.weights())
     start = Plan.from_json(run.graph, memory["plan"])

@@ -1,13 +1,13 @@
-"""Narrow branches: a network whose zeroed filters are gone, though the stream they add to is not.
+"""Narrow branches: zeroed filters are removed although the stream that they add to is not.
 
 A channel of a residual stream can leave a network only where every layer that adds to it loses it.
-Where each layer zeroes filters of its own choice, its convolution can shrink all the same: what is
-left of its channels is put at their places in the stream, zeros at the others. (The public code of
-He et al. 2018 does so with `index_add_`: github.com/he-y/soft-filter-pruning, and has the first
-block read only the filters that are left of the stem.)
+Where each layer chooses the filters that it zeroes, its convolution can shrink all the same: the
+channels left are put at their places in the stream, zeros at the others. (The public code of
+He et al. 2018 does so with `index_add_`: github.com/he-y/soft-filter-pruning, and the first block
+reads only the stem's remaining filters.)
 
-The places are found by one padded channel of zeros and `index_select`, which `torch.export`, ONNX
-(Pad, Gather) and plain PyTorch can express.
+The channels are put in place by padding one channel of zeros and `index_select`, which
+`torch.export`, ONNX (Pad, Gather) and plain PyTorch can express.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Spread(nn.Module):
 
 
 class Select(nn.Module):
-    """Read some channels only: (N, C, H, W) -> (N, k, H, W)."""
+    """Read only some channels: (N, C, H, W) -> (N, k, H, W)."""
 
     places: Tensor
 
@@ -64,7 +64,7 @@ class Select(nn.Module):
 
 
 def narrow_branches(network: nn.Module, input_shape: Sequence[int]) -> nn.Module:
-    """A copy without the filters that give zeros only; its outputs are the same in eval mode.
+    """A copy without the filters that output only zeros; its outputs are the same in eval mode.
 
     A filter goes where its weights and bias are zero, and so is what the batch norm after it makes
     of a zero, as in a network from the strategy "soft" with a `rate`; a convolution does not read
@@ -75,8 +75,8 @@ def narrow_branches(network: nn.Module, input_shape: Sequence[int]) -> nn.Module
         input_shape: (C, H, W) of one image.
 
     Raises:
-        PlanError: The network does other things without these filters, since its code treats
-            channels of zeros in a way of its own.
+        PlanError: The network's outputs change without these filters, because its code treats
+            channels of zeros in a special way.
 
     Paper:
         He et al. 2018, *Soft Filter Pruning* (IJCAI), and its public code.
@@ -113,7 +113,7 @@ def narrow_branches(network: nn.Module, input_shape: Sequence[int]) -> nn.Module
 
 
 def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
-    """The convolutions by name that mix channels; depthwise and grouped ones only pass them on."""
+    """The convolutions that mix channels, by name; depthwise and grouped ones only pass them on."""
     return {
         name: module
         for name, module in network.named_modules()
@@ -122,7 +122,7 @@ def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
 
 
 def norms_after(network: nn.Module, input_shape: Sequence[int]) -> dict[str, str]:
-    """Convolution -> the batch norm that takes its output and nothing else, where there is one."""
+    """Convolution -> the batch norm that reads its output and nothing else, if there is one."""
     makers: dict[int, str] = {}
     norms: dict[str, str] = {}
     outputs: list[Tensor] = []  # held, so that no id is given twice
@@ -149,7 +149,7 @@ def offset_of(norm: nn.Module) -> Tensor:
 
 
 def _alive(convolution: nn.Conv2d, norm: nn.Module | None) -> Any:
-    """Indices of the filters that give anything but zeros."""
+    """Indices of the filters that output anything but zeros."""
     alive = convolution.weight.detach().flatten(1).ne(0).any(1)
     if convolution.bias is not None:
         alive = alive | convolution.bias.detach().ne(0)
@@ -159,7 +159,7 @@ def _alive(convolution: nn.Conv2d, norm: nn.Module | None) -> Any:
 
 
 def _cut(module: nn.Module, dim: int, kept: Any) -> None:
-    """Keep these slices of a convolution's weight, or of all that a batch norm stores."""
+    """Keep these slices of a convolution's weight, or of every tensor of a batch norm."""
     stay = torch.from_numpy(kept)
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         if tensor.ndim > dim and (dim == 0 or name == "weight"):
@@ -170,10 +170,10 @@ def _cut(module: nn.Module, dim: int, kept: Any) -> None:
 
 
 def inputs_read(network: nn.Module, input_shape: Sequence[int]) -> dict[str, Any]:
-    """Convolution -> the channels of its input that anything is written to.
+    """Convolution -> the channels of its input that something writes to.
 
-    Found by one run in which every weight is positive, so that only a channel that nothing writes
-    to is exactly zero: no two contributions can cancel out.
+    Found by one run with all weights positive: no contributions can cancel out, so only a channel
+    that nothing writes to is exactly zero.
     """
     probe = copy.deepcopy(network)
     with torch.no_grad():

@@ -24,7 +24,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Target:
-    """What may be left, as fractions (0..1) of the unpruned network's; None: no limit."""
+    """How much may be left, as fractions (0..1) of the unpruned network's; None: no limit."""
 
     macs: float | None = None
     params: float | None = None
@@ -37,7 +37,7 @@ class Target:
                 )
 
     def met(self, graph: ChannelGraph, plan: Plan) -> bool:
-        """Whether the network that the plan leaves is within every limit that is set."""
+        """Whether the network that the plan leaves is within every limit."""
         price = cost(graph, plan)
         return (self.macs is None or price.macs_ratio <= self.macs) and (
             self.params is None or price.params_ratio <= self.params
@@ -58,7 +58,7 @@ def by_score(graph: ChannelGraph, scores: FloatArray, plan: Plan | None = None) 
     Args:
         graph: The network's channels.
         scores: (num_units,) comparable over groups, higher = keep.
-        plan: What has gone already, and is not listed again.
+        plan: What has been pruned already, and is not listed again.
     """
     listed = []
     for group in graph.prunable_groups:
@@ -75,7 +75,7 @@ def by_ratio(
     ratios: Mapping[str, float] | None = None,
     plan: Plan | None = None,
 ) -> IntArray:
-    """The order in which all groups lose the same share, or shares in given proportions.
+    """The order in which all groups lose the same share, or shares in the given proportions.
 
     The k-th lowest unit (from 0) of a group of width w with ratio r comes at (k + 1/2) / (w r), so
     that every prefix is the plan of one common factor, with the rounding of `threshold`.
@@ -84,7 +84,7 @@ def by_ratio(
         graph: The network's channels.
         scores: (num_units,) compared within groups only, higher = keep.
         ratios: Group name -> relative ratio; 1 for all by default. Groups with 0 stay whole.
-        plan: What has gone already: it counts as having been the lowest, and is not listed again.
+        plan: What has been pruned already: it counts as the lowest, and is not listed again.
     """
     units, when = [], []
     for group in graph.prunable_groups:
@@ -134,7 +134,7 @@ def lowest(graph: ChannelGraph, scores: FloatArray, counts: Mapping[str, int]) -
 
 
 def check(graph: ChannelGraph, target: Target) -> None:
-    """Raise `InvalidValueError` where not even one unit a group is few enough for the target."""
+    """Raise `InvalidValueError` if even one unit per group is too much for the target."""
     order = by_score(graph, np.zeros(graph.num_units))
     least = Plan(graph, order.tolist())
     if not target.met(graph, least):

@@ -1,4 +1,4 @@
-"""A run resumed from a plain dict, what `StrategyEvent.state` holds (`Run.state` makes it)."""
+"""Resuming a run from the plain dict in `StrategyEvent.state` (made by `Run.state`)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pruneviz.strategies.run import Run
 
 
 def restore(run: Run, state: Mapping[str, Any]) -> None:
-    """Have a run continue where `state` was taken.
+    """Make a run continue where `state` was saved.
 
     Raises:
-        InvalidValueError: It is no state of a strategy, or of a run with other settings.
+        InvalidValueError: It is not a strategy's state, or that of a run with other settings.
     """
     if not isinstance(state, Mapping) or not {"settings", "removed", "done"} <= set(state):
         raise InvalidValueError("resume must be the state of an event of run_strategy.")

@@ -1,4 +1,4 @@
-"""The course of a strategy: every step's plan, figures and details, to be looked at again."""
+"""The course of a strategy: every step's plan, numbers and details, to look at again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIELDS = tuple(item.name for item in fields(Step))
 
 @dataclass(frozen=True, eq=False)
 class CourseStep(Step):
-    """One step, as the event of a strategy told it."""
+    """One step, as a strategy's event reported it."""
 
     kept: BoolArray = field(repr=False)
     """(num_units,) True for the units that the plan keeps."""
@@ -33,7 +33,7 @@ class CourseStep(Step):
 
     @classmethod
     def of(cls, graph: ChannelGraph, event: StrategyEvent) -> Self:
-        """An event without what only a resume needs."""
+        """Keep an event without what only a resume needs."""
         return cls(
             **{name: getattr(event, name) for name in FIELDS},
             kept=Plan.from_json(graph, event.plan).kept,
@@ -43,7 +43,7 @@ class CourseStep(Step):
 
 @dataclass(frozen=True, eq=False)
 class Course(Shown):
-    """All steps of one run of a strategy, in their order.
+    """All steps of one run of a strategy, in order.
 
     Example:
         >>> events = pv.run_strategy("uniform", model, graph, data, epochs=0)
@@ -71,7 +71,7 @@ class Course(Shown):
         return cls(graph, strategy, tuple(steps))
 
     def until(self, step: int | None) -> Self:
-        """The course up to a step, that one included; all of it for None."""
+        """The course up to and including a step; all of it for None."""
         if step is None:
             return self
         return type(self)(self.graph, self.strategy, tuple(s for s in self.steps if s.step <= step))
@@ -100,7 +100,7 @@ class Course(Shown):
         return draw(self, dark=dark, height=height, step=step, part=part)
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a step: phase, what was done, units left, MACs, parameters, losses, accuracy."""
+        """A row per step: phase, what was done, units left, MACs, parameters, losses, accuracy."""
         import pandas as pd
 
         prunable = self.graph.prunable

@@ -1,7 +1,7 @@
-"""What lies behind a strategy's step, a dataclass for each kind: enough to draw how it decided.
+"""What lies behind a strategy's step, one dataclass per kind: enough to draw how it decided.
 
 Arrays are numpy's; nothing here needs torch. `encode` and `decode` write them as JSON and read them
-back: truth values as bits, scores and norms in eight significant bits (a picture shows no more).
+back: booleans as bits, scores and norms in eight significant bits (a picture shows no more).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Zeroing:
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial of a binary search: so many of a group's units were removed."""
+    """One trial of a binary search: a number of a group's units were removed."""
 
     group: str
     width: int
@@ -86,7 +86,7 @@ KINDS: dict[str, type[Any]] = {k.__name__: k for k in (Removals, Zeroing, Trial,
 
 
 def encode(details: Details, *, bulky: bool = True) -> dict[str, Any]:
-    """The details as JSON values, without the arrays that grow with the network if not `bulky`."""
+    """The details as JSON values; unless `bulky`, without the arrays that grow with the network."""
     values: dict[str, Any] = {"kind": type(details).__name__}
     for item in fields(details):
         value = getattr(details, item.name)
@@ -98,7 +98,7 @@ def encode(details: Details, *, bulky: bool = True) -> dict[str, Any]:
 
 
 def decode(values: Mapping[str, Any]) -> Details:
-    """What `encode` wrote.
+    """Read what `encode` wrote.
 
     Raises:
         InvalidValueError: The values are none of these kinds.
@@ -120,7 +120,7 @@ def decode(values: Mapping[str, Any]) -> Details:
 
 
 def pack_bits(values: BoolArray) -> dict[str, Any]:
-    """Truth values of any shape, eight in a byte."""
+    """Pack booleans of any shape, eight to a byte."""
     return _text("bits", values.shape, np.packbits(values).tobytes())
 
 
@@ -139,7 +139,7 @@ def _packed(values: npt.NDArray[Any], *, rough: bool) -> dict[str, Any]:
 
 
 def unpack(stored: Mapping[str, Any]) -> npt.NDArray[Any]:
-    """An array as `pack_bits` and `encode` wrote it."""
+    """Read an array that `pack_bits` or `encode` wrote."""
     shape = tuple(int(n) for n in stored["shape"])
     count = int(np.prod(shape))
     raw = np.frombuffer(base64.b64decode(stored["data"]), dtype=np.uint8)

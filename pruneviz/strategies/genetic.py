@@ -6,15 +6,15 @@ filters are pruned by a genetic algorithm, and many FLOPs go.
 
 All else is ours: the chromosome, the fitness and the selection. NSGA-II (Deb et al. 2002) with
 binary tournaments, uniform crossover and bit flips, so that the whole front of accuracy against
-MACs comes out instead of one weighting of the two. One gene a *unit*, as coupled channels live and
-die together. Fitness is the accuracy on validation images of the network with the other units
-silenced (no training), and the exact MACs. The first population prunes random units at shares from
-0 to `first_drop`, so that it spans the front from the start. With `start="magnitude"` every second
-network lacks the units of smallest l1 norm instead, the same share of every group; with
-`start="repaired"` those that cost least after a repair (`pruneviz.allocation`). A chromosome
-without any unit of a group gets the group's largest back. In the end the most accurate point within
-the MACs target is pruned and fine-tuned; `event.front` holds all, and `FrontPoint.plan(graph)`
-makes a plan of any.
+MACs comes out instead of one weighting of the two. There is one gene per *unit*, as coupled
+channels live and die together. Fitness is the accuracy on validation images of the network with the
+other units silenced (no training), and the exact MACs. The first population prunes random units at
+shares from 0 to `first_drop`, so that it spans the front from the start. With `start="magnitude"`
+every second network lacks the units of smallest l1 norm instead, the same share of every group;
+with `start="repaired"` those that cost least after a repair (`pruneviz.allocation`). A chromosome
+that keeps no unit of a group gets the group's largest back. In the end the most accurate point
+within the MACs target is pruned and fine-tuned; `event.front` holds all points, and
+`FrontPoint.plan(graph)` makes any of them a plan.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
 
 
 def _evolve(run: Run, options: Options) -> Iterator[StrategyEvent]:
-    """An event a generation; `memory` holds the last one."""
+    """Evolve, one event per generation; `memory` holds the last one."""
     judge = Judge(run, options.images)
     size = run.rank("l2", "size", comparable=False)
     memory = run.memory
@@ -120,14 +120,14 @@ def _evolve(run: Run, options: Options) -> Iterator[StrategyEvent]:
 
 
 def first_genes(graph: ChannelGraph, options: Options, random: np.random.Generator) -> GeneArray:
-    """The whole network, and others that lack more and more random units."""
+    """The whole network, and others without more and more random units."""
     shares = np.linspace(0, options.first_drop, options.population)[:, None]
     draws: GeneArray = random.random((options.population, int(graph.prunable.sum()))) >= shares
     return draws
 
 
 def smallest_gone(graph: ChannelGraph, norms: FloatArray, options: Options) -> GeneArray:
-    """Networks that lack the same shares as `first_genes`, each group's smallest units."""
+    """Networks without the same shares as in `first_genes`, but of each group's smallest units."""
     order = by_ratio(graph, norms)
     total = int(graph.prunable.sum())
     genes = np.ones((options.population, graph.num_units), dtype=bool)
@@ -140,7 +140,7 @@ def smallest_gone(graph: ChannelGraph, norms: FloatArray, options: Options) -> G
 
 
 def cheapest_gone(run: Run, options: Options) -> GeneArray:
-    """Networks with fewer and fewer MACs, 1 to 1 - `first_drop`, as repaired sensitivity has it.
+    """Networks with fewer and fewer MACs, 1 to 1 - `first_drop`, chosen by repaired sensitivity.
 
     Each is the greedy plan for its MACs on the curves of repaired loss, see `allocation.greedy`.
     """
@@ -175,7 +175,7 @@ def repaired(graph: ChannelGraph, genes: GeneArray, scores: FloatArray) -> GeneA
 
 
 class Judge:
-    """Measures chromosomes; what was measured once is remembered."""
+    """Measures chromosomes, each only once."""
 
     def __init__(self, run: Run, images: int | None) -> None:
         self.graph = run.graph
@@ -201,7 +201,7 @@ class Judge:
         return Generation(genes, np.array([self.known[row.tobytes()] for row in genes]))
 
     def point(self, generation: Generation, index: int) -> FrontPoint:
-        """One network of a generation, as events carry it."""
+        """One network of a generation, as events report it."""
         plan = self.plan(generation.genes[index])
         return FrontPoint(
             dropped=plan.by_group(),
@@ -211,7 +211,7 @@ class Judge:
 
 
 def chosen(run: Run, points: tuple[FrontPoint, ...]) -> FrontPoint:
-    """The most accurate point within the MACs target; the cheapest where none is."""
+    """The most accurate point within the MACs target; if there is none, the cheapest."""
     limit = cost(run.graph).macs * (run.target.macs if run.target.macs is not None else 1.0)
     inside = [p for p in points if p.macs <= limit]
     return max(inside, key=lambda p: (p.accuracy, -p.macs)) if inside else points[0]

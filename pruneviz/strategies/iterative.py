@@ -56,7 +56,7 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
 
 
 def budget(epochs: int, images: int) -> dict[str, int]:
-    """Half of the epochs between the rounds, one a round; the other half at the end."""
+    """Half of the epochs between the rounds, one per round; the other half at the end."""
     between = epochs // 2
     return {
         "rounds": between + 1,

@@ -53,7 +53,7 @@ def evolve(
     Args:
         last: The population whose networks are parents.
         judge: Measures the children.
-        repair: Makes of any genes some that are allowed.
+        repair: Turns any genes into allowed ones.
         random: Draws parents, crossovers and mutations.
         crossover: Probability of a crossover.
         mutations: Genes flipped in a child on average.

@@ -69,7 +69,7 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
 def _shares(
     run: Run, options: Options, scores: np.ndarray
 ) -> Generator[StrategyEvent, None, dict[str, float]]:
-    """Scan the sensitivity on validation images; what each group may lose."""
+    """Scan the sensitivity on validation images, and return what each group may lose."""
     ranking = Ranking(run.graph, {options.criterion: scores})
     whole = run.evaluate()
     scan = None

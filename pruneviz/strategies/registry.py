@@ -1,6 +1,6 @@
-"""The strategies by name. Adding one is adding a file to this folder that has a `STRATEGY`.
+"""The strategies by name. To add one, add a file with a `STRATEGY` to this folder.
 
-A strategy is imported when it is asked for, so that names and stored results load without torch.
+A strategy is imported when it is needed, so that names and stored results load without torch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ register.register(Strategy, _REGISTRY.add)
 
 
 def names() -> tuple[str, ...]:
-    """The strategies' names: PruneViz's own, which are those of their files, and users'."""
+    """The strategies' names: PruneViz's own, which are their files' names, and users'."""
     return (*_REGISTRY.files, *_REGISTRY.added)
 
 
@@ -33,7 +33,7 @@ def find_strategy(name: str) -> Strategy:
 
 
 def strategies() -> pd.DataFrame:
-    """The strategies, one a row.
+    """The strategies, one per row.
 
     Columns: `name` (for `run_strategy`), `title`, `help` (one sentence), `paper`, `options` (their
     names, separated by commas) and `reaches_target` (whether it ends at the MACs target).

@@ -1,9 +1,9 @@
 """A running strategy: its stages and events, and what a resume needs.
 
-Strategies are generators that go through *stages* by name. A stage that is done is noted in the
-state of every later event, so a resumed strategy runs through the same code and skips what was
-done; what a stage needs to go on in its middle lies in `Run.memory`. Everything random is seeded
-by (seed, stage, step), so the weights do not depend on where a run was interrupted.
+Strategies are generators that go through *stages* by name. Finished stages are noted in the state
+of every later event, so a resumed strategy runs through the same code and skips what was done;
+`Run.memory` holds what a stage needs to continue from its middle. Everything random is seeded by
+(seed, stage, step), so the weights do not depend on where a run was interrupted.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Run(WorkingNetwork):
     # -- stages ---------------------------------------------------------------------------------
 
     def once(self, stage: str) -> bool:
-        """Whether a stage is still to be done; from now on it counts as done."""
+        """Whether a stage has still to be done; from then on it counts as done."""
         if stage in self.done:
             return False
         self.done.append(stage)
@@ -78,11 +78,11 @@ class Run(WorkingNetwork):
         share: tuple[float, float] | None = None,
         each: Callable[[EpochEvent], tuple[float, float] | None] | None = None,
     ) -> Iterator[StrategyEvent]:
-        """Train the current network; an event an epoch.
+        """Train the current network, with one event per epoch.
 
         `each`, if given, is called after every epoch, before the event: it may change the
-        network's weights and `plan`, and return the accuracy and loss of what it left. `share`
-        tells from where to where it brings the progress, where the number of events is not known.
+        network's weights and `plan`, and return the accuracy and loss of what it left. `share` is
+        the part of the progress that it covers, if the number of events is not known.
         """
         if stage in self.done or epochs == 0:
             return
@@ -137,7 +137,7 @@ class Run(WorkingNetwork):
     # -- events ---------------------------------------------------------------------------------
 
     def events(self) -> Iterator[StrategyEvent]:
-        """Let the strategy work; its events, and the last with the network."""
+        """Run the strategy; its events, the last of them with the network."""
         yield from self.strategy.run(self, self.options)
         yield self.finish()
 
@@ -153,7 +153,7 @@ class Run(WorkingNetwork):
         front: tuple[FrontPoint, ...] = (),
         result: StrategyResult | None = None,
     ) -> StrategyEvent:
-        """Say what was done; `measured` is (accuracy, loss) where they are known already."""
+        """Say what was done; `measured` is (accuracy, loss) if they are known already."""
         self.step += 1
         if measured is None:
             evaluation = self.evaluate()
@@ -185,7 +185,7 @@ class Run(WorkingNetwork):
         )
 
     def settings(self) -> dict[str, Any]:
-        """What decides the weights that come out, the network's own aside."""
+        """Everything that decides the resulting weights, apart from the network's own."""
         return {
             "strategy": self.strategy.name,
             "network": self.graph.digest,
@@ -196,7 +196,7 @@ class Run(WorkingNetwork):
         }
 
     def state(self) -> dict[str, Any]:
-        """All that a resume needs (`pruneviz.strategies.checkpoint`); `torch.save` writes it."""
+        """Everything that a resume needs (`pruneviz.strategies.checkpoint`), for `torch.save`."""
         return {
             "settings": self.settings(),
             "plan": self.plan.to_json(),

@@ -11,29 +11,29 @@ along P(i) = a exp(-k i) + b from 0 to the goal P, with 3/4 P after an eighth of
 least to the loss instead of those with the smallest norm. `from_scratch` trains from new weights.
 
 `rate` is the authors' own form (github.com/he-y/soft-filter-pruning, their public code): *every*
-convolution has this share of its filters zeroed, before the first epoch too; all parameters decay;
+convolution has this share of its filters zeroed, also before the first epoch; all parameters decay;
 the learning rate falls to a fifth after 30, 60 and 80 % of the epochs. A residual stream keeps its
 width and a branch adds what is left of its channels: `narrow_branches` makes that network, narrower
-in memory and equal in its outputs. Table 1 counts 42.2 % fewer FLOPs for ResNet-20 at 30 %, with
-fractions of filters (`nominal_macs`); whole ones give 39.0 %. The plan, and so the MACs of an
-event, know only what leaves the stream-keeping network; the message before the last tells those of
-the narrow one. `hard` fixes the first choice at zero, which the paper compares with.
+in memory and with the same outputs. Table 1 counts 42.2 % fewer FLOPs for ResNet-20 at 30 %, with
+fractions of filters (`nominal_macs`); whole ones give 39.0 %. The plan, and so an event's MACs,
+cover only what can leave a network that keeps its streams; the message before the last gives those
+of the narrow one. `hard` keeps the first choice at zero, which the paper compares with.
 
-Without `rate` the share follows from the MACs target, and only layers that are the one maker of
-their channels are zeroed, at a higher share for that; others (`streams`), where the target cannot
-be met without. The learning rate is then on a cosine, and biases and norms do not decay.
+Without `rate` the share follows from the MACs target, and only layers that alone produce their
+channels are zeroed, at a higher share in return; others (`streams`) only if the target cannot be
+met without them. The learning rate then follows a cosine, and biases and norms do not decay.
 
 In both forms filters are zeroed as in the paper (weights and bias of the layer, not the norm after
 it: a norm at zero would let no gradient back); but the accuracy of an event is that of the network
-*without* them, which is what is delivered. A zeroed filter still passes on its norm's offset, which
-the norms behind it have got used to; so their statistics are measured anew on training images
+*without* them, which is what is delivered. A zeroed filter still passes on its norm's offset, to
+which the norms behind it have adapted; so their statistics are measured again on training images
 (`recalibrate`), which learns nothing. The learning rate is the papers': 0.1 from scratch, 0.01 from
 a trained network.
 
-The papers' epochs are 391 updates long, and there are 200 of them: time to get over each zeroing,
-and to get used to the last. With a few dozen updates an epoch the network does neither, and what
-is left after the removal may be no better than chance; `epochs_after` then fine-tunes it, and
-`every` leaves more updates between zeroings. In a race half of the budget follows the removal.
+The papers train for 200 epochs of 391 updates: time to recover from each zeroing, and to adapt to
+the last. With a few dozen updates per epoch the network does neither, and what is left after the
+removal may be no better than chance; `epochs_after` then fine-tunes it, and `every` leaves more
+updates between zeroings. In a race half of the budget follows the removal.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
 
 
 def _zero(run: Run, options: Options, goal: Mapping[str, int], share: float, stage: str) -> None:
-    """Choose anew and zero, at this share (0..1) of the rate or of the goal."""
+    """Choose again and zero, at this share (0..1) of the rate or of the goal."""
     norms = filter_norms(run.network, run.graph)
     if options.rate is not None:
         rows = smallest(run.network, share * options.rate, int(options.norm[1:]))
@@ -193,7 +193,7 @@ def _zero(run: Run, options: Options, goal: Mapping[str, int], share: float, sta
 
 
 def _without(run: Run, options: Options) -> tuple[float, float] | None:
-    """Accuracy and loss of the network without what is zeroed; None to measure by the plan."""
+    """Accuracy and loss of the network without the zeroed filters; None to measure by the plan."""
     network = run.network
     if options.rate is not None:
         network = deepcopy(network)
@@ -208,7 +208,7 @@ def _without(run: Run, options: Options) -> tuple[float, float] | None:
 
 
 def _told(run: Run, options: Options) -> str:
-    """What the rate did, and what the network with narrow branches costs."""
+    """Say what the rate did, and what the network with narrow branches costs."""
     small = narrow_branches(run.network, run.graph.input_shape)
     left = cost(trace(small, run.graph.input_shape)).macs / cost(run.graph).macs
     return (
@@ -218,9 +218,9 @@ def _told(run: Run, options: Options) -> str:
 
 
 def goal_of(graph: ChannelGraph, target: Target, streams: bool) -> dict[str, int]:
-    """How many units each group is to lose, all at the same ratio, so that the target is met.
+    """How many units each group must lose, all at the same ratio, to meet the target.
 
-    Groups that several layers produce stay whole unless `streams` is set, or they are needed.
+    Groups that several layers produce stay whole unless `streams` is set or they are needed.
     """
     own = {group.name: 1.0 for group in graph.prunable_groups if len(producers(graph, group)) < 2}
     order = by_ratio(graph, np.zeros(graph.num_units), own)
@@ -230,7 +230,7 @@ def goal_of(graph: ChannelGraph, target: Target, streams: bool) -> dict[str, int
 
 
 def asymptotic_share(epoch: int, epochs: int) -> float:
-    """The share of the goal that is zeroed after an epoch: 0 at 0, 3/4 at an eighth, 1 at the end.
+    """The share of the goal zeroed after an epoch: 0 at the start, 3/4 at an eighth, 1 at the end.
 
     a exp(-k t) + b through these points, t = epoch / epochs: with q = exp(-k / 8),
     (1 - q) / (1 - q^8) = 3/4, whose solution is found by bisection.
@@ -243,7 +243,7 @@ def asymptotic_share(epoch: int, epochs: int) -> float:
 
 
 def renew(network: nn.Module, seed: int) -> None:
-    """Draw new weights, as the layers themselves do when they are made."""
+    """Draw new weights, as the layers do when they are created."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for module in network.modules():
@@ -253,7 +253,7 @@ def renew(network: nn.Module, seed: int) -> None:
 
 
 def budget(epochs: int, images: int) -> dict[str, int]:
-    """Half of the epochs, one at least, are soft; the others follow the removal."""
+    """Half of the epochs, at least one, are soft; the others follow the removal."""
     soft = max(1, epochs // 2)
     return {"epochs": soft, "epochs_after": epochs - soft}
 

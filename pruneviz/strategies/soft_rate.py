@@ -2,9 +2,9 @@
 
 After the public code of He et al. 2018 (github.com/he-y/soft-filter-pruning): each convolution, the
 stem and those that add to a residual stream included, chooses its own filters of smallest norm,
-`int(width * rate)` of them. What only one convolution makes can leave the network as a plan; of a
-stream, whose channels others write to as well, zeros stay, and `narrow_branches` removes what made
-them.
+`int(width * rate)` of them. Channels that only one convolution writes to can be removed by a plan;
+in a stream, to which others write as well, zeros stay, and `narrow_branches` removes the filters
+that made them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pruneviz.strategies.branches import convolutions, inputs_read, norms_after
 
 
 def whole_filters(width: int, rate: float) -> int:
-    """How many of a convolution's filters a rate zeroes: rounded down, and one stays."""
+    """How many of a convolution's filters a rate zeroes: rounded down, and at least one stays."""
     return min(int(width * rate + 1e-9), width - 1)
 
 
@@ -50,7 +50,7 @@ def zeroed(network: nn.Module) -> dict[str, list[int]]:
 
 
 def silence(network: nn.Module, input_shape: Sequence[int]) -> None:
-    """Have the batch norms after zeroed filters give zeros as well, in place.
+    """Make the batch norms after zeroed filters output zeros as well, in place.
 
     Otherwise they pass on an offset, which a network without these filters lacks.
     """
@@ -61,7 +61,7 @@ def silence(network: nn.Module, input_shape: Sequence[int]) -> None:
 
 
 def removable(graph: ChannelGraph, rows: Mapping[str, Sequence[int]]) -> Plan:
-    """The plan of those zeroed filters whose channels no other layer makes."""
+    """The plan of those zeroed filters whose channels no other layer writes to."""
     plan = Plan(graph)
     for group in graph.prunable_groups:
         made = producers(graph, group)
@@ -71,13 +71,13 @@ def removable(graph: ChannelGraph, rows: Mapping[str, Sequence[int]]) -> Plan:
 
 
 def producers(graph: ChannelGraph, group: Group) -> list[str]:
-    """The group's layers that make its channels; depthwise convolutions only pass them on."""
+    """The group's layers that produce its channels; depthwise convolutions only pass them on."""
     return [name for name in group.layers if graph.layer(name).conv_groups == 1]
 
 
 @contextmanager
 def held_at_zero(network: nn.Module, hold: bool = True) -> Iterator[None]:
-    """While this lasts, filters that are zero now get no gradient (hard instead of soft)."""
+    """In this context, filters that are zero get no gradient (hard instead of soft)."""
     handles: list[Any] = []
     for module in network.modules() if hold else ():
         own = list(module.parameters(recurse=False))
@@ -111,10 +111,10 @@ def _zero(module: nn.Module) -> list[int]:
 def nominal_macs(network: nn.Module, input_shape: Sequence[int], rate: float) -> float:
     """MACs at a rate as the paper counts them: every width a fraction, not a number of filters.
 
-    A convolution of M multiply-adds costs (1 - rate)^2 M where all that it reads comes from one
-    convolution, and (1 - rate) M where it reads the image or a stream that several add to. On
-    ResNet-20 at 30 % that is 42.2 % less, as table 1 has it; whole filters
-    (12, 23 and 45 of 16, 32 and 64) give 39.0 %.
+    A convolution of M multiply-adds costs (1 - rate)^2 M if everything it reads comes from one
+    convolution, and (1 - rate) M if it reads the image or a stream that several add to. On
+    ResNet-20 at 30 % that is 42.2 % less, as in table 1; whole filters (12, 23 and 45 of 16, 32 and
+    64) give 39.0 %.
     """
     from pruneviz.cost import cost
     from pruneviz.trace import trace

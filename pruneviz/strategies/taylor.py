@@ -9,26 +9,26 @@ Efficient Transfer Learning* (later *... Inference*), arXiv:1611.06440:
    lambda times the MFLOPs of the map; remove the lowest over all layers;
 3. stop at the target and fine-tune.
 
-Theirs are 30 updates of 32 images between removals of one map each (`updates=30, remove_each=1`),
+They make 30 updates of 32 images between removals of one map each (`updates=30, remove_each=1`),
 SGD at 1e-4 with momentum 0.9 and weight decay 1e-4, and lambda = 1e-3. All but the first two are
-the defaults here: a map at a time is hours for most networks, so by default the target is reached
-in 15 removals of equal shrinkage, with 10 updates before each.
+the defaults here: a map at a time takes hours for most networks, so by default the target is
+reached in 15 removals of equal shrinkage, with 10 updates before each.
 
 The paper's initial fine-tuning is also at 1e-4, without batch norm: `lr_before=1e-4`.
 
-Lambda needs a unit, which is our reading: MFLOPs of the unpruned map, two a multiply-add, against
-scores after the l2 normalisation (about 1 / sqrt(width) each). In VGG-16 at 224 x 224 a map of
-conv1_2 takes 57.8 MFLOPs, and lambda = 1e-3 counts 0.058 against it; in ResNet-20 at 32 x 32 maps
-take 0.04 to 0.3 MFLOPs, and it counts less than 0.0003, which hardly ever changes an order. There
-lambda bites from about 0.1 on.
+Lambda needs a unit; ours is MFLOPs of the unpruned map, two per multiply-add, against scores after
+the l2 normalisation (about 1 / sqrt(width) each). In VGG-16 at 224 x 224 a map of conv1_2 takes
+57.8 MFLOPs, and lambda = 1e-3 counts 0.058 against it; in ResNet-20 at 32 x 32 maps take 0.04 to
+0.3 MFLOPs, and it counts less than 0.0003, which hardly ever changes an order. There lambda has an
+effect from about 0.1 on.
 
-The absolute value is taken for each image (`criterion="taylor_image"`, the default) or of the mean
-over all of them ("taylor"); both are gathered during the updates. Any other criterion is ranked on
-the current network before each removal.
+The absolute value is taken per image (`criterion="taylor_image"`, the default) or of the mean over
+all images ("taylor"); both are gathered during the updates. Any other criterion is ranked on the
+current network before each removal.
 
 What differs, and why: coupled channels (residual streams) go together, their scores added
-before the norm is taken over the group. The network really shrinks after every removal, so that it
-gets faster as it is pruned; the optimiser's momentum is cut along. The fine-tuning at the start is
+before the norm is taken over the group. The network really shrinks after every removal, so it gets
+faster as it is pruned; the optimiser's momentum is cut accordingly. The fine-tuning at the start is
 one epoch rather than "until convergence", as networks here mostly come trained on their data.
 
 The target may be one of MACs, of parameters (`target_params`) or of accuracy (`min_accuracy`, the
@@ -127,10 +127,10 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
 
 
 def paced(run: Run, options: Options) -> Options:
-    """The options with the number of removals, or of units in each, decided.
+    """The options, with the number of removals or of units in each decided.
 
-    Where accuracy alone ends the loop, nobody knows how far it goes: each removal takes the share
-    of all units that would leave none after twice `ITERATIONS` of them.
+    If only accuracy ends the loop, nobody knows how far it goes: each removal takes the share of
+    all units that would leave none after twice `ITERATIONS` of them.
     """
     if options.remove_each is not None or options.iterations is not None:
         return options
@@ -210,7 +210,7 @@ def _met(run: Run) -> bool:
 
 
 def _hold(run: Run, evaluation: Evaluation) -> None:
-    """Note the current network, to come back to it."""
+    """Remember the current network, to come back to it."""
     run.memory["held"] = {
         "plan": run.plan.to_json(),
         "weights": run.weights(),
@@ -222,7 +222,7 @@ def _hold(run: Run, evaluation: Evaluation) -> None:
 def _updates(
     run: Run, options: Options, stream: BatchStream, seed: int, gates: Gates | None
 ) -> list[float]:
-    """Train for the updates between two removals; the scores gather in the gates."""
+    """Train for the updates between two removals; the gates gather the scores."""
     plain_layout(run.network)
     network = run.network.to(memory_format=torch.channels_last)
     optimizer = sgd(
@@ -275,7 +275,7 @@ def _step(run: Run, iterations: int) -> Target:
 
 
 def _progress(run: Run) -> float:
-    """Between the shares of the fine-tuning before and after, by how far the MACs are down."""
+    """Progress between the fine-tuning before and after, by how far the MACs have fallen."""
     whole = 1 - (run.target.macs if run.target.macs is not None else run.target.params or 0.0)
     price = cost(run.graph, run.plan)
     left = price.macs_ratio if run.target.macs is not None else price.params_ratio
@@ -283,7 +283,7 @@ def _progress(run: Run) -> float:
 
 
 def unit_mflops(graph: ChannelGraph) -> FloatArray:
-    """(num_units,) MFLOPs (two a multiply-add) of the unpruned layers, a unit's own filters."""
+    """(num_units,) MFLOPs (two per multiply-add) of each unit's own filters, unpruned."""
     mflops = np.zeros(graph.num_units)
     for layer in graph.layers:
         np.add.at(mflops, layer.units, 2e-6 * layer.macs / layer.out_channels)
@@ -293,7 +293,8 @@ def unit_mflops(graph: ChannelGraph) -> FloatArray:
 def budget(epochs: int, images: int) -> dict[str, Any]:
     """Half of the passes between removals, the other half at the end.
 
-    Ten updates or more go between two removals, but fewer where that gave less than five removals.
+    There are at least ten updates between two removals, unless that would give fewer than five
+    removals.
     """
     between = epochs // 2
     whole = max(1, between * images // 32)

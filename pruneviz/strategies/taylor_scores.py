@@ -6,7 +6,7 @@ gives
     dC/dg[n, k] = sum over positions of dC/dz[n, k] * z[n, k],
 
 so the criterion of Molchanov et al. (2016), |1/M sum dC/dz * z| averaged over the images, needs no
-pass of its own, and no map has to be kept. Multiplying by one changes no weight that comes out.
+extra pass, and no map has to be kept. Multiplying by one changes no weight that comes out.
 Coupled channels are one unit: as in the criteria of these names, their sums are added before
 the absolute value is taken, and M is the size of all their maps.
 """
@@ -31,9 +31,9 @@ GATHERED = ("taylor_image", "taylor")
 
 
 class _FloatCalls(CallWatcher):
-    """Counts the calls of a forward pass that give a floating-point tensor (`floats`, from 0).
+    """Counts the calls of a forward pass that return a floating-point tensor (`floats`, from 0).
 
-    Only these: in training, batch norm also counts its batches, in whole numbers.
+    Only these, because in training batch norm also counts its batches, in integers.
     """
 
     floats = -1
@@ -50,12 +50,12 @@ class _FloatCalls(CallWatcher):
         return out
 
     def replaced(self, out: Tensor) -> Tensor:
-        """What the network gets instead of `out`."""
+        """Return what the network gets instead of `out`."""
         return out
 
 
 class _Sequence(_FloatCalls):
-    """Notes which call gives which floating-point tensor, and the shapes of these."""
+    """Notes which call returns which floating-point tensor, and their shapes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,9 +69,9 @@ class _Sequence(_FloatCalls):
 
 
 def locate(network: nn.Module, graph: ChannelGraph) -> dict[int, Layer] | None:
-    """Which floating-point call of a training pass ends which prunable layer's feature map.
+    """Which floating-point call of a training pass returns which prunable layer's feature map.
 
-    None where training makes other calls than evaluation (GoogLeNet's extra heads, stochastic
+    None if training makes other calls than evaluation (GoogLeNet's extra heads, stochastic
     depth), so that counting cannot identify the maps.
     """
     trial = copy.deepcopy(network)
@@ -129,7 +129,7 @@ class Gates(_FloatCalls):
         return out * gate
 
     def collect(self) -> None:
-        """Add what the backward pass of the mean loss left on the gates."""
+        """Add the gradients that the backward pass of the mean loss left on the gates."""
         images = self._open[0][1].shape[0]
         terms = torch.zeros(images, self._graph.num_units, dtype=torch.float64)
         size = np.zeros(self._graph.num_units)

@@ -1,4 +1,4 @@
-"""Stored tensors of a network that shrinks: cut to size, put in place, and laid out plainly."""
+"""Stored tensors of a network that shrinks: cut to size, put in place, and laid out as usual."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def narrow(
     Args:
         tensors: Parameters, buffers, or an optimiser's averages of them, by parameter name.
         graph: The channels of the original network.
-        before: The plan by which the tensors' network is pruned already.
+        before: The plan by which the tensors' network has been pruned already.
         after: The plan to prune by; includes all of `before`.
     """
     cut = dict(tensors)
@@ -39,10 +39,10 @@ def narrow(
 
 @torch.no_grad()
 def put(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Give a network these values for all of its parameters and buffers.
+    """Set all of a network's parameters and buffers to these values.
 
-    As `load_state_dict`, but without asking what version of the network the values are of, which
-    is not stored with them.
+    Like `load_state_dict`, but without checking the version of the modules, which is not stored
+    with the values.
     """
     own = network.state_dict()
     if own.keys() != tensors.keys():
@@ -56,8 +56,9 @@ def put(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 def plain_layout(network: nn.Module) -> None:
     """Give every parameter the layout that a freshly loaded network has.
 
-    A 1×1 convolution's weight looks the same in two layouts, and a kernel may be chosen by it;
-    so that a resumed run computes the very same numbers, both begin a stage with the same one.
+    A 1×1 convolution's weight looks the same in two layouts, and the layout may decide which kernel
+    runs; so that a resumed run computes exactly the same numbers, both begin a stage with the same
+    layout.
     """
     for parameter in network.parameters():
         wanted = torch.empty(parameter.shape, device="meta").stride()

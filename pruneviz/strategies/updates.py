@@ -16,7 +16,7 @@ from pruneviz.outputs import heads
 
 
 class BatchStream:
-    """Mini-batches without end, pass after pass; `drawn` is the position to continue from."""
+    """Endless mini-batches, pass after pass; `drawn` is the position to continue from."""
 
     def __init__(
         self, data: DataSet, batch_size: int, seed: int, device: torch.device, drawn: int = 0
@@ -90,8 +90,8 @@ def update(
 ) -> float:
     """One step on one mini-batch, in training mode; the loss before it.
 
-    What dropout draws comes from the seed; the caller's random state stays as it was. `watch` is
-    open during the forward pass.
+    Dropout draws from the seed; the caller's random state does not change. `watch` is entered for
+    the forward pass.
     """
     network.train()
     devices = [x.device] if x.device.type == "cuda" else []

@@ -44,7 +44,7 @@ class WorkingNetwork:
         self.network = copy.deepcopy(model).to(self.device)
 
     def seed_of(self, stage: str, *parts: int) -> int:
-        """A seed of the stage's own."""
+        """A seed for a stage."""
         mixed = self.seed
         for part in (zlib.crc32(stage.encode()), *parts):
             mixed = (mixed * 1_000_003 + part) % (2**31)
@@ -53,7 +53,7 @@ class WorkingNetwork:
     def shrink(self, plan: Plan, *, repair: bool = False) -> None:
         """Physically remove what the plan prunes; the weights that stay do not change.
 
-        With `repair` they are refitted to what the network gave before.
+        With `repair`, they are refitted to the network's previous outputs.
         """
         if repair and len(plan) > len(self.removed):
             state = self._repaired(plan)
@@ -65,7 +65,7 @@ class WorkingNetwork:
         self.plan = self.removed = plan
 
     def _repaired(self, plan: Plan) -> dict[str, torch.Tensor]:
-        """The weights of the current network after pruning by the plan and a repair."""
+        """The current network's weights after pruning by the plan and a repair."""
         network = copy.deepcopy(self.network)  # which may be in the middle of its training
         plain_layout(network)
         graph, further = self.graph, plan

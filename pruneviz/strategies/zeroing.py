@@ -1,4 +1,4 @@
-"""Filters set to zero in a network that goes on learning, and what a step tells of it."""
+"""Filters set to zero in a network that continues to learn, and what a step says about it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def filter_norms(network: nn.Module, graph: ChannelGraph) -> dict[str, FloatArra
 
 
 def told(norms: Mapping[str, FloatArray], rows: Mapping[str, Sequence[int]]) -> Zeroing:
-    """What an event tells: layer -> norms before the zeroing, layer -> filters zeroed."""
+    """What an event reports: layer -> norms before the zeroing, layer -> filters zeroed."""
     zeroed = []
     for name, own in norms.items():
         zero = np.zeros(len(own), dtype=bool)

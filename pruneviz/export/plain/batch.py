@@ -1,4 +1,4 @@
-"""Sizes that follow the batch: found by comparing passes over batches of different sizes."""
+"""Sizes that depend on the batch, found by comparing passes over batches of different sizes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pruneviz.export.plain.record import BatchSize, Op, Record, Value, leaves, v
 def follow_batch(first: Record, second: Record, sizes: tuple[int, int]) -> None:
     """Replace, in the first record, every number that changes with the batch by its rule.
 
-    `sizes` are the images of the two passes. A number that was a at the first and b at the second
-    is `factor * N + offset`. Raises `ExportError` where the passes differ in more than that.
+    `sizes` are the numbers of images of the two passes. A number that differs between them becomes
+    `factor * N + offset`. Raises `ExportError` if the passes differ in more than that.
     """
     matcher = _Matcher(first, second, sizes)
     pairs = zip_longest(leaves(first.root), leaves(second.root))

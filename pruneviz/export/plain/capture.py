@@ -26,7 +26,7 @@ _ESCAPES = frozenset(
 def capture(network: nn.Module, images: Tensor) -> Record:
     """Record one forward pass in eval mode over images (N, C, H, W).
 
-    Raises `ExportError` where numbers leave torch on the way, with the operation's name.
+    Raises `ExportError` with the operation's name if numbers leave torch on the way.
     """
     model = copy.deepcopy(network).cpu().eval()
     recorder = _Recorder(model, images)
@@ -64,7 +64,7 @@ class _Recorder(CallWatcher):
         self.know(images)
 
     def know(self, tensor: Tensor) -> Value:
-        """A new value; what was known of the tensor before holds no longer."""
+        """Make a new value for the tensor, replacing what was known about it."""
         value = Value(self.count)
         self.count += 1
         self.kept.append(tensor)  # so that its id stays its own
@@ -73,7 +73,7 @@ class _Recorder(CallWatcher):
         return value
 
     def refer(self, thing: Any) -> Any:
-        """Arguments with tensors replaced by what they are."""
+        """Replace tensors in arguments by what stands for them."""
         if isinstance(thing, Tensor):
             return self._of(thing)
         if isinstance(thing, torch.Size):
@@ -98,16 +98,16 @@ class _Recorder(CallWatcher):
         return Stored(self._here(names))
 
     def _here(self, names: list[str]) -> str:
-        """Of a thing's names the one inside the module that runs: some are shared."""
+        """Among the names of a shared object, the one inside the module that is running."""
         here = self.stack[-1].path
         return next((n for n in names if not here or n.startswith(f"{here}.")), names[0])
 
     def path_of(self, module: nn.Module) -> str:
-        """Where the module lies."""
+        """The module's path."""
         return self._here(self.paths[id(module)])
 
     def note(self, made: Any) -> Any:
-        """The values for what a call returned; None where it is no tensor."""
+        """The values for what a call returned; None for what is not a tensor."""
         if isinstance(made, Tensor):
             return self.know(made)
         if isinstance(made, (tuple, list)):
@@ -115,7 +115,7 @@ class _Recorder(CallWatcher):
         return None
 
     def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Make the call, and write it down unless a leaf's own code makes it."""
+        """Make the call, and record it unless a leaf's own code makes it."""
         if self.quiet:
             return func(*args, **kwargs)
         full = full_name(func)
@@ -144,7 +144,7 @@ class _Recorder(CallWatcher):
 
     @contextmanager
     def watching(self, model: nn.Module) -> Iterator[None]:
-        """Hooks on every module: torch's own are one call each, others are looked into."""
+        """Hook every module: torch's own are one call each, others are looked into."""
         seen: set[int] = set()
         for path, module in model.named_modules():
             if path and id(module) not in seen:

@@ -1,4 +1,4 @@
-"""One recorded call as an expression of Python."""
+"""One recorded call as a Python expression."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _TRAINING = {"torch.batch_norm": 5, "torch.dropout": 2, "torch.feature_dropout":
 def expression(op: Op, name: Naming) -> str:
     """`torch.cat([x, y], 1)`, `x + y`, `x[:, ::2]`, `x.flatten(1)`.
 
-    Raises `ExportError` where the function has no public name, or an argument no literal.
+    Raises `ExportError` if the function has no public name, or an argument no literal.
     """
     args, kwargs = _given(op, name)
     short = op.name.rsplit(".", 1)[-1]
@@ -52,7 +52,7 @@ def expression(op: Op, name: Naming) -> str:
 
 
 def arguments(op: Op, name: Naming) -> str:
-    """The arguments of a call alone: `x, size=(7, 7)`."""
+    """Only the arguments of a call: `x, size=(7, 7)`."""
     args, kwargs = _given(op, name)
     return ", ".join([*args, *kwargs])
 

@@ -1,4 +1,4 @@
-"""From what happened to the text of each module's forward."""
+"""From the recorded calls to the text of each module's forward."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class _Text:
 
 @dataclass(eq=False)
 class _Span:
-    """What a region takes and gives, among all calls of the pass."""
+    """What a region reads and passes on, among all calls of the pass."""
 
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
 
 
 class Reopen(Exception):  # noqa: N818 - no error: the arrangement begins again
-    """A module cannot have a forward of its own: what it does goes into its owner's."""
+    """A module cannot have a forward of its own: its calls go into its owner's."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -53,8 +53,8 @@ class Reopen(Exception):  # noqa: N818 - no error: the arrangement begins again
 def arrange(record: Record, layout: Layout) -> Program:
     """Return the text of every module's forward.
 
-    A module whose code reaches outside it, or that does another thing at each call, has no
-    forward of its own; its owner's says what it does.
+    A module whose code reaches outside it, or that does something else at each call, has no forward
+    of its own; its owner's forward does the work.
     """
     _drop_unused(record, layout)
     opened: set[str] = set()
@@ -68,7 +68,7 @@ def arrange(record: Record, layout: Layout) -> Program:
 
 
 def _drop_unused(record: Record, layout: Layout) -> None:
-    """Leave out calls whose results nobody reads, and regions in which nothing is left."""
+    """Remove calls whose results nobody reads, and regions in which nothing is left."""
     needed = {record.output}
 
     def changes(event: Op | Call) -> bool:
@@ -107,7 +107,7 @@ class _Arranger:
         return Program(tuple(self.code.values()), self.kinds)
 
     def _write(self, region: Region) -> None:
-        """Give a region, and first those within it, a class."""
+        """Write a class for a region, after those for the regions within it."""
         for event in self._items(region):
             if isinstance(event, Region):
                 self._write(event)
@@ -142,7 +142,7 @@ class _Arranger:
         return self.classes[key]
 
     def _items(self, region: Region) -> Iterator[Event]:
-        """What a region's forward consists of: modules without one are looked into."""
+        """The items of a region's forward; modules without a forward are expanded."""
         for event in region.body:
             if isinstance(event, Region) and event.path in self.opened:
                 yield from self._items(event)
@@ -154,14 +154,14 @@ class _Arranger:
             raise Reopen(owner)
 
     def _ends(self, event: Event) -> tuple[list[Value], list[Value]]:
-        """What an item takes and gives."""
+        """What an item reads and passes on."""
         if isinstance(event, Region):
             span = self.spans[id(event)]
             return list(span.inputs), list(span.outputs)
         return values((event.args, event.kwargs)), values(event.out)
 
     def _is_sequence(self, region: Region) -> bool:
-        """Whether `nn.Sequential` says all: children in their order, each reading the last."""
+        """Whether `nn.Sequential` is enough: children in order, each reading the previous one."""
         module = self.layout.modules[region.path]
         own = type(module).forward is nn.Sequential.forward if _sequential(module) else False
         if not own or region.path in self.opened:
@@ -228,7 +228,7 @@ def _sequential(module: nn.Module) -> bool:
 
 
 def _spans(record: Record) -> dict[int, _Span]:
-    """What each region takes from before it and gives to after it."""
+    """What each region reads from before it and passes on to after it."""
     order = list(leaves(record.root))
     made = {value: i for i, event in enumerate(order) for value in values(event.out)}
     last: dict[Value, int] = {}

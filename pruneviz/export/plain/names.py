@@ -1,4 +1,4 @@
-"""Short names for a forward's values: a value takes over the name of one that is done with."""
+"""Short names for a forward's values: a value takes over the name of one no longer needed."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Names:
         self.parameters = tuple(self._names[v] for v in inputs)
 
     def of(self, value: Value) -> str:
-        """The name of a value that was given one."""
+        """The name that a value was given."""
         return self._names[value]
 
     def assign(self, index: int, out: Any) -> str:
-        """Name what a step gives; the left side of its line, empty where nothing is kept."""
+        """Name what a step returns; the left side of its line, empty if nothing is kept."""
         for value in dict.fromkeys(self._steps[index][0]):
             if self._last[value] <= index:
                 self._free.append(self._names[value])

@@ -1,4 +1,4 @@
-"""The line of code that makes a module of torch's own again."""
+"""The line of code that recreates one of torch's own modules."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _PLACES = ("device", "dtype")
 
 
 def constructor(module: nn.Module) -> str | None:
-    """`nn.Conv2d(3, 16, kernel_size=3, bias=False)`, or None for what is not torch's own.
+    """`nn.Conv2d(3, 16, kernel_size=3, bias=False)`, or None for a module that is not torch's own.
 
-    Arguments at their default are left out. A module whose arguments cannot be read off it, that
-    carries hooks, or whose class only derives from torch's, is not taken: its parts are.
+    Default arguments are left out. A module whose arguments cannot be read from it, that has hooks,
+    or whose class only derives from torch's, is not recreated as a whole: its parts are.
     """
     kind = type(module)
     if not kind.__module__.startswith("torch.nn.modules.") or getattr(nn, kind.__name__, 0) != kind:
@@ -46,7 +46,7 @@ def constructor(module: nn.Module) -> str | None:
 
 
 def literal(value: Any) -> str | None:
-    """A plain value as code; None where it has none."""
+    """A plain value as code; None if it cannot be written."""
     if isinstance(value, (torch.dtype, torch.memory_format, torch.layout)):
         return str(value)
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
@@ -69,7 +69,7 @@ def _parameters(kind: type[nn.Module]) -> tuple[inspect.Parameter, ...]:
 
 
 def _argument(module: nn.Module, name: str, default: Any) -> Any:
-    """What the module was given, as far as it kept it; its default where it kept nothing."""
+    """The argument that the module was given, if it kept it; otherwise the default."""
     value = getattr(module, name, default)
     if isinstance(value, Tensor) or (name == "bias" and (value is None or default is True)):
         return getattr(module, name) is not None

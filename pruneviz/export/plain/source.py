@@ -1,4 +1,4 @@
-"""From a record to code: a class for every kind of block, and the line that puts them together."""
+"""From a record to code: a class for every kind of block, and the line that assembles them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def load(weights=Path(__file__).with_name({weights!r})):
 
 @dataclass(frozen=True)
 class PlainNetwork:
-    """Code that needs torch alone, and the tensors that it loads."""
+    """Code that needs only torch, and the tensors that it loads."""
 
     source: str
     state: dict[str, Tensor] = field(repr=False)
@@ -65,11 +65,11 @@ def plain_network(
     """Write a network as plain PyTorch code.
 
     It computes what the network computes in eval mode for images of `input_shape` (C, H, W), any
-    number of them at a time. What a pass does not touch (auxiliary classifiers, stochastic depth)
-    is left out; several outputs become the first, or the logits.
+    number at a time. What a pass does not use (auxiliary classifiers, stochastic depth) is left
+    out; of several outputs, the first or the logits remain.
 
     Raises:
-        ExportError: An operation that cannot be written down; the message names it.
+        ExportError: An operation cannot be written as code; the message names it.
     """
     at = next(network.parameters(), torch.zeros(()))
     records = [

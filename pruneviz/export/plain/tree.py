@@ -25,7 +25,7 @@ class Program:
 
 @dataclass(eq=False)
 class Layout:
-    """Which modules, parameters and buffers there are, below which module each, in order."""
+    """The modules, parameters and buffers, each below its module, in order."""
 
     modules: dict[str, nn.Module]
     tensors: dict[str, Tensor]
@@ -35,7 +35,7 @@ class Layout:
 
     @classmethod
     def of(cls, network: nn.Module, record: Record) -> Layout:
-        """Gather what a record names."""
+        """Collect what a record names."""
         modules = dict(network.named_modules(remove_duplicate=False))
         stored = {
             **dict(network.named_parameters(remove_duplicate=False)),
@@ -68,13 +68,13 @@ class Layout:
         return constructor(self.modules[path]) is not None
 
     def listed(self, path: str) -> bool:
-        """Whether the module holds its parts by number, as a list does."""
+        """Whether the module holds its parts by number, like a list."""
         kinds = (nn.Sequential, nn.ModuleList)
         names = self.children.get(path, [])
         return isinstance(self.modules[path], kinds) and all(n.isdigit() for n in names)
 
     def access(self, owner: str, target: str) -> str:
-        """How the code of one module spells a part of it: `self.layer1[0].conv1`."""
+        """How a module's code refers to a part of it: `self.layer1[0].conv1`."""
         steps = target[len(owner) + 1 if owner else 0 :].split(".")
         text = "self"
         for step in steps:
@@ -162,13 +162,13 @@ def _keyword(name: str, text: str) -> str:
 
 
 def _filled(below: dict[str, str]) -> list[str]:
-    """Parts by number; a gap, where a pass left a module out, is an identity."""
+    """Parts by number; a gap, where a pass skipped a module, becomes an identity."""
     last = max((int(name) for name in below), default=-1)
     return [below.get(str(i), "nn.Identity()") for i in range(last + 1)]
 
 
 def _call(head: str, items: list[str], depth: int, opening: str = "(", closing: str = ")") -> str:
-    """A call on one line if it fits, else an argument a line."""
+    """A call on one line if it fits, else one argument per line."""
     line = f"{head}{opening}{', '.join(items)}{closing}"
     if "\n" not in line and len(line) + 4 * depth <= _WIDTH:
         return line
