@@ -74,6 +74,7 @@ def test_a_terminal_shows_one_bar(terminal: Terminal, subject: tuple, name: str)
         assert not bars._open
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_false_is_silence(terminal: Terminal, subject: tuple, name: str) -> None:  # type: ignore[type-arg]
     with terminal:

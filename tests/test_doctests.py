@@ -51,6 +51,7 @@ def examples(name: str) -> Iterator[doctest.DocTest]:
     yield from (t for t in finder.find(value, name, module=False) if t.examples)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [*DOCUMENTED, *(pytest.param(name, marks=pytest.mark.sweep) for name in SLOW)]
 )

@@ -168,6 +168,7 @@ def listed(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
+@pytest.mark.slow
 def test_an_installed_package_adds_its_own_in_every_process(tmp_path: Path) -> None:
     (tmp_path / "peaks.py").write_text(PACKAGE)
     about = tmp_path / "peaks-1.0.dist-info"

@@ -47,6 +47,7 @@ def test_digits_for_networks_that_need_larger_images():
         load_dataset("digit")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "weights", "known"), [("resnet20", "cifar10-hub", 0.8103)])
 def test_real_weights_on_real_images(shared, monkeypatch, name, weights, known):
     """The accuracy on all 10,000 test images is known; 1,000 of them come close to it."""

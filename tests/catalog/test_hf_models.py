@@ -63,6 +63,7 @@ def test_a_local_folder_loads_with_its_weights_and_preprocessing(folder) -> None
     assert describe_model(load_model(f"hf/{folder}", num_classes=3)).classes == 3
 
 
+@pytest.mark.slow
 def test_everything_up_to_a_pruned_accuracy(folder) -> None:
     data = pv.load_dataset("digits")
     model = load_model(f"hf/{folder}", "pretrained", num_classes=10)

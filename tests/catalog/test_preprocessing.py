@@ -40,6 +40,7 @@ def test_torchvision_s_own_transforms_give_the_same_numbers(name: str, tmp_path)
         assert min(float((image - w).abs().mean()) for w in wanted) < 0.02
 
 
+@pytest.mark.slow
 def test_the_normalisation_of_the_weights_is_the_data_s(tmp_path) -> None:
     prepared = Preprocessing(24, 32, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     data = load_dataset("folder", root=folder_of(tmp_path, "ab"), val=20, preprocessing=prepared)
@@ -50,6 +51,7 @@ def test_the_normalisation_of_the_weights_is_the_data_s(tmp_path) -> None:
     assert again.digest == data.digest
 
 
+@pytest.mark.slow
 def test_what_the_user_says_is_kept(tmp_path) -> None:
     source = ModelSource("squeezenet1_0", "imagenet")
     assert options_for(source, "folder", {"root": "x", "size": 64}) == {"root": "x", "size": 64}

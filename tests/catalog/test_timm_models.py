@@ -50,6 +50,7 @@ def test_preprocessing_is_that_of_the_weights_in_timm() -> None:
     assert (ours - transform(image)).abs().mean() < 0.01
 
 
+@pytest.mark.slow
 def test_published_costs() -> None:
     """Multiply-adds (millions) at 160 pixels of two networks whose weights are standardised."""
     known = {"resnetv2_50x1_bit": 2_088, "nf_regnet_b0": 244}

@@ -48,6 +48,7 @@ def zoo(name: str, **options: object) -> nn.Module:
         return shake(torchvision.models.get_model(name, weights=None, **options))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.sweep if n in LONG else ()) for n in FAMILIES]
 )
@@ -74,6 +75,7 @@ def expected_unprunable(name: str, graph: ChannelGraph) -> list[str]:
     return sorted([classifier[-1], *heads.get(name, [])], key=order.__getitem__)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CIFAR_FORMS)
 def test_laws_over_the_cifar_forms(name: str) -> None:
     from pruneviz.catalog import load_model

@@ -138,6 +138,7 @@ def test_undo_is_exact(before: set[int], change: set[int]) -> None:
     assert plan.drop_units(change).drop_units(change) == Plan(GRAPH, before | change)
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

@@ -115,6 +115,7 @@ def test_an_unknown_method_is_refused_with_the_choices(loaded) -> None:  # type:
         attribute(model, graph, "magic", images, labels)
 
 
+@pytest.mark.slow
 def test_alone_is_masked_evaluation(loaded) -> None:  # type: ignore[no-untyped-def]
     model, graph, data, _, _ = loaded
     *_, found = alone(model, graph, data, "layer3.2.conv1", images=60)

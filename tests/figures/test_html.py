@@ -57,6 +57,7 @@ SAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAYS)
 def test_a_notebook_shows_it(results: dict[str, object], name: str) -> None:
     html = results[name]._repr_html_()  # type: ignore[attr-defined]

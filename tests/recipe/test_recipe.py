@@ -66,6 +66,7 @@ def test_decisions_become_steps_that_lead_to_the_same_plan(
     assert apply_recipe(recipe).plan == plan
 
 
+@pytest.mark.slow
 def test_picks_by_hand_and_rounded_widths(subject: tuple[object, ...]) -> None:
     group = subject[1].group(INNER)  # type: ignore[attr-defined]
     picked = Decisions(

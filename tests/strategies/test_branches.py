@@ -47,6 +47,7 @@ def by_hand(stem: int, stage1: int, stage2: int, stage3: int) -> int:
     return first + second + third + 64 * 10
 
 
+@pytest.mark.slow
 def test_the_published_count_is_that_of_fractions_of_filters() -> None:
     # He et al. 2018, table 1: 15.2 %, 29.3 % and 42.2 % at rates of 10, 20 and 30 %.
     network = load_model("resnet20", weights=None)

@@ -82,6 +82,7 @@ def test_events_tell_the_truth(
     assert evaluate(last.result.model, data).accuracy == last.accuracy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "more"), VARIANTS)
 def test_resume_equals_no_interruption(
     name: str, more: dict[str, Any], model: nn.Module, graph: ChannelGraph, data: DataSet
@@ -109,6 +110,7 @@ def test_resume_equals_no_interruption(
 REPAIRING = [n for n in names() if "repair" in find_strategy(n).defaults]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REPAIRING)
 def test_a_removal_is_repaired_on_request(
     name: str, model: nn.Module, graph: ChannelGraph, data: DataSet
@@ -155,6 +157,7 @@ def test_input_model_and_random_state_are_untouched(
     assert all(p.grad is None for p in model.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names())
 def test_seeds_are_reproducible(
     name: str, model: nn.Module, graph: ChannelGraph, data: DataSet

@@ -52,6 +52,7 @@ def test_a_race_grows_and_spends_the_same_budget(
     assert frame.loc["taylor", "accuracy_std"] == pytest.approx(abs(taylor[0] - taylor[1]) / 2**0.5)
 
 
+@pytest.mark.slow
 def test_resume_and_storing(
     races: list[Race], model: nn.Module, graph: ChannelGraph, data: DataSet
 ) -> None:

@@ -23,6 +23,7 @@ from pruneviz.training.step import seed_of
 from tests.training.helpers import CLASSES, Fixed, coded, data_of, net
 
 
+@pytest.mark.slow
 def test_a_network_learns_the_digits(digits: DataSet) -> None:
     model = net()
     before = evaluate(model, digits).accuracy
@@ -188,6 +189,7 @@ def test_label_smoothing_and_decoupled_decay_change_the_outcome(digits: DataSet)
         assert not any(torch.equal(one, other) for other in outcomes[i + 1 :])
 
 
+@pytest.mark.slow
 def test_mixed_precision_stays_close(digits: DataSet) -> None:
     accuracies = []
     for mixed in (False, True):

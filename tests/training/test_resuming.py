@@ -92,6 +92,7 @@ def test_an_interrupted_run_ends_with_bit_identical_weights(
     assert events[-1].accuracy == expected[-1].accuracy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [resnet20, vgg16, mobilenet_v2])
 def test_the_bundled_architectures_resume_exactly(digits: DataSet, make: Any) -> None:
     data = dataclasses.replace(digits, train=digits.train.first(64), val=digits.val.first(20))

@@ -57,6 +57,7 @@ def serve_cifar(folder, address, monkeypatch, kind, per_class=30):
     return pixels.reshape(-1, 3, 32, 32), labels, train, names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), [("cifar10", zoo.CIFAR10), ("cifar100", zoo.CIFAR100)])
 def test_cifar(served, monkeypatch, name, kind):
     folder, address, requests = served
@@ -180,6 +181,7 @@ def tar_of(members: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.slow
 def test_flowers(served, monkeypatch):
     folder, address, _ = served
     count = 102 * 6
