@@ -11,7 +11,8 @@ from pruneviz.plan import Plan
 from pruneviz.surgery import mask, prune
 from pruneviz.trace import trace
 from tests.core.laws import check_laws, random_plan, relative_error, shake
-from tests.core.networks import NETWORKS, SHAPE, Scripted
+from tests.core.networks import NETWORKS, SHAPE
+from tests.core.networks.opaque import Scripted
 
 FUNCTIONAL = {"FunctionalInPlace", "WeightNormed"}
 
