@@ -69,14 +69,14 @@ VERBS = (
     Verb(
         "study",
         study,
-        "does pretraining help pruning? a queue of many runs",
+        "measure whether pretraining helps pruning, as a queue of many runs",
         "study --model vgg16 mobilenet_v2 --data digits --seeds 0 1",
     ),
     Verb("lab", lab, "test the papers' claims", "lab run oracle --model vgg16"),
     Verb(
         "trust",
         trust,
-        "does the repaired accuracy predict the fine-tuned one?",
+        "check whether the repaired accuracy predicts the fine-tuned one",
         "trust --model resnet20 --plans 24 --out trust.json",
     ),
     Verb(
