@@ -36,6 +36,11 @@ class Target:
                     f"{name} is the fraction that may be left, above 0 and at most 1, but got 0."
                 )
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is any limit."""
+        return self.macs is not None or self.params is not None
+
     def met(self, graph: ChannelGraph, plan: Plan) -> bool:
         """Whether the network that the plan leaves is within every limit."""
         price = cost(graph, plan)

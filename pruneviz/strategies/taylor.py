@@ -48,19 +48,16 @@ import torch
 from pruneviz.channels import BoolArray, ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.criteria.ranking import normalised
-from pruneviz.errors import InvalidValueError
 from pruneviz.plan import Plan
 from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
-from pruneviz.strategies.budget import FloatArray, Target, by_score, check, reach
+from pruneviz.strategies.budget import FloatArray, by_score, check
 from pruneviz.strategies.details import Removals
 from pruneviz.strategies.run import Run
+from pruneviz.strategies.taylor_pace import ITERATIONS, Pace, pace_of
 from pruneviz.strategies.taylor_scores import GATHERED, Gates, locate
 from pruneviz.strategies.tensors import narrow, plain_layout
 from pruneviz.strategies.updates import BatchStream, averages_of, sgd, update
 from pruneviz.training import Evaluation
-
-ITERATIONS = 15
-"""Removals on the way to the target where no option says how many."""
 
 
 @dataclass(frozen=True)
@@ -107,40 +104,16 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
     """Fine-tune, alternate updates and removals, fine-tune."""
     run.target = replace(run.target, params=options.target_params)
     check(run.graph, run.target)
-    if options.iterations is not None and options.remove_each is not None:
-        raise InvalidValueError(
-            f"Either remove_each or iterations decides the removals, but got both "
-            f"({options.remove_each} and {options.iterations}); leave one out."
-        )
-    if options.iterations is not None and not _limited(run):
-        raise InvalidValueError(
-            "iterations needs a target, but none is set; give target_macs or target_params, or "
-            "leave iterations out."
-        )
-    options = paced(run, options)
+    pace = pace_of(run.graph, run.target, options.remove_each, options.iterations)
     lr = options.lr if options.lr_before is None else options.lr_before
     before = replace(options, epochs=options.epochs_before, lr=lr)
     yield from run.fine_tune("before", options.epochs_before, options=before, share=(0.0, 0.15))
     if "prune" not in run.done:
-        yield from _alternate(run, options)
+        yield from _alternate(run, options, pace)
     yield from run.fine_tune("final", options.epochs, share=(0.75, 1.0))
 
 
-def paced(run: Run, options: Options) -> Options:
-    """The options, with the number of removals or of units in each decided.
-
-    If only accuracy ends the loop, nobody knows how far it goes: each removal takes the share of
-    all units that would leave none after twice `ITERATIONS` of them.
-    """
-    if options.remove_each is not None or options.iterations is not None:
-        return options
-    if _limited(run):
-        return replace(options, iterations=ITERATIONS)
-    units = int(run.graph.prunable.sum())
-    return replace(options, remove_each=max(1, units // (2 * ITERATIONS)))
-
-
-def _alternate(run: Run, options: Options) -> Iterator[StrategyEvent]:
+def _alternate(run: Run, options: Options, pace: Pace) -> Iterator[StrategyEvent]:
     memory = run.memory
     memory.setdefault("drawn", 0)
     memory.setdefault("iteration", 0)
@@ -165,7 +138,7 @@ def _alternate(run: Run, options: Options) -> Iterator[StrategyEvent]:
         else:
             scores = run.rank(options.criterion, f"prune {stream.drawn}", comparable=True)
         scores = scores - options.flops_lambda * flops
-        _remove(run, options, scores)
+        _remove(run, options, pace, scores)
         ranked.append(scores)
         stayed.append(run.plan.kept)
         ended = _met(run) or len(run.plan) == left  # nothing may be removed any more
@@ -200,13 +173,8 @@ def _alternate(run: Run, options: Options) -> Iterator[StrategyEvent]:
     run.memory.clear()
 
 
-def _limited(run: Run) -> bool:
-    """Whether there is a target of MACs or parameters."""
-    return run.target.macs is not None or run.target.params is not None
-
-
 def _met(run: Run) -> bool:
-    return _limited(run) and run.target.met(run.graph, run.plan)
+    return run.target.limited and run.target.met(run.graph, run.plan)
 
 
 def _hold(run: Run, evaluation: Evaluation) -> None:
@@ -240,38 +208,15 @@ def _updates(
     return losses
 
 
-def _remove(run: Run, options: Options, scores: FloatArray) -> None:
+def _remove(run: Run, options: Options, pace: Pace, scores: FloatArray) -> None:
     """Take the lowest units over all layers out of the network and of the averages."""
-    run.memory["iteration"] += 1
     before = run.plan
     order = by_score(run.graph, scores, before)
-    if options.iterations is None:
-        assert options.remove_each is not None  # see `paced`
-        # Never further than the target needs.
-        most = before.drop_units(order[: options.remove_each].tolist())
-        after = (
-            reach(run.graph, order[: options.remove_each], run.target, before)
-            if _limited(run) and run.target.met(run.graph, most)
-            else most
-        )
-    else:
-        step = _step(run, options.iterations)
-        while step.met(run.graph, before) and not _met(run):
-            # an earlier removal went further than it had to
-            run.memory["iteration"] += 1
-            step = _step(run, options.iterations)
-        after = reach(run.graph, order, step, before)
+    after, run.memory["iteration"] = pace.next_plan(
+        run.graph, run.target, order, before, run.memory["iteration"]
+    )
     run.memory["averages"] = narrow(run.memory["averages"], run.graph, before, after)
     run.shrink(after, repair=options.repair)
-
-
-def _step(run: Run, iterations: int) -> Target:
-    """What may be left after the next removal."""
-    part = min(run.memory["iteration"] / iterations, 1.0)
-    return Target(
-        macs=None if run.target.macs is None else run.target.macs**part,
-        params=None if run.target.params is None else run.target.params**part,
-    )
 
 
 def _progress(run: Run) -> float:
