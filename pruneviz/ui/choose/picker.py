@@ -37,10 +37,11 @@ def show() -> None:
     told = st.empty()  # above what was picked: below the button it would be out of sight
     names = list(networks["name"])
     shown = {str(row["name"]): _network(row) for row in networks.to_dict("records")}
+    _start_with("choose_network", names, now.model, now)
     model = st.selectbox(
         "Network",
         names,
-        index=names.index(now.model) if now.model in names else 0,
+        key="choose_network",
         format_func=shown.__getitem__,
         help="Bundled networks work offline; others are downloaded with their pretrained weights.",
     )
@@ -50,6 +51,7 @@ def show() -> None:
     wanted = Subject(model, weights, None, data, options) if data else None
     st.button(
         "Load",
+        key="choose_load",
         type="primary" if wanted is not None and wanted != now else "secondary",
         disabled=wanted is None or wanted == now,
         on_click=_take_up,
@@ -61,6 +63,18 @@ def show() -> None:
         told.error(plain(refused), icon=":material/block:")
     if weights in set(str(row["weights"]).split(", ")) - set(str(row["offline"]).split(", ")):
         st.caption("These weights are downloaded once, which needs an internet connection.")
+
+
+def _start_with(key: str, choices: list[str], value: str, now: Subject) -> None:
+    """Before the list with that key is drawn: have it show what is loaded now.
+
+    Once for each that is loaded; then it shows what is picked. A list that began anew each time
+    would be another one for Streamlit, which shows both while a page is drawn.
+    """
+    loaded = f"{key}_of"
+    if key not in st.session_state or st.session_state.get(loaded) != now:
+        st.session_state[key] = value if value in choices else choices[0]
+        st.session_state[loaded] = now
 
 
 def _take_up(wanted: Subject) -> None:
@@ -90,10 +104,14 @@ def _weights(row: Any, now: Subject) -> str | None:
             return run_name(weights) or Path(weights).name
         return weights if weights in (*here, RANDOM, OWN_WEIGHTS) else f"{weights} (to download)"
 
+    key = f"choose_weights_{row.name}"
+    _start_with(key, choices, preferred, now)
+    if st.session_state[key] not in choices:  # a file of one's own that is not loaded any more
+        st.session_state[key] = preferred
     picked = st.selectbox(
         "Weights",
         choices,
-        index=choices.index(preferred),
+        key=key,
         format_func=told,
         help=(
             "The data set that the weights were trained on, or a file of your own "
@@ -128,10 +146,11 @@ def _data(data_sets: pd.DataFrame, now: Subject) -> tuple[str | None, tuple[tupl
     mine = now.data == "folder"
     choices = [*names, OWN_IMAGES]
     start = OWN_IMAGES if mine else now.data
+    _start_with("choose_data", choices, start, now)
     picked = st.selectbox(
         "Data",
         choices,
-        index=choices.index(start) if start in choices else 0,
+        key="choose_data",
         help="Accuracy here is measured on validation images; test images stay untouched.",
     )
     if picked != OWN_IMAGES:
