@@ -8,24 +8,20 @@ file's digest is part of its name, so that a run never continues with a changed 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import inspect
 import json
 import os
-import sys
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import torch
 from torch import nn
 
+from pruneviz.catalog import own_code
 from pruneviz.catalog.architecture import Architecture
 from pruneviz.catalog.downloads import Progress
-from pruneviz.errors import InvalidValueError, WeightsError, shown
+from pruneviz.errors import InvalidValueError, WeightsError
 
 VARIABLE = "PRUNEVIZ_OWN_NETWORK"
 PREFIX = "own/"
@@ -80,7 +76,7 @@ class OwnNetwork:
             )
         if self.factory is None:
             return _unpickled(self.path)
-        return _made(_factory(self.path, self.factory, self.digest), num_classes, self)
+        return own_code.build(Path(self.path), self.factory, self.digest, num_classes)
 
 
 def from_code(target: str) -> OwnNetwork:
@@ -249,59 +245,6 @@ def digest_of(path: str | Path) -> str:
 def _parameters(own: OwnNetwork) -> int:
     with torch.random.fork_rng(devices=[]):
         return sum(p.numel() for p in own.load().parameters())
-
-
-@lru_cache(maxsize=4)
-def _factory(path: str, name: str, digest: str) -> Callable[..., Any]:
-    module = _module(Path(path), digest)
-    factory = getattr(module, name, None)
-    if not callable(factory):
-        functions = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-        raise InvalidValueError(
-            f"'{Path(path).name}' has no function '{name}'; it has: "
-            f"{', '.join(functions) or 'none'}."
-        )
-    return factory  # type: ignore[no-any-return]
-
-
-def _module(file: Path, digest: str) -> ModuleType:
-    """Import the file; it can import its neighbours, as when it is run as a script."""
-    name = f"pruneviz_own_{digest[:DIGITS]}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise InvalidValueError(f"'{file}' is no Python file; its name must end in .py.")
-    if str(file.parent) not in sys.path:
-        sys.path.append(str(file.parent))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # classes find their module when they are copied or pickled
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise _failed(f"'{file.name}' cannot be imported", error) from error
-    return module
-
-
-def _made(factory: Callable[..., Any], num_classes: int | None, own: OwnNetwork) -> nn.Module:
-    takes = num_classes is not None and "num_classes" in inspect.signature(factory).parameters
-    try:
-        model = factory(num_classes=num_classes) if takes else factory()
-    except Exception as error:
-        what = f"'{own.factory}' of '{Path(own.path).name}' failed"
-        raise _failed(what, error) from error
-    if not isinstance(model, nn.Module):
-        raise InvalidValueError(
-            f"'{own.factory}' must return a torch.nn.Module, but returned "
-            f"{shown(model)}; return the network itself."
-        )
-    return model
-
-
-def _failed(what: str, error: Exception) -> InvalidValueError:
-    return InvalidValueError(
-        f"{what} ({type(error).__name__}: {error}); it is called without arguments and must work "
-        "in a process of its own."
-    )
 
 
 def _unpickled(path: str) -> nn.Module:
