@@ -25,10 +25,10 @@ MAX_FILE_BYTES = 256 * 2**20
 MAX_TOTAL_BYTES = 256 * 2**30
 MAX_INFLATION = 100
 INFLATION_FREE_BYTES = 64 * 2**20
-"""Below this an archive may shrink its content as much as it likes (white bitmaps do)."""
+"""Below this size, any compression ratio is allowed (white bitmaps shrink a lot)."""
 
 _READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-"""Of the other ways zipfile unpacks a member whole, whatever length the listing promises."""
+"""With other methods, zipfile unpacks a member whole, whatever length is listed."""
 
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
 

@@ -31,10 +31,10 @@ PREFIXES = ("module.", "_orig_mod.", "model.")
 """What DataParallel, torch.compile and Lightning put before every name."""
 
 MAX_HEADER = 4 * 2**20
-"""Bytes of a safetensors header at most; that of ResNet-152 has 0.1 MiB."""
+"""The most bytes of a safetensors header; that of ResNet-152 has 0.1 MiB."""
 
 MAGIC = 0x1950A86A20F9469CFC6C
-"""With which the files begin that torch wrote before version 1.6: a pickle of that number."""
+"""Files that torch wrote before version 1.6 begin with a pickle of this number."""
 
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:

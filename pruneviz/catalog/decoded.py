@@ -27,7 +27,7 @@ from pruneviz.errors import DataError, StorageError
 from pruneviz.machine import cores
 
 VERSION = 2
-"""Counts up when the same file would decode to other pixels."""
+"""Increase it when the same file would decode to different pixels."""
 
 MAX_BROKEN = 0.1
 _BATCH = 64
@@ -35,7 +35,7 @@ _WORKERS = min(8, cores())
 _WHAT = "Decoding images"
 _KEY_LENGTH = 32
 _SETTLED_NS = 2 * 10**9
-"""Clocks of file systems tick in steps of up to two seconds."""
+"""File systems' clocks tick in steps of up to two seconds."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from torch import nn
 from pruneviz.catalog.checkpoints import State
 
 AUXILIARY = ("aux1", "aux2", "AuxLogits")
-"""GoogLeNet's and Inception's classifiers half-way, which are used in training only."""
+"""GoogLeNet's and Inception's auxiliary classifiers, which are only used in training."""
 
 
 def classifier_names(model: nn.Module) -> tuple[str, ...]:

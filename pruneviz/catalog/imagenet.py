@@ -14,7 +14,7 @@ from pruneviz.data import DataSet, ImageSet
 from pruneviz.errors import DataError, UnknownNameError
 
 SYNSETS = Path(__file__).with_name("imagenet_synsets.txt")
-"""WordNet's numbers of the classes, in the order in which networks give them."""
+"""WordNet ids of the classes, in the order of the networks' outputs."""
 
 
 @lru_cache(maxsize=1)

@@ -18,13 +18,13 @@ SUFFIXES = frozenset(
 )
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-"""What is opened, whatever a file's name says: Pillow would start Ghostscript for an EPS."""
+"""Formats that are opened, whatever the file's name: for an EPS, Pillow would start Ghostscript."""
 
 MAX_PIXELS = 2**26
-"""Pixels of an image at most (8192 × 8192), for a JPEG after it was decoded at a smaller scale."""
+"""The most pixels of an image (8192 × 8192); of a JPEG, after decoding at a smaller scale."""
 
 MAX_ASPECT = 4
-"""Of a longer image only the middle is resized: of 30,000 × 1 pixels, 30,000 × 1 times the size."""
+"""Only the middle of a longer image is resized; all of it would take too much memory."""
 
 SMALL, LARGE = 32, 224
 """The sizes that the catalogue's networks were trained for: CIFAR's and ImageNet's."""
@@ -36,7 +36,7 @@ _WITH_ALPHA = {"RGBA", "RGBa", "LA", "La", "PA"}
 
 _MANY = 2**24
 _one_at_a_time = threading.Lock()
-"""Held while an image of more pixels than that is decoded: several at once would add up."""
+"""Held while an image of more than `_MANY` pixels is decoded: several at once would add up."""
 
 Pixels = npt.NDArray[np.uint8]
 

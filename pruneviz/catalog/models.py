@@ -109,7 +109,7 @@ class LoadedModel:
     classes: int
     weights_classes: int | None
     preprocessing: Preprocessing | None = None
-    """How images were prepared for the weights, None where nothing is known of it."""
+    """How images were prepared for the weights; None if that is not known."""
 
     @property
     def classifier_replaced(self) -> bool:

@@ -14,12 +14,12 @@ from typing import Any, BinaryIO
 from pruneviz.errors import WeightsError
 
 MAX_BYTES = 4 * 2**20
-"""Of the instructions, without the numbers of the tensors; those of ResNet-152 take 0.1 MiB."""
+"""The most bytes of instructions, without tensor data; those of ResNet-152 take 0.1 MiB."""
 
 MAX_TENSORS = 100_000
 
 MAX_COPIED = 256 * 2**20
-"""Bytes that plain values may take when they are built from other values, at most."""
+"""The most bytes that plain values may take when they are built from other values."""
 
 TENSORS = {
     "torch._utils _rebuild_tensor_v2",
@@ -32,7 +32,7 @@ TENSORS = {
     "torch._utils _rebuild_device_tensor_from_numpy",
     "torch._tensor _rebuild_from_type_v2",
 }
-"""What makes a tensor of numbers that lie in the file; `checkpoints` refuses odd kinds of them."""
+"""Functions that make a tensor from data in the file; `checkpoints` refuses unusual kinds."""
 
 VALUES = {
     "collections OrderedDict",
@@ -45,7 +45,7 @@ VALUES = {
     "torch device",
     "torch.serialization _get_layout",
 }
-"""What copies what it is given."""
+"""Functions that copy their arguments."""
 
 _MARK = object()
 

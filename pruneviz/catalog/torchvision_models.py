@@ -18,7 +18,7 @@ from pruneviz.catalog.hub import fetch, is_cached
 from pruneviz.catalog.preprocessing import Preprocessing
 
 TRANSFORMERS = ("vit_", "swin_", "maxvit_")
-"""Families without channels that convolutions carry."""
+"""Families whose channels are not carried by convolutions."""
 
 FAMILIES = {
     "alexnet": "AlexNet",

@@ -133,7 +133,7 @@ class ArtifactStore:
         return content
 
     def blobs(self) -> Iterator[Blob]:
-        """Yield what lies in the store."""
+        """Yield the files in the store."""
         with self._errors():
             try:
                 files = self._files.find(f"{self._root}/blobs", detail=True)

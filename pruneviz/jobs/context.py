@@ -147,7 +147,7 @@ class JobContext:
         quota.make_room(self._claim.store, self.run, size)
 
     def _write(self, name: str, content: bytes) -> None:
-        self._claim.store.check_there()  # or the folder would be made anew, without the records
+        self._claim.store.check_there()  # or the folder would be created again, without the records
         self._make_room(len(content))
         atomic_write(self.folder / name, content)
         self._publish()

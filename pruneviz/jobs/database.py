@@ -27,13 +27,13 @@ class Database(ABC):
     place: str
     """Where it is, as people may read it: never with a password."""
     address: str | None = None
-    """What opens it in another process, with its password; None: it lies in the home's folder."""
+    """Opens it in another process, with its password; None: it is in the home folder."""
     engine: Engine
-    """For looking."""
+    """For reading."""
     writer: Engine
     """For transactions that write."""
     stamp: int
-    """The number that tells these records, and copies of them, from all others."""
+    """The number that identifies these records and copies of them."""
 
     @abstractmethod
     def errors(self) -> AbstractContextManager[None]:
@@ -49,7 +49,7 @@ class Database(ABC):
 
     @abstractmethod
     def rescue(self) -> None:
-        """Write the records anew where they were deleted.
+        """Restore deleted records.
 
         Raises:
             StorageError: other records have taken their place, or it cannot be written.

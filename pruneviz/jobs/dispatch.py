@@ -37,13 +37,13 @@ class Dispatcher:
 
     def __init__(self, store: RunStore, workers: Workers, stale: float) -> None:
         self.refusal: StorageError | None = None
-        """Why the storage did not let the run begin that was held back last."""
+        """Why the storage refused the run that was held back last."""
         self._store = store
         self._workers = workers
         self._stale = stale
         self._lock = threading.Lock()
         self._closed = False
-        self._futures: dict[str, Future[str]] = {}  # sent, and not seen to its end
+        self._futures: dict[str, Future[str]] = {}  # sent, and not dealt with yet
         self._held_back: dict[str, None] = {}  # in order
         self._starts: dict[str, int] = {}
         self._ended: dict[str, str] = {}  # why this app has killed the worker of a run
@@ -124,7 +124,7 @@ class Dispatcher:
 
     def _forget(self, run_id: str, future: Future[str]) -> None:
         with self._lock:
-            if self._futures.get(run_id) is future:  # it has not been sent anew
+            if self._futures.get(run_id) is future:  # it has not been sent again
                 del self._futures[run_id]
 
     def _mend(self, run_id: str, future: Future[Any], error: BaseException) -> None:

@@ -167,7 +167,7 @@ class Lane(threading.Thread):
                 try:
                     result = self._done(call)
                 except BaseException as error:
-                    self.idle = True  # before anybody hears of it and submits anew
+                    self.idle = True  # before anybody hears of it and submits again
                     future.set_exception(error)
                 else:
                     self.idle = True

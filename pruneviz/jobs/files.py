@@ -10,7 +10,7 @@ from pruneviz.errors import StorageGoneError
 from pruneviz.jobs.home import disk_errors
 
 DRAFTS = ".*.tmp"
-"""What a killed process may leave behind beside the files, as a pattern."""
+"""Pattern of the drafts that a killed process may leave behind."""
 
 
 def atomic_write(path: Path, content: bytes | memoryview) -> None:

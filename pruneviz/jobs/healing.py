@@ -45,7 +45,7 @@ def following(context: JobContext) -> Callable[[Any], None]:
             return
         # A run that was interrupted may repeat an epoch.
         taken = kept["taken_for"][: int(event.epoch)]
-        now = np.asarray(predictions)[kept["images"]].tolist()
-        context.keep(RESULT, {**kept, "taken_for": [*taken, now]})
+        latest = np.asarray(predictions)[kept["images"]].tolist()
+        context.keep(RESULT, {**kept, "taken_for": [*taken, latest]})
 
     return look

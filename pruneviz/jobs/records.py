@@ -188,11 +188,11 @@ class RunStore:
             InvalidValueError: it is done.
         """
         free = Run.id == run_id, Run.claim.is_(None), Run.status.in_(RESUMABLE)
-        anew: dict[str, Any] = dict.fromkeys(("ended", "error", "trace", "request"))
-        anew.update(status="queued", queued=time.time(), message="", submitter=submitter)
+        queued: dict[str, Any] = dict.fromkeys(("ended", "error", "trace", "request"))
+        queued.update(status="queued", queued=time.time(), message="", submitter=submitter)
 
         def give(session: Session) -> tuple[int, str | None]:
-            again = change(session, *free, **anew)
+            again = change(session, *free, **queued)
             return again, session.scalar(select(Run.status).where(Run.id == run_id))
 
         again, status = self._order(run_id, give)
@@ -258,7 +258,7 @@ class RunStore:
         self.database.check_there()
 
     def rescue(self) -> None:
-        """Write the records anew where they were deleted, from what is still open.
+        """Restore deleted records from what is still open.
 
         Raises:
             StorageError: other records have taken their place, or it cannot be written.

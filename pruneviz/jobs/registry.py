@@ -25,7 +25,7 @@ class Kind:
 
 
 BUILT_IN = ("pruneviz.jobs.kinds", "pruneviz.studies.papers.kinds")
-"""PruneViz's own; the lab stands above this part and is named here, not imported."""
+"""PruneViz's own; the lab is a layer above this one, so it is named here, not imported."""
 
 _KINDS: dict[str, Kind] = {}
 

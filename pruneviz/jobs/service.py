@@ -216,11 +216,11 @@ class JobService:
 
     @property
     def rescuable(self) -> bool:
-        """Whether the folder is gone and `rescue` would write the records anew."""
+        """Whether the folder is gone and `rescue` would restore the records."""
         return isinstance(self._tender.trouble, StorageGoneError)
 
     def rescue(self) -> None:
-        """Write the records anew after their folder was deleted; runs under way save theirs.
+        """Restore the records after their folder was deleted; runs under way save their own.
 
         Raises:
             StorageError: other records have taken their place, or it cannot be written.

@@ -25,7 +25,7 @@ from pruneviz.jobs.migrations import FORMAT, format_of
 BUSY_SECONDS = 5.0
 """How long a change waits for others; workers try again, and pages say it."""
 READ_SECONDS = 1.0
-"""How long a look waits: only a program that wants the records for itself keeps it waiting."""
+"""How long a read waits: only a program that locks the records for itself makes it wait."""
 
 GONE = (
     "The folder '{home}' with records and results was deleted or replaced while PruneViz was "
@@ -87,7 +87,7 @@ class Sqlite(Database):
         raise StorageGoneError(GONE.format(home=self.path.parent))
 
     def rescue(self) -> None:
-        """Write the records anew where they were deleted, from the file that is still open.
+        """Restore deleted records from the file that is still open.
 
         Raises:
             StorageError: other records have taken their place, or it cannot be written.

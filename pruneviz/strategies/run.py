@@ -57,7 +57,7 @@ class Run(WorkingNetwork):
         self.passes = 0.0
         self.training: dict[str, Any] = {}
         self.details: Details | None = None
-        """What the next event tells of how its step was decided."""
+        """How the next event's step was decided."""
 
     # -- stages ---------------------------------------------------------------------------------
 

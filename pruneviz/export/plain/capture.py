@@ -20,7 +20,7 @@ from pruneviz.torch_calls import CallWatcher, full_name
 _ESCAPES = frozenset(
     ["item", "tolist", "numpy", "__bool__", "__int__", "__float__", "__index__", "__array__"]
 )
-"""Where numbers leave torch: what the code then decides by them cannot be seen."""
+"""Where numbers leave torch: what the code then decides by them cannot be recorded."""
 
 
 def capture(network: nn.Module, images: Tensor) -> Record:

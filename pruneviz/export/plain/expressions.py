@@ -28,7 +28,7 @@ _BINARY = {
     "pow": "**",
 }
 _TRAINING = {"torch.batch_norm": 5, "torch.dropout": 2, "torch.feature_dropout": 2}
-"""Where built-in functions take whether the network is being trained."""
+"""Position of the argument `training` in built-in functions."""
 
 
 def expression(op: Op, name: Naming) -> str:

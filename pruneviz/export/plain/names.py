@@ -10,7 +10,7 @@ from pruneviz.export.plain.record import Value
 _POOL = "xyzwvutsrqponm"
 
 Ends = tuple[list[Value], list[Value]]
-"""What a step takes and what it gives."""
+"""What a step reads and what it returns."""
 
 
 class Names:
