@@ -188,7 +188,7 @@ def _under_way() -> None:
     if watched - {run.id for run in active}:
         st.rerun()
     watched.update(run.id for run in active)
-    active = sorted(active, key=lambda run: run.status == "queued")  # what goes on comes first
+    active = tuple(sorted(active, key=lambda run: run.status == "queued"))  # at work first
     parts = [
         _part(escape(run.name), style.percent(run.progress, 0), escape(run.message or run.status))
         for run in active[:2]
