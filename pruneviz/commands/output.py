@@ -7,9 +7,14 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pruneviz.errors import StorageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLE = ".parquet"
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -42,16 +47,42 @@ def deliver(args: argparse.Namespace, value: Any) -> None:
         print(json.dumps(value, ensure_ascii=False, indent=2), flush=True)
 
 
-def write(path: Path, text: str) -> None:
-    """Write a result to the file of `--out`, whole or not at all.
+def add_out(parser: argparse.ArgumentParser, what: str) -> None:
+    """Give a parser `--out`."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help=f"file for the {what}: JSON, or a table with a row for each measurement where the "
+        f"name ends in {TABLE}",
+    )
+
+
+def write_result(args: argparse.Namespace, text: str, table: pd.DataFrame) -> None:
+    """Write a result to the file of `--out`, if one was named: as JSON, or as a table.
 
     Raises:
         StorageError: It cannot be written there.
     """
+    if args.out is None:
+        return
+    if args.out.suffix == TABLE:
+        put(args.out, table.to_parquet(index=False))
+    else:
+        write(args.out, text)
+    say(args, f"Wrote {args.out}")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a text to a file, whole or not at all; raises `StorageError` where it cannot."""
+    put(path, f"{text}\n".encode())
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all; raises `StorageError` where it cannot."""
     from pruneviz.jobs.files import atomic_write
 
     try:
-        atomic_write(path, f"{text}\n".encode())
+        atomic_write(path, content)
     except StorageError as error:
         why = error.__cause__.strerror if isinstance(error.__cause__, OSError) else str(error)
         raise StorageError(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pruneviz.commands.output import deliver, say, write
+from pruneviz.commands.output import add_out, deliver, say, write_result
 from pruneviz.commands.watch import (
     STOPPED,
     add_service,
@@ -52,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", type=int, nargs="+", default=[0, 1, 2], help="one run each (default: 0 1 2)"
     )
-    parser.add_argument("--out", type=Path, help="file for the race as JSON")
+    add_out(parser, "race")
     add_service(parser)
 
 
@@ -109,9 +108,7 @@ def obey(args: argparse.Namespace) -> int:
             race = Race.from_json(json.dumps(document))
             say(args, table(race))
             deliver(args, json.loads(race.to_json()))
-            if args.out is not None:
-                write(args.out, race.to_json())
-                say(args, f"Wrote {args.out}")
+            write_result(args, race.to_json(), race.runs_frame())
         return 0 if run.status == "done" else unfinished(run)
 
 

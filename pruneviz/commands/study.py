@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pruneviz.commands.output import deliver, say, write
+from pruneviz.commands.output import add_out, deliver, say, write_result
 from pruneviz.commands.run import add_set, describe, values_of
 from pruneviz.commands.watch import (
     STOPPED,
     add_service,
     follow,
+    outlook,
     service_of,
     threads_of,
     unfinished,
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_set(parser)
     parser.add_argument("--options", action="store_true", help="list the study's options")
-    parser.add_argument("--out", type=Path, help="file for the study as JSON")
+    add_out(parser, "study")
     add_service(parser)
 
 
@@ -85,9 +86,8 @@ def obey(args: argparse.Namespace) -> int:
     with service_of(args) as service:
         service.recover()
         ids = submit(service, study)
-        say(
-            args, (f"{len(ids)} runs, stored in {service.home} and shown on the studio's page Lab.")
-        )
+        say(args, f"{len(ids)} runs, stored in {service.home} and shown on the studio's page Lab.")
+        say(args, outlook(service, [service.get(run_id) for run_id in ids]))
         for number, run_id in enumerate(ids, 1):
             say(args, f"\n{number} of {len(ids)}. {service.get(run_id).name}")
             run = follow(service, run_id)
@@ -99,9 +99,7 @@ def obey(args: argparse.Namespace) -> int:
         study_result = gather(service, service.list(Which(parent=study.id)))
     say(args, table(study_result))
     deliver(args, json.loads(study_result.to_json()))
-    if args.out is not None:
-        write(args.out, study_result.to_json())
-        say(args, f"Wrote {args.out}")
+    write_result(args, study_result.to_json(), study_result.to_frame())
     return status
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -99,6 +100,21 @@ def use_threads(args: argparse.Namespace) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def outlook(service: JobService, runs: Sequence[RunView]) -> str:
+    """Say how long the runs that have not ended will take, judging by those done here before."""
+    from pruneviz.ui.widgets.duration import said
+
+    ahead = [run for run in runs if run.active]
+    expected = [service.expected_duration(run.spec) for run in ahead]
+    known = [seconds for seconds in expected if seconds is not None]
+    if not ahead:
+        return "All have ended already."
+    if not known:
+        return "How long they take is known once one has ended."
+    some = "" if len(known) == len(ahead) else f" for the {len(known)} of {len(ahead)} known"
+    return f"They take about {said(sum(known))}{some}, one after the other."
 
 
 def follow(service: JobService, run_id: str) -> RunView | None:

@@ -115,6 +115,13 @@ class Race:
             )
         return pd.DataFrame(rows)
 
+    def runs_frame(self) -> pd.DataFrame:
+        """One row a run: what was raced on what, then the fields of `Outcome`."""
+        import pandas as pd
+
+        subject = {"network": self.network, "data": self.data, "split": self.split}
+        return pd.DataFrame([subject | asdict(outcome) for outcome in self.outcomes])
+
     def figure(self, *, dark: bool = False, height: int | None = None) -> Any:
         """Accuracy against MACs, mean and standard deviation over the seeds."""
         return draw(self, dark=dark, height=height)

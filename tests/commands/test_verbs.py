@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -96,7 +97,7 @@ def test_a_failed_run_is_a_sentence(
     assert "choose a higher target" in capsys.readouterr().err
 
 
-@pytest.mark.sweep
+@pytest.mark.slow
 def test_a_race_is_run_and_told(
     quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,12 +111,19 @@ def test_a_race_is_run_and_told(
     for row in race.to_frame().to_dict("records"):
         assert f"{row['accuracy']:.2%} ± {row['accuracy_std']:.2%}" in said
     assert "on 60 validation images" in said
+    table = tmp_path / "race.parquet"
+    assert cli.main([*asked, "--home", str(tmp_path), "--out", str(table)]) == 0
+    read = pd.read_parquet(table)
+    assert len(read) == 4
+    assert read.groupby("strategy")["accuracy"].mean().to_dict() == pytest.approx(
+        race.to_frame().set_index("strategy")["accuracy"].to_dict()
+    )
 
 
 STUDY = ("--set", "epochs_before=1", "--set", "epochs=1", "--set", "sparsities=1")
 
 
-@pytest.mark.sweep
+@pytest.mark.slow
 def test_a_study_is_a_queue_that_goes_on(
     quick: None,
     tmp_path: Path,
@@ -137,6 +145,7 @@ def test_a_study_is_a_queue_that_goes_on(
     assert cli.main([*asked, "--seeds", "0", "1"]) == 0
     said = capsys.readouterr().out
     assert "2 of 2. Study: resnet20 on digits, seed 1" in said
+    assert "They take about" in said
     assert "(2 seeds)" in said
     found = PretrainingStudy.from_json(out.read_text())
     assert sorted((r.network, r.data, r.seed) for r in found.runs) == [
@@ -145,6 +154,10 @@ def test_a_study_is_a_queue_that_goes_on(
     with JobService(tmp_path) as service:
         before = {run.id: run.attempts for run in service.list()}
         assert len(before) == 2
+    table = tmp_path / "study.parquet"
+    assert cli.main([*asked[:-1], str(table), "--seeds", "0", "1"]) == 0
+    assert "All have ended already." in capsys.readouterr().out
+    pd.testing.assert_frame_equal(pd.read_parquet(table), found.to_frame())
     # One more seed joins the same study; what is done is not done again.
     assert cli.main([*asked, "--seeds", "0", "1", "2"]) == 0
     with JobService(tmp_path) as service:
