@@ -142,7 +142,7 @@ def overview_figure(info: OverviewInfo, *, dark: bool = False, height: int = 460
     )
     figure.update_yaxes(title_text="filters", row=1, nticks=3)
     figure.update_yaxes(
-        title_text="share of filters, lowest score first",
+        title_text="filters, by score",
         range=[0, 1],
         tickformat=".0%",
         showgrid=False,

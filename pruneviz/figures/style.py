@@ -176,7 +176,8 @@ def accuracy_axis(low: float, high: float, least: float = 0.05) -> dict[str, Any
     low, high = low - missing, high + missing
     low, high = max(0.0, low - max(0.0, high - 1)), min(1.0, high + max(0.0, -low))
     room = max(0.01, 0.06 * (high - low))
-    bottom, top = max(-0.02, low - room), min(1.03, high + room)
+    edge = 0.03 * (high - low)  # no tick below 0 or above 100 %, and whole markers at both
+    bottom, top = max(-edge, low - room), min(1 + edge, high + room)
     return {"range": [bottom, top], "tickformat": ".0%" if top - bottom > 0.1 else ".1%"}
 
 

@@ -109,22 +109,22 @@ def _facts(loaded: Workbench, was_known: bool) -> None:
             help=base.error
             or f"On {loaded.preview_images} validation images of {plain(data.name)}, "
             f"{len(data.classes)} classes.",
-            width=150,
+            width="content",
         )
         st.metric(
             "MACs per image",
             style.si(cost.macs),
-            width=130,
+            width="content",
             help="Multiply-adds of all convolution and linear layers for one image.",
         )
-        st.metric("Parameters", style.si(cost.params), width=120)
-        st.metric("Layers", len(graph.layers), width=90)
+        st.metric("Parameters", style.si(cost.params), width="content")
+        st.metric("Layers", len(graph.layers), width="content")
         st.metric(
             "Prunable units",
             f"{units:,}",
             help=f"Filters that can be pruned, in {len(graph.prunable_groups)} groups; coupled "
             "filters (by residual additions, for example) count as one unit.",
-            width=140,
+            width="content",
         )
     if base.value is not None and not was_known:
         st.rerun()

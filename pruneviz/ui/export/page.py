@@ -74,7 +74,7 @@ def show() -> None:
             "measuring" if accuracy is None else f"on {accuracy.images:,} images",
             delta_color="off",
             delta_arrow="off",
-            width=160,
+            width="content",
         )
         st.metric(
             "MACs",
@@ -82,7 +82,7 @@ def show() -> None:
             style.change(cost.macs, cost.baseline_macs),
             delta_color="off",
             delta_arrow="off",
-            width=160,
+            width="content",
         )
         st.metric(
             "Parameters",
@@ -90,7 +90,7 @@ def show() -> None:
             style.change(cost.params, cost.baseline_params),
             delta_color="off",
             delta_arrow="off",
-            width=160,
+            width="content",
         )
     if not plan.dropped:
         as_is = "original network" if run is None else "fine-tuned network with all its filters"
