@@ -159,7 +159,9 @@ def zeroing_figure(info: ZeroingInfo, *, dark: bool = False, height: int = 520) 
     ticks = {"range": [0.5, info.last + 0.5], **style.whole_ticks(info.last)}
     figure.update_xaxes(**ticks)
     figure.update_xaxes(title_text="step", row=2, col=1)
-    figure.update_yaxes(title_text="filter", showgrid=False, row=1, col=1)
+    figure.update_yaxes(
+        title_text=f"filter of {style.short(info.layer)}", showgrid=False, row=1, col=1
+    )
     figure.update_yaxes(title_text="l2 norm (log)", type="log", row=2, col=1)
     return figure
 

@@ -40,7 +40,7 @@ def until(page: AppTest, text: str) -> AppTest:
         ("One image", "one filter's answer to the image"),
         pytest.param("What it looks at", "Rank correlation of the maps", marks=pytest.mark.sweep),
         ("Errors made and unmade", "errors made"),
-        ("If only one filter goes", "filters could each go alone"),
+        ("If only one filter goes", "filters could go alone"),
     ],
 )
 def test_views_come_to_their_results(studio: Open, view: str, text: str) -> None:

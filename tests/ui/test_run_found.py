@@ -13,7 +13,7 @@ from pruneviz.jobs.leases import claim
 from pruneviz.plan import Plan
 from pruneviz.session.decisions import Subject
 from pruneviz.strategies import StrategyEvent
-from pruneviz.strategies.details import Population, Removals
+from pruneviz.strategies.details import Population, Removals, Zeroing
 from pruneviz.ui.frame import services, workbench
 from pruneviz.ui.runs import records as runs_data
 from pruneviz.ui.runs import run_results
@@ -97,6 +97,9 @@ def with_course(strategy: str, count: int = 3) -> str:
         genes = np.ones((2, int(loaded.graph.prunable.sum())), bool)
         details = {
             "taylor": Removals(np.linspace(0, 1, units)[None], plan.kept[None]),
+            "soft": Zeroing(
+                ("layer1.0.conv1", "layer2.0.conv1"), (16, 32), np.ones(48), np.arange(48) % 3 == 0
+            ),
             "genetic": Population(np.array([0.5, 0.9]), np.array([0.3, 0.8]), genes),
         }[strategy]
         writer.add(
@@ -127,6 +130,16 @@ def test_a_strategys_steps_are_replayed_on_its_card(studio: Open, strategy: str)
     if part:
         part[0].set_value("layer2.0.conv1").run()
         sound(page)
+
+
+def test_a_picture_of_one_layer_names_it(studio: Open) -> None:
+    """Soft pruning's picture was headed 'All layers' and showed the first."""
+    studio("runs")
+    run_id = with_course("soft")
+    page = sound(studio("runs"))
+    page.session_state[f"steps_{run_id}"] = True
+    sound(page.run())
+    assert page.selectbox(key=f"course_part_{run_id}").value == "layer1.0.conv1"
 
 
 @pytest.mark.slow

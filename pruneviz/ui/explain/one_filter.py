@@ -60,7 +60,7 @@ def show(loaded: Workbench) -> None:
             if falls
             else ""
         )
-        + f"**{free} of {len(losses.accuracy)}** filters could each go alone at no loss."
+        + f"**{free} of {len(losses.accuracy)}** filters could go alone at no loss."
     )
     st.caption(
         f"Each filter is silenced by itself, what is coupled with it too, in the unpruned network; "

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
+from pruneviz.figures.style import counted
+from pruneviz.session.previews import CUT, INSTANT, REPAIRED
 from pruneviz.ui.frame import state, workbench
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.widgets import pictures
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 MOST = 60
 """Images of a wall at most."""
 Indices = npt.NDArray[np.int64]
+
+STAGES = {CUT: "before repair", INSTANT: "after the instant repair", REPAIRED: "after repair"}
+"""When the network had these errors."""
 
 
 def show(loaded: Workbench) -> None:
@@ -31,11 +36,10 @@ def show(loaded: Workbench) -> None:
         st.caption("The accuracy is being measured …")
         return
     made, unmade = changed(loaded)
-    kind = worth.kind
-    images = loaded.preview_images
+    stage = STAGES.get(worth.kind, worth.kind)
     st.markdown(
-        f"The network {'as it is ' if kind == 'cut' else ''}**{kind}**, on {images} validation "
-        f"images: **{len(made)} errors made, {len(unmade)} unmade**"
+        f"The pruned network, **{stage}**, on {loaded.preview_images} validation images: "
+        f"**{counted(len(made), 'error')} made, {len(unmade)} unmade**"
     )
     _wall(loaded, "Made: right before, wrong now", made, worth.best.predictions)
     base = workbench.known_accuracy(loaded, None)

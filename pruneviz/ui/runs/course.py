@@ -12,6 +12,7 @@ from pruneviz.figures.course import picture_of
 from pruneviz.figures.population import genes_figure, genes_info
 from pruneviz.figures.ribbon import kept_filters, ribbon_layout
 from pruneviz.figures.ribbon_svg import described, ribbon_svg
+from pruneviz.figures.zeroing import zeroed_layers
 from pruneviz.jobs.course import CourseReader, has_course, part_of, parts_of
 from pruneviz.stages import group_titles
 from pruneviz.strategies.details import Population
@@ -63,7 +64,8 @@ def replay(loaded: Workbench, run: RunView, part: str = "") -> None:
     shown = next(s for s in course.steps if s.step == step)
     st.markdown(f"**Step {step}.** {plain(shown.message)}")
     picture = picture_of(course, step)
-    if picture.parts and (layer := _layer(course, run, picture.parts)) is not None:
+    one = bool(zeroed_layers(course))  # whose picture is always of one layer
+    if picture.parts and (layer := _layer(course, run, picture.parts, one=one)) is not None:
         picture = picture_of(course, step, layer)
     theme.chart(picture.draw(dark=theme.dark()), f"course_{run.id}", alt=picture.told)
     st.caption(picture.told)
@@ -102,13 +104,13 @@ def _slider(run: RunView, course: Course, part: str) -> int:
     )
 
 
-def _layer(course: Course, run: RunView, parts: tuple[str, ...]) -> str | None:
-    """The layer or group that was picked; None for the picture of all."""
+def _layer(course: Course, run: RunView, parts: tuple[str, ...], *, one: bool) -> str | None:
+    """The layer or group that was picked; None for the picture of all, where there is such."""
     titles = group_titles(course.graph)
     return st.selectbox(
         "Layer",
         parts,
-        index=None,
+        index=0 if one else None,
         placeholder="All layers" if len(parts) != 1 else parts[0],
         format_func=lambda name: titles.get(name, name),
         key=f"course_part_{run.id}",
