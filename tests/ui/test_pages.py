@@ -42,6 +42,7 @@ def test_choose_shows_the_baseline_and_one_thing_to_do(studio: Open) -> None:
     assert float(accuracy.value.split("\N{NARROW NO-BREAK SPACE}")[0]) > 98
     assert any(b.label.startswith("Prune the lowest") for b in page.button)
     assert page.selectbox[0].value == "resnet20"
+    assert "Measuring 27 plans: " in texts(page)  # the chart is empty at first
 
 
 @pytest.mark.slow

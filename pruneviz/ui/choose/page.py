@@ -147,7 +147,10 @@ def _sweep(loaded: Workbench, criterion: str, was_complete: bool) -> None:
     theme.chart(
         figure, "sweep", on_select=_take_up, selection_mode="points", alt="Accuracy against MACs"
     )
-    if complete and not was_complete:
+    if not complete:
+        plans = len(list(sweep.steps(criterion)))
+        st.caption(f"Measuring {plans} plans: {max(0, len(points) - 1)} done …")
+    elif not was_complete:
         st.rerun()
 
 
