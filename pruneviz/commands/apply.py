@@ -111,15 +111,15 @@ def reports(recipe: Recipe, applied: Applied, folder: Path, tell: Any) -> dict[s
 
 
 def seeds(recipe: Recipe) -> tuple[str, ...]:
-    """What chance decided, each with its seed."""
-    found = []
+    """Return a line for each step with a random seed."""
+    lines = []
     for step in recipe.steps:
         if step.kind in ("rank", "repair", "recalibrate"):
-            found.append(f"{step.note or step.kind}: seed {step.values.get('seed', 0)}.")
+            lines.append(f"{step.note or step.kind}: seed {step.values.get('seed', 0)}.")
         elif step.kind in ("fine_tune", "strategy"):
             seed = dict(step.values.get("options", {})).get("seed", 0)
-            found.append(f"{step.note or step.kind}: seed {seed}.")
-    return tuple(found)
+            lines.append(f"{step.note or step.kind}: seed {seed}.")
+    return tuple(lines)
 
 
 def summary(applied: Applied, written: list[str]) -> dict[str, Any]:

@@ -153,8 +153,8 @@ def report(args: argparse.Namespace, service: JobService, run: RunView) -> int:
     """Say how the run ended; 0 where it is done, 2 where it failed, 1 otherwise."""
     if run.status != "done":
         return unfinished(run)
-    found = service.results(run.id)
-    cost, before, after = found["cost"], found["baseline"], found["after"]
+    results = service.results(run.id)
+    cost, before, after = results["cost"], results["baseline"], results["after"]
     say(
         args,
         f"Done in {run.seconds:.0f} s: top-1 {before['accuracy']:.2%} -> {after['accuracy']:.2%} "
@@ -163,5 +163,5 @@ def report(args: argparse.Namespace, service: JobService, run: RunView) -> int:
     )
     say(args, f"Weights and plan: {service.files(run.id)}")
     facts = {"id": run.id, "name": run.name, "status": run.status, "seconds": run.seconds}
-    deliver(args, {**found, **facts, "folder": str(service.files(run.id))})
+    deliver(args, {**results, **facts, "folder": str(service.files(run.id))})
     return 0

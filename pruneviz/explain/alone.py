@@ -87,15 +87,15 @@ def alone(
     """
     from pruneviz.replay import oracle
 
-    found = graph.layer(layer)
-    for seen in oracle(model, graph, data, images=images, split=split, groups=found.groups):
-        correct = seen.correct[found.units].astype(float)
+    target = graph.layer(layer)
+    for seen in oracle(model, graph, data, images=images, split=split, groups=target.groups):
+        correct = seen.correct[target.units].astype(float)
         correct[correct < 0] = np.nan
         yield Alone(
             layer=layer,
             baseline=seen.baseline_correct / seen.images,
             accuracy=correct / seen.images,
-            loss=seen.change[found.units],
+            loss=seen.change[target.units],
             images=seen.images,
             total=seen.total,
         )

@@ -60,8 +60,8 @@ def attribute(
     work = METHODS[one_of("method", method, METHODS)]
     net, own = answering(model)
     maps = work(net, own, graph, images, targets)
-    found = maps.detach().double().cpu().numpy()
-    return Attribution(method, found, tuple(int(t) for t in targets))
+    values = maps.detach().double().cpu().numpy()
+    return Attribution(method, values, tuple(int(t) for t in targets))
 
 
 def agreement(first: Attribution, second: Attribution) -> FloatArray:
@@ -78,8 +78,8 @@ def agreement(first: Attribution, second: Attribution) -> FloatArray:
 
     a, b = ranks(first.maps), ranks(second.maps)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: FloatArray = (a * b).sum(1) / np.sqrt((a**2).sum(1) * (b**2).sum(1))
-    return found
+        agreement: FloatArray = (a * b).sum(1) / np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    return agreement
 
 
 class _Answer(nn.Module):
@@ -111,25 +111,25 @@ def _plain(model: nn.Module) -> nn.Module:
 def _saliency(net: nn.Module, _: nn.Module, __: ChannelGraph, x: Tensor, y: Tensor) -> Tensor:
     from captum.attr import Saliency
 
-    found: Tensor = Saliency(net).attribute(x.clone().requires_grad_(), target=y)
-    return found.mean(1)
+    attributions: Tensor = Saliency(net).attribute(x.clone().requires_grad_(), target=y)
+    return attributions.mean(1)
 
 
 def _integrated(net: nn.Module, _: nn.Module, __: ChannelGraph, x: Tensor, y: Tensor) -> Tensor:
     from captum.attr import IntegratedGradients
 
-    found: Tensor = IntegratedGradients(net).attribute(
+    attributions: Tensor = IntegratedGradients(net).attribute(
         x, target=y, n_steps=STEPS, internal_batch_size=max(len(x), 64)
     )
-    return found.sum(1)
+    return attributions.sum(1)
 
 
 def _gradcam(net: nn.Module, own: nn.Module, graph: ChannelGraph, x: Tensor, y: Tensor) -> Tensor:
     from captum.attr import LayerAttribution, LayerGradCam
 
     layer = own.get_submodule(last_map(graph))
-    found = LayerGradCam(net, layer).attribute(x, target=y, relu_attributions=True)
-    enlarged: Tensor = LayerAttribution.interpolate(found, x.shape[2:], "bilinear")
+    attributions = LayerGradCam(net, layer).attribute(x, target=y, relu_attributions=True)
+    enlarged: Tensor = LayerAttribution.interpolate(attributions, x.shape[2:], "bilinear")
     return enlarged[:, 0]
 
 
@@ -138,14 +138,14 @@ def _occlusion(net: nn.Module, _: nn.Module, __: ChannelGraph, x: Tensor, y: Ten
 
     window = max(2, x.shape[-1] // 8)
     with torch.no_grad():
-        found: Tensor = Occlusion(net).attribute(
+        attributions: Tensor = Occlusion(net).attribute(
             x,
             target=y,
             sliding_window_shapes=(x.shape[1], window, window),
             strides=(x.shape[1], max(1, window // 2), max(1, window // 2)),
             perturbations_per_eval=8,
         )
-    return found.sum(1)
+    return attributions.sum(1)
 
 
 def last_map(graph: ChannelGraph) -> str:

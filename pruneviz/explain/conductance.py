@@ -74,10 +74,14 @@ def conductance(
 
     name = graph.layer(layer).name
     net, own = answering(model)
-    found = LayerConductance(net, own.get_submodule(name)).attribute(
+    attributions = LayerConductance(net, own.get_submodule(name)).attribute(
         images, target=labels, n_steps=STEPS, internal_batch_size=max(2 * len(images), AT_ONCE)
     )
-    parts: Tensor = found.detach().double().flatten(2).sum(2) if found.ndim > 2 else found.double()
+    parts: Tensor = (
+        attributions.detach().double().flatten(2).sum(2)
+        if attributions.ndim > 2
+        else attributions.double()
+    )
     by_class = np.full((classes, parts.shape[1]), np.nan)
     for number in torch.unique(labels).tolist():
         by_class[number] = parts[labels == number].mean(0).cpu().numpy()

@@ -118,11 +118,11 @@ def _one(format: str, path: Path, images: Any, wanted: Any, labels: Any) -> dict
             outputs.append(made.float())
     scores = torch.cat(outputs)
     difference = (scores - wanted).abs().max() / wanted.abs().max().clamp_min(1e-12)
-    found: dict[str, Any] = {"difference": float(difference), "images": len(images)}
+    measured: dict[str, Any] = {"difference": float(difference), "images": len(images)}
     if labels is not None:
-        found["correct"] = int((scores.argmax(1) == labels).sum())
-    found["milliseconds"] = 1e3 * _seconds(network, images[:1])
-    return found
+        measured["correct"] = int((scores.argmax(1) == labels).sum())
+    measured["milliseconds"] = 1e3 * _seconds(network, images[:1])
+    return measured
 
 
 def images_a_batch(count: int) -> int:

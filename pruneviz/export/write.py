@@ -249,8 +249,8 @@ def try_files(files: Mapping[str, Path], told: Mapping[str, Any]) -> dict[str, d
                 "The process that checks the exported files ended with status "
                 f"{done.returncode} ({last}); nothing was written."
             )
-        found: dict[str, dict[str, Any]] = json.loads(answer.read_text())
-        return found
+        checks: dict[str, dict[str, Any]] = json.loads(answer.read_text())
+        return checks
 
 
 def _judge(answers: Mapping[str, Mapping[str, Any]], network: nn.Module) -> None:

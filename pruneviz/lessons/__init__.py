@@ -159,19 +159,19 @@ def _step(name: str, part: str) -> Step:
     text: list[str] = []
     last = ""
     for line in body.splitlines():
-        found = _FIELD.match(line)
-        if found is None and last and line.startswith("  "):
+        field = _FIELD.match(line)
+        if field is None and last and line.startswith("  "):
             fields[last] += " " + line.strip()
             continue
         last = ""
-        if found is None:
+        if field is None:
             text.append(line)
-        elif found[1].startswith("("):
-            right = len(choices) if found[1] == "(x)" else right
-            choices.append(found[2])
+        elif field[1].startswith("("):
+            right = len(choices) if field[1] == "(x)" else right
+            choices.append(field[2])
         else:
-            last = found[1]
-            fields[last] = found[2]
+            last = field[1]
+            fields[last] = field[2]
     where = f"Step '{title.strip()}' of the lesson '{name}'"
     if "ask" in fields and (len(choices) < 2 or right < 0):
         raise InvalidValueError(f"{where} asks, but has no two choices of which one is '(x)'.")
@@ -191,7 +191,7 @@ def _step(name: str, part: str) -> Step:
 
 
 def _conditions(where: str, text: str) -> tuple[Condition, ...]:
-    found = []
+    conditions = []
     for part in filter(None, (p.strip() for p in text.split(","))):
         match = _CONDITION.fullmatch(part)
         if match is None:
@@ -201,7 +201,7 @@ def _conditions(where: str, text: str) -> tuple[Condition, ...]:
         one_of("fact", match[1], FACTS)
         value = match[3].strip()
         try:
-            found.append(Condition(match[1], match[2], float(value)))
+            conditions.append(Condition(match[1], match[2], float(value)))
         except ValueError:
-            found.append(Condition(match[1], match[2], value))
-    return tuple(found)
+            conditions.append(Condition(match[1], match[2], value))
+    return tuple(conditions)

@@ -57,14 +57,14 @@ def arrange(
         )
 
     groups = graph.prunable_groups
-    found = [i for i, group in enumerate(groups) if fits(group)]
+    indices = [i for i, group in enumerate(groups) if fits(group)]
     if wanted.order == "macs":
-        found.sort(key=lambda i: -sum(macs.get(name, 0) for name in groups[i].layers))
+        indices.sort(key=lambda i: -sum(macs.get(name, 0) for name in groups[i].layers))
     elif wanted.order == "pruned":
-        found.sort(key=lambda i: -ratios.get(groups[i].name, 0))
+        indices.sort(key=lambda i: -ratios.get(groups[i].name, 0))
     elif wanted.order == "name":
-        found.sort(key=lambda i: titles[groups[i].name])
-    return tuple(found)
+        indices.sort(key=lambda i: titles[groups[i].name])
+    return tuple(indices)
 
 
 def stage_of(graph: ChannelGraph) -> dict[str, int]:

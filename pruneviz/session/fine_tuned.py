@@ -63,8 +63,8 @@ def of_plan(service: JobService, workbench: Workbench, plan: Plan) -> FineTuned 
     wanted = plan.to_json() if plan.dropped else None
     for run in finished(service, workbench):
         with contextlib.suppress(OSError):  # its folder may be gone
-            if plan_text(service, run) == wanted and (found := outcome(service, run)) is not None:
-                return found
+            if plan_text(service, run) == wanted and (reached := outcome(service, run)) is not None:
+                return reached
     return None
 
 

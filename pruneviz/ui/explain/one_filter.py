@@ -135,18 +135,20 @@ def _conductance(loaded: Workbench, layer: str, chosen: int) -> None:
         f"by Captum), mean of up to {EACH} images of each class, in the unpruned network.",
     ):
         return
-    found = waiting.answer(
+    conductance = waiting.answer(
         ("conductance", loaded.subject.digest, layer),
         lambda: speaks_for(loaded, layer),
         f"Measuring the conductance of {plain(layer)} …",
     )
-    if found is not None:
+    if conductance is not None:
         theme.chart(
-            conductance_figure(found, loaded.data.classes, chosen=chosen, dark=theme.dark()),
+            conductance_figure(conductance, loaded.data.classes, chosen=chosen, dark=theme.dark()),
             "alone_conductance",
             alt=f"Conductance of the filters of {layer} by class",
         )
-        st.caption(f"{found.images} validation images. Orange: for their class. Blue: against it.")
+        st.caption(
+            f"{conductance.images} validation images. Orange: for their class. Blue: against it."
+        )
 
 
 def measure(loaded: Workbench, layer: str) -> Alone:

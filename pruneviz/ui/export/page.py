@@ -158,8 +158,8 @@ def _bundle(
             ),
         }
         st.session_state.bundle = kept
-    found: Bundle = kept["bundle"]
-    return found
+    bundle: Bundle = kept["bundle"]
+    return bundle
 
 
 def _read_plan(loaded: Workbench) -> None:

@@ -18,10 +18,10 @@ def show() -> None:
     now = progress.current()
     if now is None:
         return
-    found, number = now
-    waits = (found.name, number) not in progress.done()
+    tour, number = now
+    waits = (tour.name, number) not in progress.done()
     with st.sidebar:
-        error_boundary.fragment(run_every=POLL_SECONDS if waits else None)(_step)(found, number)
+        error_boundary.fragment(run_every=POLL_SECONDS if waits else None)(_step)(tour, number)
 
 
 def _step(current: Lesson, number: int) -> None:

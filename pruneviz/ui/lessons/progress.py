@@ -48,8 +48,8 @@ def end() -> None:
 
 def answers() -> dict[tuple[str, int], int]:
     """Return what the visitor answered, by lesson and step."""
-    found: dict[tuple[str, int], int] = st.session_state.setdefault(ANSWERS, {})
-    return found
+    given: dict[tuple[str, int], int] = st.session_state.setdefault(ANSWERS, {})
+    return given
 
 
 def done() -> set[tuple[str, int]]:

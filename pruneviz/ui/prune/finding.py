@@ -40,10 +40,10 @@ def shown(loaded: Workbench) -> tuple[int, ...]:
         changed = st.toggle("Pruned ones only", key="find_changed")
     wanted = Wanted(search or "", stage, changed, order)
     macs = dict(zip(cost.layers, cost.layer_macs, strict=True))
-    found = arrange(loaded.graph, wanted, plan.ratios(), macs)
+    indices = arrange(loaded.graph, wanted, plan.ratios(), macs)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(f"{len(found)} of {len(groups)} groups", width="content")
-        if found and len(found) < len(groups):
+        st.caption(f"{len(indices)} of {len(groups)} groups", width="content")
+        if indices and len(indices) < len(groups):
             ratio = st.number_input(
                 "Ratio for these, %",
                 0,
@@ -55,12 +55,12 @@ def shown(loaded: Workbench) -> tuple[int, ...]:
                 width=120,
             )
             st.button(
-                f"Set all {len(found)} to {ratio} %",
+                f"Set all {len(indices)} to {ratio} %",
                 key="find_set",
                 on_click=state.while_here(_set),
-                args=(tuple(groups[i].name for i in found), ratio / 100, _said(wanted)),
+                args=(tuple(groups[i].name for i in indices), ratio / 100, _said(wanted)),
             )
-    return found
+    return indices
 
 
 def _said(wanted: Wanted) -> str:

@@ -83,9 +83,9 @@ def _all(loaded: Workbench) -> None:
         ),
     )
     groups = loaded.graph.prunable_groups
-    found = finding.shown(loaded)
+    indices = finding.shown(loaded)
     with st.container(height=470, border=True, gap="xsmall"):
-        for index, group in ((i, groups[i]) for i in found):
+        for index, group in ((i, groups[i]) for i in indices):
             error_boundary.fragment(key=f"row{index}")(_row)(loaded, index, group.name)
 
 

@@ -69,8 +69,8 @@ def setting_of(run: RunView) -> Setting:
 
 def runs(of: Workbench, *kinds: str) -> list[RunView]:
     """Return the runs of these kinds on the subject, newest first."""
-    found = services.jobs().list(runs_data.of_subject(of, *kinds))
-    return [run for run in found if runs_data.about(of, run)]
+    recorded = services.jobs().list(runs_data.of_subject(of, *kinds))
+    return [run for run in recorded if runs_data.about(of, run)]
 
 
 def active(of: Workbench) -> RunView | None:

@@ -74,11 +74,11 @@ def looked_at(images: int) -> str:
 def pick_criterion(loaded: Workbench, *, width: int = 620) -> str:
     """Let the visitor choose by which criterion filters are ranked; returns the one that holds."""
     now = state.history().decisions.criterion
-    found = workbench.criteria()
+    criteria = workbench.criteria()
     names = {
-        name: found[name]
+        name: criteria[name]
         for name in dict.fromkeys([*workbench.offered_criteria(loaded), now])
-        if name in found
+        if name in criteria
     }
     control = state.control("criterion", now)
     st.selectbox(

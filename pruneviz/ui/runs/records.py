@@ -141,8 +141,8 @@ def beginning(run: RunView, results: dict[str, Any]) -> str:
 
 def final_accuracy(run: RunView) -> float | None:
     """Return the accuracy that a run ended with, on all validation images."""
-    found = fine_tuned.outcome(services.jobs(), run)
-    return None if found is None else found.accuracy
+    outcome = fine_tuned.outcome(services.jobs(), run)
+    return None if outcome is None else outcome.accuracy
 
 
 def rows_of(run: RunView) -> list[MetricView]:
