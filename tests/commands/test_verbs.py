@@ -41,6 +41,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 def test_a_strategy_runs_and_leaves_its_records(
     quick: None,
     tmp_path: Path,
@@ -69,6 +70,7 @@ def test_a_strategy_runs_and_leaves_its_records(
         assert " MMACs" not in said
 
 
+@pytest.mark.slow
 def test_a_script_gets_json_and_no_progress(
     quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

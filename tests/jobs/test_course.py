@@ -171,6 +171,7 @@ def test_a_file_of_something_else_is_no_course(graph, tmp_path, content) -> None
     assert CourseReader(tmp_path, graph).read() is None
 
 
+@pytest.mark.slow
 def test_a_thousand_steps_of_a_large_network_stay_under_20_mb(graph, tmp_path) -> None:
     write(tmp_path, graph, steps(graph, 1000, units=12_000))
     assert (tmp_path / FILE).stat().st_size < 20e6

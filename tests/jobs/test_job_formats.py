@@ -43,6 +43,7 @@ def test_a_store_of_each_older_format_is_kept():
     assert [int(path.stem) for path in KEPT] == list(range(1, FORMAT))
 
 
+@pytest.mark.slow
 @old
 def test_an_older_store_becomes_a_new_one(kept, tmp_path):
     new, upgraded = tmp_path / "new", placed(kept, tmp_path / "old")

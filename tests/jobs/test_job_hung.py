@@ -66,6 +66,7 @@ def test_a_heartbeat_is_judged_by_when_it_was_seen(store, spec, monkeypatch):
     assert looked.look([replace(run, heartbeat=2.0)]) == []
 
 
+@pytest.mark.slow
 def test_work_that_gives_no_sign_is_told_from_a_worker_that_lives(pooled, spec, until):
     run_id = pooled.submit(spec("deaf"))
     first = until(pooled, run_id, lambda run: run.message == "Deaf")

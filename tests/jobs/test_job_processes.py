@@ -86,6 +86,7 @@ def _refuse() -> None:
     raise SystemExit(3)
 
 
+@pytest.mark.slow
 def test_closing_interrupts_what_runs_and_keeps_the_queue(tmp_path, spec, until):
     service = JobService(tmp_path, plugins=("tests.jobs.job_fakes",))
     first = service.submit(spec(steps=10_000, pause=0.02))
@@ -99,6 +100,7 @@ def test_closing_interrupts_what_runs_and_keeps_the_queue(tmp_path, spec, until)
         assert again.wait(second, 120).status == "done", "adopted without being asked"
 
 
+@pytest.mark.slow
 @POSIX
 def test_an_app_that_ends_by_itself_does_not_wait_for_its_runs(tmp_path, spec, until):
     app = _start_app(

@@ -164,6 +164,7 @@ def test_pages_answer_from_what_they_know_when_nobody_can_read(threaded, spec, m
     assert threaded.trouble() is None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_impatient")
 def test_a_training_run_outlives_a_lock(threaded, spec, until):
     reference = threaded.wait(threaded.submit(spec("train", epochs=6)), 120)

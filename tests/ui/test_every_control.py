@@ -188,6 +188,7 @@ def hands_one_by_one(name: str, view: dict[str, Any]) -> list[str]:
 IDS = ["-".join([name, *view.values()]) for name, view in WALK]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.sweep if n == "export" else ()) for n in VIEWS]
 )

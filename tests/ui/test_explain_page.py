@@ -34,6 +34,7 @@ def until(page: AppTest, text: str) -> AppTest:
     pytest.fail(f"'{text}' was never said: {texts(page)}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("view", "text"),
     [

@@ -28,6 +28,7 @@ def take(page: AppTest, dropped: frozenset[int]) -> str:
     return bar_of(sound(page.run()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["prune", pytest.param("export", marks=pytest.mark.sweep)])
 def test_the_bar_has_what_a_run_made_of_the_plan_in_hand(studio: Open, name: str) -> None:
     page = studio(name)

@@ -137,6 +137,7 @@ def test_the_table_of_a_race() -> None:
     assert early.loc["taylor", "against control"] == "–"
 
 
+@pytest.mark.slow
 def test_a_race_is_queued_and_shown(studio: Open, quick: list[RunSpec]) -> None:
     page = sound(studio("lab"))
     assert "No race yet" in texts(page)

@@ -56,6 +56,7 @@ def test_facts_are_of_the_plan(studio: Open) -> None:
     assert "The plan prunes 50.0 % of the filters" in texts(page)
 
 
+@pytest.mark.slow
 def test_the_class_answers_on_the_teachers_screen(studio: Open) -> None:
     """Two visitors predict; the teacher sees how many, and the bars when they are revealed."""
     class_answers.votes().clear(NAME)

@@ -12,6 +12,7 @@ from tests.ui.conftest import Open
 from tests.ui.helpers import find, sound
 
 
+@pytest.mark.slow
 def test_own_criterion_and_strategy_can_be_chosen(
     studio: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

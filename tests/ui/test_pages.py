@@ -179,6 +179,7 @@ def test_a_plan_that_would_break_the_network_is_refused(studio: Open) -> None:
     assert script.session_state["session"].history.decisions == decisions
 
 
+@pytest.mark.slow
 def test_rank_details_follow_the_layer_and_the_criterion(studio: Open) -> None:
     page = sound(studio("rank"))
     page.selectbox(key="layer").set_value("layer2.1.conv1").run()
@@ -202,6 +203,7 @@ def test_a_threshold_that_prunes_as_many_as_are_pruned_is_no_step(studio: Open) 
     assert "0 of 400" in texts(sound(page.run()))
 
 
+@pytest.mark.slow
 def test_address_brings_the_plan_back_with_its_history(studio: Open) -> None:
     page = sound(studio("prune"))
     move(page, "ratio_all", 30)

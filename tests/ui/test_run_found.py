@@ -112,6 +112,7 @@ def with_course(strategy: str, count: int = 3) -> str:
     return run_id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["taylor", "genetic"])
 def test_a_strategys_steps_are_replayed_on_its_card(studio: Open, strategy: str) -> None:
     studio("runs")

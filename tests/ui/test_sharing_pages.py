@@ -65,6 +65,7 @@ def test_only_what_lies_under_the_data_root_is_read(
     assert not isinstance(read.value, NotAllowedError), "it was read, and found empty"
 
 
+@pytest.mark.slow
 def test_the_path_field_is_there_only_where_paths_are_read(studio: Open, come: Come) -> None:
     def fields() -> list[str]:
         page = studio("choose")
@@ -96,6 +97,7 @@ def test_an_upload_is_refused_and_gone_or_loaded_and_kept(studio: Open, come: Co
     assert good.exists()
 
 
+@pytest.mark.slow
 def test_a_run_has_buttons_for_whom_it_belongs_to(studio: Open, come: Come) -> None:
     come("ann", owns_studio=False)
     from pruneviz.jobs import RunSpec
