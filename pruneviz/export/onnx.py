@@ -35,7 +35,7 @@ def write_onnx(program: torch.export.ExportedProgram, path: Path, opset: int = O
     """
     try:
         with quiet():
-            program = torch.onnx.export(
+            exported = torch.onnx.export(
                 program,
                 dynamo=True,
                 opset_version=opset,
@@ -43,9 +43,9 @@ def write_onnx(program: torch.export.ExportedProgram, path: Path, opset: int = O
                 output_names=["scores"],
                 verbose=False,
             )
-            if program is None:
+            if exported is None:
                 raise RuntimeError("torch.onnx.export returned nothing")
-            program.save(str(path))
+            exported.save(str(path))
     except Exception as error:
         raise ExportError(
             f"This network cannot be exported to ONNX: {cause_of(error)}. Replace that "

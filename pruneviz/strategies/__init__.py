@@ -108,7 +108,6 @@ def begin(
     """
     from pruneviz.channels import check_graph
 
-    chosen = strategy.make_options(options)
     network(model)
     check_graph(graph)
     whole("seed", seed, 0)
@@ -121,9 +120,10 @@ def begin(
     for split in ("train", "val"):
         check_data(data).split(split)
     from pruneviz.strategies.budget import Target, check
-    from pruneviz.strategies.checkpoint import restore
+    from pruneviz.strategies.checkpoint import as_begun, restore
     from pruneviz.strategies.run import Run
 
+    chosen = strategy.make_options(as_begun(strategy, options, resume))
     stops = any(getattr(chosen, name) is not None for name in strategy.other_targets)
     target = strategy.default_target if target_macs is None and not stops else target_macs
     if not strategy.takes_target:

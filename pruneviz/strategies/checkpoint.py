@@ -9,7 +9,22 @@ from typing import Any
 
 from pruneviz.errors import InvalidValueError
 from pruneviz.plan import Plan
+from pruneviz.strategies.base import Strategy
 from pruneviz.strategies.run import Run
+
+SINCE = {"repair": False, "teacher": False}
+"""Options that a run may have begun before: what it did then, whatever the default is now."""
+
+
+def as_begun(
+    strategy: Strategy, options: Mapping[str, Any], state: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return a run's options; those it began before keep what it did, unless they are given."""
+    settings = state.get("settings") if isinstance(state, Mapping) else None
+    if not isinstance(settings, Mapping):
+        return dict(options)
+    before = SINCE.keys() & strategy.defaults.keys() - settings.keys()
+    return {name: SINCE[name] for name in before} | dict(options)
 
 
 def restore(run: Run, state: Mapping[str, Any]) -> None:
@@ -20,10 +35,9 @@ def restore(run: Run, state: Mapping[str, Any]) -> None:
     """
     if not isinstance(state, Mapping) or not {"settings", "removed", "done"} <= set(state):
         raise InvalidValueError("resume must be the state of an event of run_strategy.")
-    # What a run from before an option was there did is what the option does by default; there was
-    # no repair.
+    # What a run from before an option was there did is what the option does by default.
     given = run.settings()
-    original = run.strategy.defaults | {"repair": False} | dict(state["settings"])
+    original = run.strategy.defaults | SINCE | dict(state["settings"])
     for name in given:
         if json.dumps(given[name]) != json.dumps(original.get(name)):
             raise InvalidValueError(

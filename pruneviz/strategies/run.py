@@ -30,6 +30,7 @@ from pruneviz.strategies.details import Details
 from pruneviz.strategies.tensors import plain_layout
 from pruneviz.strategies.working_network import WorkingNetwork
 from pruneviz.training import EpochEvent, evaluate, fine_tune
+from pruneviz.training.preparation import knows_its_classes
 from pruneviz.training.step import snapshot
 
 
@@ -110,6 +111,7 @@ class Run(WorkingNetwork):
             head_epochs=head_epochs,
             resume=resume,
             device=self.device,
+            teacher=self.teacher if use.teacher else None,
         )
         for event in events:
             assert isinstance(event, EpochEvent)
@@ -133,6 +135,11 @@ class Run(WorkingNetwork):
                 if share is None
                 else share[0] + (share[1] - share[0]) * event.epoch / event.epochs,
             )
+
+    @property
+    def teacher(self) -> nn.Module | None:
+        """Who can teach the current network: the unpruned one, unless it knows no more itself."""
+        return self.model if len(self.removed) and knows_its_classes(self.model) else None
 
     # -- events ---------------------------------------------------------------------------------
 

@@ -136,9 +136,10 @@ class Bench:
     ) -> dict[str, Any]:
         """Run a strategy as a part; accuracy on `val` and `test`, what is left, what it took.
 
-        Nothing is repaired unless `options` say so: it is the paper's form that is tested.
+        Nothing is repaired or taught unless `options` say so: the paper's form is tested.
         """
-        paper = {"repair": False} if "repair" in find_strategy(strategy).defaults else {}
+        ours = find_strategy(strategy).defaults.keys() & {"repair", "teacher"}
+        paper = dict.fromkeys(ours, False)
 
         def work() -> dict[str, Any]:
             start = model if model is not None else self.model()

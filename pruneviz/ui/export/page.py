@@ -158,8 +158,8 @@ def _bundle(
             ),
         }
         st.session_state.bundle = kept
-    bundle: Bundle = kept["bundle"]
-    return bundle
+    made: Bundle = kept["bundle"]
+    return made
 
 
 def _read_plan(loaded: Workbench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -160,7 +161,8 @@ def _strategy_fields(loaded: Workbench, how: str) -> tuple[str, dict[str, Any]]:
     )
     with st.expander("Options"):
         for info in strategy.fields:
-            value = _field(how, info)
+            untaught = info.name == "teacher" and not _has_anything_to_teach(loaded)
+            value = _field(how, replace(info, default=False) if untaught else info)
             if value != info.default:
                 options[info.name] = value
     return name, options
