@@ -49,5 +49,5 @@ def test_one_key_makes_all_type_large(address: str, page: Any) -> None:
         small += [f"{name}: {text}" for text in page.evaluate(SMALL)]
     assert not small, "\n".join(small)
     page.keyboard.press("p")
-    page.get_by_role("button", name="Present", exact=False).wait_for()
-    assert "present" not in page.url
+    page.get_by_role("button", name="End presentation").wait_for(state="hidden")
+    page.wait_for_url(lambda url: "present" not in url)

@@ -60,6 +60,7 @@ def button() -> None:
 
 def _toggle() -> None:
     st.session_state[PRESENTING] = not now()
+    arrival.settle()  # what a person asks for now counts, not the address that led here
 
 
 def enlarged(parts: Any) -> Any:
