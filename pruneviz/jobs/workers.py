@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 
@@ -16,7 +17,7 @@ from pruneviz.jobs.worker import run_job, warm
 from pruneviz.machine import cores
 
 
-class Workers:
+class Workers(ABC):
     """An executor, and what is sent to it for a run of `store`."""
 
     remote = False
@@ -34,25 +35,25 @@ class Workers:
         self._plugins = tuple(plugins)
         self._threads = threads
 
+    @abstractmethod
     def submit(self, run_id: str) -> Future[str]:
         """Hand a run to a worker; the future has the status with which the run ended.
 
         Raises:
             StorageError: not now; later, perhaps.
         """
-        raise NotImplementedError
 
-    def warm(self) -> None:
+    def warm(self) -> None:  # noqa: B027 most have nothing to do
         """Start a worker now, so that the first run need not wait for its imports."""
 
-    def look(self) -> None:
+    def look(self) -> None:  # noqa: B027 most have nothing to do
         """See whether they can be reached; may take seconds."""
 
     def are_away(self, error: BaseException) -> bool:
         """Tell whether `error` means that none can be reached, and remember it in `away`."""
         return False
 
-    def leave(self) -> None:
+    def leave(self) -> None:  # noqa: B027 most have nothing to do
         """Let go of the connection; what they have under way goes on."""
 
 
@@ -67,8 +68,9 @@ class LocalWorkers(Workers):
         threads: int | None,
         count: int = 1,
     ) -> None:
-        self.pool = WorkerPool(count) if executor is None else None
-        super().__init__(executor or self.pool or WorkerPool(count), store, plugins, threads)
+        if executor is None:
+            executor = self.pool = WorkerPool(count)
+        super().__init__(executor, store, plugins, threads)
 
     def submit(self, run_id: str) -> Future[str]:
         """Have one of them do the run."""

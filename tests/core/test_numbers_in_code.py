@@ -12,6 +12,7 @@ from pruneviz.plan import Plan
 from pruneviz.surgery import prune
 from pruneviz.trace import trace
 from tests.core.laws import check_laws, random_plan, shake
+from tests.core.networks.registry import head
 
 SHAPE = (3, 12, 12)
 NETWORKS: dict[str, type[nn.Module]] = {}
@@ -20,10 +21,6 @@ NETWORKS: dict[str, type[nn.Module]] = {}
 def network(cls: type[nn.Module]) -> type[nn.Module]:
     NETWORKS[cls.__name__] = cls
     return cls
-
-
-def head(channels: int) -> nn.Module:
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 4))
 
 
 class ConvNorm(nn.Sequential):
