@@ -165,7 +165,15 @@ def test_a_damaged_step_is_refused_with_a_sentence(graph, tmp_path, change) -> N
         CourseReader(tmp_path, graph).read()
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b"[1]"), gzip.compress(b"{")])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no gzip",
+        pytest.param(gzip.compress(b"[1]"), id="a list"),  # its bytes hold the time
+        pytest.param(gzip.compress(b"{"), id="half a value"),
+    ],
+)
 def test_a_file_of_something_else_is_no_course(graph, tmp_path, content) -> None:
     (tmp_path / FILE).write_bytes(content)
     assert CourseReader(tmp_path, graph).read() is None
