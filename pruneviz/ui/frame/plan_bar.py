@@ -12,6 +12,7 @@ from pruneviz.figures import style
 from pruneviz.figures.stats import wilson
 from pruneviz.jobs.listing import Which
 from pruneviz.ui.frame import error_boundary, leaving, services, state, workbench
+from pruneviz.ui.frame.bar_parts import Part, bar_html, cost_part, runs_html
 from pruneviz.ui.frame.text import plain
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ CUT = "cut"
 POLL_SECONDS = 0.15
 RUN_SECONDS = 1.5
 WATCHED = "watched_runs"
+OPENED = "bar_opened"
 
 
 def show() -> None:
@@ -74,6 +76,7 @@ def _bar() -> None:
             _announce()
             if services.jobs().count(Which(active=True)):
                 _under_way()
+        _unfold()
         if history.can_undo:
             st.button(
                 "Fine-tune",
@@ -88,6 +91,22 @@ def _bar() -> None:
         _tick()
 
 
+def _unfold() -> None:
+    """Offer a narrow screen all numbers; a wide one shows them anyway and has no such button."""
+    opened = _opened()
+    st.button(
+        "Fewer numbers" if opened else "All numbers",
+        icon=":material/keyboard_arrow_down:" if opened else ":material/keyboard_arrow_up:",
+        key="bar_fold",
+        on_click=st.session_state.__setitem__,
+        args=(OPENED, not opened),
+    )
+
+
+def _opened() -> bool:
+    return bool(st.session_state.get(OPENED))
+
+
 def _numbers() -> bool:
     """Show the numbers; tell whether one of them is still being measured."""
     history = state.history()
@@ -96,16 +115,15 @@ def _numbers() -> bool:
     visitor = state.session().visitor
     base = workbench.accuracy(loaded, None)
     worth = workbench.worth(loaded, plan, owner=visitor)
-    parts = [
-        _cost("MACs", cost.macs, cost.baseline_macs),
-        _cost("Parameters", cost.params, cost.baseline_params),
-        _accuracy(loaded, worth, base.value),
-        _fine_tuned(loaded, plan, base.value),
-    ]
-    units = len(plan)
     total = sum(group.width for group in loaded.graph.prunable_groups)
-    parts.insert(0, _part("Filters pruned", f"{units:,} of {total:,}", ""))
-    st.html(f'<div class="pv-bar" role="status">{"".join(parts)}</div>')
+    parts = [
+        Part("Filters pruned", f"{len(plan):,} of {total:,}"),
+        cost_part("MACs", cost.macs, cost.baseline_macs, brief="MACs"),
+        cost_part("Parameters", cost.params, cost.baseline_params),
+        _accuracy(loaded, worth, base.value),
+        *_fine_tuned(loaded, plan, base.value),
+    ]
+    st.html(bar_html(parts, opened=_opened()))
     return services.previews().pending(visitor) or _more_to_come(loaded, worth)
 
 
@@ -116,19 +134,21 @@ def _more_to_come(loaded: Workbench, worth: Worth) -> bool:
     return not worth.cut.ready or (loaded.repairs_quickly and not worth.repaired.ready)
 
 
-def _accuracy(loaded: Workbench, worth: Worth, base: Evaluation | None) -> str:
+def _accuracy(loaded: Workbench, worth: Worth, base: Evaluation | None) -> Part:
     """The accuracy of the plan: repaired in front, right after the cut small behind it."""
     subject = state.history().subject
     images = f"on {loaded.preview_images} images"
     best = worth.best
     if best is None and worth.error:
-        return _part(f"Top-1 {images}", "not measured", escape(worth.error))
+        note = escape(worth.error)
+        return Part(f"Top-1 {images}", "not measured", note, brief="Top-1", tip=worth.error)
     if best is None or worth.kind == CUT:
         last_subject, last = st.session_state.get("shown_accuracy", (None, None))
         if last_subject == subject and last is not None:
             note = "previous plan; measuring …"
-            return _part(f"Top-1 {images}", style.percent(last), note, stale=True)
-        return _part(f"Top-1 {images}", "…", "measuring")
+            value = style.percent(last)
+            return Part(f"Top-1 {images}", value, note, brief="measuring", stale=True)
+        return Part(f"Top-1 {images}", "…", "measuring", brief="measuring")
     st.session_state.shown_accuracy = (subject, best.accuracy)
     name = f"Top-1 {images}" if worth.whole else f"Top-1, {worth.kind}, {images}"
     low, high = wilson(best.accuracy, best.count)
@@ -137,36 +157,24 @@ def _accuracy(loaded: Workbench, worth: Worth, base: Evaluation | None) -> str:
         notes.insert(0, style.points(best.accuracy, base.accuracy))
     if not worth.whole and worth.cut.value is not None:
         notes.append(f"· {style.percent(worth.cut.value.accuracy)} before repair")
-    return _part(name, style.percent(best.accuracy), " ".join(notes))
+    brief = "Top-1" if worth.whole else worth.kind
+    return Part(name, style.percent(best.accuracy), " ".join(notes), brief)
 
 
-def _fine_tuned(loaded: Workbench, plan: Plan, base: Evaluation | None) -> str:
+def _fine_tuned(loaded: Workbench, plan: Plan, base: Evaluation | None) -> tuple[Part, ...]:
     """What the newest finished run made of this very plan; nothing where there is none."""
     from pruneviz.session.fine_tuned import of_plan
 
     outcome = of_plan(services.jobs(), loaded, plan)
     if outcome is None:
-        return ""
+        return ()
     low, high = wilson(outcome.accuracy, outcome.count)
     notes = [f"({100 * low:.1f} to {100 * high:.1f})"]
     if base is not None and base.count == outcome.count:
         notes.insert(0, style.points(outcome.accuracy, base.accuracy))
     name = f"Fine-tuned, on {outcome.count:,} images"
-    return _part(name, style.percent(outcome.accuracy), " ".join(notes), tip=outcome.run.name)
-
-
-def _cost(name: str, after: int, before: int) -> str:
-    note = style.change(after, before) if after != before else ""
-    return _part(name, style.si(after), f"{note} of {style.si(before)}" if note else "")
-
-
-def _part(name: str, value: str, note: str, *, stale: bool = False, tip: str = "") -> str:
-    marks = ' class="pv-stale"' if stale else ""
-    marks += f' title="{escape(tip)}"' if tip else ""
-    return (
-        f'<span{marks}><span class="pv-name">{escape(name)}</span><b>{value}</b> '
-        f'<span class="pv-note">{note}</span></span>'
-    )
+    value = style.percent(outcome.accuracy)
+    return (Part(name, value, " ".join(notes), tip=outcome.run.name),)
 
 
 @error_boundary.fragment(run_every=POLL_SECONDS)
@@ -190,11 +198,12 @@ def _under_way() -> None:
     watched.update(run.id for run in active)
     active = tuple(sorted(active, key=lambda run: run.status == "queued"))  # at work first
     parts = [
-        _part(escape(run.name), style.percent(run.progress, 0), escape(run.message or run.status))
+        Part(run.name, style.percent(run.progress, 0), escape(run.message or run.status))
         for run in active[:2]
     ]
     more = f"and {len(active) - 2} more" if len(active) > 2 else ""
-    st.html(f'<div class="pv-bar">{"".join(parts)}<span class="pv-note">{more}</span></div>')
+    share = active[0].progress if active else 0.0
+    st.html(runs_html(parts, share, more, opened=_opened()))
 
 
 def _announce() -> None:

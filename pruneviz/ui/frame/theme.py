@@ -21,6 +21,12 @@ STYLE = """
 .pv-bar b { font-variant-numeric: tabular-nums; }
 .pv-bar .pv-note { opacity: 0.75; font-size: 0.82rem; font-variant-numeric: tabular-nums; }
 .pv-bar .pv-stale b { opacity: 0.45; }
+.pv-bar .pv-brief, .pv-bar progress, .st-key-planbar > .st-key-bar_fold { display: none; }
+.pv-bar progress { width: 100%; height: 4px; border: 0; appearance: none;
+  background: rgba(138, 143, 152, 0.25); color: #0072B2; }
+.pv-bar progress::-webkit-progress-bar { background: rgba(138, 143, 152, 0.25); }
+.pv-bar progress::-webkit-progress-value { background: #0072B2; }
+.pv-bar progress::-moz-progress-bar { background: #0072B2; }
 .st-key-planbar kbd, .st-key-planbar button [data-testid="stShortcut"] { display: none; }
 .stButtonGroup [role="radiogroup"], .stButtonGroup > div { flex-wrap: wrap !important; }
 [data-testid="stCaptionContainer"] *, .stImage div, .stImage p, [data-testid="stImageCaption"] {
@@ -30,10 +36,21 @@ STYLE = """
 h1 { font-size: 1.6rem !important; padding: 0 0 0.2rem 0 !important; }
 h3 { font-size: 1.15rem !important; padding: 0.2rem 0 !important; }
 @media (max-width: 640px) {
-  .st-key-planbar button p { display: none; }
+  .st-key-planbar { flex-wrap: nowrap !important; gap: 0.5rem !important; }
+  .st-key-planbar:has(> * .pv-bar:not(.pv-folded)) { flex-wrap: wrap !important; }
+  .st-key-planbar > :has(.pv-bar:not(.pv-folded)) { order: -1; flex: 1 0 100% !important; }
+  .st-key-planbar > .st-key-bar_fold { display: block !important; margin-left: auto; }
+  .st-key-planbar:has(.pv-folded) > .st-key-redo { display: none; }
+  .st-key-planbar button p { position: absolute; width: 1px; height: 1px; overflow: hidden;
+    clip-path: inset(50%); }
   .st-key-planbar button { padding: 0.25rem 0.55rem; min-height: 0; }
   .pv-bar .pv-note { font-size: 0.75rem; }
   .pv-bar { gap: 0.05rem 0.9rem; font-size: 0.85rem; }
+  .pv-bar.pv-folded { flex-wrap: nowrap; white-space: nowrap; overflow: hidden; }
+  .pv-folded .pv-more { display: none; }
+  .pv-folded .pv-brief { display: inline; }
+  .pv-folded progress { display: block; }
+  .st-key-chart_first [data-testid="stColumn"]:has(.stPlotlyChart) { order: -1; }
   .stMainBlockContainer { padding-left: 0.9rem; padding-right: 0.9rem; }
   [data-testid="stBottomBlockContainer"] { padding: 0.4rem 0.9rem 0.5rem 0.9rem; }
 }

@@ -40,7 +40,8 @@ def show() -> None:
     services.previews().prepare(loaded)
     budget.look_for(loaded)
     ribbon.show(loaded)
-    left, right = st.columns([5, 6], gap="large")
+    with st.container(key="chart_first"):  # on a narrow screen, see `frame.theme`
+        left, right = st.columns([5, 6], gap="large")
     with left:
         rank.pick_criterion(loaded)
         budget.show()
