@@ -40,6 +40,7 @@ def obey(args: argparse.Namespace) -> int:
     from pruneviz.jobs.service import JobService
     from pruneviz.plan import Plan
     from pruneviz.recipe import recipe_of_run
+    from pruneviz.session.fine_tuned import settings
     from pruneviz.surgery import prune
     from pruneviz.trace import trace
 
@@ -47,7 +48,7 @@ def obey(args: argparse.Namespace) -> int:
     with JobService(args.home) as service:
         run = find(service.list(), args.run_id)
         folder = service.files(run.id)
-        began = service.results(run.id).get("start", {})
+        kind, options = settings(service, run)
         if not (folder / "weights.safetensors").is_file():
             raise InvalidValueError(
                 f"Run '{run.name}' ({run.kind}, {run.status}) has no network to export; name a "
@@ -71,14 +72,8 @@ def obey(args: argparse.Namespace) -> int:
     )
     print(files.to_frame().to_string(index=False, na_rep="-"))
     if args.recipe:
-        options = dict(run.spec.options)
-        if run.kind == "fine_tune":  # as it was, whatever the defaults are today
-            options |= {
-                "repair": began.get("repaired", False),
-                "teacher": began.get("taught", False),
-            }
         recipe = recipe_of_run(
-            model, graph, data, run.spec.model, run.kind, options, plan, formats=formats
+            model, graph, data, run.spec.model, kind, options, plan, formats=formats
         )
         (Path(args.out) / "recipe.json").write_text(recipe.to_json(), encoding="utf-8")
     print(f"Wrote {', '.join(path.name for path in files.values())} to {args.out}.")

@@ -1,4 +1,7 @@
-"""`pruneviz race`: strategies on the same network, data, budget and seeds."""
+"""`pruneviz race`: strategies on the same network, data, budget and seeds, a queue of runs.
+
+The same command again goes on where it was stopped, and with more seeds adds their runs.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,25 @@ import json
 from typing import TYPE_CHECKING
 
 from pruneviz.commands.output import add_out, deliver, say, write_result
+from pruneviz.commands.queue import (
+    add_max_parallel,
+    max_parallel_of,
+    service_for,
+    status_of,
+    work_through,
+)
 from pruneviz.commands.watch import (
     STOPPED,
     add_service,
     add_subject,
     data_of,
-    follow,
     model_of,
-    service_of,
-    unfinished,
+    threads_of,
 )
 from pruneviz.errors import InvalidValueError, UnknownNameError
 
 if TYPE_CHECKING:
     from pruneviz.studies.race_result import Race
-
-KIND = "race"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,11 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds", type=int, nargs="+", default=[0, 1, 2], help="one run each (default: 0 1 2)"
     )
     add_out(parser, "race")
+    add_max_parallel(parser)
     add_service(parser)
 
 
 def obey(args: argparse.Namespace) -> int:
-    """Submit the race and tell how it goes until it has ended; returns the exit status."""
+    """Queue the runs that are missing and tell how they go; returns the exit status."""
     from pruneviz.strategies import names as known
 
     for name in args.strategies:  # before torch is loaded, which takes seconds
@@ -71,45 +78,33 @@ def obey(args: argparse.Namespace) -> int:
         raise InvalidValueError(
             f"Epochs must be a whole number of at least 1, but got {args.epochs}."
         )
+    threads_of(args)
+    max_parallel_of(args)
     from pruneviz.catalog import load_dataset, options_for
-    from pruneviz.jobs.views import RunSpec
+    from pruneviz.jobs.listing import Which
     from pruneviz.studies.race import DEFAULT
+    from pruneviz.studies.race_queue import RaceRequest, gather
 
     name, given = data_of(args)
     source = model_of(args)
-    data = load_dataset(name, **options_for(source, name, given))
-    names = list(dict.fromkeys(args.strategies)) or list(DEFAULT)
-    spec = RunSpec(
-        kind=KIND,
+    asked = RaceRequest(
         model=source.to_dict(),
-        data=data.source,
-        options={
-            "strategies": names,
-            "target_macs": args.target_macs,
-            "epochs": args.epochs,
-            "seeds": args.seeds,
-        },
-        name=f"Race: {args.model} on {args.data}, {len(names)} strategies",
+        data=load_dataset(name, **options_for(source, name, given)).source,
+        strategies=tuple(args.strategies) or DEFAULT,
+        target_macs=args.target_macs,
+        epochs=args.epochs,
+        seeds=tuple(args.seeds),
     )
-    with service_of(args) as service:
-        run_id = service.submit(spec)
-        say(args, f"'{spec.name}', stored in {service.home} and shown on the studio's page Lab.")
-        run = follow(service, run_id)
-        if run is None:
-            say(
-                args,
-                "\nStopped. The studio's page Lab can resume it after the last finished strategy.",
-            )
+    with service_for(args) as service:
+        runs = work_through(args, service, asked)
+        if runs is None:
             return STOPPED
-        from pruneviz.studies.race_result import Race
-
-        document = service.results(run_id).get("race")
-        if document is not None:
-            race = Race.from_json(json.dumps(document))
-            say(args, table(race))
-            deliver(args, json.loads(race.to_json()))
-            write_result(args, race.to_json(), race.runs_frame())
-        return 0 if run.status == "done" else unfinished(run)
+        race = gather(service, service.list(Which(parent=asked.id)))
+    if race is not None:
+        say(args, table(race))
+        deliver(args, json.loads(race.to_json()))
+        write_result(args, race.to_json(), race.runs_frame())
+    return status_of(runs)
 
 
 def table(race: Race) -> str:

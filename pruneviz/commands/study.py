@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruneviz.commands.output import add_out, deliver, say, write_result
+from pruneviz.commands.queue import (
+    add_max_parallel,
+    max_parallel_of,
+    service_for,
+    status_of,
+    work_through,
+)
 from pruneviz.commands.run import add_set, describe, values_of
 from pruneviz.commands.watch import (
     STOPPED,
     add_service,
-    follow,
-    outlook,
-    service_of,
     threads_of,
-    unfinished,
 )
 
 if TYPE_CHECKING:
@@ -56,13 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_set(parser)
     parser.add_argument("--options", action="store_true", help="list the study's options")
     add_out(parser, "study")
+    add_max_parallel(parser)
     add_service(parser)
 
 
 def obey(args: argparse.Namespace) -> int:
     """Queue the runs that are missing and tell how they go; returns the exit status."""
     from pruneviz.jobs.listing import Which
-    from pruneviz.studies.pretraining_queue import Study, gather, submit
+    from pruneviz.studies.pretraining_queue import PretrainingRequest, gather
     from pruneviz.studies.pretraining_run import STUDY
 
     if args.options:
@@ -71,36 +75,27 @@ def obey(args: argparse.Namespace) -> int:
     options = values_of(STUDY, args.set)
     STUDY.make_options(options)
     threads_of(args)
+    max_parallel_of(args)
     from pruneviz.catalog import ModelSource
 
     models = tuple(ModelSource(name, args.weights) for name in args.models)
     for model in models:
         model.load()  # what cannot be loaded is said once, before anything is queued
-    study = Study(
+    study = PretrainingRequest(
         models=tuple(model.to_dict() for model in models),
         data=tuple(source_of(name, args.size, models) for name in args.data),
         seeds=tuple(args.seeds),
         options=options,
     )
-    status = 0
-    with service_of(args) as service:
-        service.recover()
-        ids = submit(service, study)
-        say(args, f"{len(ids)} runs, stored in {service.home} and shown on the studio's page Lab.")
-        say(args, outlook(service, [service.get(run_id) for run_id in ids]))
-        for number, run_id in enumerate(ids, 1):
-            say(args, f"\n{number} of {len(ids)}. {service.get(run_id).name}")
-            run = follow(service, run_id)
-            if run is None:
-                say(args, ("\nStopped. Run the same command to continue from the last checkpoint."))
-                return STOPPED
-            if run.status != "done":
-                status = max(status, unfinished(run))
+    with service_for(args) as service:
+        runs = work_through(args, service, study)
+        if runs is None:
+            return STOPPED
         study_result = gather(service, service.list(Which(parent=study.id)))
     say(args, table(study_result))
     deliver(args, json.loads(study_result.to_json()))
     write_result(args, study_result.to_json(), study_result.to_frame())
-    return status
+    return status_of(runs)
 
 
 def source_of(name: str, size: int | None, models: Sequence[ModelSource]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -77,11 +76,11 @@ def add_service(parser: argparse.ArgumentParser) -> None:
     add_deployment(parser)
 
 
-def service_of(args: argparse.Namespace) -> JobService:
-    """The service that the options of `add_service` describe."""
+def service_of(args: argparse.Namespace, workers: int | None = None) -> JobService:
+    """The service that the options of `add_service` describe, with so many workers here."""
     from pruneviz.jobs.service import JobService
 
-    return JobService(args.home, threads=threads_of(args))
+    return JobService(args.home, threads=threads_of(args), workers=workers)
 
 
 def threads_of(args: argparse.Namespace) -> int | None:
@@ -102,41 +101,38 @@ def use_threads(args: argparse.Namespace) -> None:
         torch.set_num_threads(threads)
 
 
-def outlook(service: JobService, runs: Sequence[RunView]) -> str:
-    """Say how long the runs that have not ended will take, judging by those done here before."""
-    from pruneviz.ui.widgets.duration import said
-
-    ahead = [run for run in runs if run.active]
-    expected = [service.expected_duration(run.spec) for run in ahead]
-    known = [seconds for seconds in expected if seconds is not None]
-    if not ahead:
-        return "All have ended already."
-    if not known:
-        return "How long they take is known once one has ended."
-    some = "" if len(known) == len(ahead) else f" for the {len(known)} of {len(ahead)} known"
-    return f"They take about {said(sum(known))}{some}, one after the other."
-
-
 def follow(service: JobService, run_id: str) -> RunView | None:
     """Print events as they come, until the run has ended; None where Ctrl+C stopped it."""
-    seen, said = 0, ""
+    teller = Teller(service)
     try:
-        while True:
-            run = service.get(run_id)
-            rows = service.metrics(run_id, since=seen)
-            for row in rows:
-                if row.level != "batch":
-                    progress(line_of(row, run))
-                seen = row.id
-            if run.active and run.message and run.message != said:
-                said = run.message
-                if not rows:  # which say the same
-                    progress(f"{said} ...")
-            if not run.active:
-                return run
+        while (run := service.get(run_id)).active:
+            teller.tell(run)
             time.sleep(POLL_SECONDS)
+        teller.tell(run)
     except KeyboardInterrupt:
         return None
+    return run
+
+
+class Teller:
+    """Prints what is new about one run."""
+
+    def __init__(self, service: JobService) -> None:
+        self._service = service
+        self._seen = 0
+        self._said = ""
+
+    def tell(self, run: RunView, before: str = "") -> None:
+        """Print the events since the last call, and what is being done; `before` on each line."""
+        rows = self._service.metrics(run.id, since=self._seen)
+        for row in rows:
+            if row.level != "batch":
+                progress(before + line_of(row, run))
+            self._seen = row.id
+        if run.active and run.message and run.message != self._said:
+            self._said = run.message
+            if not rows:  # which say the same
+                progress(f"{before}{run.message} ...")
 
 
 def line_of(row: MetricView, run: RunView) -> str:

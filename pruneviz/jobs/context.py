@@ -72,6 +72,11 @@ class JobContext:
         self._patiently(lambda: self._claim.forget_after(row))
         self._pulse.add(progress=kept["progress"] if kept else 0.0)
 
+    @property
+    def seconds(self) -> float:
+        """Seconds of work so far, over all attempts."""
+        return self._pulse.seconds()
+
     # ------------------------------------------------------------------------------- reporting
     def report(self, message: str | None = None, progress: float | None = None) -> None:
         """Say what is being done, and how much of it (0..1)."""
@@ -117,16 +122,15 @@ class JobContext:
         """Write a file into the run's folder, whole or not at all."""
         self._patiently(lambda: self._write(name, content))
 
-    def course(self, graph: ChannelGraph, part: str = "") -> Callable[[StrategyEvent], None]:
+    def course(self, graph: ChannelGraph) -> Callable[[StrategyEvent], None]:
         """Return a function that keeps a strategy's steps, to be called with each event.
 
-        A resumed run continues its course. In a run made of several strategies' runs, `part` names
-        one of them, whose course starts from the beginning.
+        A resumed run continues its course.
         """
-        from pruneviz.jobs.course import CourseWriter, part_of
+        from pruneviz.jobs.course import CourseWriter
 
-        after = int(self.resume["step"]) if self.resume is not None and not part else 0
-        writer = CourseWriter(part_of(self.folder, part), graph, after, self._make_room)
+        after = int(self.resume["step"]) if self.resume is not None else 0
+        writer = CourseWriter(self.folder, graph, after, self._make_room)
         return lambda event: self._patiently(lambda: writer.add(event))
 
     def checkpoint(self, state: Any, progress: float = 0.0) -> None:

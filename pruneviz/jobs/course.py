@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pruneviz.strategies.base import StrategyEvent
 
 FILE = "course.json.gz"
-PARTS = "courses"
 ROOM = 14 * 2**20
 """Bytes after which steps are kept without the arrays that grow with the network."""
 
@@ -52,8 +51,6 @@ class CourseWriter:
         self._graph = graph
         self._room = room
         self._end = 0
-        if folder.parent.name == PARTS:
-            folder.mkdir(parents=True, exist_ok=True)
         if after:
             for document, end in _records(self._path, 0):
                 if not document.get("step", after + 1) <= after:
@@ -120,17 +117,6 @@ class CourseReader:
         if not self._steps:
             return None
         return Course(self._graph, self._strategy, tuple(self._steps))
-
-
-def part_of(folder: Path, part: str) -> Path:
-    """Where the steps of a part of a run are; the run's folder itself where it has no parts."""
-    return folder / PARTS / part if part else folder
-
-
-def parts_of(folder: Path) -> tuple[str, ...]:
-    """The parts of a run that have kept steps, in the order in which they began."""
-    files = sorted((folder / PARTS).glob(f"*/{FILE}"), key=lambda file: file.stat().st_ctime)
-    return tuple(file.parent.name for file in files)
 
 
 def has_course(folder: Path) -> bool:

@@ -121,8 +121,10 @@ def drive_to_network(
     run: Callable[..., Iterator[Event]],
     options: Mapping[str, Any],
     each: Callable[[Event], None],
-) -> None:
+) -> Event:
     """Prune the run's network by a generator of strategy events; keep what comes out.
+
+    Returns the last event.
 
     Args:
         context: The run.
@@ -147,6 +149,7 @@ def drive_to_network(
         keep_cost(context, subject.graph, result.plan)
         measure(context, "after", result.model, subject.data, again=True)
     save_network(context, result.model, result.plan)
+    return last
 
 
 @register("sensitivity")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,12 @@ from pruneviz.session.previews import Previews
 from pruneviz.session.run_rankings import is_about
 from pruneviz.session.workbench import Workbench
 from pruneviz.studies.pretraining_queue import KIND as PRETRAINING
+from pruneviz.studies.race_queue import KIND as RACE
+from pruneviz.studies.race_result import Race
 from pruneviz.surgery import prune
 from pruneviz.training import Evaluation, evaluate
 
-NETWORKS = ("fine_tune", "strategy", PRETRAINING)
+NETWORKS = ("fine_tune", "strategy", RACE, PRETRAINING)
 """Kinds of runs that end with a network."""
 
 
@@ -66,6 +69,19 @@ def of_plan(service: JobService, workbench: Workbench, plan: Plan) -> FineTuned 
             if plan_text(service, run) == wanted and (reached := outcome(service, run)) is not None:
                 return reached
     return None
+
+
+def settings(service: JobService, run: RunView) -> tuple[str, dict[str, Any]]:
+    """Return the kind and options with which a run can be repeated, whatever the defaults are."""
+    options, results = dict(run.spec.options), service.results(run.id)
+    if run.kind == RACE:  # a strategy's run, whose settings are those of the race
+        race, name = Race.from_json(json.dumps(results[RACE])), str(options["strategy"])
+        return "strategy", {"strategy": name, "seed": options["seed"], **race.settings_of(name)}
+    if run.kind == "fine_tune":
+        began = results.get("start", {})
+        given = {"repair": began.get("repaired", False), "teacher": began.get("taught", False)}
+        options |= given
+    return run.kind, options
 
 
 def on_preview_images(

@@ -4,6 +4,9 @@ Every strategy gets the same number of passes over the training images and the s
 once for each seed; the control fine-tunes the unpruned network with that budget. Validation images
 decide within the strategies; the accuracies that are reported are of the test images where there
 are any.
+
+`race` runs them one after another in this process; `pruneviz.studies.race_queue` makes each of them
+a run of its own, from the same pieces.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from pruneviz.channels import ChannelGraph
     from pruneviz.data import DataSet
 
-__all__ = ["DEFAULT", "Outcome", "Race", "race"]
+__all__ = ["DEFAULT", "Outcome", "Race", "line_up", "outcome", "race", "run_one"]
 
 DEFAULT = ("taylor", "soft", "one_shot", "iterative", "uniform", "random", "control")
 
@@ -64,6 +67,47 @@ def race(
         UnknownNameError: An unknown strategy or option.
         InvalidValueError: No strategy or seed, or a race with other settings to resume.
     """
+    start = line_up(
+        model,
+        graph,
+        data,
+        strategies,
+        target_macs=target_macs,
+        epochs=epochs,
+        seeds=seeds,
+        options=options,
+        network=network,
+    )
+    if resume is not None:
+        if replace(resume, outcomes=(), chance=start.chance) != start:
+            raise InvalidValueError(
+                "A race is resumed with the network, data and settings that it was started with."
+            )
+        start = replace(resume, chance=start.chance)
+    return _runs(start, model, graph, data, watch)
+
+
+def line_up(
+    model: nn.Module,
+    graph: ChannelGraph,
+    data: DataSet,
+    strategies: Sequence[str] = DEFAULT,
+    *,
+    target_macs: float = 0.5,
+    epochs: int = 6,
+    seeds: Sequence[int] = (0, 1, 2),
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    network: str | None = None,
+    baseline: float | None = None,
+) -> Race:
+    """The race before its first run: what is raced, and what each strategy may spend.
+
+    Arguments and errors are those of `race`; `baseline` is the network's accuracy (0..1) on the
+    images that are reported, where it was measured already.
+    """
+    from pruneviz.cost import cost
+    from pruneviz.training import chance, evaluate
+
     names, chosen = tuple(dict.fromkeys(strategies)), tuple(dict.fromkeys(seeds))
     if not names or not chosen:
         raise InvalidValueError("A race needs at least one strategy and one seed.")
@@ -74,32 +118,10 @@ def race(
         own = dict(strategy.budget(epochs, len(data.train))) | dict(given.get(name, {}))
         strategy.make_options(own)
         settings[name] = own
-    start = _start(model, graph, data, names, target_macs, epochs, chosen, settings, network)
-    if resume is not None:
-        if replace(resume, outcomes=(), chance=start.chance) != start:
-            raise InvalidValueError(
-                "A race is resumed with the network, data and settings that it was started with."
-            )
-        start = replace(resume, chance=start.chance)
-    return _runs(start, model, graph, data, watch)
-
-
-def _start(
-    model: nn.Module,
-    graph: ChannelGraph,
-    data: DataSet,
-    names: tuple[str, ...],
-    target_macs: float,
-    epochs: int,
-    seeds: tuple[int, ...],
-    options: Mapping[str, Mapping[str, Any]],
-    network: str | None,
-) -> Race:
-    from pruneviz.cost import cost
-    from pruneviz.training import chance, evaluate
-
-    split = "val" if data.test is None else "test"
+    split = split_of(data)
     price = cost(graph)
+    if baseline is None:
+        baseline = evaluate(model, data, split=split).accuracy
     return Race(
         network=network if network is not None else _called(model),
         data=data.name,
@@ -107,14 +129,56 @@ def _start(
         images=len(data.split(split)),
         target_macs=target_macs,
         epochs=epochs,
-        seeds=seeds,
+        seeds=chosen,
         strategies=names,
-        options=options,
+        options=settings,
         macs=price.macs,
         params=price.params,
-        baseline=evaluate(model, data, split=split).accuracy,
+        baseline=baseline,
         outcomes=(),
         chance=chance(data.split(split)),
+    )
+
+
+def split_of(data: DataSet) -> str:
+    """The split that a race reports: "test", or "val" where there are no test images."""
+    return "val" if data.test is None else "test"
+
+
+def run_one(
+    race: Race,
+    strategy: str,
+    seed: int,
+    model: nn.Module,
+    graph: ChannelGraph,
+    data: DataSet,
+    *,
+    resume: Mapping[str, Any] | None = None,
+) -> Iterator[StrategyEvent]:
+    """Run one strategy of a race with one seed; events and `resume` as of `run_strategy`."""
+    return run_strategy(
+        strategy,
+        model,
+        graph,
+        data,
+        seed=seed,
+        resume=resume,
+        **race.settings_of(strategy),
+    )
+
+
+def outcome(seed: int, last: StrategyEvent, accuracy: float, seconds: float) -> Outcome:
+    """What a run has come to by its last event; `accuracy` is on the split that is reported."""
+    return Outcome(
+        strategy=last.strategy,
+        seed=seed,
+        macs=last.macs,
+        params=last.params,
+        accuracy=accuracy,
+        val_accuracy=last.accuracy,
+        passes=last.passes,
+        seconds=seconds,
+        plan=last.plan,
     )
 
 
@@ -134,32 +198,14 @@ def _runs(
                 continue
             begun = time.perf_counter()
             last = None
-            for last in run_strategy(
-                name,
-                model,
-                graph,
-                data,
-                target_macs=race.target_macs if find_strategy(name).takes_target else None,
-                seed=seed,
-                **race.options[name],
-            ):
+            for last in run_one(race, name, seed, model, graph, data):
                 if watch is not None:
                     watch(last)
             assert last is not None
             assert last.result is not None
-            evaluation = evaluate(last.result.model, data, split=race.split)
-            outcome = Outcome(
-                strategy=name,
-                seed=seed,
-                macs=last.macs,
-                params=last.params,
-                accuracy=evaluation.accuracy,
-                val_accuracy=last.accuracy,
-                passes=last.passes,
-                seconds=time.perf_counter() - begun,
-                plan=last.plan,
-            )
-            race = replace(race, outcomes=(*race.outcomes, outcome))
+            accuracy = evaluate(last.result.model, data, split=race.split).accuracy
+            one = outcome(seed, last, accuracy, time.perf_counter() - begun)
+            race = replace(race, outcomes=(*race.outcomes, one))
             yield race
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pruneviz import stored
 from pruneviz.arguments import one_of, whole
 from pruneviz.drawing import draw
+from pruneviz.errors import InvalidValueError
+from pruneviz.strategies import find_strategy
 from pruneviz.studies.published import PublishedPoint, published
 
 if TYPE_CHECKING:
@@ -80,6 +82,11 @@ class Race:
         """What papers say of these strategies with this network and these data."""
         return published(self.network, self.data)
 
+    def settings_of(self, strategy: str) -> dict[str, Any]:
+        """What `run_strategy` is given for one of its strategies, but for the seed."""
+        target = {"target_macs": self.target_macs} if find_strategy(strategy).takes_target else {}
+        return {**target, **self.options[strategy]}
+
     def of(self, strategy: str) -> tuple[Outcome, ...]:
         """The outcomes of one strategy, by seed."""
         return tuple(o for o in self.outcomes if o.strategy == strategy)
@@ -134,6 +141,30 @@ class Race:
     def from_json(cls, text: str | bytes) -> Race:
         """Read a race back. Raises `InvalidValueError` for anything else."""
         return stored.read(text, "A race", FORMAT, lambda values: stored.make(cls, values))
+
+
+def merge(parts: Sequence[Race]) -> Race:
+    """One race of several with the same settings: their seeds and outcomes together.
+
+    Outcomes stand in the order of a race that runs them one after another. Raises
+    `InvalidValueError` where there is none, or where they differ in anything else.
+    """
+    if not parts:
+        raise InvalidValueError("Merging races needs at least one, but got none.")
+    first, *others = parts
+    for other in others:
+        own = ("seeds", "outcomes", "baseline", "chance")  # measured, or each part's own
+        if replace(other, **{name: getattr(first, name) for name in own}) != first:
+            raise InvalidValueError(
+                f"Only races with the same network, data and settings can be merged, but got one "
+                f"of {first.network} on {first.data} and one of {other.network} on {other.data} "
+                "that differs from it."
+            )
+    seeds = tuple(dict.fromkeys(seed for part in parts for seed in part.seeds))
+    by_run = {(o.seed, o.strategy): o for part in parts for o in part.outcomes}
+    order = [(seed, name) for seed in seeds for name in first.strategies]
+    outcomes = tuple(by_run[one] for one in order if one in by_run)
+    return replace(first, seeds=seeds, outcomes=outcomes)
 
 
 def mean(values: Sequence[float]) -> float:

@@ -52,8 +52,8 @@ def spec(kind: str, root: Path, epochs: int) -> RunSpec:
         "scan": ("sensitivity", {"ratios": [0.25, 0.5], "batch_size": 8}),
         "race": (
             "race",
-            {"strategies": ["random", "uniform"], "seeds": [0, 1], "epochs": 1,
-             "target_macs": 0.7},
+            {"strategies": ["random", "uniform"], "strategy": "uniform", "seed": 1,
+             "epochs": 2, "target_macs": 0.7},
         ),
         "study": ("pretraining_study", {"epochs_before": 1, "epochs": 1, "sparsities": 2}),
     }  # fmt: skip

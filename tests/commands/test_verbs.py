@@ -16,13 +16,13 @@ import torch
 
 from pruneviz.catalog import ModelSource, load_dataset
 from pruneviz.commands import main as cli
-from pruneviz.commands import study
 from pruneviz.commands.run import value_of
 from pruneviz.commands.watch import model_of
 from pruneviz.jobs import JobService
 from pruneviz.jobs.views import RunView
 from pruneviz.strategies import find_strategy
 from pruneviz.studies.pretraining import PretrainingStudy
+from pruneviz.studies.queue import Queue
 from pruneviz.studies.race_result import Race
 
 CLI = ("--model", "resnet20", "--weights", "digits")
@@ -113,8 +113,10 @@ def test_a_race_is_run_and_told(
     for row in race.to_frame().to_dict("records"):
         assert f"{row['accuracy']:.2%} ± {row['accuracy_std']:.2%}" in said
     assert "on 60 validation images" in said
+    assert "4 of 4. Race: resnet20 on digits, control, seed 1: done" in said
     table = tmp_path / "race.parquet"
     assert cli.main([*asked, "--home", str(tmp_path), "--out", str(table)]) == 0
+    assert "All have ended already." in capsys.readouterr().out, "what is done is not done again"
     read = pd.read_parquet(table)
     assert len(read) == 4
     assert read.groupby("strategy")["accuracy"].mean().to_dict() == pytest.approx(
@@ -134,14 +136,17 @@ def test_a_study_is_a_queue_that_goes_on(
 ) -> None:
     out = tmp_path / "study.json"
     asked = ["study", "--models", "resnet20", *STUDY, "--home", str(tmp_path), "--out", str(out)]
-    real, broken = study.follow, [2]
+    real = Queue.advance
 
-    def follow(service: JobService, run_id: str) -> RunView | None:
-        broken[0] -= 1
-        return real(service, run_id) if broken[0] else None  # the second run meets Ctrl+C
+    def advance(queue: Queue) -> tuple[RunView, ...]:
+        runs = real(queue)
+        if any(run.status == "done" for run in runs):
+            raise KeyboardInterrupt  # the second run meets Ctrl+C
+        return runs
 
-    monkeypatch.setattr(study, "follow", follow)
-    assert cli.main([*asked, "--seeds", "0", "1"]) == 130
+    with monkeypatch.context() as patch:
+        patch.setattr(Queue, "advance", advance)
+        assert cli.main([*asked, "--seeds", "0", "1", "--max-parallel", "1"]) == 130
     assert "continue from the last checkpoint" in capsys.readouterr().out
     assert not out.exists()
     assert cli.main([*asked, "--seeds", "0", "1"]) == 0
@@ -177,6 +182,9 @@ def test_a_study_is_a_queue_that_goes_on(
         (["race", "pretraining_study"], "Choose one of: binary_search"),
         (["race", "--target-macs", "0"], "above 0 and at most 1, but got 0"),
         (["race", "--epochs", "0"], "at least 1, but got 0"),
+        (["race", "--max-parallel", "0"], "at least 1, but got 0"),
+        (["race", "--seeds", "-1"], "whole numbers from 0"),
+        (["study", "--max-parallel", "0"], "at least 1, but got 0"),
         (["study", "--seeds", "-1"], "whole numbers from 0"),
         (["study", "--set", "foo=1"], "Choose one of: epochs"),
         (["study", "--threads", "0"], "a whole number of at least 1, but got 0"),

@@ -1,4 +1,4 @@
-"""The lab's experiments and races as background runs: they grow, stop, and go on."""
+"""The lab's experiments as background runs: they grow, stop, and go on."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from typing import Any
 import pytest
 import torch
 
-from pruneviz.catalog import ModelSource, load_dataset
+from pruneviz.catalog import load_dataset
 from pruneviz.errors import InvalidValueError, UnknownNameError
 from pruneviz.jobs import JobService, RunSpec
-from pruneviz.jobs.course import has_course, part_of, parts_of
 from pruneviz.strategies import run_strategy
 from pruneviz.studies.papers import LabResult, Request
 from pruneviz.studies.papers.setting import Bench
-from pruneviz.studies.race_result import Race
 
 
 @pytest.fixture
@@ -123,46 +121,3 @@ def test_a_claim_is_cancelled_within_an_epoch(service: JobService, few: None) ->
         time.sleep(0.05)
     service.cancel(run_id)
     assert service.wait(run_id, 30).status == "cancelled"
-
-
-@pytest.mark.sweep
-def test_a_race_grows_and_goes_on(
-    service: JobService, few: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = load_dataset("digits").source
-    model = ModelSource("resnet20", "digits", 10).to_dict()
-    options = {"strategies": ["uniform", "control"], "seeds": [0, 1], "epochs": 1}
-    ran: list[tuple[str, int]] = []
-
-    def counted(strategy: str, *given: Any, **more: Any) -> Any:
-        ran.append((strategy, more["seed"]))
-        if len(ran) == 3:
-            raise RuntimeError("the lights went out")
-        return run_strategy(strategy, *given, **more)
-
-    monkeypatch.setattr("pruneviz.studies.race.run_strategy", counted)
-    run_id = service.submit(RunSpec("race", model=model, data=data, options=options))
-    assert service.wait(run_id, 120).status == "failed"
-    half = Race.from_json(json.dumps(service.results(run_id)["race"]))
-    assert [(o.strategy, o.seed) for o in half.outcomes] == [("uniform", 0), ("control", 0)]
-    service.resume(run_id)
-    run = service.wait(run_id, 120)
-    assert run.status == "done", run.trace
-    folder = service.files(run_id)
-    expected = {
-        f"{name}, seed {seed}" for name in options["strategies"] for seed in options["seeds"]
-    }
-    assert set(parts_of(folder)) == expected
-    assert all(has_course(part_of(folder, part)) for part in expected)
-    whole = Race.from_json(json.dumps(service.results(run_id)["race"]))
-    assert whole.final
-    assert whole.outcomes[:2] == half.outcomes
-    assert ran == [("uniform", 0), ("control", 0), *[("uniform", 1)] * 2, ("control", 1)]
-    assert whole.network == "resnet20"
-
-
-def test_a_race_refuses_what_it_does_not_know(service: JobService, few: None) -> None:
-    model = ModelSource("resnet20", "digits", 10).to_dict()
-    data = load_dataset("digits").source
-    run_id = service.submit(RunSpec("race", model=model, data=data, options={"speed": 1}))
-    assert "Choose one of" in str(service.wait(run_id, 60).error)

@@ -33,7 +33,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[RunSpec]:
     from pruneviz.jobs import JobService
 
     taken: list[RunSpec] = []
-    monkeypatch.setattr(JobService, "submit", lambda self, spec: taken.append(spec) or "x")
+
+    def submit(self: JobService, spec: RunSpec) -> str:
+        taken.append(spec)
+        return "x"
+
+    monkeypatch.setattr(JobService, "submit", submit)
     return taken
 
 
@@ -141,20 +146,35 @@ def test_the_table_of_a_race() -> None:
 def test_a_race_is_queued_and_shown(studio: Open, quick: list[RunSpec]) -> None:
     page = sound(studio("lab"))
     assert "No race yet" in texts(page)
+    field = next(m for m in page.multiselect if m.label == "Strategies")
+    assert field.value == list(lab_race.FIRST)
+    field.set_value(["taylor", "control"])
     next(b for b in page.button if b.label == "Start the race").click().run()
     sound(page)
-    (spec,) = quick
-    assert spec.kind == "race"
-    assert spec.options["strategies"] == list(lab_race.FIRST)
-    assert spec.options["seeds"] == [0, 1]
-    assert spec.model["name"] == "resnet20"
+    assert len(quick) == 4
+    assert {spec.kind for spec in quick} == {"race"}
+    assert len({spec.parent for spec in quick}) == 1
+    raced = [(spec.options["strategy"], spec.options["seed"]) for spec in quick]
+    assert raced == [("taylor", 0), ("control", 0), ("taylor", 1), ("control", 1)]
+    assert quick[0].model["name"] == "resnet20"
     service = services.jobs()
-    run = service.store.create(spec, submitter="test")
+    runs = [service.store.create(spec, submitter="test") for spec in quick]
     page = sound(studio("lab"))
     assert "appears once the first strategy is done" in texts(page)
-    _keep(service, run.id, json.loads(race(3).to_json()))
+    shown = next(s for s in page.selectbox if s.label == "Race")
+    assert "resnet20 on digits, 2 strategies, 2 epochs, 50% of the MACs, " in shown.options[0]
+    whole = race(4)
+    for run, outcome in list(zip(runs, whole.outcomes, strict=True))[:3]:
+        part = replace(whole, seeds=(outcome.seed,), outcomes=(outcome,))
+        _keep(service, run.id, json.loads(part.to_json()), status="done")
+    service.cancel(runs[3].id)
     page = sound(studio("lab"))
-    assert any("taylor" in list(d.value.get("strategy", [])) for d in page.dataframe[1:])
+    (frame,) = (d.value for d in page.dataframe if "against control" in d.value)
+    assert list(frame["runs"]) == ["2 of 2", "1 of 2"]
+    assert {b.label for b in page.button} >= {"Resume", "Delete"}
+    next(b for b in page.button if b.label == "Delete").click().run()
+    sound(page)
+    assert not service.list()
 
 
 @pytest.mark.slow
@@ -202,10 +222,12 @@ def test_a_study_is_a_queue_of_runs_in_one_figure(studio: Open, quick: list[RunS
     assert not service.list()
 
 
-def _keep(service: Any, run_id: str, payload: Any, name: str = "race") -> None:
+def _keep(
+    service: Any, run_id: str, payload: Any, name: str = "race", status: str = "interrupted"
+) -> None:
     from pruneviz.jobs.leases import claim
 
     mine = claim(service.store, run_id, threads=1)
     assert mine is not None
     mine.keep(name, payload)
-    mine.finish("interrupted")
+    mine.finish(status)

@@ -1,24 +1,31 @@
-"""Runs in the background: a claim put to the test, a race of strategies, a run of a study."""
+"""Runs in the background: a claim put to the test, a run of a race, a run of a study."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from pruneviz.arguments import one_of
 from pruneviz.errors import InvalidValueError
 from pruneviz.jobs.context import JobContext
 from pruneviz.jobs.kinds import drive_to_network
 from pruneviz.jobs.registry import register
-from pruneviz.jobs.steps import known_options, load_subject
+from pruneviz.jobs.steps import known_options
 from pruneviz.studies.pretraining_queue import KIND as PRETRAINING
+from pruneviz.studies.race_queue import KIND as RACE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
-    from pruneviz.strategies import StrategyEvent
+    from torch import nn
+
+    from pruneviz.channels import ChannelGraph
+    from pruneviz.data import DataSet
     from pruneviz.studies.pretraining_run import StudyEvent
+    from pruneviz.studies.race_result import Race
 
-CLAIM, RACE = "claim", "race"
+CLAIM = "claim"
 PARTS = "parts.json"
 
 
@@ -48,46 +55,40 @@ def claim(context: JobContext) -> None:
 
 @register(RACE)
 def race(context: JobContext) -> None:
-    """Race strategies on the run's network and data; options are those of `race`.
+    """Run one strategy of a race with one seed.
 
-    The result "race" is what `Race.to_json` writes; it grows with every strategy that has ended,
-    and a resumed run goes on after the last of them.
+    Options are `strategy`, `seed`, and those of the whole race (`RaceRequest.settings`). Results as
+    of a strategy's run, and "race": the race with this run's outcome alone, which
+    `pruneviz.studies.race_queue.gather` puts together with the others'.
     """
-    from pruneviz.studies.race import DEFAULT
-    from pruneviz.studies.race import race as run_race
-    from pruneviz.studies.race_result import Race
+    from pruneviz.studies.race import line_up, outcome, run_one, split_of
 
-    options = known_options(context, run_race, own=("resume", "watch"), also=("strategies",))
-    options = {"strategies": DEFAULT, "seeds": (0, 1, 2), **options}
-    total = len(set(options["strategies"])) * len(set(options["seeds"]))
+    own, also = ("seeds", "network", "baseline"), ("strategies", "strategy", "seed")
+    options = known_options(context, line_up, own=own, also=also)
+    name, seed = options.pop("strategy", None), options.pop("seed", 0)
+    if name is None:
+        raise InvalidValueError("A run of a race needs the option 'strategy'; it is missing.")
     if context.spec.plan is not None:
         raise InvalidValueError("A race starts from the unpruned network; leave the plan out.")
-    subject = load_subject(context)
-    before = (
-        Race.from_json(json.dumps(context.results["race"])) if "race" in context.results else None
-    )
-    ended = len(before.outcomes) if before is not None else 0
-    seeds, names = tuple(dict.fromkeys(options["seeds"])), set(options["strategies"])
-    keep: Callable[[StrategyEvent], None] | None = None
+    names = options.pop("strategies", [name])
+    one_of("strategy of this race", name, names)
+    parts: list[Race] = []
 
-    def watch(event: StrategyEvent) -> None:
-        nonlocal keep
-        if event.step == 1:  # every strategy once, before the second seed
-            seed = seeds[ended // len(names)]
-            keep = context.course(subject.graph, f"{event.strategy}, seed {seed}")
-        assert keep is not None
-        keep(event)
-        context.report(f"{event.strategy}: {event.message}", (ended + event.progress) / total)
-        context.check()
+    def accuracy(of: str, split: str) -> float:
+        measured = context.results["test"][of] if split == "test" else context.results[of]
+        return float(measured["accuracy"])
 
-    with context.watch(subject.model):
-        context.report("Evaluating the network")
-        for now in run_race(
-            subject.model, subject.graph, subject.data, resume=before, watch=watch, **options
-        ):
-            ended = len(now.outcomes)
-            context.keep("race", json.loads(now.to_json()))
-            context.report(progress=ended / total)
+    def run(model: nn.Module, graph: ChannelGraph, data: DataSet, **more: Any) -> Iterator[Any]:
+        before = accuracy("baseline", split_of(data))
+        part = line_up(model, graph, data, names, seeds=[seed], baseline=before, **options)
+        parts.append(part)
+        context.keep(RACE, json.loads(part.to_json()))
+        return run_one(part, name, seed, model, graph, data, **more)
+
+    last = drive_to_network(context, run, {}, lambda _: None)
+    (part,) = parts
+    ended = outcome(seed, last, accuracy("after", part.split), context.seconds)
+    context.keep(RACE, json.loads(replace(part, outcomes=(ended,)).to_json()))
 
 
 @register(PRETRAINING)

@@ -11,6 +11,7 @@ from typing import Any
 from pruneviz import stored
 from pruneviz.errors import InvalidValueError, UnknownNameError
 from pruneviz.studies.papers.claims import SCALES, Claim, find_claim
+from pruneviz.studies.queue import check_seeds
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,7 @@ class Request:
             object.__setattr__(self, "network", claim.networks[0])
         if self.scale not in SCALES:
             raise UnknownNameError("scale", self.scale, SCALES)
-        if not self.seeds or any(isinstance(s, bool) or s < 0 for s in self.seeds):
-            raise InvalidValueError(
-                f"Seeds are one or more whole numbers from 0, but got {list(self.seeds)}."
-            )
+        check_seeds(self.seeds)
         if self.limit is not None and self.limit < 1:
             raise InvalidValueError(f"The limit is 1 image a class or more, but got {self.limit}.")
 

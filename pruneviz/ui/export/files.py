@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pruneviz.errors import PruneVizError
+from pruneviz.session import fine_tuned
 from pruneviz.ui.export.network import PLAIN, REPAIRED, network_of, steps_of
-from pruneviz.ui.frame import state
+from pruneviz.ui.frame import services, state
 from pruneviz.ui.frame.text import plain
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ def _recipe(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None) -> 
     formats = ("safetensors", "python")
     whole = (loaded.model, loaded.graph, loaded.data, loaded.source)
     if run is not None:
-        return recipe_of_run(*whole, run.kind, run.spec.options, plan, formats=formats)
+        kind, options = fine_tuned.settings(services.jobs(), run)
+        return recipe_of_run(*whole, kind, options, plan, formats=formats)
     decisions = state.history().decisions
     needed = decisions.needs_ranking
     ranking = loaded.rankings.of(decisions.criterion) if needed else None

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pruneviz.figures.pretraining import pretraining_figure, pretraining_info
-from pruneviz.studies.pretraining_queue import Study, data_called, gather, studies, submit
-from pruneviz.ui.frame import actions, services, state, theme
-from pruneviz.ui.frame.text import plain
+from pruneviz.studies.pretraining_queue import KIND, PretrainingRequest, gather
+from pruneviz.studies.queue import by_study, data_called
+from pruneviz.ui.frame import services, theme
 from pruneviz.ui.lab import records as lab_data
 from pruneviz.ui.widgets.duration import said, when
 
@@ -32,7 +32,7 @@ def show() -> None:
 
 
 def _studies() -> dict[str, tuple[RunView, ...]]:
-    return studies(services.jobs())
+    return by_study(services.jobs(), KIND)
 
 
 def models_for(loaded: Workbench) -> dict[str, dict[str, Any]]:
@@ -99,7 +99,7 @@ def _form(loaded: Workbench) -> None:
     if not runs:
         st.error("A study needs at least one network and one data set.", icon=":material/error:")
         return
-    study = Study(
+    study = PretrainingRequest(
         models=tuple(models[name] for name in chosen),
         data=tuple(data[name] for name in on),
         seeds=tuple(range(count)),
@@ -110,9 +110,7 @@ def _form(loaded: Workbench) -> None:
             "largest": int(largest) / 100,
         },
     )
-    if actions.attempt(submit, services.jobs(), study, state.session().visitor):
-        st.toast("The study is queued.", icon=":material/science:")
-    st.rerun()
+    lab_data.queue(study)
 
 
 def _live(was_active: bool) -> None:
@@ -142,16 +140,8 @@ def title(runs: tuple[RunView, ...]) -> str:
 
 
 def _study(parent: str, runs: tuple[RunView, ...]) -> None:
-    under_way = [run for run in runs if run.active]
-    if under_way:
-        now = next((run for run in under_way if run.status == "running"), under_way[0])
-        share = sum(1.0 if run.status == "done" else run.progress for run in runs) / len(runs)
-        done = sum(run.status == "done" for run in runs)
-        what = f"{done} of {len(runs)} done. {now.name.removeprefix('Study: ')}"
-        st.progress(min(1.0, max(0.0, share)), plain(f"{what}: {now.message or now.status}"))
-    for run in runs:
-        if run.error:
-            st.error(plain(f"{run.name}: {run.error}"), icon=":material/error:")
+    lab_data.how_far(runs)
+    under_way = any(run.active for run in runs)
     study = gather(services.jobs(), runs)
     if study.runs:
         info = pretraining_info(study)

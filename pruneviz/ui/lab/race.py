@@ -9,7 +9,9 @@ import streamlit as st
 
 from pruneviz.figures import style
 from pruneviz.figures.race import race_figure, race_info
-from pruneviz.ui.frame import actions, services, state, theme, workbench
+from pruneviz.studies.queue import by_study, data_called
+from pruneviz.studies.race_queue import KIND, RaceRequest, gather
+from pruneviz.ui.frame import services, state, theme, workbench
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.lab import records as lab_data
 from pruneviz.ui.runs import course
@@ -27,8 +29,12 @@ FIRST = ("taylor", "soft", "uniform", "random", "control")
 
 def show() -> None:
     """The form, and the race that is looked at."""
-    active = any(run.active for run in lab_data.races())
+    active = any(run.active for runs in _races().values() for run in runs)
     lab_data.beside(_form, _live, active)
+
+
+def _races() -> dict[str, tuple[RunView, ...]]:
+    return by_study(services.jobs(), KIND)
 
 
 def _form(loaded: Workbench) -> None:
@@ -56,71 +62,98 @@ def _form(loaded: Workbench) -> None:
         started = st.form_submit_button(
             "Start the race", type="primary", icon=":material/flag:", width="stretch"
         )
-    runs, each = len(chosen) * count, f"{epochs} epoch{'' if epochs == 1 else 's'}"
-    st.caption(f"{runs} run{'' if runs == 1 else 's'} of {each}, one after the other.")
+    runs, each = style.counted(len(chosen) * count, "run"), style.counted(epochs, "epoch")
+    st.caption(f"{runs} of {each}.")
     if not started:
         return
     if not chosen:
         st.error("A race needs at least one strategy.", icon=":material/error:")
         return
-    options = {
-        "strategies": list(chosen),
-        "target_macs": target / 100,
-        "epochs": epochs,
-        "seeds": list(range(count)),
-    }
-    spec = lab_data.race_spec(loaded, options, state.session().visitor)
-    if actions.attempt(services.jobs().submit, spec):
-        st.toast("The race is queued.", icon=":material/flag:")
-    st.rerun()
+    lab_data.queue(
+        RaceRequest(
+            model=loaded.source,
+            data=loaded.data.source,
+            strategies=tuple(chosen),
+            target_macs=target / 100,
+            epochs=epochs,
+            seeds=tuple(range(count)),
+        )
+    )
 
 
 def _live(was_active: bool) -> None:
     """The race that was picked; redrawn every second while one is under way."""
-    race_runs = lab_data.races()
-    if was_active and not any(run.active for run in race_runs):
+    races = _races()
+    if was_active and not any(run.active for runs in races.values() for run in runs):
         st.rerun()
-    if not race_runs:
+    if not races:
         st.info(
             "No race yet. Which strategy keeps the most accuracy at the same MACs, with this "
             "network, data set and budget? Start one on the left.",
             icon=":material/flag:",
         )
         return
-    names = {run.id: f"{run.name}, {when(run.created)}" for run in race_runs}
-    picked = st.selectbox("Race", list(names), format_func=names.__getitem__, key="race_shown")
-    _race(next(run for run in race_runs if run.id == picked))
+    picked = st.selectbox(
+        "Race", list(races), format_func=lambda parent: title(races[parent]), key="race_shown"
+    )
+    _race(picked, races[picked])
 
 
-def _race(run: RunView) -> None:
-    if run.active:
-        st.progress(min(1.0, max(0.0, run.progress)), plain(run.message or run.status))
-    if run.error:
-        st.error(plain(run.error), icon=":material/error:")
-    race = lab_data.race_of(run)
-    if race is not None:
+def title(runs: tuple[RunView, ...]) -> str:
+    """What a race is called: its network and data, what each may spend, and when it began."""
+    spec = runs[0].spec
+    raced = len({run.spec.options.get("strategy") for run in runs})
+    epochs, target = (spec.options.get(name, 0) for name in ("epochs", "target_macs"))
+    parts = (
+        f"{spec.model.get('name')} on {data_called(spec.data)}",
+        f"{raced} strateg{'y' if raced == 1 else 'ies'}",
+        style.counted(epochs, "epoch"),
+        f"{target:.0%} of the MACs",
+        when(min(run.created for run in runs)),
+    )
+    return ", ".join(parts)
+
+
+def _race(parent: str, runs: tuple[RunView, ...]) -> None:
+    lab_data.how_far(runs)
+    active = any(run.active for run in runs)
+    race = gather(services.jobs(), runs)
+    if race is not None and race.outcomes:
         info = replace(race_info(race), title="")  # the selection says it, and phones are narrow
-        theme.chart(race_figure(info, dark=theme.dark()), f"race_{run.id}")
+        theme.chart(race_figure(info, dark=theme.dark()), f"race_{parent}")
         st.dataframe(table(race), hide_index=True, width="stretch")
         images = "test" if race.split == "test" else "validation"
-        each = f"{race.epochs} epoch{'' if race.epochs == 1 else 's'} each"
+        each = f"{style.counted(race.epochs, 'epoch')} each"
+        work = f"{said(sum(run.seconds for run in runs))} of work{' so far' if active else ''}"
         st.caption(
             f"{each}. Accuracy on {race.images:,} {images} images; mean ± standard deviation over "
-            f"the seeds; {said(run.seconds)}{' so far' if run.active else ''}."
+            f"the seeds; {work}."
         )
         st.download_button(
             "JSON",
             race.to_json(),
             "race.json",
             "application/json",
-            key=f"race_json_{run.id}",
+            key=f"race_json_{parent}",
             icon=":material/download:",
         )
-    elif run.active:
+    elif active:
         st.caption("The chart appears once the first strategy is done.")
-    course.show(workbench.bench(state.history().subject), run)
-    if run.status != "done":
-        lab_data.buttons(run)
+    _courses(parent, runs)
+    lab_data.buttons(*runs)
+
+
+def _courses(parent: str, runs: tuple[RunView, ...]) -> None:
+    """Offer the steps of one of the runs."""
+    begun = {run.id: run for run in runs if run.attempts}
+    if not begun:
+        return
+    names = {run.id: "{strategy}, seed {seed}".format(**run.spec.options) for run in begun.values()}
+    picked = st.selectbox(
+        "Run", list(names), index=len(names) - 1, format_func=names.__getitem__,
+        key=f"race_run_{parent}",
+    )  # fmt: skip
+    course.show(workbench.bench(state.history().subject), begun[picked])
 
 
 def table(race: Race) -> pd.DataFrame:

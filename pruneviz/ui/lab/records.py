@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -13,16 +13,18 @@ from pruneviz.jobs import RunSpec
 from pruneviz.jobs.listing import Which
 from pruneviz.studies.papers import LabResult, Request, results
 from pruneviz.studies.papers.claims import SCALES
+from pruneviz.studies.queue import Queue
 from pruneviz.ui.frame import actions, error_boundary, services, state, workbench
+from pruneviz.ui.frame.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pruneviz.jobs import RunView
     from pruneviz.session.workbench import Workbench
-    from pruneviz.studies.race_result import Race
+    from pruneviz.studies.queue import Study
 
-CLAIM, RACE = "claim", "race"
+CLAIM = "claim"
 POLL_SECONDS = 1.0
 
 
@@ -81,29 +83,26 @@ def expected(request: Request) -> float | None:
     return None
 
 
-def races() -> list[RunView]:
-    """The races of this home, newest first."""
-    return list(services.jobs().list(Which(kinds=(RACE,))))
+def queue(study: Study) -> None:
+    """Queue the runs of a study that are missing, and resume those that stopped."""
+    waiting = Queue(services.jobs(), study, state.session().visitor)
+    if actions.attempt(waiting.advance):
+        st.toast("Queued.", icon=":material/science:")
+    st.rerun()
 
 
-def race_of(run: RunView) -> Race | None:
-    """What a race has found so far; None before its first strategy has ended."""
-    from pruneviz.studies.race_result import Race
-
-    stored = services.jobs().results(run.id).get("race")
-    return Race.from_json(json.dumps(stored)) if stored else None
-
-
-def race_spec(of: Workbench, options: dict[str, Any], owner: str) -> RunSpec:
-    """The specification of a race on the subject in hand."""
-    return RunSpec(
-        kind=RACE,
-        model=of.source,
-        data=of.data.source,
-        options=options,
-        name=f"Race: {of.subject.title}, {len(options['strategies'])} strategies",
-        owner=owner,
-    )
+def how_far(runs: Sequence[RunView]) -> None:
+    """Show how far a study is while one of its runs is under way, and what went wrong."""
+    under_way = [run for run in runs if run.active]
+    if under_way:
+        now = next((run for run in under_way if run.status == "running"), under_way[0])
+        share = sum(1.0 if run.status == "done" else run.progress for run in runs) / len(runs)
+        done = sum(run.status == "done" for run in runs)
+        what = f"{done} of {len(runs)} done. {now.name.partition(': ')[2] or now.name}"
+        st.progress(min(1.0, max(0.0, share)), plain(f"{what}: {now.message or now.status}"))
+    for run in runs:
+        if run.error:
+            st.error(plain(f"{run.name}: {run.error}"), icon=":material/error:")
 
 
 def beside(

@@ -14,7 +14,7 @@ from pruneviz.figures import (
     tradeoff_info,
     training_figure,
 )
-from pruneviz.studies.pretraining_queue import data_called
+from pruneviz.studies.queue import data_called
 from pruneviz.ui.frame import services, theme
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.prune import points as prune_points

@@ -13,7 +13,7 @@ from pruneviz.figures.population import genes_figure, genes_info
 from pruneviz.figures.ribbon import kept_filters, ribbon_layout
 from pruneviz.figures.ribbon_svg import described, ribbon_svg
 from pruneviz.figures.zeroing import zeroed_layers
-from pruneviz.jobs.course import CourseReader, has_course, part_of, parts_of
+from pruneviz.jobs.course import CourseReader, has_course
 from pruneviz.stages import group_titles
 from pruneviz.strategies.details import Population
 from pruneviz.ui.frame import services, theme
@@ -28,13 +28,8 @@ if TYPE_CHECKING:
 
 
 def show(loaded: Workbench, run: RunView) -> None:
-    """Offer the run's steps, if it has kept any of the network in hand.
-
-    Of a run that is made of several strategies' runs, one at a time.
-    """
-    folder = services.jobs().files(run.id)
-    parts = parts_of(folder)
-    if not (parts or has_course(folder)) or not runs_data.about(loaded, run):
+    """Offer the run's steps, if it has kept any of the network in hand."""
+    if not has_course(services.jobs().files(run.id)) or not runs_data.about(loaded, run):
         return
     steps = st.expander(
         "Step by step",
@@ -44,23 +39,20 @@ def show(loaded: Workbench, run: RunView) -> None:
     )
     if steps.open:
         with steps:
-            part = ""
-            if parts:
-                part = st.selectbox("Run", parts, index=len(parts) - 1, key=f"course_of_{run.id}")
-            replay(loaded, run, part)
+            replay(loaded, run)
 
 
-def replay(loaded: Workbench, run: RunView, part: str = "") -> None:
-    """Draw the run's course with its slider, or that of a part of it."""
+def replay(loaded: Workbench, run: RunView) -> None:
+    """Draw the run's course with its slider."""
     try:
-        course = course_of(loaded, run, part)
+        course = course_of(loaded, run)
     except InvalidValueError as error:
         st.warning(plain(error), icon=":material/error:")
         return
     if course is None:
         st.caption("No step was kept yet.")
         return
-    step = _slider(run, course, part)
+    step = _slider(run, course)
     shown = next(s for s in course.steps if s.step == step)
     st.markdown(f"**Step {step}.** {plain(shown.message)}")
     picture = picture_of(course, step)
@@ -76,10 +68,9 @@ def replay(loaded: Workbench, run: RunView, part: str = "") -> None:
     st.image(ribbon.text, width="stretch", alt=described(layout, kept))
 
 
-def course_of(loaded: Workbench, run: RunView, part: str = "") -> Course | None:
+def course_of(loaded: Workbench, run: RunView) -> Course | None:
     """The run's steps as far as they have come; None where none was kept."""
-    folder = part_of(services.jobs().files(run.id), part)
-    return _reader(folder, loaded.graph.digest, loaded.graph).read()
+    return _reader(services.jobs().files(run.id), loaded.graph.digest, loaded.graph).read()
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -87,10 +78,10 @@ def _reader(folder: Path, _digest: str, _graph: ChannelGraph) -> CourseReader:
     return CourseReader(folder, _graph)
 
 
-def _slider(run: RunView, course: Course, part: str) -> int:
+def _slider(run: RunView, course: Course) -> int:
     """The step that is looked at: the newest while one follows the run."""
     last = course.steps[-1].step
-    key = f"course_end_{run.id}{part}"
+    key = f"course_end_{run.id}"
     follow = run.active and st.toggle("Follow the run", value=True, key=f"follow_{run.id}")
     if follow or len(course.steps) < 2:
         st.session_state.pop(key, None)
@@ -98,9 +89,7 @@ def _slider(run: RunView, course: Course, part: str) -> int:
     # The slider's end stays while the run goes on, so that it does not move under the hand.
     end = int(st.session_state.setdefault(key, last)) if run.active else last
     return int(
-        st.slider(
-            "Step", course.steps[0].step, max(end, 2), end, key=f"course_step_{run.id}{part}_{end}"
-        )
+        st.slider("Step", course.steps[0].step, max(end, 2), end, key=f"course_step_{run.id}_{end}")
     )
 
 

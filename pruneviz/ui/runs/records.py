@@ -10,6 +10,7 @@ from pruneviz.jobs import RunSpec, Which
 from pruneviz.jobs.steps import PLAN
 from pruneviz.session import fine_tuned
 from pruneviz.session.run_rankings import is_about, ranking_runs
+from pruneviz.studies.race_queue import KIND as RACE
 from pruneviz.ui.frame import services
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def course(run: RunView) -> list[TradeoffPoint]:
             series=run.id,
         )
         for row in rows_of(run)
-        if run.kind == STRATEGY and row.macs is not None and row.accuracy is not None
+        if run.kind in (STRATEGY, RACE) and row.macs is not None and row.accuracy is not None
     ]
 
 

@@ -92,7 +92,7 @@ def take(loaded: Workbench, run: RunView, point: FrontPoint, number: int) -> Non
 def study_of(run: RunView, results: dict[str, Any]) -> PretrainingStudy:
     """What a run of the pretraining study has measured so far."""
     from pruneviz.studies.pretraining import PretrainingStudy, StudyPoint
-    from pruneviz.studies.pretraining_queue import data_called
+    from pruneviz.studies.queue import data_called
 
     points = [StudyPoint(**p) for p in results["points"]]
     return PretrainingStudy().add(

@@ -1,0 +1,122 @@
+"""A study as a queue: its runs have one parent, the study's id, and know nothing of each other.
+
+Any executor works through them in any order; each can be stopped and resumed, and the same study
+asked for again goes on where it was: what is done is not done again. No torch here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pruneviz.errors import InvalidValueError
+from pruneviz.jobs.listing import Which
+from pruneviz.jobs.views import RunSpec, RunView
+
+if TYPE_CHECKING:
+    from pruneviz.jobs.service import JobService
+
+WORK = ("kind", "model", "data", "plan", "options")
+"""What of a specification decides what is done; the rest says for whom and under which name."""
+
+
+class Study(Protocol):
+    """What is made of many runs."""
+
+    @property
+    def id(self) -> str:
+        """The parent of its runs, the same whenever the same is asked for."""
+
+    def specs(self, owner: str = "") -> Sequence[RunSpec]:
+        """Its runs, in the order in which they are to begin."""
+
+
+class Queue:
+    """Hands the runs of a study to a service, at most `at_most` at the same time (None: all)."""
+
+    def __init__(
+        self, service: JobService, study: Study, owner: str = "", at_most: int | None = None
+    ) -> None:
+        self._service = service
+        self._study = study
+        self._specs = tuple(study.specs(owner))
+        self._at_most = at_most
+        self._handed: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._specs)
+
+    def ahead(self) -> tuple[RunSpec, ...]:
+        """The runs that are still to be done, or done to the end."""
+        there = self._there()
+        done = {work for work, run in there.items() if run.status == "done"}
+        return tuple(spec for spec in self._specs if _work(spec) not in done)
+
+    def advance(self) -> tuple[RunView, ...]:
+        """Submit what is missing, resume what had stopped before; return the runs there are.
+
+        A run that this queue handed over and that has failed, or was cancelled, is left alone.
+        """
+        there = self._there()
+        room = len(self) if self._at_most is None else self._at_most
+        room -= sum(run.active for run in there.values())
+        for spec in self._specs:
+            run = there.get(_work(spec))
+            if room > 0 and (run is None or self._stopped(run)):
+                if run is None:
+                    self._handed.add(self._service.submit(spec))
+                else:
+                    self._handed.add(run.id)
+                    self._service.resume(run.id)
+                room -= 1
+        there = self._there()
+        return tuple(there[work] for work in map(_work, self._specs) if work in there)
+
+    def over(self, runs: Sequence[RunView]) -> bool:
+        """Tell by what `advance` returned whether all that was to be done has ended."""
+        return len(runs) == len(self) and not any(r.active or self._stopped(r) for r in runs)
+
+    def _stopped(self, run: RunView) -> bool:
+        """Whether a run had stopped before it was this queue's turn."""
+        return run.resumable and run.id not in self._handed
+
+    def _there(self) -> dict[str, RunView]:
+        runs = self._service.list(Which(parent=self._study.id))
+        return {_work(run.spec): run for run in runs}
+
+
+def by_study(service: JobService, kind: str) -> dict[str, tuple[RunView, ...]]:
+    """The runs of every study of a kind by its id, the newest study first, the oldest run first."""
+    runs_by_study: dict[str, list[RunView]] = {}
+    for run in service.list(Which(kinds=(kind,))):
+        if run.parent is not None:
+            runs_by_study.setdefault(run.parent, []).insert(0, run)
+    return {parent: tuple(runs) for parent, runs in runs_by_study.items()}
+
+
+def id_of(kind: str, *settings: Any) -> str:
+    """The id of a study with these settings."""
+    text = json.dumps(settings, sort_keys=True)
+    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def data_called(source: Mapping[str, Any]) -> str:
+    """What a data set is called: an image folder by its own name."""
+    root = source.get("options", {}).get("root")
+    return Path(str(root)).stem if root else str(source.get("name", "unnamed data"))
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Raises `InvalidValueError` unless there are seeds, each a whole number from 0."""
+    if not seeds or any(isinstance(seed, bool) or seed < 0 for seed in seeds):
+        raise InvalidValueError(
+            f"Seeds are one or more whole numbers from 0, but got {list(seeds)}."
+        )
+
+
+def _work(spec: RunSpec) -> str:
+    values = spec.to_dict()
+    return json.dumps({name: values[name] for name in WORK}, sort_keys=True)

@@ -1,0 +1,91 @@
+"""The race as a queue: a run for each strategy and seed. No torch here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pruneviz.errors import InvalidValueError
+from pruneviz.jobs.views import RunSpec, RunView
+from pruneviz.strategies import find_strategy
+from pruneviz.studies.queue import check_seeds, data_called, id_of
+from pruneviz.studies.race_result import Race, merge
+
+if TYPE_CHECKING:
+    from pruneviz.jobs.service import JobService
+
+KIND = "race"
+"""Also the name of a run's result: the race with its own outcome, none before it has ended."""
+
+
+@dataclass(frozen=True)
+class RaceRequest:
+    """What is raced on what; everything that decides the figures.
+
+    `model` and `data` are sources, the rest is as in `race`. Raises `UnknownNameError` for a
+    strategy that there is not, `InvalidValueError` where strategies or seeds are missing.
+    """
+
+    model: Mapping[str, Any]
+    data: Mapping[str, Any]
+    strategies: tuple[str, ...]
+    target_macs: float = 0.5
+    epochs: int = 6
+    seeds: tuple[int, ...] = (0, 1, 2)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.strategies:
+            raise InvalidValueError("A race needs at least one strategy.")
+        for name in self.strategies:
+            find_strategy(name)
+        check_seeds(self.seeds)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What all its runs are given."""
+        return {
+            "strategies": list(dict.fromkeys(self.strategies)),
+            "target_macs": self.target_macs,
+            "epochs": self.epochs,
+            "options": {name: dict(own) for name, own in self.options.items()},
+        }
+
+    @property
+    def id(self) -> str:
+        """The parent of its runs. More seeds belong to the same race, other settings do not."""
+        return id_of(KIND, dict(self.model), dict(self.data), self.settings)
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return f"Race: {self.model['name']} on {data_called(self.data)}"
+
+    def specs(self, owner: str = "") -> tuple[RunSpec, ...]:
+        """Its runs: every strategy with the first seed, then with the next."""
+        return tuple(
+            RunSpec(
+                kind=KIND,
+                model=dict(self.model),
+                data=dict(self.data),
+                options={**self.settings, "strategy": strategy, "seed": seed},
+                name=f"{self.name}, {strategy}, seed {seed}",
+                parent=self.id,
+                owner=owner,
+            )
+            for seed in dict.fromkeys(self.seeds)
+            for strategy in dict.fromkeys(self.strategies)
+        )
+
+
+def gather(service: JobService, runs: Iterable[RunView]) -> Race | None:
+    """What the runs of one race have found so far; None before the first has measured anything."""
+    runs = sorted(runs, key=lambda run: run.created)
+    kept = (service.results(run.id).get(KIND) for run in runs)
+    parts = [Race.from_json(json.dumps(part)) for part in kept if part]
+    if not parts:
+        return None
+    seeds = tuple(dict.fromkeys(int(run.spec.options["seed"]) for run in runs))
+    return merge([replace(parts[0], seeds=seeds, outcomes=()), *parts])
