@@ -20,12 +20,10 @@ def answers_figure(
     *,
     truth: int | None = None,
     dark: bool = False,
-    height: int = 296,
+    height: int = 340,
 ) -> Any:
     """Draw probabilities (classes,) of each network, by its name; the true class is marked."""
     figure = style.new_figure(dark, height, barmode="group", bargap=0.25)
-    figure.update_layout(margin={"t": 72})  # two rows of names, below the toolbar
-
     table = np.array([np.asarray(row, float) for row in answers.values()])
     order = np.sort(np.argsort(-table.max(0), kind="stable")[:MOST])
     colours = (style.GREY, style.dropped_colour(dark), style.kept_colour(dark))

@@ -57,7 +57,7 @@ def _(
     kept = None if plan is None else plan.kept
     info = overview_info(ranking.graph, ranking.of(name), kept, criterion=name)
     figure = overview_figure(info, **look)
-    figure.update_layout(title={"text": f"Filters by {name}", "y": 0.99})
+    figure.update_layout(title={"text": f"Filters by {name}"}, margin={"t": 64})
     return figure
 
 

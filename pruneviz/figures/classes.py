@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from pruneviz.evaluation import Evaluation
 from pruneviz.figures import style
+from pruneviz.figures.levels import draw_level
 from pruneviz.figures.stats import wilson
 
 
@@ -63,9 +64,10 @@ def classes_figure(info: ClassesInfo, *, dark: bool = False, height: int | None 
 
 def evaluation_figure(evaluation: Evaluation, *, dark: bool = False, height: int = 320) -> Any:
     """Draw the accuracy in each class, and over all of them as a line with its 95 % interval."""
-    figure = style.new_figure(dark, height, showlegend=False)
+    figure = style.new_figure(dark, height)
     figure.add_trace(
         go.Bar(
+            showlegend=False,
             x=list(evaluation.classes),
             y=list(evaluation.per_class),
             marker_color=style.kept_colour(dark),
@@ -74,15 +76,8 @@ def evaluation_figure(evaluation: Evaluation, *, dark: bool = False, height: int
     )
     low, high = wilson(evaluation.accuracy, evaluation.count)
     figure.add_hrect(y0=low, y1=high, fillcolor=style.GREY, opacity=0.2, line_width=0)
-    figure.add_hline(
-        y=evaluation.accuracy,
-        line={"dash": "dash", "color": style.GREY},
-        annotation={
-            "text": f"{style.percent(evaluation.accuracy)} of {evaluation.count} images",
-            "font": {"size": 11},
-        },
-        annotation_position="bottom left",
-    )
+    name = f"all classes: {style.percent(evaluation.accuracy)} of {evaluation.count:,} images"
+    draw_level(figure, evaluation.accuracy, name, colour=style.ink(dark))
     figure.update_xaxes(type="category", showgrid=False)
     figure.update_yaxes(title_text="accuracy in the class", tickformat=".0%", range=[0, 1.05])
     return figure

@@ -8,9 +8,12 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pruneviz.figures import style
-from pruneviz.figures.levels import draw_chance, is_near
+from pruneviz.figures.levels import draw_baseline, draw_chance, draw_level, is_near
 from pruneviz.figures.stats import wilson
 from pruneviz.sensitivity_result import Sensitivity, SensitivityPoint
+
+MOST_NAMED = 12
+"""Groups up to which the legend names them; more tell their names where one points."""
 
 
 def _colours(count: int, dark: bool) -> list[str]:
@@ -61,24 +64,18 @@ def curves_figure(
                 "<br>%{customdata[1]}<extra></extra>",
             )
         )
-    figure.add_hline(
-        y=scan.baseline,
-        line={"dash": "dash", "color": style.GREY, "width": 1.5},
-        annotation={"text": f"baseline {style.percent(scan.baseline)}", "font": {"size": 11}},
-        annotation_position="bottom left",
-    )
+    for trace in figure.data if len(scan.groups) > MOST_NAMED else ():
+        trace.showlegend = False
+    draw_baseline(figure, scan.baseline)
     if tolerance is not None:
-        figure.add_hline(
-            y=scan.baseline - tolerance,
-            line={"dash": "dot", "color": style.dropped_colour(dark), "width": 1.5},
-            annotation={"text": "allowed drop", "font": {"size": 11}},
-            annotation_position="bottom right",
-        )
+        least = scan.baseline - tolerance
+        name = f"allowed drop, to {style.percent(least)}"
+        draw_level(figure, least, name, dash="dot", colour=style.dropped_colour(dark))
     levels = [scan.baseline, *(p.accuracy for p in scan.points)]
     if scan.chance is not None and is_near(scan.chance, levels):
-        draw_chance(figure, scan.chance, position="top left")
+        draw_chance(figure, scan.chance)
         levels.append(scan.chance)
-    figure.update_layout(showlegend=len(scan.groups) <= 12, legend={"font": {"size": 11}})
+    figure.update_layout(legend={"font": {"size": 11}})
     figure.update_xaxes(title_text="pruning ratio of the group", tickformat=".0%")
     figure.update_xaxes(range=[-0.02, 1.0])
     if tolerance is not None:

@@ -15,6 +15,8 @@ from pruneviz.studies.papers.result import LabResult
 
 ROW = 30
 """Pixels a finding."""
+NAME = 19
+"""Pixels a line of the legend."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def claim_figure(result: LabResult, *, title: bool = True, **look: Any) -> Any:
 def lab_figure(info: LabInfo, *, dark: bool = False, height: int | None = None) -> Any:
     """Draw a row a finding: its mean and its seeds; published figures as vertical lines."""
     rows = len(info.findings)
-    figure = style.new_figure(dark, height or 130 + ROW * rows, hovermode="closest")
+    tall = 170 + ROW * rows + NAME * len(info.published)
+    figure = style.new_figure(dark, height or tall, hovermode="closest")
     shown = ":.2%" if info.percent else ":.3f"
     figure.add_trace(
         go.Scatter(
@@ -100,7 +103,7 @@ def lab_figure(info: LabInfo, *, dark: bool = False, height: int | None = None) 
         draw_chance(figure, info.chance, across=False)
     figure.update_xaxes(title_text=info.measure, tickformat=".1%" if info.percent else None)
     figure.update_yaxes(autorange="reversed", type="category")
-    figure.update_layout(margin={"t": 40, "l": 8}, title={"text": info.title, "y": 0.99})
+    figure.update_layout(margin={"l": 8}, title={"text": info.title})
     if info.title:
         figure.update_layout(margin={"t": 64})
     return figure
@@ -137,5 +140,5 @@ def layers_figure(info: LayersInfo, *, dark: bool = False, height: int | None = 
         ticktext=[style.short(name, 20) for name in info.layers],
     )
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False)
-    figure.update_layout(margin={"l": 8, "t": 40}, title={"text": info.title, "y": 0.99})
+    figure.update_layout(margin={"l": 8}, title={"text": info.title})
     return figure

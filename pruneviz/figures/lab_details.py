@@ -66,7 +66,6 @@ def pruned_figure(result: LabResult, *, dark: bool = False, height: int = 380) -
         draw_chance(figure, chance)
     figure.update_xaxes(title_text="units removed, the lowest over all layers", tickformat=".0%")
     figure.update_yaxes(title_text="accuracy (top-1), untrained", tickformat=".0%")
-    figure.update_layout(margin={"t": 70})
     return figure
 
 

@@ -86,7 +86,7 @@ def latency_figure(info: LatencyInfo, *, dark: bool = False, height: int | None 
     """Draw a bar a network, its quartiles, and a mark where its MACs alone would put it."""
     tall = height if height is not None else 130 + 46 * len(info.names)
     figure = style.new_figure(dark, tall, bargap=0.45)
-    names = [style.short(n, 34) for n in info.names]
+    names = [style.wrapped(style.short(n, 44), 22) for n in info.names]
     place = list(range(len(names)))
     figure.add_trace(
         go.Bar(

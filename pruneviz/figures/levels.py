@@ -24,25 +24,48 @@ def is_near(chance: float | None, accuracies: Iterable[float]) -> bool:
     return low - NEAR * (high - low) <= chance <= 1
 
 
-def draw_chance(
+def draw_level(
     figure: Any,
-    chance: float,
+    value: float,
+    name: str,
     *,
     across: bool = True,
-    position: str = "top right",
-    panel: tuple[int, int] | None = None,
+    dash: str = "dash",
+    colour: str = style.GREY,
+    width: float = 1.5,
 ) -> None:
-    """Draw chance level as a thin dotted line with its name, across the chart or upright.
+    """Draw a line across the chart, or upright; its name stands in the legend.
 
-    Plotly counts lines in when it chooses an axis's range, so ask `is_near` first. `panel` is
-    the row and column of one of several, from 1.
+    A label beside the line would lie on the curves that come near it. Plotly counts lines in when
+    it chooses an axis's range.
     """
-    place = {} if panel is None else {"row": panel[0], "col": panel[1]}
-    draw, at = (figure.add_hline, {"y": chance}) if across else (figure.add_vline, {"x": chance})
-    draw(
-        **at,
+    draw, at = (figure.add_hline, {"y": value}) if across else (figure.add_vline, {"x": value})
+    line = {"dash": dash, "color": colour, "width": width}
+    draw(**at, line=line, name=name, showlegend=True, layer="below")
+    figure.update_layout(showlegend=True)
+
+
+def draw_baseline(figure: Any, accuracy: float) -> None:
+    """Draw the unpruned network's accuracy (0..1)."""
+    draw_level(figure, accuracy, f"baseline {style.percent(accuracy)}")
+
+
+def draw_chance(
+    figure: Any, chance: float, *, across: bool = True, panel: tuple[int, int] | None = None
+) -> None:
+    """Draw chance level (0..1) as a thin dotted line; ask `is_near` first.
+
+    `panel` is the row and column of one of several, from 1; it has its level beside the line.
+    """
+    name = f"chance {style.percent(chance)}"
+    if panel is None:
+        draw_level(figure, chance, name, across=across, dash="dot", width=1)
+        return
+    figure.add_hline(
+        y=chance,
         line={"dash": "dot", "color": style.GREY, "width": 1},
-        annotation={"text": f"chance {style.percent(chance)}", "font": {"size": 11}},
-        annotation_position=position,
-        **place,
+        annotation={"text": name, "font": {"size": 11}},
+        annotation_position="top right",
+        row=panel[0],
+        col=panel[1],
     )

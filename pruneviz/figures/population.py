@@ -76,7 +76,7 @@ def dominated(points: tuple[tuple[float, float], ...]) -> float:
 
 def population_figure(info: PopulationInfo, *, dark: bool = False, height: int = 380) -> Any:
     """Draw the networks on accuracy and MACs, and the hypervolume by generation beside them."""
-    figure = make_subplots(rows=1, cols=2, column_widths=[0.66, 0.34], horizontal_spacing=0.1)
+    figure = make_subplots(rows=1, cols=2, column_widths=[0.66, 0.34], horizontal_spacing=0.06)
     figure.update_layout(template=style.template(dark), height=height, hovermode="closest")
     *before, last = info.generations or ((),)
     past = [(number, p) for number, points in enumerate(before) for p in points]
@@ -133,7 +133,7 @@ def population_figure(info: PopulationInfo, *, dark: bool = False, height: int =
         row=1,
         col=2,
     )
-    figure.update_yaxes(title_text="hypervolume", rangemode="tozero", row=1, col=2)
+    figure.update_yaxes(title_text="hypervolume", rangemode="tozero", side="right", row=1, col=2)
     return figure
 
 

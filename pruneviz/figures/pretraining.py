@@ -112,12 +112,13 @@ def pretraining_figure(
         rows=rows,
         cols=columns,
         shared_yaxes=True,
-        subplot_titles=panels,
+        subplot_titles=[panel.replace(" on ", "<br>on ") for panel in panels],
         horizontal_spacing=0.06 / columns,
         vertical_spacing=0.3 / rows,
     )
     figure.update_annotations(font_size=13)
     figure.update_layout(template=style.template(dark), height=height or ROW * rows)
+    figure.update_layout(margin={"t": 36 + style.TOOLBAR})
     looks = {
         "pretrained": (style.kept_colour(dark), "circle", "solid"),
         "scratch": (style.dropped_colour(dark), "square", "dash"),
@@ -156,7 +157,8 @@ def pretraining_figure(
             where = number // columns + 1, number % columns + 1
             draw_chance(figure, info.chance[panel], panel=where)
     figure.update_xaxes(tickformat=".0%")
-    figure.update_xaxes(title_text="parameters pruned (bands: baseline minus 1 point)", row=rows)
+    name = "parameters pruned (bands: baseline minus 1 point)"
+    figure.update_xaxes(title_text=name, row=rows, col=(columns + 1) // 2)
     figure.update_yaxes(tickformat=".3~%")
     figure.update_yaxes(title_text=f"accuracy (top-1, {info.split})", col=1)
     return figure

@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pruneviz.figures import style
-from pruneviz.figures.levels import draw_chance, is_near
+from pruneviz.figures.levels import draw_baseline, draw_chance, draw_level, is_near
 from pruneviz.studies.race_result import Race
 
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "hexagon", "pentagon")
@@ -80,7 +80,7 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def race_figure(info: RaceInfo, *, dark: bool = False, height: int = 440) -> Any:
+def race_figure(info: RaceInfo, *, dark: bool = False, height: int = 480) -> Any:
     """Draw each strategy's mean with its spread, every single run, and what papers published."""
     figure = style.new_figure(dark, height, hovermode="closest")
     colours = style.SERIES_DARK if dark else style.SERIES
@@ -129,17 +129,16 @@ def race_figure(info: RaceInfo, *, dark: bool = False, height: int = 440) -> Any
                 hovertemplate="<b>%{text}</b><br>%{y:.2%} at %{x:.1%} of the MACs<extra></extra>",
             )
         )
-    figure.add_hline(y=info.baseline, line={"dash": "dash", "color": style.GREY, "width": 1})
+    draw_baseline(figure, info.baseline)
     measured = [info.baseline, *(y for point in info.points for _, y in point.runs)]
     if info.chance is not None and is_near(info.chance, measured):
-        draw_chance(figure, info.chance, position="top left")
-    figure.add_vline(x=info.target, line={"dash": "dot", "color": style.GREY, "width": 1})
+        draw_chance(figure, info.chance)
+    name = f"target, {style.percent(info.target, 0)} of the MACs"
+    draw_level(figure, info.target, name, across=False, dash="dashdot", width=1)
     figure.update_xaxes(title_text="MACs left", tickformat=".0%", range=[0, 1.05])
     figure.update_yaxes(
         title_text=f"accuracy (top-1, {'test' if info.split == 'test' else 'validation'})",
         tickformat=".3~%",
     )
-    figure.update_layout(
-        title={"text": info.title, "y": 0.99}, margin={"t": 64 if info.title else 40}
-    )
+    figure.update_layout(title={"text": info.title}, margin={"t": 64 if info.title else 36})
     return figure

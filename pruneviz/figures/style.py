@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
+from textwrap import wrap
 from typing import Any
 
 import plotly.graph_objects as go
@@ -24,6 +25,8 @@ SCALE_DARK = ["#18324A", "#1F4E75", "#2B74A8", "#4B9FD4", "#8CC8EE", "#E3F3FF"]
 
 FONT = "Source Sans, Source Sans Pro, Helvetica, Arial, sans-serif"
 MINUS = "\N{MINUS SIGN}"
+TOOLBAR = 32
+"""Pixels at the top of a figure that are Plotly's toolbar's."""
 NARROW = "\N{NARROW NO-BREAK SPACE}"
 
 
@@ -55,6 +58,7 @@ def template(dark: bool) -> Any:
         "zeroline": False,
         "linecolor": grid(dark),
         "automargin": True,
+        "exponentformat": "power",  # not 40µ; axes of MACs and parameters have their prefixes
         "ticklabelstandoff": 3,  # the zeros of both axes do not touch
         "title": {"standoff": 8, "font": {"size": 13}},
     }
@@ -74,12 +78,22 @@ def template(dark: bool) -> Any:
             },
             "legend": {
                 "orientation": "h",
+                "yref": "container",  # at the foot: on top, long ones would lie on the toolbar
                 "yanchor": "bottom",
-                "y": 1.02,
+                "y": 0,
+                "xref": "container",
                 "xanchor": "left",
                 "x": 0,
             },
-            "title": {"x": 0, "xanchor": "left", "font": {"size": 15}},
+            "title": {
+                "x": 0,
+                "xanchor": "left",
+                "font": {"size": 15},
+                "yref": "container",
+                "y": 1,
+                "yanchor": "top",
+                "pad": {"t": TOOLBAR},
+            },
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": ink(dark)},
         }
     )
@@ -194,6 +208,11 @@ def points(after: float, before: float) -> str:
 def short(name: str, length: int = 18) -> str:
     """Shorten a layer's name from its beginning: the end tells more."""
     return name if len(name) <= length else "…" + name[-(length - 1) :]
+
+
+def wrapped(name: str, line: int = 34) -> str:
+    """Break a long name for a legend, which would cut it off on a narrow chart."""
+    return "<br>".join(wrap(name, line)) or name
 
 
 def short_title(title: str, length: int = 36) -> str:

@@ -111,7 +111,8 @@ def tradeoff_figure(
                     x=[p.cost(info.axis) for p in points],
                     y=[p.accuracy for p in points],
                     mode="markers",
-                    name=names[kind],
+                    name=names[kind]
+                    + (f" {style.percent(points[0].accuracy)}" if kind == "baseline" else ""),
                     marker={
                         "color": colour,
                         "symbol": symbol,
@@ -130,7 +131,7 @@ def tradeoff_figure(
             )
     base = next((p for p in info.points if p.kind == "baseline"), None)
     if base is not None:
-        figure.add_hline(
+        figure.add_hline(  # its star is in the legend
             y=base.accuracy, line={"dash": "dash", "color": style.GREY, "width": 1}, opacity=0.7
         )
     figure.update_xaxes(title_text=TITLES[info.axis], rangemode="tozero", exponentformat="SI")
@@ -144,7 +145,7 @@ def _scale(figure: Any, info: TradeoffInfo, whole: bool) -> None:
     """Choose the range of accuracies, and draw chance level if it lies in it or near."""
     shown = [0.0, 1.0] if whole else [p.accuracy for p in info.points]
     if info.chance is not None and is_near(info.chance, shown):
-        draw_chance(figure, info.chance, position="top left")  # the baseline is at the right
+        draw_chance(figure, info.chance)
         shown.append(info.chance)
     axis = style.accuracy_axis(min(shown), max(shown))
     figure.update_yaxes(title_text="accuracy (top-1)", **axis)

@@ -8,9 +8,13 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 from pruneviz.figures import style
-from pruneviz.figures.levels import draw_chance, is_near
+from pruneviz.figures.levels import draw_baseline, draw_chance, is_near
 
 What = Literal["accuracy", "loss"]
+
+TALL = 340
+NAME = 16
+"""Pixels of the figure, and what the name of each run adds."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,11 @@ class TrainingInfo:
 
 
 def training_figure(
-    info: TrainingInfo, what: What = "accuracy", *, dark: bool = False, height: int = 340
+    info: TrainingInfo, what: What = "accuracy", *, dark: bool = False, height: int | None = None
 ) -> Any:
     """Draw validation accuracy (with the baseline as a line), or the losses, by epoch."""
-    figure = style.new_figure(dark, height, hovermode="closest")
+    tall = height or TALL + NAME * len(info.runs)
+    figure = style.new_figure(dark, tall, hovermode="closest")
     colours = style.SERIES_DARK if dark else style.SERIES
     for i, run in enumerate(info.runs):
         colour = colours[i % len(colours)]
@@ -64,7 +69,9 @@ def training_figure(
                     x=list(run.epochs)[-len(values) :],
                     y=list(values),
                     mode="lines+markers",
-                    name=run.label + suffix,
+                    name=style.wrapped(run.label),
+                    legendgroup=run.label,
+                    showlegend=suffix != " (training)",
                     line={"color": colour, "dash": dash},
                     hovertemplate=f"<b>{run.label}{suffix}</b><br>{info.unit} %{{x}}"
                     f"<br>{what} %{{y:{form}}}<extra></extra>",
@@ -74,6 +81,8 @@ def training_figure(
             _few_batches(figure, run, colour)
     if what == "accuracy":
         _levels(figure, info)
+    else:
+        _kinds_of_lines(figure, info)
     last = max([info.epochs, *(e for run in info.runs for e in run.epochs)], default=1)
     figure.update_xaxes(title_text=info.unit, range=[-0.1, max(1, last) + 0.1])
     figure.update_xaxes(tick0=0, dtick=max(1, -(-int(max(1, last)) // 10)))  # whole epochs
@@ -82,7 +91,7 @@ def training_figure(
         figure.update_yaxes(title_text="validation accuracy (top-1)", **axis)
     else:
         figure.update_yaxes(title_text="loss (cross-entropy)", rangemode="tozero")
-    figure.update_layout(showlegend=len(figure.data) > 1)
+    figure.update_layout(showlegend=len(figure.data) + len(figure.layout.shapes) > 1)
     return figure
 
 
@@ -93,7 +102,9 @@ def _few_batches(figure: Any, run: RunCurve, colour: str) -> None:
             x=[epoch for epoch, _ in run.batches],
             y=[loss for _, loss in run.batches],
             mode="lines",
-            name=f"{run.label} (training)",
+            name=style.wrapped(run.label),
+            legendgroup=run.label,
+            showlegend=False,
             line={"color": colour, "dash": "dot", "width": 1},
             hovertemplate=f"<b>{run.label} (training)</b><br>epoch %{{x:.2f}}"
             "<br>loss %{y:.3f}<extra></extra>",
@@ -101,15 +112,21 @@ def _few_batches(figure: Any, run: RunCurve, colour: str) -> None:
     )
 
 
+def _kinds_of_lines(figure: Any, info: TrainingInfo) -> None:
+    """Say once in the legend which line is which loss, instead of with the name of each run."""
+    for name, dash, there in (
+        ("validation", "solid", any(run.val_loss for run in info.runs)),
+        ("training", "dot", any(run.loss or run.batches for run in info.runs)),
+    ):
+        if there:
+            line = {"color": style.GREY, "dash": dash}
+            figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", name=name, line=line))
+
+
 def _levels(figure: Any, info: TrainingInfo) -> None:
     """Draw what a run has to reach, and what it has to beat."""
     if info.baseline is not None:
-        figure.add_hline(
-            y=info.baseline,
-            line={"dash": "dash", "color": style.GREY},
-            annotation={"text": f"baseline {style.percent(info.baseline)}", "font": {"size": 11}},
-            annotation_position="bottom right",
-        )
+        draw_baseline(figure, info.baseline)
     chance = _chance(info)
     if chance is not None:
         draw_chance(figure, chance)

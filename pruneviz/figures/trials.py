@@ -61,9 +61,11 @@ def trials_info(course: Course, step: int | None = None) -> TrialsInfo:
 def trials_figure(info: TrialsInfo, *, dark: bool = False, height: int | None = None) -> Any:
     """Draw a band a group: its intervals from top to bottom, a mark where each trial cut."""
     rows = len(info.groups)
-    figure = make_subplots(rows=1, cols=2, column_widths=[0.62, 0.38], horizontal_spacing=0.14)
+    figure = make_subplots(rows=1, cols=2, column_widths=[0.62, 0.38], horizontal_spacing=0.08)
     figure.update_layout(
-        template=style.template(dark), height=height or 150 + ROW * rows, hovermode="closest"
+        template=style.template(dark),
+        height=height or max(300, 190 + ROW * rows),
+        hovermode="closest",
     )
     places = _places(info)
     x: list[float | None] = []
@@ -140,6 +142,7 @@ def trials_figure(info: TrialsInfo, *, dark: bool = False, height: int | None = 
         col=1,
     )
     figure.update_yaxes(title_text="accuracy of the trial", tickformat=".0%", row=1, col=2)
+    figure.update_yaxes(side="right", row=1, col=2)  # its title would lie on the other panel
     return figure
 
 

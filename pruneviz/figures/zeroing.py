@@ -30,6 +30,8 @@ class ZeroingInfo:
     """What the picture of one layer shows, and the counts of all."""
 
     layer: str
+    step: int
+    """The step that is looked at. After the last zeroing more may follow: removal, fine-tuning."""
     epochs: tuple[int, ...]
     """The steps at which filters were zeroed."""
     states: StateArray
@@ -45,7 +47,10 @@ class ZeroingInfo:
     def told(self) -> str:
         """The picture in words."""
         parts = [f"{n:,} {name}" for name, n in zip(NAMES, self.counts, strict=True) if n]
-        return f"Step {self.epochs[-1]}, filters of all layers: {', '.join(parts)}."
+        text = f"Step {self.step}, filters of all layers: {', '.join(parts)}."
+        if self.step > self.epochs[-1]:
+            text += f" Filters were zeroed for the last time at step {self.epochs[-1]}."
+        return text
 
 
 def zeroed_layers(course: Course) -> tuple[str, ...]:
@@ -84,6 +89,7 @@ def zeroing_info(course: Course, step: int | None = None, layer: str | None = No
     norms = np.stack([blank if d.norms is None else d.norms for _, d in known], axis=1)
     return ZeroingInfo(
         layer=name,
+        step=shown.steps[-1].step,
         epochs=tuple(n for n, _ in known),
         states=states[own],
         norms=norms[own],
@@ -115,7 +121,6 @@ def zeroing_figure(info: ZeroingInfo, *, dark: bool = False, height: int = 520) 
         template=style.template(dark),
         height=height,
         hovermode="closest",
-        margin={"t": 64},  # the names of five states, below the toolbar
     )
     colours = _colours(dark)
     states = info.states.astype(float)
@@ -162,7 +167,7 @@ def zeroing_figure(info: ZeroingInfo, *, dark: bool = False, height: int = 520) 
     figure.update_yaxes(
         title_text=f"filter of {style.short(info.layer)}", showgrid=False, row=1, col=1
     )
-    figure.update_yaxes(title_text="l2 norm (log)", type="log", row=2, col=1)
+    figure.update_yaxes(title_text="l2 norm (log)", type="log", exponentformat="none", row=2, col=1)
     return figure
 
 

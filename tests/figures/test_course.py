@@ -99,9 +99,10 @@ def test_zeroed_come_back_and_zeroed_again(graph) -> None:
         [LEARNING] * 3,
     ]
     assert info.epochs == (1, 2, 3)
-    assert info.told == (
-        "Step 3, filters of all layers: 4 never zeroed, 1 zeroed, 1 came back, 1 zeroed again."
-    )
+    counts = "filters of all layers: 4 never zeroed, 1 zeroed, 1 came back, 1 zeroed again."
+    assert zeroing_info(zeroings(graph), step=3).told == f"Step 3, {counts}"
+    later = "Filters were zeroed for the last time at step 3."
+    assert info.told == f"Step 4, {counts} {later}", "as the slider counts"
     other = zeroing_info(zeroings(graph), layer="2")
     assert other.states[0].tolist() == [ZEROED, BACK, BACK]
     assert other.norms[:, 0].tolist() == [4.0, 5.0, 6.0]

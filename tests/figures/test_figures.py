@@ -234,7 +234,11 @@ def test_costs_training_and_classes_hold_their_numbers() -> None:
     run = figures.RunCurve("run", (1, 2), (0.8, 0.9), (1.0, 0.5), (0.9, 0.6))
     info = figures.TrainingInfo((run,), baseline=0.95, epochs=3)
     assert list(figures.training_figure(info).data[0].y) == [0.8, 0.9]
-    assert len(figures.training_figure(info, "loss").data) == 2
+    losses = figures.training_figure(info, "loss")
+    assert [list(t.y) for t in losses.data[:2]] == [[1.0, 0.5], [0.9, 0.6]]
+    assert [t.name for t in losses.data if t.showlegend is not False] == [
+        "run", "validation", "training",
+    ]  # fmt: skip
     classes = figures.classes_figure(figures.ClassesInfo(("x", "y"), (1.0, 0.9), (0.5, 0.9)))
     assert list(classes.data[-1].y) == ["y", "x"]  # the greatest loss on top
 
@@ -246,10 +250,16 @@ def test_the_runs_chart_has_chance_and_an_axis_of_shares() -> None:
     run = figures.RunCurve("run", (0, 1, 2), (0.3, 0.8, 0.9))
     drawn = figures.training_figure(figures.TrainingInfo((run,), baseline=0.95, chance=0.1))
     assert {shape.y0 for shape in drawn.layout.shapes} == {0.95, 0.1}
-    assert "chance 10.0" in " ".join(a.text for a in drawn.layout.annotations)
+    assert "chance 10.0" in named(drawn)
     low, high = drawn.layout.yaxis.range
     assert 0 <= low < 0.1
     assert 0.95 < high <= 1.05
+
+
+def named(figure: Any) -> str:
+    """What lines across the chart are called, in the legend or beside them."""
+    in_legend = [s.name for s in figure.layout.shapes if s.showlegend]
+    return " ".join([*in_legend, *(a.text or "" for a in figure.layout.annotations)])
 
 
 def level(figure: Any) -> set[float]:
@@ -297,7 +307,7 @@ CHARTS: dict[str, Callable[[float, float], Any]] = {
 def test_chance_is_a_labelled_line_where_it_lies_near_and_never_squeezes(name: str) -> None:
     near = CHARTS[name](0.2, 0.1)
     assert 0.1 in level(near)
-    assert "chance 10.0" in " ".join(a.text or "" for a in near.layout.annotations)
+    assert "chance 10.0" in named(near)
     drawn = near.layout.yaxis.range
     assert drawn is None or drawn[0] < 0.1
     far = CHARTS[name](0.9, 0.1)
