@@ -71,7 +71,7 @@ def training_figure(
                     mode="lines+markers",
                     name=style.wrapped(run.label),
                     legendgroup=run.label,
-                    showlegend=suffix != " (training)",
+                    showlegend=suffix != " (training)" or not run.val_loss,
                     line={"color": colour, "dash": dash},
                     hovertemplate=f"<b>{run.label}{suffix}</b><br>{info.unit} %{{x}}"
                     f"<br>{what} %{{y:{form}}}<extra></extra>",
@@ -104,7 +104,7 @@ def _few_batches(figure: Any, run: RunCurve, colour: str) -> None:
             mode="lines",
             name=style.wrapped(run.label),
             legendgroup=run.label,
-            showlegend=False,
+            showlegend=not run.val_loss,
             line={"color": colour, "dash": "dot", "width": 1},
             hovertemplate=f"<b>{run.label} (training)</b><br>epoch %{{x:.2f}}"
             "<br>loss %{y:.3f}<extra></extra>",
@@ -114,13 +114,11 @@ def _few_batches(figure: Any, run: RunCurve, colour: str) -> None:
 
 def _kinds_of_lines(figure: Any, info: TrainingInfo) -> None:
     """Say once in the legend which line is which loss, instead of with the name of each run."""
-    for name, dash, there in (
-        ("validation", "solid", any(run.val_loss for run in info.runs)),
-        ("training", "dot", any(run.loss or run.batches for run in info.runs)),
-    ):
-        if there:
-            line = {"color": style.GREY, "dash": dash}
-            figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", name=name, line=line))
+    if not any(run.val_loss for run in info.runs):
+        return
+    for name, dash in (("validation", "solid"), ("training", "dot")):
+        line = {"color": style.GREY, "dash": dash}
+        figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", name=name, line=line))
 
 
 def _levels(figure: Any, info: TrainingInfo) -> None:
