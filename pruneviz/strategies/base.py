@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
@@ -97,14 +97,24 @@ def option(
     *,
     minimum: float | None = None,
     maximum: float | None = None,
-    choices: tuple[str, ...] | Literal["criteria"] | None = None,
+    choices: Sequence[str] | Mapping[str, str] | Literal["criteria"] | None = None,
+    label: str = "",
+    unit: str = "",
 ) -> Any:
     """A field of an options class, with what a form needs to show it.
 
-    With `choices="criteria"`, the choices are the names of all criteria.
+    Args:
+        default: Its value where none is given.
+        help: A sentence or two on what it does.
+        minimum: The least value, if there is one.
+        maximum: The greatest value, if there is one.
+        choices: What it can be, also with what people call each (a mapping from value to words);
+            "criteria" for the names of all criteria.
+        label: What people call it; by default its name, with spaces.
+        unit: What a number counts or its range: "epochs", "images", "0 to 1".
     """
     about = {"help": help, "minimum": minimum, "maximum": maximum, "choices": choices}
-    return field(default=default, metadata=about)
+    return field(default=default, metadata={**about, "label": label, "unit": unit})
 
 
 @dataclass(frozen=True)
@@ -121,6 +131,17 @@ class OptionInfo:
     minimum: float | None
     maximum: float | None
     choices: tuple[str, ...] | None
+    label: str = ""
+    """What people call it."""
+    unit: str = ""
+    """What a number counts, or its range; empty where it has none."""
+    choice_names: tuple[str, ...] = ()
+    """What people call each of the choices, in their order."""
+
+    @property
+    def title(self) -> str:
+        """The label with its unit, as a form shows it."""
+        return f"{self.label}, {self.unit}" if self.unit else self.label
 
 
 TEACHER = (
@@ -133,28 +154,61 @@ TEACHER = (
 class FineTuning:
     """Options that all strategies share: how the network is trained."""
 
-    epochs: int = option(3, "Epochs of fine-tuning after the last removal.", minimum=0)
-    lr: float | None = option(None, "Learning rate; by default that of fine_tune.", minimum=0.0)
-    batch_size: int | None = option(None, "Images in a mini-batch.", minimum=1)
-    optimizer: str = option("sgd", "Optimiser of the fine-tuning.", choices=("sgd", "adamw"))
+    epochs: int = option(
+        3,
+        "Epochs of fine-tuning after the last removal.",
+        minimum=0,
+        label="Fine-tuning at the end",
+        unit="epochs",
+    )
+    lr: float | None = option(
+        None,
+        "By default what suits the optimiser and the network.",
+        minimum=0.0,
+        label="Learning rate",
+    )
+    batch_size: int | None = option(
+        None,
+        "Images that one update learns from; by default what suits the data set.",
+        minimum=1,
+        label="Mini-batch",
+        unit="images",
+    )
+    optimizer: str = option(
+        "sgd",
+        "What updates the weights: SGD, or AdamW (Loshchilov & Hutter 2019).",
+        choices={"sgd": "SGD with Nesterov momentum", "adamw": "AdamW"},
+        label="Optimiser",
+    )
     schedule: str = option(
         "cosine",
         "How the learning rate changes.",
         choices=("cosine", "one-cycle", "steps", "constant"),
+        label="Schedule of the learning rate",
     )
-    weight_decay: float = option(5e-4, "Weight decay.", minimum=0.0)
-    mixed_precision: bool = option(False, "Compute in bfloat16 where that is safe.")
-    teacher: bool = option(False, f"{TEACHER} Not in the paper.")
+    weight_decay: float = option(
+        5e-4,
+        "How strongly each update pulls the weights towards zero.",
+        minimum=0.0,
+        label="Weight decay",
+    )
+    mixed_precision: bool = option(
+        False, "Compute in bfloat16 where that is safe.", label="Mixed precision"
+    )
+    teacher: bool = option(
+        False, f"{TEACHER} Not in the paper.", label="Learn from the unpruned network"
+    )
 
 
 @dataclass(frozen=True)
 class OneOff(FineTuning):
     """Options of strategies that remove much at once, so that a repair pays off."""
 
-    teacher: bool = option(True, TEACHER)
+    teacher: bool = option(True, TEACHER, label="Learn from the unpruned network")
     repair: bool = option(
         True,
         "Repair after each removal: refit the remaining weights in closed form before training.",
+        label="Repair after each removal",
     )
 
 
@@ -221,7 +275,8 @@ def _info(described: Field[Any], hint: Any) -> OptionInfo:
     if choices == "criteria":
         from pruneviz.criteria.registry import registered
 
-        choices = tuple(registered())
+        choices = {name: f"{known.title} ({name})" for name, known in registered().items()}
+    names = dict(choices) if isinstance(choices, Mapping) else {c: c for c in choices or ()}
     return OptionInfo(
         name=described.name,
         kind=plain.__name__,
@@ -230,7 +285,10 @@ def _info(described: Field[Any], hint: Any) -> OptionInfo:
         help=about["help"],
         minimum=about["minimum"],
         maximum=about["maximum"],
-        choices=choices,
+        choices=None if choices is None else tuple(names),
+        label=about.get("label") or described.name.replace("_", " ").capitalize(),
+        unit=about.get("unit", ""),
+        choice_names=tuple(names.values()),
     )
 
 

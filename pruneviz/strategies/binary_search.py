@@ -37,20 +37,46 @@ class Options(FineTuning):
     """The search, and the fine-tuning after it."""
 
     criterion: str = option(
-        "l2", "Criterion by which a layer's units are compared.", choices="criteria"
+        "l2",
+        "Criterion by which a layer's units are compared.",
+        choices="criteria",
+        label="Criterion",
     )
     tolerance: float = option(
-        0.01, "How much less accurate than the original a trial may be.", minimum=0.0, maximum=1.0
+        0.01,
+        "How much less accurate than the original a trial may be.",
+        minimum=0.0,
+        maximum=1.0,
+        label="Accuracy that a trial may lose",
+        unit="0 to 1",
     )
     order: str = option(
-        "forward", "Which layers are searched first.", choices=("forward", "backward")
+        "forward",
+        "Which layers are searched first.",
+        choices={"forward": "input first", "backward": "output first"},
+        label="Order of the layers",
     )
-    updates: int = option(50, "Mini-batch updates in a trial.", minimum=0)
-    update_batch: int = option(32, "Images in one of these mini-batches.", minimum=2)
-    update_lr: float = option(1e-3, "Learning rate of these updates.", minimum=0.0)
+    updates: int = option(
+        50,
+        "Mini-batch updates in a trial.",
+        minimum=0,
+        label="Updates in a trial",
+        unit="mini-batches",
+    )
+    update_batch: int = option(
+        32,
+        "Images in one of these mini-batches.",
+        minimum=2,
+        label="Mini-batch of an update",
+        unit="images",
+    )
+    update_lr: float = option(
+        1e-3, "Learning rate of these updates.", minimum=0.0, label="Learning rate of the updates"
+    )
     repair: bool = option(
         False,
         "Repair in every trial, before its updates; not in the paper.",
+        label="Repair in every trial",
     )
 
 

@@ -41,26 +41,67 @@ from pruneviz.strategies.run import Run
 class Options(FineTuning):
     """The evolution, and the fine-tuning before and after it."""
 
-    epochs_before: int = option(1, "Epochs of transfer before the evolution.", minimum=0)
-    population: int = option(24, "Networks in a generation.", minimum=4)
-    generations: int = option(12, "Generations after the first.", minimum=1)
+    epochs_before: int = option(
+        1,
+        "Epochs of transfer before the evolution.",
+        minimum=0,
+        label="Transfer before the evolution",
+        unit="epochs",
+    )
+    population: int = option(
+        24, "Networks in a generation.", minimum=4, label="Size of a generation", unit="networks"
+    )
+    generations: int = option(
+        12,
+        "How often the best networks are bred and judged again.",
+        minimum=1,
+        label="Generations after the first",
+    )
     images: int | None = option(
-        256, "Validation images that fitness is measured on; None for all.", minimum=1
+        256,
+        "Validation images that a network's accuracy is measured on; empty for all.",
+        minimum=1,
+        label="Fitness is measured on",
+        unit="images",
     )
     first_drop: float = option(
-        0.6, "Largest share of units pruned in the first population.", minimum=0.0, maximum=1.0
+        0.6,
+        "Largest share of units pruned in the first population.",
+        minimum=0.0,
+        maximum=1.0,
+        label="Pruned at most in the first population",
+        unit="0 to 1",
     )
     start: str = option(
         "random",
         "What is pruned in the first population: random units, or in every second network the "
         "units of smallest norm, as in uniform pruning, or those that cost least after a repair.",
-        choices=("random", "magnitude", "repaired"),
+        choices={
+            "random": "random units",
+            "magnitude": "half by smallest norm",
+            "repaired": "half by sensitivity after a repair",
+        },
+        label="First population",
     )
-    crossover: float = option(0.9, "Probability of a crossover.", minimum=0.0, maximum=1.0)
-    mutations: float = option(4.0, "Genes flipped in a child on average.", minimum=0.0)
+    crossover: float = option(
+        0.9,
+        "How often a child mixes the genes of two networks, rather than copies one.",
+        minimum=0.0,
+        maximum=1.0,
+        label="Probability of a crossover",
+        unit="0 to 1",
+    )
+    mutations: float = option(
+        4.0,
+        "Genes flipped in a child on average.",
+        minimum=0.0,
+        label="Mutations in a child",
+        unit="genes",
+    )
     repair: bool = option(
         False,
         "Repair the network that is chosen from the front; not in the paper.",
+        label="Repair the chosen network",
     )
 
 

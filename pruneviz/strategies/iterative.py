@@ -20,14 +20,25 @@ from pruneviz.strategies.run import Run
 class Options(OneOff):
     """The loop, and the fine-tuning at its end."""
 
-    criterion: str = option("l1", "Criterion by which units are compared.", choices="criteria")
+    criterion: str = option(
+        "l1", "Criterion by which units are compared.", choices="criteria", label="Criterion"
+    )
     scope: str = option(
         "global",
         "Compare units over all layers, or remove the same share of each.",
-        choices=("global", "group"),
+        choices={"global": "all layers together", "group": "each group alike"},
+        label="Pruning scope",
     )
-    rounds: int = option(4, "In how many steps units are removed.", minimum=1)
-    epochs_between: int = option(1, "Epochs of fine-tuning after each but the last.", minimum=0)
+    rounds: int = option(
+        4, "In how many steps units are removed.", minimum=1, label="Rounds of removal"
+    )
+    epochs_between: int = option(
+        1,
+        "Epochs of fine-tuning after each but the last.",
+        minimum=0,
+        label="Fine-tuning between rounds",
+        unit="epochs",
+    )
 
 
 def run(run: Run, options: Options) -> Iterator[StrategyEvent]:

@@ -29,20 +29,41 @@ from pruneviz.strategies.run import Run
 class Options(OneOff):
     """How units are chosen, and the fine-tuning."""
 
-    criterion: str = option("l1", "Criterion by which units are compared.", choices="criteria")
+    criterion: str = option(
+        "l1", "Criterion by which units are compared.", choices="criteria", label="Criterion"
+    )
     ratios: str = option(
         "sensitivity",
         "Where each group's share comes from.",
-        choices=("sensitivity", "uniform", "global"),
+        choices={
+            "sensitivity": "by its sensitivity",
+            "uniform": "the same for all",
+            "global": "scores of all layers together",
+        },
+        label="Pruning ratio of each group",
     )
     tolerated_drop: float = option(
-        0.05, "Accuracy that a group may lose when pruned alone.", minimum=0.0, maximum=1.0
+        0.05,
+        "Accuracy that a group may lose when pruned alone.",
+        minimum=0.0,
+        maximum=1.0,
+        label="Accuracy that a group may lose",
+        unit="0 to 1",
     )
     target_params: float | None = option(
-        None, "Fraction of the parameters that may be left.", minimum=0.0, maximum=1.0
+        None,
+        "Fraction of the parameters that may be left.",
+        minimum=0.0,
+        maximum=1.0,
+        label="Parameters to keep",
+        unit="0 to 1",
     )
     images: int | None = option(
-        None, "Validation images of the sensitivity scan; by default all.", minimum=1
+        None,
+        "Validation images of the sensitivity scan; by default all.",
+        minimum=1,
+        label="Sensitivity is measured on",
+        unit="images",
     )
 
 

@@ -73,20 +73,44 @@ from pruneviz.training import SCHEDULES, EpochEvent, evaluate, recalibrate
 class Options(FineTuning):
     """What is zeroed, and the training."""
 
-    epochs: int = option(10, "Epochs of training; filters are zeroed after each.", minimum=1)
-    criterion: str = option(
-        "l2", "Criterion by which a layer's filters are compared.", choices="criteria"
+    epochs: int = option(
+        10,
+        "Epochs of training; filters are zeroed after each.",
+        minimum=1,
+        label="Training with zeroing",
+        unit="epochs",
     )
-    asymptotic: bool = option(False, "Let the share of zeroed filters grow over the epochs.")
-    from_scratch: bool = option(False, "Start from new weights instead of the network's.")
-    every: int = option(1, "Epochs between two zeroings.", minimum=1)
+    criterion: str = option(
+        "l2",
+        "Criterion by which a layer's filters are compared.",
+        choices="criteria",
+        label="Criterion",
+    )
+    asymptotic: bool = option(
+        False,
+        "Let the share of zeroed filters grow over the epochs.",
+        label="Zero more from epoch to epoch",
+    )
+    from_scratch: bool = option(
+        False, "Start from new weights instead of the network's.", label="Start from new weights"
+    )
+    every: int = option(
+        1,
+        "Epochs between two zeroings.",
+        minimum=1,
+        label="From one zeroing to the next",
+        unit="epochs",
+    )
     streams: bool = option(
         False,
         "Also narrow layers whose channels are added to others' (residual streams). The papers do "
         "not; it is done anyway if the target cannot be met otherwise.",
+        label="Narrow residual streams, too",
     )
     recalibrate: bool = option(
-        True, "Recompute the batch norms' statistics when filters are removed."
+        True,
+        "Recompute the batch norms' statistics when filters are removed.",
+        label="Recompute batch-norm statistics",
     )
     rate: float | None = option(
         None,
@@ -94,33 +118,45 @@ class Options(FineTuning):
         "target then has no effect.",
         minimum=0.0,
         maximum=0.99,
+        label="Share zeroed in every convolution",
+        unit="0 to 1",
     )
     norm: str = option(
         "l2",
         "With a rate: the norm by which a convolution's filters are compared.",
         choices=("l1", "l2"),
+        label="Norm, where such a share is given",
     )
-    hard: bool = option(False, "Choose filters once, before training, and keep them at zero.")
+    hard: bool = option(
+        False,
+        "Choose filters once, before training, and keep them at zero.",
+        label="Keep the first choice at zero",
+    )
     schedule: str | None = option(  # type: ignore[assignment]
         None,
         "How the learning rate changes; by default in steps with a rate, else by a cosine.",
         choices=SCHEDULES,
+        label="Schedule of the learning rate",
     )
     decay: str | None = option(
         None,
         "What weight decay applies to: weights alone, or biases and norms too; by default all with "
         "a rate, as in the authors' code, else weights.",
-        choices=("weights", "all"),
+        choices={"weights": "weights alone", "all": "biases and norms, too"},
+        label="Weight decay applies to",
     )
     epochs_after: int = option(
         0,
         "Epochs of fine-tuning after the removal. The paper needs none, but trains for 200 epochs "
         "of 391 updates; give half of a small budget.",
         minimum=0,
+        label="Fine-tuning after the removal",
+        unit="epochs",
     )
     repair: bool = option(
         False,
         "Repair when the zeroed filters are removed; not in the paper.",
+        label="Repair at the removal",
     )
 
 

@@ -65,39 +65,84 @@ class Options(FineTuning):
     """The loop of removals and updates, and the fine-tuning before and after it."""
 
     criterion: str = option(
-        "taylor_image", "Criterion by which units of all layers are compared.", choices="criteria"
+        "taylor_image",
+        "Criterion by which units of all layers are compared.",
+        choices="criteria",
+        label="Criterion",
     )
-    epochs_before: int = option(1, "Epochs of fine-tuning before the first removal.", minimum=0)
+    epochs_before: int = option(
+        1,
+        "Epochs of fine-tuning before the first removal.",
+        minimum=0,
+        label="Fine-tuning before the first removal",
+        unit="epochs",
+    )
     lr_before: float | None = option(
         None,
-        "Learning rate of that fine-tuning; 1e-4 in the paper, without batch norm; lr by default.",
+        "1e-4 in the paper, without batch norm; by default as in the fine-tuning at the end.",
         minimum=0.0,
+        label="Learning rate of that fine-tuning",
     )
     remove_each: int | None = option(
-        None, "Units removed at a time, 1 in the paper; by default as iterations says.", minimum=1
+        None,
+        "1 in the paper; by default as the number of removals asks.",
+        minimum=1,
+        label="Removed at a time",
+        unit="units",
     )
     iterations: int | None = option(
         None,
-        f"Number of removals of equal shrinkage to the target; {ITERATIONS} by default.",
+        f"Each shrinks the network by the same factor towards the target; {ITERATIONS} by default.",
         minimum=1,
+        label="Number of removals",
     )
-    updates: int = option(10, "Mini-batch updates between removals; 30 in the paper.", minimum=1)
-    update_batch: int = option(32, "Images in one of these mini-batches.", minimum=2)
-    update_lr: float = option(1e-4, "Learning rate of these updates.", minimum=0.0)
-    update_weight_decay: float = option(1e-4, "Weight decay of these updates.", minimum=0.0)
+    updates: int = option(
+        10,
+        "Mini-batch updates between removals; 30 in the paper.",
+        minimum=1,
+        label="Updates between removals",
+        unit="mini-batches",
+    )
+    update_batch: int = option(
+        32,
+        "Images in one of these mini-batches.",
+        minimum=2,
+        label="Mini-batch of an update",
+        unit="images",
+    )
+    update_lr: float = option(
+        1e-4, "Learning rate of these updates.", minimum=0.0, label="Learning rate of the updates"
+    )
+    update_weight_decay: float = option(
+        1e-4, "Weight decay of these updates.", minimum=0.0, label="Weight decay of the updates"
+    )
     flops_lambda: float = option(
-        1e-3, "How much a unit's own MFLOPs count against it (lambda of the paper).", minimum=0.0
+        1e-3,
+        "How much a unit's own MFLOPs count against it (lambda of the paper).",
+        minimum=0.0,
+        label="Weight of a unit's MFLOPs (λ)",
     )
     target_params: float | None = option(
-        None, "Fraction of the parameters that may be left.", minimum=0.0, maximum=1.0
+        None,
+        "Fraction of the parameters that may be left.",
+        minimum=0.0,
+        maximum=1.0,
+        label="Parameters to keep",
+        unit="0 to 1",
     )
     min_accuracy: float | None = option(
         None,
         "Stop before validation accuracy falls below this; the removal that does it is undone.",
         minimum=0.0,
         maximum=1.0,
+        label="Stop above an accuracy of",
+        unit="0 to 1",
     )
-    repair: bool = option(False, "Repair after every removal (slow); not in the paper.")
+    repair: bool = option(
+        False,
+        "Repair after every removal (slow); not in the paper.",
+        label="Repair after every removal",
+    )
 
 
 def run(run: Run, options: Options) -> Iterator[StrategyEvent]:

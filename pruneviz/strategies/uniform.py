@@ -15,10 +15,18 @@ class Options(OneOff):
     """How units are chosen, and the fine-tuning."""
 
     criterion: str = option(
-        "l1", "Criterion by which a group's units are compared.", choices="criteria"
+        "l1",
+        "Criterion by which a group's units are compared.",
+        choices="criteria",
+        label="Criterion",
     )
     target_params: float | None = option(
-        None, "Fraction of the parameters that may be left.", minimum=0.0, maximum=1.0
+        None,
+        "Fraction of the parameters that may be left.",
+        minimum=0.0,
+        maximum=1.0,
+        label="Parameters to keep",
+        unit="0 to 1",
     )
 
 

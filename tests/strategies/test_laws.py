@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import io
 import math
 from itertools import pairwise
@@ -17,7 +18,14 @@ from pruneviz.cost import cost
 from pruneviz.data import DataSet
 from pruneviz.errors import DataError, InvalidValueError, UnknownNameError
 from pruneviz.plan import Plan
-from pruneviz.strategies import StrategyEvent, find_strategy, names, run_strategy, strategies
+from pruneviz.strategies import (
+    StrategyEvent,
+    find_strategy,
+    names,
+    option,
+    run_strategy,
+    strategies,
+)
 from pruneviz.surgery import prune
 from pruneviz.training import evaluate
 
@@ -202,10 +210,44 @@ def test_options_describe_a_form(name: str) -> None:
     assert strategy.help.endswith(".")
     for info in strategy.fields:
         assert info.help.endswith(".")
+        assert info.help.rstrip(".").lower() != info.label.lower(), "it says nothing more"
         assert info.kind in ("int", "float", "bool", "str")
         assert info.optional == (info.default is None) or info.optional
     assert strategy.make_options(strategy.defaults) == strategy.options()
     assert strategy.make_options(strategy.budget(4, 1000))
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_form_shows_no_raw_names(name: str) -> None:
+    """An option was called "lr", "flops lambda" or "target params"."""
+    fields = find_strategy(name).fields
+    told = {f.name: f.metadata["label"] for f in dataclasses.fields(find_strategy(name).options)}
+    for info in fields:
+        assert told[info.name], f"{info.name} has no label of its own"
+        assert info.label[0].isupper(), info.label
+        short = {"lr", "params", "macs", "flops", "min", "max"}
+        assert not short & set(info.label.replace(",", "").split()), info.label
+        assert "_" not in info.label
+        assert len(info.label) <= 40, "it would wrap in the form"
+        if info.kind in ("int", "float") and info.maximum == 1.0:
+            assert info.unit == "0 to 1", info.name
+        if info.choices:
+            assert len(info.choice_names) == len(info.choices)
+    labels = [info.title for info in fields]
+    assert len(set(labels)) == len(labels), "two controls of a form have the same label"
+
+
+def test_an_option_without_a_label_is_called_by_its_name() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Own:
+        how_many: int = option(1, "Some.")
+        order: str = option("a", "Which.", choices={"a": "first a"})
+
+    own = dataclasses.replace(find_strategy("random"), options=Own)
+    assert [(i.title, i.choices, i.choice_names) for i in own.fields] == [
+        ("How many", None, ()),
+        ("Order", ("a",), ("first a",)),
+    ]
 
 
 def test_registry_lists_what_there_is() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -127,7 +127,7 @@ def _plan_fields(loaded: Workbench) -> tuple[str, dict[str, Any]]:
     if smoothing:
         options["label_smoothing"] = float(smoothing)
     if rate.strip():
-        options["lr"] = _number("learning rate", rate)
+        options["lr"] = _number("Learning rate", rate)
     return name, options
 
 
@@ -140,7 +140,7 @@ def _has_anything_to_teach(loaded: Workbench) -> bool:
 
 
 def _strategy_fields(loaded: Workbench, how: str) -> tuple[str, dict[str, Any]]:
-    from pruneviz.strategies import find_strategy
+    from pruneviz.strategies import FineTuning, find_strategy
 
     strategy = find_strategy(how)
     st.caption(f"{strategy.help} {strategy.paper}")
@@ -160,9 +160,10 @@ def _strategy_fields(loaded: Workbench, how: str) -> tuple[str, dict[str, Any]]:
         st.number_input("Seed", 0, 2**31 - 1, 0, help="The same seed gives the same network.")
     )
     with st.expander("Options"):
-        for info in strategy.fields:
+        shared = {option.name for option in dataclasses.fields(FineTuning)}
+        for info in sorted(strategy.fields, key=lambda i: i.name in shared):  # its own come first
             untaught = info.name == "teacher" and not _has_anything_to_teach(loaded)
-            value = _field(how, replace(info, default=False) if untaught else info)
+            value = _field(how, dataclasses.replace(info, default=False) if untaught else info)
             if value != info.default:
                 options[info.name] = value
     return name, options
@@ -170,13 +171,19 @@ def _strategy_fields(loaded: Workbench, how: str) -> tuple[str, dict[str, Any]]:
 
 def _field(strategy: str, info: OptionInfo) -> Any:
     """One option as a control of the right kind."""
-    label, key = info.name.replace("_", " "), f"{strategy}_{info.name}"
+    label, key = info.title, f"{strategy}_{info.name}"
     if info.kind == "bool":
         return st.checkbox(label, bool(info.default), key=key, help=info.help)
     if info.choices:
         choices = [*([None] if info.optional else []), *info.choices]
+        names = dict(zip(info.choices, info.choice_names, strict=True))
         return st.selectbox(
-            label, choices, index=choices.index(info.default), key=key, help=info.help
+            label,
+            choices,
+            index=choices.index(info.default),
+            format_func=lambda choice: names.get(choice, "by default"),
+            key=key,
+            help=info.help,
         )
     shown = (
         ""
@@ -185,12 +192,13 @@ def _field(strategy: str, info: OptionInfo) -> Any:
         if info.kind != "str"
         else (str(info.default))
     )
-    text = st.text_input(label, shown, key=key, help=info.help).strip()
+    hint = "not set" if info.optional else None
+    text = st.text_input(label, shown, key=key, help=info.help, placeholder=hint).strip()
     if not text or text == shown:
         return None if not text and info.optional else info.default
     if info.kind == "str":
         return text
-    value = _number(label, text)
+    value = _number(info.label, text)
     return round(value) if info.kind == "int" else value
 
 
@@ -199,5 +207,5 @@ def _number(what: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise InvalidValueError(
-            f"The {what} must be a number, but got '{text}'; write it like 0.01."
+            f"'{what}' must be a number, but got '{text}'; write it like 0.01."
         ) from None
