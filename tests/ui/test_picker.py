@@ -29,3 +29,31 @@ def test_the_lists_follow_what_is_loaded_from_elsewhere(studio: Open) -> None:
     page.session_state["session"].choose(Subject("mobilenet_v2", "digits", None, "digits"))
     page = sound(page.run())
     assert [box.value for box in page.selectbox[:3]] == ["mobilenet_v2", "digits", "digits"]
+
+
+def _page_that_takes_long() -> None:
+    import streamlit as st
+
+    from pruneviz.ui.frame import navigation
+
+    navigation.frame("Slow", st.stop if "wait" in st.session_state else lambda: None)
+
+
+def test_the_bar_never_shows_the_former_networks_numbers(studio: Open) -> None:
+    """ResNet-50's page took a minute to make; "0 of 400 filters" stood below it all the time."""
+
+    def foot() -> str:
+        return "".join(str(part.proto.body) for part in page.get("html"))
+
+    sound(studio("choose"))
+    page = sound(AppTest.from_function(_page_that_takes_long, default_timeout=120).run())
+    assert "display: none" not in foot(), "the first network is no change"
+    page.session_state["session"].choose(Subject("mobilenet_v2", "digits", None, "digits"))
+    page.session_state["wait"] = True
+    page = sound(page.run())
+    assert "Loading mobilenet_v2 (digits) on digits" in foot()
+    assert ".st-key-planbar { display: none }" in foot(), "what stood there is not shown"
+    del page.session_state["wait"]
+    page = sound(page.run())
+    assert "display: none" not in foot()
+    assert "<b>0 of " in foot()

@@ -99,8 +99,10 @@ def frame(
         from pruneviz.ui.lessons import panel
 
         guarded(plan_link.follow)()
+        place = st.bottom.empty()
+        guarded(plan_bar.make_way)(place)
         guarded(work)()
-        guarded(plan_bar.show)()
+        guarded(plan_bar.show)(place)
         guarded(panel.show)()
     guarded(state.close_studio)()
     arrival.settle()

@@ -16,6 +16,8 @@ from pruneviz.ui.frame.bar_parts import Part, bar_html, cost_part, runs_html
 from pruneviz.ui.frame.text import plain
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from pruneviz.plan import Plan
     from pruneviz.session.previews import Worth
     from pruneviz.session.workbench import Workbench
@@ -27,12 +29,27 @@ POLL_SECONDS = 0.15
 RUN_SECONDS = 1.5
 WATCHED = "watched_runs"
 OPENED = "bar_opened"
+SHOWN = "bar_shown"
+"""Where a visitor's state keeps the subject whose numbers the bar shows."""
 
 
-def show() -> None:
+def make_way(place: DeltaGenerator) -> None:
+    """Hide another network's numbers while the page of this one is made, which may take a minute.
+
+    Says so in `place`, which `show` empties.
+    """
+    subject = state.history().subject
+    if st.session_state.get(SHOWN, subject) != subject:
+        hidden = f"<style>.st-key-{KEY} {{ display: none }}</style>"
+        place.html(f"{hidden}<div class='pv-bar'>Loading {escape(subject.title)} …</div>")
+
+
+def show(place: DeltaGenerator) -> None:
     """Show the bar; it stays in sight while the page scrolls."""
     with st.bottom:
         _bar()
+    place.empty()
+    st.session_state[SHOWN] = state.history().subject
 
 
 def rerun_app(action: object) -> None:
