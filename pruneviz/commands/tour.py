@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pruneviz.errors import StorageError
 
-JOBS = ("engineer", "teacher", "researcher")
+JOBS = ("engineer", "teacher", "researcher", "segmentation")
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 

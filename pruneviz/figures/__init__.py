@@ -8,6 +8,7 @@ from pruneviz.figures.compare import CompareInfo, compare_figure, compare_info, 
 from pruneviz.figures.costs import CostsInfo, costs_figure
 from pruneviz.figures.curves import curves_figure, sensitivity_heat_figure
 from pruneviz.figures.layer import LayerInfo, layer_figure, layer_info
+from pruneviz.figures.masks import masks_figure
 from pruneviz.figures.overview import OverviewInfo, OverviewLayer, overview_figure, overview_info
 from pruneviz.figures.stats import pareto, wilson
 from pruneviz.figures.tradeoff import TradeoffInfo, TradeoffPoint, tradeoff_figure, tradeoff_info
@@ -32,6 +33,7 @@ __all__ = [
     "evaluation_figure",
     "layer_figure",
     "layer_info",
+    "masks_figure",
     "overview_figure",
     "overview_info",
     "pareto",

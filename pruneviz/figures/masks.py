@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
+from plotly.colors import qualitative
 from plotly.subplots import make_subplots
 
 from pruneviz.errors import InvalidValueError
@@ -99,9 +101,11 @@ def masks_figure(
 
 
 def _colours(count: int, dark: bool) -> npt.NDArray[np.int64]:
-    """One colour a class (count, 3), 0..255; the palette begins again where it ends."""
-    series = style.SERIES_DARK if dark else style.SERIES
-    hexes = [series[(k - 1) % len(series)].lstrip("#") for k in range(count)]
+    """One colour a class (count, 3), 0..255: ours, then plotly's 24 over and over."""
+    ours = style.SERIES_DARK if dark else style.SERIES
+    series = itertools.chain(ours, itertools.cycle(qualitative.Dark24))
+    hexes = [h.lstrip("#") for h in itertools.islice(series, count - 1)]
+    hexes.insert(0, "000000")  # the ground, of which only the image is seen
     return np.array([[int(h[i : i + 2], 16) for i in (0, 2, 4)] for h in hexes])
 
 
