@@ -137,8 +137,8 @@ class Gate:
 
 
 def _same_work(one: RunSpec, other: RunSpec) -> bool:
-    """Tell whether two runs would do the same, whatever they are called."""
+    """Tell whether two runs would do the same, whatever they are called and tagged."""
     a, b = one.to_dict(), other.to_dict()
     for spec in (a, b):
-        spec.pop("name")
+        del spec["name"], spec["tag"]
     return a == b

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from sqlalchemy import exists, func, tuple_
+from sqlalchemy.orm import aliased
 
 from pruneviz.jobs.schema import Run
 from pruneviz.jobs.views import ACTIVE
@@ -19,6 +23,7 @@ class Which:
     network: str | None = None
     data: str | None = None
     strategy: str | None = None
+    tag: str | None = None
     kinds: tuple[str, ...] = ()
     """One of these kinds."""
     other_kinds: tuple[str, ...] = ()
@@ -27,28 +32,34 @@ class Which:
     """Waiting or at work."""
     held: bool = False
     """Held by a worker."""
+    one_a_study: bool = False
+    """Of the runs of each study, the newest of those that meet the other conditions."""
 
     def conditions(self) -> list[Any]:
         """Return the conditions of a query."""
-        columns = (
-            (Run.owner, self.owner),
-            (Run.parent, self.parent),
-            (Run.status, self.status),
-            (Run.network, self.network),
-            (Run.data, self.data),
-            (Run.strategy, self.strategy),
-        )
-        conditions: list[Any] = [
-            column == wanted for column, wanted in columns if wanted is not None
-        ]
+        conditions = self._conditions(lambda column: getattr(Run, column))
+        if self.one_a_study:
+            newer = aliased(Run)
+            near = newer.parent == Run.parent, newer.created >= Run.created
+            later = tuple_(newer.created, Run.id) > tuple_(Run.created, newer.id)  # as lists stand
+            # Through coalesce, so that the runs of the study are looked up and these conditions
+            # tested on them; by an index of its own, "done" would be most of a hundred thousand.
+            alike = self._conditions(lambda column: func.coalesce(getattr(newer, column), ""))
+            conditions.append(~exists().where(*near, later, *alike))
+        return conditions
+
+    def _conditions(self, column: Callable[[str], Any]) -> list[Any]:
+        equal = ("owner", "parent", "status", "network", "data", "strategy", "tag")
+        wanted = {name: getattr(self, name) for name in equal}
+        conditions = [column(name) == value for name, value in wanted.items() if value is not None]
         if self.kinds:
-            conditions.append(Run.kind.in_(self.kinds))
+            conditions.append(column("kind").in_(self.kinds))
         if self.other_kinds:
-            conditions.append(Run.kind.not_in(self.other_kinds))
+            conditions.append(column("kind").not_in(self.other_kinds))
         if self.active:
-            conditions.append(Run.status.in_(sorted(ACTIVE)))
+            conditions.append(column("status").in_(sorted(ACTIVE)))
         if self.held:
-            conditions.append(Run.claim.is_not(None))
+            conditions.append(column("claim") > "")
         return conditions
 
 
@@ -59,3 +70,4 @@ class Choices:
     networks: tuple[str, ...]
     data: tuple[str, ...]
     strategies: tuple[str, ...]
+    tags: tuple[str, ...]

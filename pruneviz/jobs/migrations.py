@@ -79,6 +79,16 @@ def _lists_and_artifacts(connection: Connection) -> None:
     run(f"CREATE TABLE apps (id VARCHAR NOT NULL, seen {double} NOT NULL, PRIMARY KEY (id))")
 
 
+def _tags(connection: Connection) -> None:
+    """4 to 5: runs have a tag, at first the id of their study, and lists have a row a study."""
+    run = connection.exec_driver_sql
+    run("ALTER TABLE runs ADD COLUMN tag VARCHAR")
+    run("UPDATE runs SET tag = parent")
+    run("DROP INDEX ix_runs_parent")
+    for column in ("tag", "parent"):
+        run(f"CREATE INDEX ix_runs_{column} ON runs ({column}, created)")
+
+
 def listed_by(spec: object) -> dict[str, str | None]:
     """Return the columns that lists are filtered by, from a specification or its JSON."""
     if isinstance(spec, str | bytes):
@@ -100,7 +110,7 @@ def listed_by(spec: object) -> dict[str, str | None]:
     }
 
 
-STEPS: tuple[Step, ...] = (_owners_and_signs, _no_pause, _lists_and_artifacts)
+STEPS: tuple[Step, ...] = (_owners_and_signs, _no_pause, _lists_and_artifacts, _tags)
 FORMAT = 1 + len(STEPS)
 
 

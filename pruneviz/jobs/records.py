@@ -100,7 +100,7 @@ class RunStore:
 
     def choices(self) -> Choices:
         """Return what the runs can be filtered by."""
-        columns = (Run.network, Run.data, Run.strategy)
+        columns = (Run.network, Run.data, Run.strategy, Run.tag)
         with self.reading() as session:
             choices = [
                 tuple(session.scalars(select(c).where(c.is_not(None)).distinct().order_by(c)))
@@ -153,6 +153,7 @@ class RunStore:
                 spec=stored,
                 parent=spec.parent,
                 owner=spec.owner or None,
+                tag=_tag(spec.tag),
                 submitter=submitter,
                 **listed_by(stored),
             )
@@ -216,6 +217,11 @@ class RunStore:
         self._order(run_id, give)
         return self.get(run_id)
 
+    def tag(self, run_id: str, tag: str) -> RunView:
+        """Give a run a tag, or none where it is empty."""
+        self._order(run_id, lambda session: change(session, Run.id == run_id, tag=_tag(tag)))
+        return self.get(run_id)
+
     def delete(self, run_id: str) -> None:
         """Remove a run with its metrics, results and files; a worker that has it stops."""
         self._order(run_id, lambda session: session.execute(delete(Run).where(Run.id == run_id)))
@@ -264,6 +270,10 @@ class RunStore:
             StorageError: other records have taken their place, or it cannot be written.
         """
         self.database.rescue()
+
+
+def _tag(text: str | None) -> str | None:
+    return (text or "").strip() or None
 
 
 def _next_name(session: Session, kind: str) -> str:

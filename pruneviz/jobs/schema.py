@@ -28,7 +28,7 @@ class Run(Base):
     # The newest of a filtered list, without sorting a hundred thousand.
     __table_args__ = tuple(
         Index(f"ix_runs_{column}", column, "created")
-        for column in ("status", "kind", "owner", "network", "data", "strategy")
+        for column in ("status", "kind", "owner", "network", "data", "strategy", "tag", "parent")
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -51,7 +51,8 @@ class Run(Base):
     host: Mapped[str | None]
     claim: Mapped[str | None]
     submitter: Mapped[str | None]
-    parent: Mapped[str | None] = mapped_column(index=True)
+    parent: Mapped[str | None]
+    tag: Mapped[str | None]
     owner: Mapped[str | None]
     network: Mapped[str | None]
     data: Mapped[str | None]

@@ -130,6 +130,11 @@ class JobService:
         self._allow("rename", run_id)
         return self.store.rename(run_id, name)
 
+    def tag(self, run_id: str, tag: str) -> RunView:
+        """Give a run a tag, or none where it is empty."""
+        self._allow("tag", run_id)
+        return self.store.tag(run_id, tag)
+
     def delete(self, run_id: str) -> None:
         """Delete a run with everything it wrote; one that is under way stops."""
         self._allow("delete", run_id)

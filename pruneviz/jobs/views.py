@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Status = Literal["queued", "running", "cancelling", "cancelled", "done", "failed", "interrupted"]
 ACTIVE: frozenset[str] = frozenset({"queued", "running", "cancelling"})
 _KINDS: dict[str, Any] = {"model": Mapping, "data": Mapping, "options": Mapping}
-_OPTIONAL = {"plan", "parent", "owner"}
+_OPTIONAL = {"plan", "parent", "owner", "tag"}
 QUIET_SECONDS = 120.0  # a batch of a large network may take a minute
 RESUMABLE: frozenset[str] = frozenset({"interrupted", "failed", "cancelled"})
 
@@ -30,7 +30,7 @@ class RunSpec:
     `kind` names an entry of the registry ("fine_tune", "sensitivity", ...); `model` and `data` are
     the sources that load them again; `plan` is `Plan.to_json()`; `options` are the kind's own.
     `parent` is the id of the study that the run belongs to, `owner` who started it (None: nobody
-    in particular).
+    in particular), `tag` a word or two by which the run is found again, the study's title at first.
     """
 
     kind: str
@@ -41,6 +41,7 @@ class RunSpec:
     name: str = ""
     parent: str | None = None
     owner: str | None = None
+    tag: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain dict that is stored.
@@ -104,6 +105,7 @@ class RunView:
     checkpoints: int  # written so far; 0: resuming starts from the beginning
     threads: int | None
     worked: float | None  # when the work itself last gave a sign; the heartbeat goes beside it
+    tag: str | None = None
     damage: str | None = None  # what of its record cannot be read
 
     @property

@@ -47,6 +47,12 @@ class PretrainingRequest:
         models, data = ([dict(source) for source in some] for some in (self.models, self.data))
         return id_of("study", models, data, dict(self.options))
 
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        networks = ", ".join(dict.fromkeys(str(model["name"]) for model in self.models))
+        return f"Study: {networks} on {', '.join(dict.fromkeys(map(data_called, self.data)))}"
+
     def specs(self, owner: str = "") -> tuple[RunSpec, ...]:
         """Its runs: all networks and data sets with the first seed, then with the next."""
         return tuple(
@@ -58,6 +64,7 @@ class PretrainingRequest:
                 name=f"Study: {model['name']} on {data_called(data)}, seed {seed}",
                 parent=self.id,
                 owner=owner,
+                tag=self.name,
             )
             for seed in dict.fromkeys(self.seeds)
             for model in self.models

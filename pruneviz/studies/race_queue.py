@@ -74,6 +74,7 @@ class RaceRequest:
                 name=f"{self.name}, {strategy}, seed {seed}",
                 parent=self.id,
                 owner=owner,
+                tag=self.name,
             )
             for seed in dict.fromkeys(self.seeds)
             for strategy in dict.fromkeys(self.strategies)

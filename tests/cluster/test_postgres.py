@@ -45,8 +45,11 @@ def test_records_of_an_older_format_are_led_on(store, new_database):
         store.create(spec),
         (
             "ALTER TABLE runs DROP COLUMN network, DROP COLUMN data, DROP COLUMN strategy",
-            "DROP INDEX ix_runs_created, ix_runs_owner, ix_runs_name, ix_runs_kind, ix_runs_status",
+            "ALTER TABLE runs DROP COLUMN tag",
+            "DROP INDEX ix_runs_created, ix_runs_owner, ix_runs_name, ix_runs_kind, "
+            "ix_runs_status, ix_runs_parent",
             "CREATE INDEX ix_runs_status ON runs (status)",
+            "CREATE INDEX ix_runs_parent ON runs (parent)",
             "DROP TABLE artifacts, apps",
             "UPDATE pruneviz_records SET format = 3",
         ),

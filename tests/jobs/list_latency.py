@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import insert
@@ -20,14 +21,18 @@ from pruneviz.jobs.schema import Run
 
 STATES = ("done",) * 17 + ("failed", "cancelled", "interrupted")
 NETWORKS = ("resnet20", "vgg16", "mobilenet_v2")
+ROWS = Which(other_kinds=("rank",), one_a_study=True)
+STUDY = 40
+"""Runs of a study; every third run belongs to one."""
 ASKED: dict[str, Callable[[RunStore], object]] = {
-    "first page": lambda store: store.list(Which(other_kinds=("rank",)), limit=20),
-    "page 2,500": lambda store: store.list(limit=20, offset=50_000),
+    "first page": lambda store: store.list(ROWS, limit=20),
+    "page 2,500": lambda store: store.list(ROWS, limit=20, offset=50_000),
     "filtered page": lambda store: store.list(
-        Which(network="vgg16", status="done", strategy="taylor"), limit=20
+        replace(ROWS, network="vgg16", status="done", strategy="taylor"), limit=20
     ),
-    "count of a filter": lambda store: store.count(Which(network="vgg16", status="done")),
-    "count of all": lambda store: store.count(Which(other_kinds=("rank",))),
+    "runs of a study": lambda store: store.list(Which(parent="study-100")),
+    "count of a filter": lambda store: store.count(replace(ROWS, network="vgg16", status="done")),
+    "count of all": lambda store: store.count(ROWS),
     "what is active": lambda store: store.list(Which(active=True)),
     "choices of the filter": lambda store: store.choices(),
     "one new run": lambda store: store.create(RunSpec("fine_tune", name=f"run {time.time()}")),
@@ -51,6 +56,8 @@ def fill(store: RunStore, count: int) -> None:
                 {
                     "id": f"{number:012x}", "name": f"study run {number}", "kind": "strategy",
                     "status": STATES[number % 20], "created": float(number), "message": "",
+                    "parent": None if number % 3 else f"study-{number // (3 * STUDY)}",
+                    "tag": None if number % 3 else f"study {number // (3 * STUDY)}",
                     "queued": float(number), "spec": spec, **listed_by(spec),
                     "progress": 1.0, "seconds": 60.0, "attempts": 1, "checkpoints": 3,
                 }
