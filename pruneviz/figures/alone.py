@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pruneviz.explain.alone import Alone
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 
 
 def alone_figure(alone: Alone, *, dark: bool = False, height: int = 280) -> Any:
@@ -37,4 +37,21 @@ def alone_figure(alone: Alone, *, dark: bool = False, height: int = 280) -> Any:
     )
     figure.update_xaxes(title_text=f"filter of {style.short(alone.layer, 40)}")
     figure.update_yaxes(title_text="accuracy, points")
-    return figure
+    return words.describe(figure, _in_words(alone))
+
+
+def _in_words(alone: Alone) -> str:
+    measured = [i for i in np.argsort(alone.accuracy).tolist() if np.isfinite(alone.accuracy[i])]
+    text = (
+        f"Accuracy if one of the {len(alone.accuracy)} filters of {alone.layer} goes alone; "
+        f"{style.percent(alone.baseline)} with all of them."
+    )
+    if measured:
+        worst = words.listed(
+            (f"filter {i} {style.percent(alone.accuracy[i])}" for i in measured[:3]), 3
+        )
+        text += f" The lowest without: {worst}."
+    closed = np.flatnonzero(~np.isfinite(alone.accuracy)).tolist()
+    if closed:
+        text += f" Cannot go: {words.listed(f'filter {i}' for i in closed)}."
+    return text

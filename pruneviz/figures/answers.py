@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 
 MOST = 10
 """Classes shown at most: those that any of the networks finds likeliest."""
@@ -42,4 +42,15 @@ def answers_figure(
         type="category", title_text="class (✓ is the true one)" * (truth is not None)
     )
     figure.update_yaxes(title_text="probability", tickformat=".0%", range=[0, 1.02])
-    return figure
+    return words.describe(figure, _in_words(answers, classes, truth))
+
+
+def _in_words(
+    answers: Mapping[str, Sequence[float]], classes: Sequence[str], truth: int | None
+) -> str:
+    text = "Probabilities of the likeliest classes. "
+    if truth is not None:
+        text += f"The true one is {classes[truth]}. "
+    likeliest = {name: int(np.argmax(row)) for name, row in answers.items()}
+    parts = (f"{n}: {classes[i]}, {style.percent(answers[n][i])}" for n, i in likeliest.items())
+    return f"{text}{'; '.join(parts)}."

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pruneviz.evaluation import Evaluation
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 from pruneviz.figures.levels import draw_level
 from pruneviz.figures.stats import wilson
 
@@ -21,6 +21,19 @@ class ClassesInfo:
     before: tuple[float, ...]
     after: tuple[float, ...]
     counts: tuple[int, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """The picture in words."""
+        rows = sorted(zip(self.after, self.before, self.classes, strict=True),
+                      key=lambda row: row[0] - row[1])  # fmt: skip
+        worse = [f"{c}, {style.percent(b)} to {style.percent(a)}" for a, b, c in rows if a < b]
+        text = (
+            f"Accuracy in {style.counted(len(self.classes), 'class', 'classes')}, before and after."
+        )
+        if not worse:
+            return f"{text} None has lost."
+        return f"{text} {len(worse)} have lost; the most: {words.listed(worse, 3)}."
 
 
 def classes_figure(info: ClassesInfo, *, dark: bool = False, height: int | None = None) -> Any:
@@ -59,7 +72,7 @@ def classes_figure(info: ClassesInfo, *, dark: bool = False, height: int | None 
         )
     figure.update_xaxes(title_text="accuracy in the class", tickformat=".0%", range=[-0.02, 1.02])
     figure.update_yaxes(type="category")
-    return figure
+    return words.describe(figure, info.told)
 
 
 def evaluation_figure(evaluation: Evaluation, *, dark: bool = False, height: int = 320) -> Any:
@@ -80,4 +93,17 @@ def evaluation_figure(evaluation: Evaluation, *, dark: bool = False, height: int
     draw_level(figure, evaluation.accuracy, name, colour=style.ink(dark))
     figure.update_xaxes(type="category", showgrid=False)
     figure.update_yaxes(title_text="accuracy in the class", tickformat=".0%", range=[0, 1.05])
-    return figure
+    return words.describe(figure, _in_words(evaluation))
+
+
+def _in_words(evaluation: Evaluation) -> str:
+    rows = sorted((a, c) for a, c in zip(evaluation.per_class, evaluation.classes, strict=True)
+                  if a == a)  # fmt: skip
+    text = (
+        f"Accuracy in {style.counted(len(evaluation.classes), 'class', 'classes')}; "
+        f"{style.percent(evaluation.accuracy)} of all {evaluation.count:,} images."
+    )
+    if not rows:
+        return text
+    lowest = ", ".join(f"{name} {style.percent(value)}" for value, name in rows[:3])
+    return f"{text} The lowest: {lowest}."

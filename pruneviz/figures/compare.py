@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from pruneviz.channels import ChannelGraph
 from pruneviz.criteria.agreement import farthest_apart, relative_ranks, spearman
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,26 @@ class CompareInfo:
     """Spearman's correlation in each group of at least three units."""
     overall: float
     """Spearman's correlation over all units together."""
+
+    @property
+    def told(self) -> str:
+        """The scatter in words."""
+        return (
+            f"{len(self.unit):,} units, a dot each: rank by {self.first} across, by {self.second} "
+            f"upwards. Spearman's correlation over all of them is {style.signed(self.overall)}."
+        )
+
+    @property
+    def told_by_group(self) -> str:
+        """The correlations by group in words."""
+        known = sorted((value, name) for name, value in self.by_group if value == value)
+        text = f"Spearman's correlation of {self.first} and {self.second} in "
+        text += style.counted(len(self.by_group), "group")
+        if not known:
+            return f"{text}."
+        (low, worst), (high, best) = known[0], known[-1]
+        ends = f"lowest {style.signed(low)} in {worst}, highest {style.signed(high)} in {best}"
+        return f"{text}: {ends}."
 
     def disagreements(self, count: int = 10) -> list[int]:
         """Positions of the units on which the two criteria differ most."""
@@ -120,7 +140,8 @@ def compare_figure(
         )
     figure.update_xaxes(title_text=f"rank by {info.first}", tickformat=".0%", range=[-0.03, 1.03])
     figure.update_yaxes(title_text=f"rank by {info.second}", tickformat=".0%", range=[-0.03, 1.03])
-    return figure
+    pruned = f" {int(gone.sum()):,} are pruned." if gone.any() else ""
+    return words.describe(figure, info.told + pruned)
 
 
 def spearman_figure(info: CompareInfo, *, dark: bool = False, height: int = 320) -> Any:
@@ -141,4 +162,4 @@ def spearman_figure(info: CompareInfo, *, dark: bool = False, height: int = 320)
         showgrid=False,
     )
     figure.update_yaxes(title_text="Spearman correlation", range=[-1, 1])
-    return figure
+    return words.describe(figure, info.told_by_group)

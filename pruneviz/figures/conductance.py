@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pruneviz.explain.conductance import Conductance
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 
 MOST = 20
 """Classes shown at most: those with the strongest filters."""
@@ -51,4 +51,18 @@ def conductance_figure(
     figure.update_xaxes(
         title_text=f"filter of {style.short(conductance.layer, 40)}", showgrid=False
     )
-    return figure
+    return words.describe(figure, _in_words(conductance, classes))
+
+
+def _in_words(conductance: Conductance, classes: Sequence[str]) -> str:
+    values = conductance.by_class
+    text = (
+        f"Conductance of the {values.shape[1]} filters of {conductance.layer} for each class, on "
+        f"{conductance.images:,} images."
+    )
+    if not np.isfinite(values).any():
+        return text
+    for name, place in (("for", np.nanargmax(values)), ("against", np.nanargmin(values))):
+        row, column = divmod(int(place), values.shape[1])
+        text += f" Speaks most {name} a class: filter {column}, {name} {classes[row]}."
+    return text

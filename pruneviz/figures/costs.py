@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,16 @@ class CostsInfo:
     layers: tuple[str, ...]
     before: tuple[float, ...]
     after: tuple[float, ...]
+
+    @property
+    def told(self) -> str:
+        """The picture in words."""
+        before, after = sum(self.before), sum(self.after)
+        text = f"{self.what} of {style.counted(len(self.layers), 'layer')}: {style.si(before)}"
+        if after != before:
+            text = f"{text} unpruned, {style.si(after)} now"
+        most = sorted(zip(self.after, self.layers, strict=True), key=lambda pair: -pair[0])[:3]
+        return f"{text}. The most: {', '.join(f'{name} {style.si(n)}' for n, name in most)}."
 
 
 def costs_figure(info: CostsInfo, *, dark: bool = False, height: int = 320) -> Any:
@@ -50,4 +60,4 @@ def costs_figure(info: CostsInfo, *, dark: bool = False, height: int = 320) -> A
     )
     figure.update_yaxes(title_text=info.what, exponentformat="SI")
     figure.update_layout(showlegend=any(saved))
-    return figure
+    return words.describe(figure, info.told)

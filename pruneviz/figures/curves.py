@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 from pruneviz.figures.levels import draw_baseline, draw_chance, draw_level, is_near
 from pruneviz.figures.stats import wilson
 from pruneviz.sensitivity_result import Sensitivity, SensitivityPoint
@@ -82,7 +82,7 @@ def curves_figure(
         levels.append(scan.baseline - tolerance)
     axis = style.accuracy_axis(min(levels), max(levels))
     figure.update_yaxes(title_text="accuracy (top-1)", **axis)
-    return figure
+    return words.describe(figure, scan_in_words(scan, titles))
 
 
 def _band(figure: Any, scan: Sensitivity, curve: Sequence[SensitivityPoint], colour: str) -> None:
@@ -152,4 +152,26 @@ def sensitivity_heat_figure(
         tickvals=[(titles or {}).get(g, g) for g in rows],
         ticktext=[style.short_title((titles or {}).get(g, g)) for g in rows],
     )
-    return figure
+    return words.describe(figure, scan_in_words(scan, titles))
+
+
+def scan_in_words(scan: Sensitivity, titles: Mapping[str, str] | None = None) -> str:
+    """Both pictures in words: the groups that lose most and least where most is pruned."""
+    text = f"Accuracy against pruning ratio of {style.counted(len(scan.groups), 'group')}, "
+    text += f"each pruned alone by {scan.criterion}; baseline {style.percent(scan.baseline)}."
+    ends = [p for g in scan.groups if (p := _most_pruned(scan, g)) is not None]
+    ends.sort(key=lambda p: p.accuracy)
+    for name, point in zip(
+        ("lowest", "highest"), (ends[0], ends[-1]) if ends else (), strict=False
+    ):
+        title = (titles or {}).get(point.group, point.group)
+        text += (
+            f" The {name}: {title}, {style.percent(point.accuracy)} with "
+            f"{point.removed} of {point.width} units pruned."
+        )
+    return text
+
+
+def _most_pruned(scan: Sensitivity, group: str) -> SensitivityPoint | None:
+    measured = [p for p in scan.curve(group) if p.images]
+    return max(measured, key=lambda p: p.removed, default=None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 from pruneviz.figures.levels import draw_chance, is_near
 from pruneviz.studies.papers.claims import find_claim
 from pruneviz.studies.papers.result import LabResult
@@ -33,6 +33,19 @@ class LabInfo:
     chance: float | None = None
     """Where the values are accuracies: that of always answering the commonest class."""
 
+    @property
+    def told(self) -> str:
+        """The picture in words."""
+        measured = [f"{label} {self._shown(mean)}" for label, mean, _ in self.findings]
+        text = f"{self.measure[:1].upper()}{self.measure[1:]}: {words.listed(measured, 8)}."
+        if not self.published:
+            return text
+        papers = (f"{label} {self._shown(value)}" for label, value in self.published)
+        return f"{text} Published: {words.listed(papers)}."
+
+    def _shown(self, value: float) -> str:
+        return style.percent(value, 2) if self.percent else f"{value:.3f}"
+
 
 @dataclass(frozen=True)
 class LayersInfo:
@@ -43,6 +56,19 @@ class LayersInfo:
     layers: tuple[str, ...]
     correlation: tuple[tuple[float | None, ...], ...]
     """(criteria, layers) -1..1; None where a layer has too few units, or all alike."""
+
+    @property
+    def told(self) -> str:
+        """The picture in words."""
+        parts = []
+        for name, row in zip(self.criteria, self.correlation, strict=True):
+            known = [value for value in row if value is not None]
+            if known:
+                parts.append(f"{name} {style.signed(sum(known) / len(known))}")
+        return (
+            f"Spearman's correlation with the oracle, {style.counted(len(self.layers), 'layer')}; "
+            f"means over them: {words.listed(parts, 8)}."
+        )
 
 
 def claim_figure(result: LabResult, *, title: bool = True, **look: Any) -> Any:
@@ -106,7 +132,7 @@ def lab_figure(info: LabInfo, *, dark: bool = False, height: int | None = None) 
     figure.update_layout(margin={"l": 8}, title={"text": info.title})
     if info.title:
         figure.update_layout(margin={"t": 64})
-    return figure
+    return words.describe(figure, info.told)
 
 
 def layers_figure(info: LayersInfo, *, dark: bool = False, height: int | None = None) -> Any:
@@ -141,4 +167,4 @@ def layers_figure(info: LayersInfo, *, dark: bool = False, height: int | None = 
     )
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False)
     figure.update_layout(margin={"l": 8}, title={"text": info.title})
-    return figure
+    return words.describe(figure, info.told)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 from pruneviz.figures.lab import LayersInfo, layers_figure
 from pruneviz.figures.levels import draw_chance, is_near
 from pruneviz.figures.pretraining import PretrainingInfo, StudyCurve, pretraining_figure
@@ -66,7 +67,7 @@ def pruned_figure(result: LabResult, *, dark: bool = False, height: int = 380) -
         draw_chance(figure, chance)
     figure.update_xaxes(title_text="units removed, the lowest over all layers", tickformat=".0%")
     figure.update_yaxes(title_text="accuracy (top-1), untrained", tickformat=".0%")
-    return figure
+    return words.describe(figure, _in_words(curves))
 
 
 def layers_of(result: LabResult) -> LayersInfo:
@@ -104,3 +105,15 @@ def study_of(result: LabResult) -> PretrainingInfo:
             )
         )
     return PretrainingInfo("held-out images", tuple(curves))
+
+
+def _in_words(curves: Mapping[str, Sequence[float]]) -> str:
+    parts = (
+        f"{name} from {style.percent(own[0])} to {style.percent(own[-1])}"
+        for name, own in curves.items()
+        if own
+    )
+    return (
+        "Accuracy as the lowest units by each criterion are removed, without training: "
+        f"{words.listed(parts, 8)}."
+    )

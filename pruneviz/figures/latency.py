@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 from pruneviz.latency import Latency, Timing, WidthLatency
 
 
@@ -129,7 +129,7 @@ def latency_figure(info: LatencyInfo, *, dark: bool = False, height: int | None 
     figure.update_yaxes(tickvals=place, ticktext=names, autorange="reversed", showgrid=False)
     figure.update_yaxes(ticklabelstandoff=6)
     figure.update_xaxes(title_text=_axis(info.batch_size, info.threads), rangemode="tozero")
-    return figure
+    return words.describe(figure, _in_words(info))
 
 
 def widths_figure(info: WidthsInfo, *, dark: bool = False, height: int = 320) -> Any:
@@ -188,7 +188,7 @@ def widths_figure(info: WidthsInfo, *, dark: bool = False, height: int = 320) ->
     )
     figure.update_xaxes(title_text=f"units kept in {style.short(info.group, 30)}")
     figure.update_yaxes(title_text=_axis(info.batch_size, info.threads), rangemode="tozero")
-    return figure
+    return words.describe(figure, _widths_in_words(info))
 
 
 def _axis(batch_size: int, threads: int) -> str:
@@ -208,3 +208,22 @@ def _told(info: LatencyInfo, index: int) -> str:
             fewer = info.median[0] / promised
             lines.append(f"{fewer:.2f} times fewer MACs" if math.isfinite(fewer) else "")
     return "<br>".join(filter(None, lines))
+
+
+def _in_words(info: LatencyInfo) -> str:
+    rows = []
+    for i, name in enumerate(info.names):
+        promised = info.promised[i]
+        fewer = f" ({promised:.3g} ms if time scaled with MACs)" if i and promised else ""
+        rows.append(f"{name} {info.median[i]:.3g} ms{fewer}")
+    return f"Median time, {_axis(info.batch_size, info.threads)}: {', '.join(rows)}."
+
+
+def _widths_in_words(info: WidthsInfo) -> str:
+    if not info.widths:
+        return "No width was measured yet."
+    ends = " to ".join(
+        f"{info.median[i]:.3g} ms with {style.counted(info.widths[i], 'unit')}" for i in (-1, 0)
+    )
+    steps = " and ".join(map(str, info.steps)) or "none"
+    return f"Median time against the width of {info.group}: {ends}. Widths where it drops: {steps}."

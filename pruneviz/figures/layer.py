@@ -10,7 +10,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from pruneviz.channels import ChannelGraph
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,19 @@ class LayerInfo:
     """What goes with each filter in other layers."""
     threshold: float | None
     """Score between the last dropped and the first kept, where that order holds."""
+
+    @property
+    def told(self) -> str:
+        """The picture in words."""
+        text = (
+            f"The {len(self.filters)} filters of {self.layer}, lowest {self.criterion} score first"
+        )
+        ranked = [(f, s) for f, s in zip(self.filters, self.scores, strict=True) if s == s]
+        if ranked:
+            ends = (f"filter {f} ({s:.2g})" for f, s in (ranked[0], ranked[-1]))
+            text += f": from {' to '.join(ends)}"
+        gone = [str(f) for f, dropped in zip(self.filters, self.dropped, strict=True) if dropped]
+        return f"{text}. {len(gone)} pruned{f': {words.listed(gone, 8)}' if gone else ''}."
 
 
 def layer_info(
@@ -114,7 +127,7 @@ def layer_figure(info: LayerInfo, *, dark: bool = False, height: int = 340) -> A
         showgrid=False,
     )
     figure.update_yaxes(title_text=f"{info.criterion} score" if info.criterion else "score")
-    return figure
+    return words.describe(figure, info.told)
 
 
 def _state(info: LayerInfo, i: int) -> str:

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from pruneviz.channels import ChannelGraph
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 from pruneviz.stages import group_titles
 
 BINS = 48
@@ -43,6 +43,22 @@ class OverviewInfo:
     drop: npt.NDArray[np.bool_] = field(repr=False)
     """(BINS, layers) whether most filters in the bin are dropped."""
     selected: str | None = None
+
+    @property
+    def told(self) -> str:
+        """The picture in words."""
+        gone, every = sum(x.dropped for x in self.layers), sum(x.filters for x in self.layers)
+        text = (
+            f"{len(self.layers)} layers from input to output, {gone:,} of {every:,} filters pruned"
+        )
+        text += f"; in each, the filters sorted by {self.criterion}." if self.criterion else "."
+        most = sorted((x for x in self.layers if x.dropped), key=lambda x: -x.dropped / x.filters)
+        if most:
+            shares = words.listed(f"{x.name}: {x.dropped} of {x.filters}" for x in most)
+            text += f" The largest shares: {shares}."
+        if closed := [x.name for x in self.layers if x.reason]:
+            text += f" Cannot be pruned: {words.listed(closed)}."
+        return text
 
 
 def overview_info(
@@ -155,7 +171,7 @@ def overview_figure(info: OverviewInfo, *, dark: bool = False, height: int = 460
             x0=at - 0.5, x1=at + 0.5, line={"color": style.ink(dark), "width": 2}, row=2, col=1
         )
         _frame_tied(figure, info, names, at, dark)
-    return figure
+    return words.describe(figure, info.told)
 
 
 def _frame_tied(figure: Any, info: OverviewInfo, names: list[str], at: int, dark: bool) -> None:

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from pruneviz.channels import ChannelGraph
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 from pruneviz.figures.stats import pareto
 from pruneviz.stages import group_titles
 from pruneviz.strategies.course import Course
@@ -134,7 +134,7 @@ def population_figure(info: PopulationInfo, *, dark: bool = False, height: int =
         col=2,
     )
     figure.update_yaxes(title_text="hypervolume", rangemode="tozero", side="right", row=1, col=2)
-    return figure
+    return words.describe(figure, info.told)
 
 
 @dataclass(frozen=True)
@@ -193,4 +193,4 @@ def genes_figure(info: GenesInfo, *, dark: bool = False, height: int | None = No
         tickvals=list(range(len(z))),
         ticktext=[style.short_title(title, 30) for title in info.titles],
     )
-    return figure
+    return words.describe(figure, info.told)

@@ -10,7 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 from pruneviz.figures.levels import draw_chance, is_near
 from pruneviz.studies.pretraining import PretrainingStudy
 
@@ -161,7 +161,7 @@ def pretraining_figure(
     figure.update_xaxes(title_text=name, row=rows, col=(columns + 1) // 2)
     figure.update_yaxes(tickformat=".3~%")
     figure.update_yaxes(title_text=f"accuracy (top-1, {info.split})", col=1)
-    return figure
+    return words.describe(figure, info.told)
 
 
 def _star(curve: StudyCurve, colour: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 from pruneviz.figures.levels import draw_baseline, draw_chance, draw_level, is_near
 from pruneviz.studies.race_result import Race
 
@@ -42,6 +42,19 @@ class RaceInfo:
     """(label, MACs, accuracy) of papers on the same network and data."""
     chance: float | None = None
     """Accuracy (0..1) of always answering the commonest class."""
+
+    @property
+    def told(self) -> str:
+        """The picture in words."""
+        best = sorted(self.points, key=lambda p: -p.accuracy)
+        parts = (
+            f"{p.strategy} {style.percent(p.accuracy, 2)} with {style.percent(p.macs)} of the MACs"
+            for p in best
+        )
+        text = f"Accuracy on {self.split} images; baseline {style.percent(self.baseline)}."
+        return (
+            f"{text} Best first: {words.listed(parts, 10)}." if best else f"{text} None has ended."
+        )
 
 
 def race_info(race: Race) -> RaceInfo:
@@ -141,4 +154,4 @@ def race_figure(info: RaceInfo, *, dark: bool = False, height: int = 480) -> Any
         tickformat=".3~%",
     )
     figure.update_layout(title={"text": info.title}, margin={"t": 64 if info.title else 36})
-    return figure
+    return words.describe(figure, info.told)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 from pruneviz.figures.lines import joined
 from pruneviz.strategies.course import Course
 from pruneviz.strategies.details import FloatArray, Removals
@@ -120,7 +120,7 @@ def ranks_figure(info: RanksInfo, *, dark: bool = False, height: int = 380) -> A
     figure.update_yaxes(
         title_text="rank among the filters left", tickformat=".0%", range=[-0.03, 1.03]
     )
-    return figure
+    return words.describe(figure, info.told)
 
 
 def _series(course: Course) -> tuple[FloatArray, Any]:

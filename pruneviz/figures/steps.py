@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pruneviz.cost import cost
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 from pruneviz.strategies.course import Course
 
 
@@ -66,4 +66,4 @@ def steps_figure(info: StepsInfo, *, dark: bool = False, height: int = 320) -> A
         title_text="step", range=[0.7, info.whole + 0.3], **style.whole_ticks(info.whole)
     )
     figure.update_yaxes(tickformat=".0%", range=[-0.02, 1.04])
-    return figure
+    return words.describe(figure, info.told)

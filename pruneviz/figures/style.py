@@ -127,9 +127,14 @@ def name_ticks(names: Sequence[str], room: int = 100) -> dict[str, Any]:
     }
 
 
-def counted(number: int, what: str) -> str:
-    """Say how many: `1 group`, `2 groups`."""
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+def counted(number: int, what: str, several: str = "") -> str:
+    """Say how many: `1 group`, `2 groups`; `several` is a plural that takes more than an s."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {several or what + 's'}"
+
+
+def signed(value: float) -> str:
+    """A correlation: two digits, with a true minus; a dash where there is none."""
+    return f"{value:.2f}".replace("-", MINUS) if math.isfinite(value) else "–"
 
 
 def of(count: int, whole: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 from pruneviz.figures.levels import draw_chance, is_near
 from pruneviz.figures.stats import pareto, wilson
 
@@ -54,6 +54,25 @@ class TradeoffInfo:
     """Keys on the Pareto front, cheapest first."""
     chance: float | None = None
     """Accuracy (0..1) of always answering the commonest class."""
+
+    @property
+    def told(self) -> str:
+        """The picture in words."""
+        known = {p.key: p for p in self.points}
+        text = f"{style.counted(len(self.points), 'network')} by accuracy and {TITLES[self.axis]}"
+        base = next((p for p in self.points if p.kind == "baseline"), None)
+        if base is not None:
+            text += f"; baseline {self._where(base)}"
+        now = next((p for p in self.points if p.current), None)
+        if now is not None and now is not base:
+            text += f"; the current plan {self._where(now)}"
+        front = [self._where(known[key]) for key in self.front if known[key] is not base]
+        return f"{text}. On the Pareto front: {words.listed(front)}." if front else f"{text}."
+
+    def _where(self, point: TradeoffPoint) -> str:
+        cost = point.cost(self.axis) or 0.0
+        shown = style.percent(cost) if self.axis == "latency" else style.si(cost)
+        return f"{style.percent(point.accuracy)} at {shown}"
 
 
 def tradeoff_info(
@@ -138,7 +157,7 @@ def tradeoff_figure(
     if info.axis == "latency":
         figure.update_xaxes(tickformat=".0%")
     _scale(figure, info, whole or len(info.points) < 2)
-    return figure
+    return words.describe(figure, info.told)
 
 
 def _scale(figure: Any, info: TradeoffInfo, whole: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 from pruneviz.figures.levels import draw_baseline, draw_chance, is_near
 
 What = Literal["accuracy", "loss"]
@@ -42,6 +42,16 @@ class TrainingInfo:
     """What the runs count: epochs, or a strategy's steps."""
     chance: float | None = None
     """Accuracy (0..1) of always answering the commonest class."""
+
+    def told(self, what: What = "accuracy") -> str:
+        """The picture of the accuracies, or of the losses, in words."""
+        parts = [part for run in self.runs if (part := _told(run, what, self.unit))]
+        if not parts:
+            return "No run has a point yet."
+        level = ""
+        if what == "accuracy" and self.baseline is not None:
+            level = f" The baseline is {style.percent(self.baseline)}."
+        return f"Validation {what} by {self.unit}. {words.listed(parts)}.{level}"
 
 
 def training_figure(
@@ -92,7 +102,7 @@ def training_figure(
     else:
         figure.update_yaxes(title_text="loss (cross-entropy)", rangemode="tozero")
     figure.update_layout(showlegend=len(figure.data) + len(figure.layout.shapes) > 1)
-    return figure
+    return words.describe(figure, info.told(what))
 
 
 def _few_batches(figure: Any, run: RunCurve, colour: str) -> None:
@@ -144,3 +154,12 @@ def _between(info: TrainingInfo) -> tuple[float, float]:
         return 0.0, 1.0
     levels = [value for value in (info.baseline, _chance(info)) if value is not None]
     return min(points + levels), max(points + levels)
+
+
+def _told(run: RunCurve, what: What, unit: str) -> str:
+    values = run.accuracy if what == "accuracy" else (run.val_loss or run.loss)
+    if not values:
+        return ""
+    first, last = (style.percent(v) if what == "accuracy" else f"{v:.3f}"
+                   for v in (values[0], values[-1]))  # fmt: skip
+    return f"{run.label}: from {first} to {last} at {unit} {run.epochs[-1]:g}"

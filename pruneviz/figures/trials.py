@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 from pruneviz.stages import group_titles
 from pruneviz.strategies.course import Course
 from pruneviz.strategies.details import Trial
@@ -143,7 +143,7 @@ def trials_figure(info: TrialsInfo, *, dark: bool = False, height: int | None = 
     )
     figure.update_yaxes(title_text="accuracy of the trial", tickformat=".0%", row=1, col=2)
     figure.update_yaxes(side="right", row=1, col=2)  # its title would lie on the other panel
-    return figure
+    return words.describe(figure, info.told)
 
 
 def _places(info: TrialsInfo) -> list[float]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 from pruneviz.studies.trust.result import Trust
 
 SHOWN = {
@@ -42,7 +42,7 @@ def trust_figure(trust: Trust, *, dark: bool = False, height: int = 440) -> Any:
             )
         )
     _diagonal(figure, [p.reached for p in trust.points], dark)
-    return figure
+    return words.describe(figure, _in_words(trust))
 
 
 def runs_figure(
@@ -62,7 +62,7 @@ def runs_figure(
         )
     )
     _diagonal(figure, [y for _, _, y in points], dark)
-    return figure
+    return words.describe(figure, _runs_in_words(points))
 
 
 def _diagonal(figure: Any, reached: Sequence[float], dark: bool) -> None:
@@ -80,3 +80,22 @@ def _diagonal(figure: Any, reached: Sequence[float], dark: bool) -> None:
     )
     figure.update_xaxes(title="accuracy without training", tickformat=".0%")
     figure.update_yaxes(title="accuracy after fine-tuning", tickformat=".1%")
+
+
+def _in_words(trust: Trust) -> str:
+    parts = (
+        f"{name} {style.signed(trust.agreement_within(predictor))}"
+        for predictor, name in SHOWN.items()
+    )
+    return (
+        f"{len(trust.points)} plans, accuracy without training against accuracy after it. "
+        f"Rank correlation among plans of about the same MACs: {', '.join(parts)}."
+    )
+
+
+def _runs_in_words(points: Sequence[tuple[str, float, float]]) -> str:
+    parts = (
+        f"{name}: repaired {style.percent(x)}, fine-tuned {style.percent(y)}"
+        for name, x, y in points
+    )
+    return f"{style.counted(len(points), 'finished run')}. {words.listed(parts)}."

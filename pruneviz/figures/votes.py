@@ -9,7 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 
 LINE = 44
 """Characters of an answer on one line."""
@@ -22,6 +22,10 @@ def votes_figure(
     names = [
         "<br>".join(wrap(escape(text), LINE)) + (" ✓" if i == right else "")
         for i, text in enumerate(choices)
+    ]
+    told = [
+        f"{text}{' (right)' if i == right else ''}: {count}"
+        for i, (text, count) in enumerate(zip(choices, counts, strict=True))
     ]
     height = 60 + sum(22 + 16 * name.count("<br>") + 14 for name in names)
     figure = style.new_figure(dark, height, bargap=0.3)
@@ -40,4 +44,4 @@ def votes_figure(
     )
     figure.update_yaxes(autorange="reversed", automargin=True, showgrid=False)
     figure.update_xaxes(visible=False, range=[0, 1.1 * max(1, *counts)])
-    return figure
+    return words.describe(figure, "; ".join(told))

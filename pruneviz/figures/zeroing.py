@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from pruneviz.errors import InvalidValueError, UnknownNameError
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 from pruneviz.figures.lines import joined
 from pruneviz.strategies.course import Course
 from pruneviz.strategies.details import FloatArray, Zeroing
@@ -168,7 +168,7 @@ def zeroing_figure(info: ZeroingInfo, *, dark: bool = False, height: int = 520) 
         title_text=f"filter of {style.short(info.layer)}", showgrid=False, row=1, col=1
     )
     figure.update_yaxes(title_text="l2 norm (log)", type="log", exponentformat="none", row=2, col=1)
-    return figure
+    return words.describe(figure, info.told)
 
 
 def _norms(figure: Any, info: ZeroingInfo, dark: bool) -> None:

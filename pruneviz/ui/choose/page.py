@@ -144,9 +144,7 @@ def _sweep(loaded: Workbench, criterion: str, was_complete: bool) -> None:
     figure = tradeoff_figure(info, dark=theme.dark(), height=330, whole=True)
     cost = workbench.plan_at(loaded, Decisions())[1]
     figure.update_xaxes(range=[0, cost.macs * 1.04])
-    theme.chart(
-        figure, "sweep", on_select=_take_up, selection_mode="points", alt="Accuracy against MACs"
-    )
+    theme.chart(figure, "sweep", on_select=_take_up, selection_mode="points")
     if not complete:
         plans = len(list(sweep.steps(criterion)))
         st.caption(f"Measuring {plans} plans: {max(0, len(points) - 1)} done …")
@@ -184,7 +182,6 @@ def _network(loaded: Workbench, criterion: str) -> None:
     theme.chart(
         overview_figure(info, dark=theme.dark()),
         "choose_overview",
-        alt="Every layer's filters sorted by score",
     )
 
 

@@ -48,7 +48,6 @@ def show(loaded: Workbench) -> None:
         CHART,
         on_select=_select,
         selection_mode="points",
-        alt="Accuracy by filter",
     )
     worst = int(np.nanargmin(losses.accuracy))
     free = int((losses.change >= 0).sum())
@@ -120,9 +119,7 @@ def _classes(loaded: Workbench, layer: str, chosen: int) -> None:
         tuple(after.per_class[i] for i in shown),
         tuple(int((labels == i).sum()) for i in shown),
     )
-    theme.chart(
-        classes_figure(info, dark=theme.dark()), "alone_classes", alt="Accuracy by class without it"
-    )
+    theme.chart(classes_figure(info, dark=theme.dark()), "alone_classes")
 
 
 def _conductance(loaded: Workbench, layer: str, chosen: int) -> None:
@@ -144,7 +141,6 @@ def _conductance(loaded: Workbench, layer: str, chosen: int) -> None:
         theme.chart(
             conductance_figure(conductance, loaded.data.classes, chosen=chosen, dark=theme.dark()),
             "alone_conductance",
-            alt=f"Conductance of the filters of {layer} by class",
         )
         st.caption(
             f"{conductance.images} validation images. Orange: for their class. Blue: against it."

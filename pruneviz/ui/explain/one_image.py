@@ -76,7 +76,6 @@ def _answers(loaded: Workbench, picked: picker.Picked, before: Passage, after: P
             {k: v.tolist() for k, v in rows.items()}, names, truth=picked.truth, dark=theme.dark()
         ),
         "explain_answers",
-        alt="Probabilities of the likeliest classes",
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from pruneviz.figures import words
 from pruneviz.ui.frame import presenting
 from pruneviz.ui.frame.text import harmless, has_links
 
@@ -71,7 +72,8 @@ def dark() -> bool:
 
 
 def chart(figure: Any, key: str, **options: Any) -> Any:
-    """Show a figure in PruneViz's own style."""
+    """Show a figure in PruneViz's own style; its text alternative is its own, too."""
+    alt = words.told(figure)
     parts = changed = figure.to_plotly_json()
     if has_links(parts):
         changed = harmless(changed)
@@ -79,4 +81,4 @@ def chart(figure: Any, key: str, **options: Any) -> Any:
         changed = presenting.enlarged(changed)
     # A figure, not its parts: Streamlit refuses those of an empty one.
     drawn = figure if changed is parts else type(figure)(changed)
-    return st.plotly_chart(drawn, theme=None, key=key, config=CONFIG, **options)
+    return st.plotly_chart(drawn, theme=None, key=key, config=CONFIG, alt=alt, **options)

@@ -83,7 +83,7 @@ def _live(loaded: Workbench, name: str, was_active: bool) -> None:
         from pruneviz.ui.runs.run_results import study_of
 
         info = pretraining_info(study_of(run, {"points": results}))
-        theme.chart(pretraining_figure(info, dark=theme.dark()), f"method_{run.id}", alt=info.told)
+        theme.chart(pretraining_figure(info, dark=theme.dark()), f"method_{run.id}")
         st.caption(info.told)
     course.replay(loaded, run)
 

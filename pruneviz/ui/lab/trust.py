@@ -50,7 +50,6 @@ def _study(trust: Trust) -> None:
         theme.chart(
             trust_figure(trust, dark=theme.dark()),
             f"trust_{trust.network}_{trust.data}",
-            alt="Accuracy without training against accuracy after fine-tuning, a point a plan",
         )
     with right:
         frame = trust.to_frame()
@@ -96,7 +95,6 @@ def _own_runs() -> None:
     theme.chart(
         runs_figure(points, dark=theme.dark()),
         "trust_runs",
-        alt="Repaired accuracy against accuracy after fine-tuning, a point a finished run",
     )
 
 

@@ -51,7 +51,7 @@ def _show(lesson: Lesson) -> None:
         st.markdown(f"**{number + 1}. {step.ask}**")
         if place in revealed:
             figure = votes_figure(step.choices, counts, step.right, dark=theme.dark())
-            theme.chart(figure, f"votes_{lesson.name}_{number}", alt=_told(step.choices, counts))
+            theme.chart(figure, f"votes_{lesson.name}_{number}")
             continue
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(f"{sum(counts)} answer{'' if sum(counts) == 1 else 's'}", width="content")
@@ -76,7 +76,3 @@ def _clear(lesson: Lesson) -> None:
     votes().clear(lesson.name)
     revealed: set[tuple[str, int]] = st.session_state.setdefault(REVEALED, set())
     revealed -= {place for place in revealed if place[0] == lesson.name}
-
-
-def _told(choices: tuple[str, ...], counts: tuple[int, ...]) -> str:
-    return "; ".join(f"{text}: {n}" for text, n in zip(choices, counts, strict=True))

@@ -209,7 +209,6 @@ def _beside(latency: Latency, plan: Plan) -> None:
     theme.chart(
         latency_figure(latency_info(named), dark=theme.dark()),
         "latency_bars",
-        alt="Measured time of this plan and of the unpruned network",
     )
     how = Setting(latency.batch_size, latency.threads, latency.runtime)
     st.caption(

@@ -92,7 +92,6 @@ def _tradeoff(loaded: Workbench) -> None:
         f"tradeoff_{st.session_state.setdefault('clicks', 0)}",
         on_select=_load_point,
         selection_mode="points",
-        alt="Accuracy against cost of every visited plan",
     )
     st.caption(
         "Every plan you visit is a point; the current one is ringed. Click a point to go back "
@@ -145,7 +144,6 @@ def _network(loaded: Workbench) -> None:
     theme.chart(
         overview_figure(info, dark=theme.dark(), height=520),
         "prune_overview",
-        alt="Every layer's filters, the pruned ones marked",
     )
 
 

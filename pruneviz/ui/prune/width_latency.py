@@ -56,7 +56,6 @@ def _curve(measured: WidthLatency, title: str, *, as_in_hand: bool) -> None:
     theme.chart(
         widths_figure(widths_info(measured, title), dark=theme.dark()),
         "latency_curve",
-        alt="Measured time against the width of the group",
     )
     if measured.latency.disturbance:
         st.caption(measured.latency.disturbance)

@@ -93,7 +93,12 @@ def _pictures(view: FilterView) -> None:
                 "positive, blue: negative)"
             )
         )
-        st.image(view.kernels, caption=shown, width=200, alt="The filter's weights")
+        st.image(
+            view.kernels,
+            caption=shown,
+            width=200,
+            alt=shown,
+        )
     if view.images:
         st.markdown(
             "**Images that activate it most**, with the region framed; activation maps below"
@@ -102,12 +107,12 @@ def _pictures(view: FilterView) -> None:
             list(view.images),
             width=84,
             caption=[f"{p:.3g}" for p in view.peaks],
-            alt=[f"Image {i + 1}" for i in range(len(view.images))],
+            alt=[f"Image {i + 1}, activation {p:.3g} at most" for i, p in enumerate(view.peaks)],
         )
         st.image(
             list(view.maps),
             width=84,
-            alt=[f"Activation on image {i + 1}" for i in range(len(view.maps))],
+            alt=[f"Where image {i + 1} activates the filter" for i in range(len(view.maps))],
         )
 
 

@@ -55,7 +55,6 @@ def show() -> None:
         "rank_overview",
         on_select=_into_layer,
         selection_mode="points",
-        alt="Every layer's filters sorted by score",
     )
     detail, compare = st.tabs(["One layer", "Two criteria"], key="rank_tab", on_change="rerun")
     if compare.open:
@@ -127,7 +126,6 @@ def _layer(loaded: Workbench, criterion: str, scores: np.ndarray, names: list[st
             f"filters_{nonce}",
             on_select=_pick,
             selection_mode=("points", "box", "lasso"),
-            alt=f"Filters of {layer} by {criterion}",
         )
         tied = actions.tied_to(loaded, layer)
         if tied:

@@ -59,7 +59,7 @@ def replay(loaded: Workbench, run: RunView) -> None:
     one = bool(zeroed_layers(course))  # whose picture is always of one layer
     if picture.parts and (layer := _layer(course, run, picture.parts, one=one)) is not None:
         picture = picture_of(course, step, layer)
-    theme.chart(picture.draw(dark=theme.dark()), f"course_{run.id}", alt=picture.told)
+    theme.chart(picture.draw(dark=theme.dark()), f"course_{run.id}")
     st.caption(picture.told)
     if isinstance(shown.details, Population):
         _genes(course, run, shown)
@@ -127,5 +127,5 @@ def _genes(course: Course, run: RunView, step: CourseStep) -> None:
     kept = course.graph.prunable.copy()
     kept[course.graph.prunable] = generation.genes[chosen]
     info = genes_info(course.graph, kept)
-    theme.chart(genes_figure(info, dark=theme.dark()), f"genes_{run.id}", alt=info.told)
+    theme.chart(genes_figure(info, dark=theme.dark()), f"genes_{run.id}")
     st.caption(info.told)

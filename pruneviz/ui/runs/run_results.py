@@ -112,5 +112,4 @@ def _study(run: RunView, results: dict[str, Any]) -> None:
         theme.chart(
             pretraining_figure(info, dark=theme.dark(), height=340),
             f"study_{run.id}",
-            alt=info.told,
         )

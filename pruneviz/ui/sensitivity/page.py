@@ -221,7 +221,6 @@ def look_at(
                 dark=theme.dark(),
             ),
             "sensitivity_curves",
-            alt="Accuracy against pruning ratio, one line per group",
         )
     with heat:
         theme.chart(
