@@ -13,7 +13,7 @@ from plotly.colors import qualitative
 from plotly.subplots import make_subplots
 
 from pruneviz.errors import InvalidValueError
-from pruneviz.figures import style
+from pruneviz.figures import style, words
 
 ROW = 120
 """Pixels of one row on the screen."""
@@ -94,10 +94,20 @@ def masks_figure(
     figure.update_layout(
         template=style.template(dark),
         height=height or 90 + ROW * len(images),
-        margin={"l": 8, "r": 8, "t": 36, "b": 40},
-        legend={"orientation": "h", "y": 0, "yanchor": "top"},
+        margin={"l": 8, "r": 8, "t": 28 + style.TOOLBAR, "b": 8},
     )
-    return figure
+    return words.describe(figure, _in_words(masks, classes))
+
+
+def _in_words(masks: Mapping[str, npt.NDArray[np.int64]], classes: Sequence[str]) -> str:
+    """The share of all pixels that each column gives to each class but the ground."""
+    count = len(next(iter(masks.values()), ()))
+    columns = []
+    for name, mask in masks.items():
+        share = {k: float((mask == k).mean()) for k in np.unique(mask).tolist() if k}
+        own = (f"{classes[k]} {style.percent(s)}" for k, s in share.items())
+        columns.append(f"{name}: {words.listed(own) or 'nothing'}")
+    return f"{style.counted(count, 'image')}, and shares of their pixels. {'. '.join(columns)}."
 
 
 def _colours(count: int, dark: bool) -> npt.NDArray[np.int64]:

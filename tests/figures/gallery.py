@@ -214,6 +214,7 @@ LAB = LabInfo(
     (("Molchanov et al. 2017, Table 1", 0.91), ("Li et al. 2017, Table 1", 0.9)), True, 0.1,
 )  # fmt: skip
 LAYERS = LayersInfo("", ("taylor", "l1"), ("conv1", "layer1.0.conv1"), ((0.9, 0.8), (0.2, None)))
+MASK = np.stack([np.eye(4, dtype=np.int64)] * 2)
 CONDUCTANCE = Conductance("layer1.0.conv1", np.linspace(-1, 1, 50).reshape(10, 5), 100)
 
 FIGURES: dict[str, Piece] = {
@@ -298,6 +299,13 @@ FIGURES: dict[str, Piece] = {
         ("vgg11 on digits", "pretrained", "30 %"),
     ),
     "trust": Piece(lambda **look: trust_figure(_trust(), **look), ("12 plans", "repaired", "1.00")),
+    "masks": Piece(
+        lambda **look: figures.masks_figure(
+            np.full((2, 3, 4, 4), 99, np.uint8),
+            {"truth": MASK, "the current plan": MASK * 0}, ("ground", "line"), **look,
+        ),
+        ("2 images", "truth: line 25.0 %", "the current plan: nothing"),
+    ),
     "trust runs": Piece(
         lambda **look: runs_figure([("my run", 0.9, 0.95)], **look), ("my run", "90.0 %", "95.0 %")
     ),
