@@ -14,8 +14,12 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from tests.cluster.servers import PostgresServer, S3Server
 
-SLOWER = ("browser", "ui", "jobs", "cluster", "commands", "notebook")
-"""Folders whose tests need a page, a browser or a process of their own."""
+SLOWER = (
+    *("browser", "ui", "jobs", "cluster", "commands", "notebook"),
+    *("training", "strategies", "studies", "recipe", "report"),
+    "test_reference.py",
+)
+"""What needs a page, a browser or a process of its own, trains, or writes a whole book."""
 
 settings.register_profile(
     "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
