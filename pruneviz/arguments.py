@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -37,6 +37,14 @@ def number(name: str, value: Any, low: float, high: float = math.inf) -> float:
         bounds = f"from {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
         raise InvalidValueError(f"{name} must be a number {bounds}, but got {shown(value)}.")
     return float(value)
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Raises `InvalidValueError` unless there are seeds, each a whole number from 0."""
+    if not seeds or any(isinstance(seed, bool) or seed < 0 for seed in seeds):
+        raise InvalidValueError(
+            f"Seeds are one or more whole numbers from 0, but got {list(seeds)}."
+        )
 
 
 def instance(

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 # What each part may import of the others; those in FOR_ALL may be imported by all.
-FOR_ALL = ("errors", "arguments", "machine", "modes", "stored", "bars")
+FOR_ALL = ("errors", "arguments", "machine", "modes", "stored", "bars", "logs")
 BELOW = ("channels", "stages", "inputs", "outputs", "torch_calls")
 PLANS = ("plan", "threshold")
 CORE = (*BELOW, "trace", *PLANS, "cost", "surgery", "replay")
@@ -29,6 +29,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "machine": (),
     "modes": (),
     "bars": (),
+    "logs": (),
     "plugins": (),
     "drawing": (),  # results are drawn through it; it finds the figures by name
     "evaluation": ("drawing",),

@@ -10,6 +10,8 @@ import argparse
 import os
 from pathlib import Path
 
+from pruneviz import logs
+
 DATABASE = "PRUNEVIZ_DATABASE"
 STORE = "PRUNEVIZ_STORE"
 SCHEDULER = "PRUNEVIZ_SCHEDULER"
@@ -66,6 +68,23 @@ def add_deployment(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help=f"runs done at the same time on this machine (default: ${WORKERS}, or 1)",
     )
+
+
+def add_log_format(parser: argparse.ArgumentParser) -> None:
+    """Give a parser `--log-format`."""
+    parser.add_argument(
+        "--log-format",
+        choices=logs.FORMATS,
+        default=argparse.SUPPRESS,
+        help=f"text, or json: one JSON object a line, without secrets (default: ${logs.VARIABLE}, "
+        "or text)",
+    )
+
+
+def log_as_asked(args: argparse.Namespace) -> None:
+    """Log what happens in this process and those that it starts."""
+    os.environ[logs.VARIABLE] = logs.resolve_format(getattr(args, "log_format", None)) or "text"
+    logs.set_up()
 
 
 def settle(args: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ import socket
 from getpass import getpass
 from pathlib import Path
 
+from pruneviz import logs
 from pruneviz.commands import deployment
 from pruneviz.errors import InvalidValueError, StorageError
 
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for records and results (default: $PRUNEVIZ_HOME or the user's data folder)",
     )
     parser.add_argument("--headless", action="store_true", help="do not open a browser")
+    deployment.add_log_format(parser)
     deployment.add_deployment(parser)
     sharing = parser.add_argument_group(
         "sharing",
@@ -146,9 +148,10 @@ def obey(args: argparse.Namespace) -> int:
     )
     home = resolve_home(args.home)
     os.environ["PRUNEVIZ_HOME"] = str(home)
+    deployment.log_as_asked(args)
     deployment.check(home)
     port = choose_port(settings.host, args.port)
-    if args.port is None and port != FIRST_PORT:
+    if args.port is None and port != FIRST_PORT and not logs.is_json():
         print(f"Port {FIRST_PORT} is taken; using {port}.", flush=True)
 
     from pruneviz.ui.serving.server import serve

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-from pruneviz.commands.deployment import add_deployment, check
-from pruneviz.commands.output import say
+from pruneviz import logs
+from pruneviz.commands import deployment
 from pruneviz.errors import InvalidValueError, MissingExtraError
 
 
@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only print what `dask worker --resources` is to be given, for Slurm or Kubernetes",
     )
     parser.add_argument("--home", default=argparse.SUPPRESS, help="folder for what is being done")
-    add_deployment(parser)
+    deployment.add_log_format(parser)
+    deployment.add_deployment(parser)
 
 
 def obey(args: argparse.Namespace) -> int:
@@ -63,10 +64,11 @@ def obey(args: argparse.Namespace) -> int:
         raise MissingExtraError("A worker", "distributed", "cluster")
     home = resolve_home(args.home)
     os.environ["PRUNEVIZ_HOME"] = str(home)
-    check(home)
-    say(args, f"Worker for {scheduler}: {versions()}.")
+    deployment.log_as_asked(args)
+    deployment.check(home)
+    logs.event("worker started", scheduler=scheduler, versions=str(versions()))
     command = [
-        *(sys.executable, "-m", "distributed.cli.dask_worker", scheduler),
+        *(sys.executable, "-m", "pruneviz.jobs.dask_worker", scheduler),
         *("--nworkers", str(resolve_workers()), "--nthreads", "1", "--no-dashboard"),
         *("--resources", resources, "--local-directory", str(home / "dask")),
         *("--death-timeout", "60"),

@@ -6,9 +6,11 @@ this process's own clock.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Hashable, Mapping
 
+from pruneviz import logs
 from pruneviz.jobs import recovery
 from pruneviz.jobs.alive import host, is_alive
 from pruneviz.jobs.records import RunStore
@@ -86,6 +88,7 @@ class Fleet:
         self._deaths[run.id] = run.checkpoints, count
         if not recovery.requeue(self._store, run.id, run.claim, self._me):
             return False
+        logs.event("worker died", run=run.id, deaths=count, level=logging.WARNING)
         if count < DEATHS:
             return True
         recovery.fail(self._store, run.id, DIED.format(count=count))

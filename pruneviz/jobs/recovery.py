@@ -5,6 +5,7 @@ Every change begins by reading: with nothing to put right, nobody waits for the 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select
 
+from pruneviz import logs
 from pruneviz.jobs.alive import host, is_alive, is_gone
 from pruneviz.jobs.records import RunStore, change
 from pruneviz.jobs.schema import App, Run
@@ -61,11 +63,14 @@ def mark_interrupted(
         for run_id, claim, where, pid, process, heartbeat in held
         if is_gone(where, pid, process, heartbeat, now - stale)
     ]
-    return tuple(
+    marked = tuple(
         store.get(run_id)
         for run_id, claim in gone
         if release_run(store, run_id, claim, known.get(run_id, why))
     )
+    for run in marked:
+        logs.event("run interrupted", run=run.id, owner=run.owner, level=logging.WARNING)
+    return marked
 
 
 def requeue(store: RunStore, run_id: str, claim: str | None, submitter: str) -> bool:

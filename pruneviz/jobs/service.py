@@ -14,6 +14,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+from pruneviz import logs
 from pruneviz.errors import InvalidValueError, StorageGoneError
 from pruneviz.jobs import durations, quota
 from pruneviz.jobs.alive import host, identity
@@ -108,13 +109,16 @@ class JobService:
                 spec = self._gate.admit(spec, self.store)
                 run = self.store.create(spec, submitter=self._me)
             quota.note(self.store, run.id, self._gate.share())
+        logs.event("run queued", run=run.id, owner=run.owner, kind=run.kind)
         self._tender.send(run.id)
         return run.id
 
     def cancel(self, run_id: str) -> RunView:
         """Cancel a run for good; one that is under way ends within a batch."""
         self._allow("cancel", run_id)
-        return self.store.request_cancel(run_id)
+        run = self.store.request_cancel(run_id)
+        logs.event("cancel asked for", run=run_id, owner=run.owner, status=run.status)
+        return run
 
     def resume(self, run_id: str) -> RunView:
         """Resume an interrupted, failed or cancelled run from its last checkpoint."""
@@ -122,6 +126,7 @@ class JobService:
             self._gate.readmit(self.store.get(run_id), self.store)
             quota.note(self.store, run_id, self._gate.share())
         if self.store.request_resume(run_id, submitter=self._me):
+            logs.event("run resumed", run=run_id)
             self._tender.send(run_id)
         return self.store.get(run_id)
 
@@ -139,6 +144,7 @@ class JobService:
         """Delete a run with everything it wrote; one that is under way stops."""
         self._allow("delete", run_id)
         self.store.delete(run_id)
+        logs.event("run deleted", run=run_id)
 
     def _allow(self, what: str, run_id: str) -> None:
         if self._gate is not None:

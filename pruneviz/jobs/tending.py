@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 
+from pruneviz import logs
 from pruneviz.errors import StorageError
 from pruneviz.jobs.dispatch import Dispatcher
 from pruneviz.jobs.fleet import Fleet
@@ -70,11 +72,15 @@ class Tender:
             self._end_hung()
             reserve(self._store.home)
         except StorageError as error:
+            if self._trouble is None:
+                logs.event("runs wait", why=str(error), level=logging.WARNING)
             self._trouble = error
             self._watch.forget()  # heartbeats stand still because they cannot be written
             if self._fleet is not None:
                 self._fleet.forget()
         else:
+            if self._trouble is not None:
+                logs.event("runs go on")
             self._trouble = None
             self._dispatcher.send_held_back()
 

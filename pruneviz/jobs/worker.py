@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from pruneviz import bars
+from pruneviz import bars, logs
 from pruneviz.errors import InvalidValueError, PruneVizError, UnknownNameError
 from pruneviz.jobs import orders
 from pruneviz.jobs.context import Interruption, JobContext
@@ -93,6 +95,8 @@ def _work(mine: Lease, plugins: Sequence[str], limit: bool) -> str:
     status, message = "done", ""
     pulse.start()
     orders.follow(pulse)
+    about: dict[str, Any] = {"run": mine.run.id, "owner": mine.run.owner, "kind": mine.run.kind}
+    logs.event("run begun", **about, attempt=mine.run.attempts)
     try:
         if mine.run.damage:
             raise InvalidValueError(UNREADABLE.format(damage=mine.run.damage))
@@ -116,7 +120,11 @@ def _work(mine: Lease, plugins: Sequence[str], limit: bool) -> str:
     ours = patiently(lambda: _finish(mine, pulse, status, message, error), orders.give_up_if_told)
     if ours and status == "done":  # only now: until here a kill would have needed it
         patiently(lambda: mine.store.files.done(mine.run.id), orders.give_up_if_told)
-    return status if ours else LOST
+    ended = status if ours else LOST
+    level = logging.WARNING if error is not None else logging.INFO
+    why = None if error is None else sentence(error)
+    logs.event("run ended", **about, seconds=pulse.seconds(), status=ended, why=why, level=level)
+    return ended
 
 
 ENDS = {"cancel": ("cancelled", ""), "stop": ("interrupted", CLOSED)}
@@ -156,6 +164,7 @@ def prepare_process() -> None:
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     bars.silence()
+    logs.set_up()
     orders.listen(BUSY)
     parent = multiprocessing.parent_process()
     if parent is not None:

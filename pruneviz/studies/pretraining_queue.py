@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pruneviz.arguments import check_seeds
 from pruneviz.errors import InvalidValueError
 from pruneviz.jobs.views import RunSpec, RunView
 from pruneviz.studies.pretraining import PretrainingStudy, StudyPoint
-from pruneviz.studies.queue import check_seeds, data_called, id_of
+from pruneviz.studies.queue import data_called, id_of
 
 if TYPE_CHECKING:
     from pruneviz.jobs.service import JobService

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pruneviz.errors import InvalidValueError
 from pruneviz.jobs.listing import Which
 from pruneviz.jobs.views import RunSpec, RunView
 
@@ -107,14 +106,6 @@ def data_called(source: Mapping[str, Any]) -> str:
     """What a data set is called: an image folder by its own name."""
     root = source.get("options", {}).get("root")
     return Path(str(root)).stem if root else str(source.get("name", "unnamed data"))
-
-
-def check_seeds(seeds: Sequence[int]) -> None:
-    """Raises `InvalidValueError` unless there are seeds, each a whole number from 0."""
-    if not seeds or any(isinstance(seed, bool) or seed < 0 for seed in seeds):
-        raise InvalidValueError(
-            f"Seeds are one or more whole numbers from 0, but got {list(seeds)}."
-        )
 
 
 def _work(spec: RunSpec) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from pruneviz.arguments import check_seeds
 from pruneviz.errors import InvalidValueError
 from pruneviz.jobs.views import RunSpec, RunView
 from pruneviz.strategies import find_strategy
-from pruneviz.studies.queue import check_seeds, data_called, id_of
+from pruneviz.studies.queue import data_called, id_of
 from pruneviz.studies.race_result import Race, merge
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pruneviz import stored
+from pruneviz.arguments import check_seeds
 from pruneviz.errors import InvalidValueError, UnknownNameError
 from pruneviz.studies.papers.claims import SCALES, Claim, find_claim
-from pruneviz.studies.queue import check_seeds
 
 
 @dataclass(frozen=True)

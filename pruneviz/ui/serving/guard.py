@@ -6,6 +6,7 @@ Only the health address is open, which says nothing but that the server lives.
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from urllib.parse import parse_qs, parse_qsl, quote, urlencode
 
@@ -14,6 +15,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pruneviz import logs
 from pruneviz.ui.serving import login
 from pruneviz.ui.serving.access import VISITOR_COOKIE, Access, Patience, Role, new_visitor
 from pruneviz.ui.serving.hosts import is_answered, name_in
@@ -114,6 +116,7 @@ class Guard:
         role = access.role_for(secret)
         if role is None:
             self._patience.was_wrong(address)
+            logs.event("visitor turned away", client=address, level=logging.WARNING)
         else:
             self._patience.was_right(address)
         return role
@@ -139,6 +142,7 @@ def _foreign(asked: HTTPConnection, access: Access) -> Response | None:
 
 
 def _come_in(asked: Request, access: Access, role: Role, target: str) -> Response:
+    logs.event("visitor came in", owner=asked.cookies.get(VISITOR_COOKIE), role=str(role))
     answer = RedirectResponse(target, HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
     _set_cookie(answer, asked.scope, access.cookie, access.pass_for(role), MONTH)
     return answer

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from pruneviz import bars
+from pruneviz import bars, logs
 from pruneviz.ui.serving import hosts
 from pruneviz.ui.serving.sharing import Sharing, current, take_up, take_up_configured
 
@@ -46,6 +47,8 @@ def around() -> dict[str, Any]:
 
     bars.silence()
     take_up_configured()
+    logs.keep_secret(current().token, current().visitors_token, current().password)
+    logs.set_up()
     base = config.get_option("server.baseUrlPath") or ""
     names = [name for name, _, _ in PAGES]
     around_app = [
@@ -64,10 +67,12 @@ async def lifespan(_app: object) -> AsyncIterator[None]:
 
     from pruneviz.ui.frame import services
 
-    settings, port = current(), config.get_option("server.port")
+    begun, settings, port = time.monotonic(), current(), config.get_option("server.port")
     home = services.home()
-    for line in announcement(settings, port, home):
-        print(line, flush=True)
+    if not logs.is_json():  # programs read no letters, and the owner's token is among these
+        for line in announcement(settings, port, home):
+            print(line, flush=True)
+    logs.event("studio opened", address=f"http://{_shown(settings.host)}:{port}", home=str(home))
     if not config.get_option("server.headless"):
         asyncio.get_running_loop().call_soon(webbrowser.open, own_address(settings, port))
     tidying = asyncio.create_task(_tidy(home))
@@ -76,6 +81,7 @@ async def lifespan(_app: object) -> AsyncIterator[None]:
     finally:
         tidying.cancel()
         await asyncio.to_thread(services.close)
+        logs.event("studio closed", seconds=time.monotonic() - begun)
 
 
 async def _tidy(home: Path) -> None:
