@@ -23,7 +23,7 @@ def answers_figure(
     height: int = 340,
 ) -> Any:
     """Draw probabilities (classes,) of each network, by its name; the true class is marked."""
-    figure = style.new_figure(dark, height, barmode="group", bargap=0.25)
+    figure = style.new_figure(dark, height, barmode="group", bargap=0.25, showlegend=True)
     table = np.array([np.asarray(row, float) for row in answers.values()])
     order = np.sort(np.argsort(-table.max(0), kind="stable")[:MOST])
     colours = (style.GREY, style.dropped_colour(dark), style.kept_colour(dark))

@@ -25,6 +25,8 @@ class Picture:
     told: str
     parts: tuple[str, ...] = ()
     """The layers or groups that can be looked at one by one."""
+    part: str | None = None
+    """The one that is shown, where the picture is always of one."""
 
 
 def picture_of(course: Course, step: int | None = None, part: str | None = None) -> Picture:
@@ -62,7 +64,8 @@ def _(_details: Removals, course: Course, step: int | None, part: str | None) ->
 @_picture.register
 def _(_details: Zeroing, course: Course, step: int | None, part: str | None) -> Picture:
     info = zeroing_info(course, step, part)
-    return Picture(lambda **look: zeroing_figure(info, **look), info.told, zeroed_layers(course))
+    layers = zeroed_layers(course)
+    return Picture(lambda **look: zeroing_figure(info, **look), info.told, layers, info.layer)
 
 
 @_picture.register

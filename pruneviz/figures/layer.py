@@ -36,7 +36,7 @@ class LayerInfo:
         )
         ranked = [(f, s) for f, s in zip(self.filters, self.scores, strict=True) if s == s]
         if ranked:
-            ends = (f"filter {f} ({s:.2g})" for f, s in (ranked[0], ranked[-1]))
+            ends = (f"filter {f} ({style.score(s)})" for f, s in (ranked[0], ranked[-1]))
             text += f": from {' to '.join(ends)}"
         gone = [str(f) for f, dropped in zip(self.filters, self.dropped, strict=True) if dropped]
         return f"{text}. {len(gone)} pruned{f': {words.listed(gone, 8)}' if gone else ''}."
@@ -106,8 +106,10 @@ def layer_figure(info: LayerInfo, *, dark: bool = False, height: int = 340) -> A
                         "solidity": 0.25,
                     },
                 },
-                customdata=[[info.filters[i], _state(info, i)] for i in at],
-                hovertemplate="<b>filter %{customdata[0]}</b><br>score %{y:.4g}"
+                customdata=[
+                    [info.filters[i], _state(info, i), style.score(info.scores[i])] for i in at
+                ],
+                hovertemplate="<b>filter %{customdata[0]}</b><br>score %{customdata[2]}"
                 "<br>%{customdata[1]}<extra></extra>",
             )
         )

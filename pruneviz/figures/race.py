@@ -146,12 +146,14 @@ def race_figure(info: RaceInfo, *, dark: bool = False, height: int = 480) -> Any
     measured = [info.baseline, *(y for point in info.points for _, y in point.runs)]
     if info.chance is not None and is_near(info.chance, measured):
         draw_chance(figure, info.chance)
+        measured.append(info.chance)
+    measured += [y for _, _, y in info.published]
     name = f"target, {style.percent(info.target, 0)} of the MACs"
     draw_level(figure, info.target, name, across=False, dash="dashdot", width=1)
     figure.update_xaxes(title_text="MACs left", tickformat=".0%", range=[0, 1.05])
     figure.update_yaxes(
         title_text=f"accuracy (top-1, {'test' if info.split == 'test' else 'validation'})",
-        tickformat=".3~%",
+        **style.accuracy_axis(min(measured), max(measured), least=0.02),
     )
     figure.update_layout(title={"text": info.title}, margin={"t": 64 if info.title else 36})
     return words.describe(figure, info.told)

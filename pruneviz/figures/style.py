@@ -70,7 +70,7 @@ def template(dark: bool) -> Any:
             "plot_bgcolor": "rgba(0,0,0,0)",
             "xaxis": axis,
             "yaxis": axis,
-            "margin": {"l": 56, "r": 16, "t": 36, "b": 48},
+            "margin": {"l": 56, "r": 16, "t": TOOLBAR, "b": 48},
             "hoverlabel": {
                 "bgcolor": "#2B2F36" if dark else "#FFFFFF",
                 "font": {"color": ink(dark)},
@@ -125,6 +125,17 @@ def name_ticks(names: Sequence[str], room: int = 100) -> dict[str, Any]:
         "tickangle": 0 if flat else -50,
         "tickfont": {"size": 12 if flat else 10},
     }
+
+
+def score(value: float) -> str:
+    """Format a score, however small: `0.6592`, `4.70×10⁻⁶`; never with a prefix such as µ."""
+    if not math.isfinite(value):
+        return "–"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.4g}".replace("-", MINUS)
+    digits, _, power = f"{value:.2e}".partition("e")
+    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{digits}×10{raised}".replace("-", MINUS)
 
 
 def counted(number: int, what: str, several: str = "") -> str:

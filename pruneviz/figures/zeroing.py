@@ -62,7 +62,7 @@ def zeroed_layers(course: Course) -> tuple[str, ...]:
 
 
 def zeroing_info(course: Course, step: int | None = None, layer: str | None = None) -> ZeroingInfo:
-    """Gather the states and norms up to a step, of one layer (by default the first).
+    """Gather the states and norms up to a step, of one layer, by default the first with zeros.
 
     Raises:
         InvalidValueError: Nothing was zeroed up to that step.
@@ -77,11 +77,11 @@ def zeroing_info(course: Course, step: int | None = None, layer: str | None = No
     first = known[0][1]
     if layer is not None and layer not in first.layers:
         raise UnknownNameError("layer whose filters are zeroed", layer, first.layers)
-    name = layer if layer is not None else first.layers[0]
+    zero = np.stack([d.zeroed for _, d in known if d.zeroed is not None], axis=1)
+    name = layer if layer is not None else _first_zeroed(first, zero)
     place = first.layers.index(name)
     start = sum(first.widths[:place])
     own = slice(start, start + first.widths[place])
-    zero = np.stack([d.zeroed for _, d in known if d.zeroed is not None], axis=1)
     states = states_of(zero)
     if any(s.final for s in shown.steps):
         states[zero[:, -1], -1] = REMOVED
@@ -96,6 +96,13 @@ def zeroing_info(course: Course, step: int | None = None, layer: str | None = No
         last=max(s.step for s in course.steps if isinstance(s.details, Zeroing)),
         counts=tuple(int((states[:, -1] == kind).sum()) for kind in range(len(NAMES))),
     )
+
+
+def _first_zeroed(details: Zeroing, zero: npt.NDArray[np.bool_]) -> str:
+    """The first layer of which a filter was ever zeroed; (filters of all layers, epochs)."""
+    ends = np.cumsum(details.widths)
+    place = int(np.searchsorted(ends, np.argmax(zero.any(axis=1)), side="right"))
+    return details.layers[place]
 
 
 def states_of(zero: npt.NDArray[np.bool_]) -> StateArray:

@@ -228,7 +228,7 @@ FIGURES: dict[str, Piece] = {
         lambda **look: figures.layer_figure(
             figures.layer_info(GRAPH, "0", SCORES, KEPT, criterion="l1"), **look
         ),
-        ("8 filters of 0", "2 pruned", "filter 7 (7e-05)"),
+        ("8 filters of 0", "2 pruned", "filter 7 (7.00×10⁻⁵)"),
     ),
     "compare": Piece(
         lambda **look: figures.compare_figure(COMPARED, KEPT, **look),

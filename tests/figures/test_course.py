@@ -103,6 +103,10 @@ def test_zeroed_come_back_and_zeroed_again(graph) -> None:
     assert zeroing_info(zeroings(graph), step=3).told == f"Step 3, {counts}"
     later = "Filters were zeroed for the last time at step 3."
     assert info.told == f"Step 4, {counts} {later}", "as the slider counts"
+    assert info.layer == "0"
+    none_in_first = course(graph, Zeroing(("0", "2"), (4, 3), None, np.arange(7) == 4))
+    assert zeroing_info(none_in_first).layer == "2", "the first has nothing to look at"
+    assert picture_of(none_in_first).part == "2"
     other = zeroing_info(zeroings(graph), layer="2")
     assert other.states[0].tolist() == [ZEROED, BACK, BACK]
     assert other.norms[:, 0].tolist() == [4.0, 5.0, 6.0]

@@ -353,6 +353,21 @@ def test_si(value: float, unit: str, text: str) -> None:
     assert style.si(value, unit).replace(style.NARROW, " ") == text
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.65923, "0.6592"),
+        (-0.5, "−0.5"),
+        (0.0, "0"),
+        (4.6961e-6, "4.70×10⁻⁶"),
+        (-2.5e12, "−2.50×10¹²"),
+        (float("nan"), "–"),
+    ],
+)
+def test_a_score_has_no_prefix_however_small(value: float, text: str) -> None:
+    assert style.score(value) == text
+
+
 def test_percent_change_points() -> None:
     plain = str.maketrans({style.NARROW: " "})
     assert style.percent(0.98765).translate(plain) == "98.8 %"

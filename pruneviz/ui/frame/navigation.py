@@ -35,7 +35,7 @@ CHAPTERS = {
 def run(root: Path) -> None:
     """Show the page that the address names, within the frame."""
     st.set_page_config(page_title="PruneViz", page_icon="✂️", layout="wide")
-    st.html(theme.STYLE)
+    st.html(theme.STYLE + (theme.STYLE_DARK if theme.dark() else ""))
     st.logo(str(Path(__file__).with_name("logo.svg")), size="large")
     _drawn().add("navigation")
     pages = {

@@ -58,6 +58,15 @@ h3 { font-size: 1.15rem !important; padding: 0.2rem 0 !important; }
 </style>
 """
 
+STYLE_DARK = """
+<style>
+[data-testid="stBaseButton-primary"] *, [data-testid="stBaseButton-primaryFormSubmit"] *,
+.stMultiSelect [data-tag] * {
+  color: #0B1117 !important; }
+</style>
+"""
+"""White on the dark theme's lighter blue has a contrast of 3; AA asks for 4.5."""
+
 CONFIG = {
     "displaylogo": False,
     "modeBarButtonsToRemove": ["zoomIn2d", "zoomOut2d", "autoScale2d"],

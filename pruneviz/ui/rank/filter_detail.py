@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
+from pruneviz.figures import style
 from pruneviz.ui.frame import actions, error_boundary, state, workbench
 from pruneviz.ui.frame.services import background
 from pruneviz.ui.frame.text import plain
@@ -127,14 +128,14 @@ def _scores(loaded: Workbench, layer: str, chosen: int) -> None:
             rows.append(
                 {
                     "criterion": name,
-                    "score": float(value),
+                    "score": style.score(float(value)),
                     "rank": f"{int((scores[units] < value).sum()) + 1} of {len(units)}",
                 }
             )
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
-        column_config={"score": st.column_config.NumberColumn(format="%.4g")},
+        column_config={"score": st.column_config.TextColumn(alignment="right")},
         width="stretch",
     )
     missing = [

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pruneviz.errors import InvalidValueError
-from pruneviz.figures.course import picture_of
+from pruneviz.figures.course import Picture, picture_of
 from pruneviz.figures.population import genes_figure, genes_info
 from pruneviz.figures.ribbon import kept_filters, ribbon_layout
 from pruneviz.figures.ribbon_svg import described, ribbon_svg
-from pruneviz.figures.zeroing import zeroed_layers
 from pruneviz.jobs.course import CourseReader, has_course
 from pruneviz.stages import group_titles
 from pruneviz.strategies.details import Population
@@ -56,8 +55,7 @@ def replay(loaded: Workbench, run: RunView) -> None:
     shown = next(s for s in course.steps if s.step == step)
     st.markdown(f"**Step {step}.** {plain(shown.message)}")
     picture = picture_of(course, step)
-    one = bool(zeroed_layers(course))  # whose picture is always of one layer
-    if picture.parts and (layer := _layer(course, run, picture.parts, one=one)) is not None:
+    if picture.parts and (layer := _layer(course, run, picture)) is not None:
         picture = picture_of(course, step, layer)
     theme.chart(picture.draw(dark=theme.dark()), f"course_{run.id}")
     st.caption(picture.told)
@@ -93,13 +91,13 @@ def _slider(run: RunView, course: Course) -> int:
     )
 
 
-def _layer(course: Course, run: RunView, parts: tuple[str, ...], *, one: bool) -> str | None:
+def _layer(course: Course, run: RunView, picture: Picture) -> str | None:
     """The layer or group that was picked; None for the picture of all, where there is such."""
-    titles = group_titles(course.graph)
+    titles, parts = group_titles(course.graph), picture.parts
     return st.selectbox(
         "Layer",
         parts,
-        index=0 if one else None,
+        index=None if picture.part is None else parts.index(picture.part),
         placeholder="All layers" if len(parts) != 1 else parts[0],
         format_func=lambda name: titles.get(name, name),
         key=f"course_part_{run.id}",
