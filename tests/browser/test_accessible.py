@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
-PAGES = ("choose", "rank", "prune", "explain", "lessons")
+PAGES = ("choose", "rank", "sensitivity", "prune", "explain", "runs", "export", "lab", "lessons")
 
 
 @pytest.mark.sweep
-def test_axe_finds_nothing_serious(address: str, page: Any) -> None:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(address: str, page: Any, scheme: Any) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page.emulate_media(color_scheme=scheme)
     wrong = []
     for name in PAGES:
         page.goto(f"{address}/{name}")

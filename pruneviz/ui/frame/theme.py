@@ -63,9 +63,10 @@ STYLE_DARK = """
 [data-testid="stBaseButton-primary"] *, [data-testid="stBaseButton-primaryFormSubmit"] *,
 .stMultiSelect [data-tag] * {
   color: #0B1117 !important; }
+.stCode .token.keyword { color: #8FC7FF !important; }
 </style>
 """
-"""White on the dark theme's lighter blue has a contrast of 3; AA asks for 4.5."""
+"""AA asks for a contrast of 4.5: white on the dark theme's blue has 3, keywords of code 4.1."""
 
 CONFIG = {
     "displaylogo": False,
