@@ -52,7 +52,8 @@ def work_through(
 
     service.recover()
     queue = Queue(service, study, at_most=max_parallel_of(args))
-    say(args, f"{len(queue)} runs, stored in {service.home} and shown on the studio's page Lab.")
+    many = f"{'Up to ' if study.adaptive else ''}{len(queue)} runs"
+    say(args, f"{many}, stored in {service.home} and shown on the studio's page Lab.")
     say(args, outlook(args, service, queue.ahead()))
     try:
         return _follow(args, service, queue)

@@ -57,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", type=int, nargs="+", default=[0, 1, 2], help="one run each (default: 0 1 2)"
     )
+    parser.add_argument(
+        "--halving",
+        action="store_true",
+        help="after 1, 2, 4, ... seeds only the better half by validation accuracy goes on "
+        "(successive halving)",
+    )
     add_out(parser, "race")
     add_max_parallel(parser)
     add_service(parser)
@@ -94,6 +100,7 @@ def obey(args: argparse.Namespace) -> int:
         target_macs=args.target_macs,
         epochs=args.epochs,
         seeds=tuple(args.seeds),
+        halving=args.halving,
     )
     with service_for(args) as service:
         runs = work_through(args, service, asked)
@@ -107,6 +114,9 @@ def obey(args: argparse.Namespace) -> int:
     return status_of(runs)
 
 
+HALVED = "Successive halving: after 1, 2, 4, ... seeds only the better half went on."
+
+
 def table(race: Race) -> str:
     """Mean and standard deviation over the seeds, a line a strategy."""
     lines = [f"{'strategy':<16}{'accuracy':>18}{'MACs left':>11}{'passes':>8}{'seeds':>7}"]
@@ -117,8 +127,10 @@ def table(race: Race) -> str:
         accuracy = f"{row['accuracy']:.2%}{spread}"
         lines.append(
             f"{row['strategy']:<16}{accuracy:>18}{row['macs']:>11.1%}{row['passes']:>8.1f}"
-            f"{row['runs']:>7}"
+            f"{row['runs']:>7}{'  stopped early' if row['stopped'] else ''}"
         )
     images = "test" if race.split == "test" else "validation"
+    if race.halving:
+        lines.append(HALVED)
     lines.append(f"Before: {race.baseline:.2%}. Accuracy on {race.images:,} {images} images.")
     return "\n".join(lines)

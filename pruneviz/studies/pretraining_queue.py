@@ -10,7 +10,7 @@ from pruneviz.arguments import check_seeds
 from pruneviz.errors import InvalidValueError
 from pruneviz.jobs.views import RunSpec, RunView
 from pruneviz.studies.pretraining import PretrainingStudy, StudyPoint
-from pruneviz.studies.queue import data_called, id_of
+from pruneviz.studies.queue import Study, data_called, id_of
 
 if TYPE_CHECKING:
     from pruneviz.jobs.service import JobService
@@ -19,7 +19,7 @@ KIND = "pretraining_study"
 
 
 @dataclass(frozen=True)
-class PretrainingRequest:
+class PretrainingRequest(Study):
     """What is to be compared: every network on every data set, once for each seed.
 
     `models` are sources with the pretrained weights, `data` sources as `DataSet.source`, `options`

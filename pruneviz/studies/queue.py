@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pruneviz.jobs.listing import Which
 from pruneviz.jobs.views import RunSpec, RunView
@@ -22,15 +23,28 @@ WORK = ("kind", "model", "data", "plan", "options")
 """What of a specification decides what is done; the rest says for whom and under which name."""
 
 
-class Study(Protocol):
+class Study(ABC):
     """What is made of many runs."""
 
     @property
+    def adaptive(self) -> bool:
+        """Whether it depends on its first runs which others it has."""
+        return False
+
+    @property
+    @abstractmethod
     def id(self) -> str:
         """The parent of its runs, the same whenever the same is asked for."""
 
+    @abstractmethod
     def specs(self, owner: str = "") -> Sequence[RunSpec]:
         """Its runs, in the order in which they are to begin."""
+
+    def ready(
+        self, service: JobService, specs: Sequence[RunSpec], runs: Sequence[RunView]
+    ) -> Sequence[RunSpec]:
+        """Those of its runs that may begin or have begun, by what the others have come to."""
+        return specs
 
 
 class Queue:
@@ -62,7 +76,7 @@ class Queue:
         there = self._there()
         room = len(self) if self._at_most is None else self._at_most
         room -= sum(run.active for run in there.values())
-        for spec in self._specs:
+        for spec in self._ready(there):
             run = there.get(_work(spec))
             if room > 0 and (run is None or self._stopped(run)):
                 if run is None:
@@ -76,7 +90,12 @@ class Queue:
 
     def over(self, runs: Sequence[RunView]) -> bool:
         """Tell by what `advance` returned whether all that was to be done has ended."""
-        return len(runs) == len(self) and not any(r.active or self._stopped(r) for r in runs)
+        there = {_work(run.spec): run for run in runs}
+        begun = all(_work(spec) in there for spec in self._ready(there))
+        return begun and not any(run.active or self._stopped(run) for run in runs)
+
+    def _ready(self, there: Mapping[str, RunView]) -> Sequence[RunSpec]:
+        return self._study.ready(self._service, self._specs, tuple(there.values()))
 
     def _stopped(self, run: RunView) -> bool:
         """Whether a run had stopped before it was this queue's turn."""

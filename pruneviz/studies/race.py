@@ -43,6 +43,7 @@ def race(
     seeds: Sequence[int] = (0, 1, 2),
     options: Mapping[str, Mapping[str, Any]] | None = None,
     network: str | None = None,
+    halving: bool = False,
     resume: Race | None = None,
     watch: Callable[[StrategyEvent], None] | None = None,
 ) -> Iterator[Race]:
@@ -60,6 +61,8 @@ def race(
         seeds: One run of each strategy for each.
         options: Strategy -> its options, on top of those that the budget gives.
         network: What the network is called, to find published results; by default as loaded.
+        halving: Whether strategies that are behind after 1, 2, 4, ... seeds stop
+            (`pruneviz.studies.halving`); `Race.stopped` says which.
         resume: An unfinished race with the same settings, which goes on.
         watch: Called with every event of every run.
 
@@ -77,6 +80,7 @@ def race(
         seeds=seeds,
         options=options,
         network=network,
+        halving=halving,
     )
     if resume is not None:
         if replace(resume, outcomes=(), chance=start.chance) != start:
@@ -98,6 +102,7 @@ def line_up(
     seeds: Sequence[int] = (0, 1, 2),
     options: Mapping[str, Mapping[str, Any]] | None = None,
     network: str | None = None,
+    halving: bool = False,
     baseline: float | None = None,
 ) -> Race:
     """The race before its first run: what is raced, and what each strategy may spend.
@@ -137,6 +142,7 @@ def line_up(
         baseline=baseline,
         outcomes=(),
         chance=chance(data.split(split)),
+        halving=halving,
     )
 
 
@@ -191,22 +197,19 @@ def _runs(
 ) -> Iterator[Race]:
     from pruneviz.training import evaluate
 
-    ended = {(o.strategy, o.seed) for o in race.outcomes}
-    for seed in race.seeds:  # every strategy once, before the second seed
-        for name in race.strategies:
-            if (name, seed) in ended:
-                continue
-            begun = time.perf_counter()
-            last = None
-            for last in run_one(race, name, seed, model, graph, data):
-                if watch is not None:
-                    watch(last)
-            assert last is not None
-            assert last.result is not None
-            accuracy = evaluate(last.result.model, data, split=race.split).accuracy
-            one = outcome(seed, last, accuracy, time.perf_counter() - begun)
-            race = replace(race, outcomes=(*race.outcomes, one))
-            yield race
+    while waiting := race.left:
+        name, seed = waiting[0]
+        begun = time.perf_counter()
+        last = None
+        for last in run_one(race, name, seed, model, graph, data):
+            if watch is not None:
+                watch(last)
+        assert last is not None
+        assert last.result is not None
+        accuracy = evaluate(last.result.model, data, split=race.split).accuracy
+        one = outcome(seed, last, accuracy, time.perf_counter() - begun)
+        race = replace(race, outcomes=(*race.outcomes, one))
+        yield race
 
 
 def _called(model: nn.Module) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from pruneviz.arguments import check_seeds
 from pruneviz.errors import InvalidValueError
 from pruneviz.jobs.views import RunSpec, RunView
 from pruneviz.strategies import find_strategy
-from pruneviz.studies.queue import data_called, id_of
+from pruneviz.studies.queue import Study, data_called, id_of
 from pruneviz.studies.race_result import Race, merge
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ KIND = "race"
 
 
 @dataclass(frozen=True)
-class RaceRequest:
+class RaceRequest(Study):
     """What is raced on what; everything that decides the figures.
 
     `model` and `data` are sources, the rest is as in `race`. Raises `UnknownNameError` for a
@@ -36,6 +36,7 @@ class RaceRequest:
     epochs: int = 6
     seeds: tuple[int, ...] = (0, 1, 2)
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    halving: bool = False
 
     def __post_init__(self) -> None:
         if not self.strategies:
@@ -45,6 +46,11 @@ class RaceRequest:
         check_seeds(self.seeds)
 
     @property
+    def adaptive(self) -> bool:
+        """Whether it depends on its first runs which others it has."""
+        return self.halving
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What all its runs are given."""
         return {
@@ -52,6 +58,7 @@ class RaceRequest:
             "target_macs": self.target_macs,
             "epochs": self.epochs,
             "options": {name: dict(own) for name, own in self.options.items()},
+            "halving": self.halving,
         }
 
     @property
@@ -80,6 +87,20 @@ class RaceRequest:
             for seed in dict.fromkeys(self.seeds)
             for strategy in dict.fromkeys(self.strategies)
         )
+
+    def ready(
+        self, service: JobService, specs: Sequence[RunSpec], runs: Sequence[RunView]
+    ) -> Sequence[RunSpec]:
+        """Those of its runs that may begin: with halving, later seeds wait for the earlier."""
+        if not self.halving:
+            return specs
+        seeds = tuple(dict.fromkeys(self.seeds))
+        race = gather(service, runs)
+        if race is None:
+            return [spec for spec in specs if spec.options["seed"] == seeds[0]]
+        begun = [(o.strategy, o.seed) for o in race.outcomes]
+        may = {*begun, *replace(race, seeds=seeds).left}
+        return [s for s in specs if (s.options["strategy"], s.options["seed"]) in may]
 
 
 def gather(service: JobService, runs: Iterable[RunView]) -> Race | None:

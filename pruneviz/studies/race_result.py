@@ -13,6 +13,7 @@ from pruneviz.arguments import one_of, whole
 from pruneviz.drawing import draw
 from pruneviz.errors import InvalidValueError
 from pruneviz.strategies import find_strategy
+from pruneviz.studies.halving import Stand, is_rival, stand
 from pruneviz.studies.published import PublishedPoint, published
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Race:
     outcomes: tuple[Outcome, ...]
     chance: float | None = None
     """Accuracy of always answering the commonest class of those images."""
+    halving: bool = False
+    """Whether strategies that are behind stop early (`pruneviz.studies.halving`)."""
 
     def __post_init__(self) -> None:
         whole("A race's macs", self.macs)
@@ -69,8 +72,33 @@ class Race:
 
     @property
     def total(self) -> int:
-        """How many runs there are in all."""
-        return len(self.strategies) * len(self.seeds)
+        """How many runs there are in all; with halving, as far as that is decided."""
+        stopped = self.stopped
+        return sum(stopped.get(name, len(self.seeds)) for name in self.strategies)
+
+    @property
+    def stopped(self) -> Mapping[str, int]:
+        """Strategy -> the seeds after which it stopped early."""
+        return self._stand().stopped
+
+    @property
+    def left(self) -> tuple[tuple[str, int], ...]:
+        """The runs (strategy, seed) that may begin now: each strategy once, then the next seed."""
+        now, ended = self._stand(), {(o.strategy, o.seed) for o in self.outcomes}
+        return tuple(
+            (name, seed)
+            for number, seed in enumerate(self.seeds)
+            for name in self.strategies
+            if (name, seed) not in ended
+            and name not in now.stopped
+            and (number < now.seeds or not is_rival(name))
+        )
+
+    def _stand(self) -> Stand:
+        if not self.halving:
+            return Stand(len(self.seeds), {})
+        accuracy = {(o.strategy, o.seed): o.val_accuracy for o in self.outcomes}
+        return stand(self.strategies, self.seeds, accuracy)
 
     @property
     def final(self) -> bool:
@@ -95,12 +123,13 @@ class Race:
         """One row a strategy: mean and standard deviation over its seeds so far.
 
         Columns: strategy, runs, accuracy, accuracy_std, macs, macs_std (fractions of the unpruned
-        network's), params, passes, seconds, against_control (accuracy less the control's). The
-        standard deviation is that of a sample (n - 1), nan for a single run.
+        network's), params, passes, seconds, against_control (accuracy less the control's), stopped
+        (whether it stopped early). The standard deviation is that of a sample (n - 1), nan for a
+        single run.
         """
         import pandas as pd
 
-        control = mean([o.accuracy for o in self.of("control")])
+        control, stopped = mean([o.accuracy for o in self.of("control")]), self.stopped
         rows = []
         for name in self.strategies:
             outcomes = self.of(name)
@@ -118,6 +147,7 @@ class Race:
                     "passes": mean([o.passes for o in outcomes]),
                     "seconds": mean([o.seconds for o in outcomes]),
                     "against_control": mean(accuracy) - control,
+                    "stopped": name in stopped,
                 }
             )
         return pd.DataFrame(rows)

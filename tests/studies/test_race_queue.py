@@ -66,6 +66,7 @@ def in_one_go(asked: RaceRequest) -> Race:
     model = load_model("resnet20", weights="digits")
     graph = trace(model, data.input_shape)
     settings = {"target_macs": asked.target_macs, "epochs": asked.epochs, "seeds": asked.seeds}
+    settings |= {"halving": asked.halving}
     *_, last = race(model, graph, data, asked.strategies, **settings)
     return timeless(last)
 
@@ -132,6 +133,21 @@ def test_what_is_done_is_not_done_again(
     ((parent, runs),) = by_study(service, KIND).items()
     assert parent == asked.id
     assert len(runs) == 4
+
+
+@pytest.mark.slow
+def test_a_race_is_halved_as_in_one_go(service: JobService, few: None, asked: RaceRequest) -> None:
+    halved = replace(asked, strategies=("uniform", "random", "control"), halving=True)
+    assert halved.id != replace(halved, halving=False).id
+    queue = Queue(service, halved)
+    begun = queue.advance()
+    assert [(r.spec.options["strategy"], r.spec.options["seed"]) for r in begun] == [
+        ("uniform", 0), ("random", 0), ("control", 0),
+    ], "the second seed waits for the first comparison"  # fmt: skip
+    found = worked_through(service, queue)
+    assert found == in_one_go(halved)
+    assert found.halving
+    assert len(service.list(Which(kinds=(KIND,)))) == found.total == 6 - len(found.stopped)
 
 
 def test_no_more_than_so_many_are_under_way(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pruneviz.commands import race as command
 from pruneviz.jobs import RunSpec, register
 from pruneviz.jobs.context import JobContext
 from pruneviz.jobs.recovery import fail
@@ -140,6 +141,22 @@ def test_the_table_of_a_race() -> None:
     early = lab_race.table(race(1)).set_index("strategy")
     assert early.loc["control", "accuracy"] == "–"
     assert early.loc["taylor", "against control"] == "–"
+
+
+def test_a_halved_race_says_who_stopped() -> None:
+    outcomes = tuple(
+        Outcome(name, 0, 50, 50, accuracy, accuracy, 2.0, 3.0, "{}")
+        for name, accuracy in (("taylor", 0.95), ("uniform", 0.9), ("control", 0.99))
+    )
+    names = ("taylor", "uniform", "control")
+    halved = replace(race(0), strategies=names, outcomes=outcomes, halving=True)
+    assert list(lab_race.table(halved)["runs"]) == ["1 of 2", "1 of 2, stopped", "1 of 2"]
+    assert lab_race.stopped(halved) == "uniform after 1 seed"
+    assert lab_race.stopped(race(4)) == "none yet"
+    told = command.table(halved).splitlines()
+    assert [line.endswith("stopped early") for line in told[1:4]] == [False, True, False]
+    assert command.HALVED in told
+    assert command.HALVED not in command.table(race(4))
 
 
 @pytest.mark.slow

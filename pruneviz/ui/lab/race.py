@@ -125,6 +125,11 @@ def _race(parent: str, runs: tuple[RunView, ...]) -> None:
         images = "test" if race.split == "test" else "validation"
         each = f"{style.counted(race.epochs, 'epoch')} each"
         work = f"{said(sum(run.seconds for run in runs))} of work{' so far' if active else ''}"
+        if race.halving:
+            st.caption(
+                "Successive halving: after 1, 2, 4, … seeds only the better half by validation "
+                f"accuracy goes on. Stopped: {stopped(race)}."
+            )
         st.caption(
             f"{each}. Accuracy on {race.images:,} {images} images; mean ± standard deviation over "
             f"the seeds; {work}."
@@ -173,10 +178,17 @@ def table(race: Race) -> pd.DataFrame:
                 "parameters left": style.percent(row["params"]),
                 "passes": round(row["passes"], 1) if row["runs"] else None,
                 "seconds": round(row["seconds"]) if row["runs"] else None,
-                "runs": f"{row['runs']} of {len(race.seeds)}",
+                "runs": f"{row['runs']} of {len(race.seeds)}"
+                + (", stopped" if row["stopped"] else ""),
             }
         )
     return pd.DataFrame(rows)
+
+
+def stopped(race: Race) -> str:
+    """Which strategies stopped early, and when."""
+    told = [f"{n} after {style.counted(seeds, 'seed')}" for n, seeds in race.stopped.items()]
+    return ", ".join(told) or "none yet"
 
 
 def race_control(race: Race) -> float:
