@@ -223,7 +223,7 @@ def points(after: float, before: float) -> str:
 
 def short(name: str, length: int = 18) -> str:
     """Shorten a layer's name from its beginning: the end tells more."""
-    return name if len(name) <= length else "…" + name[-(length - 1) :]
+    return name if len(name) <= length else "…" + name[-(length - 1) :].lstrip(".")
 
 
 def wrapped(name: str, line: int = 34) -> str:

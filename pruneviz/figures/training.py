@@ -28,6 +28,8 @@ class RunCurve:
     val_loss: tuple[float, ...] = ()
     batches: tuple[tuple[float, float], ...] = ()
     """(epochs done, training loss) every few mini-batches, as far as it was recorded."""
+    right: tuple[tuple[float, float], ...] = ()
+    """(epochs done, share of the training images right) every few mini-batches, likewise."""
 
 
 @dataclass(frozen=True)
@@ -88,43 +90,53 @@ def training_figure(
                 )
             )
         if what == "loss" and run.batches:
-            _few_batches(figure, run, colour)
+            _few_batches(figure, run, what, run.batches, colour)
+        if what == "accuracy" and run.right:
+            _few_batches(figure, run, what, run.right, colour)
+    if what == "loss" or any(run.right for run in info.runs):
+        _kinds_of_lines(figure, info, what)
     if what == "accuracy":
         _levels(figure, info)
-    else:
-        _kinds_of_lines(figure, info)
     last = max([info.epochs, *(e for run in info.runs for e in run.epochs)], default=1)
     figure.update_xaxes(title_text=info.unit, range=[-0.1, max(1, last) + 0.1])
     figure.update_xaxes(tick0=0, dtick=max(1, -(-int(max(1, last)) // 10)))  # whole epochs
     if what == "accuracy":
-        axis = style.accuracy_axis(*_between(info))
-        figure.update_yaxes(title_text="validation accuracy (top-1)", **axis)
+        axis, training = style.accuracy_axis(*_between(info)), any(run.right for run in info.runs)
+        figure.update_yaxes(
+            title_text="accuracy (top-1)" if training else "validation accuracy (top-1)", **axis
+        )
     else:
         figure.update_yaxes(title_text="loss (cross-entropy)", rangemode="tozero")
     figure.update_layout(showlegend=len(figure.data) + len(figure.layout.shapes) > 1)
     return words.describe(figure, info.told(what))
 
 
-def _few_batches(figure: Any, run: RunCurve, colour: str) -> None:
-    """Draw the training loss as it went, in place of its means by epoch."""
+def _few_batches(
+    figure: Any, run: RunCurve, what: What, points: tuple[tuple[float, float], ...], colour: str
+) -> None:
+    """Draw the training loss as it went, in place of its means by epoch, or the accuracy."""
+    alone = not (run.val_loss if what == "loss" else run.accuracy)
+    form = ".1%" if what == "accuracy" else ".3f"
     figure.add_trace(
         go.Scatter(
-            x=[epoch for epoch, _ in run.batches],
-            y=[loss for _, loss in run.batches],
+            x=[epoch for epoch, _ in points],
+            y=[value for _, value in points],
             mode="lines",
             name=style.wrapped(run.label),
             legendgroup=run.label,
-            showlegend=not run.val_loss,
+            showlegend=alone,
+            opacity=0.75,
             line={"color": colour, "dash": "dot", "width": 1},
             hovertemplate=f"<b>{run.label} (training)</b><br>epoch %{{x:.2f}}"
-            "<br>loss %{y:.3f}<extra></extra>",
+            f"<br>{what} %{{y:{form}}}<extra></extra>",
         )
     )
 
 
-def _kinds_of_lines(figure: Any, info: TrainingInfo) -> None:
-    """Say once in the legend which line is which loss, instead of with the name of each run."""
-    if not any(run.val_loss for run in info.runs):
+def _kinds_of_lines(figure: Any, info: TrainingInfo, what: What) -> None:
+    """Say once in the legend which line is which, instead of with the name of each run."""
+    measured = [run.val_loss if what == "loss" else run.accuracy for run in info.runs]
+    if not any(measured):
         return
     for name, dash in (("validation", "solid"), ("training", "dot")):
         line = {"color": style.GREY, "dash": dash}
@@ -142,7 +154,9 @@ def _levels(figure: Any, info: TrainingInfo) -> None:
 
 def _chance(info: TrainingInfo) -> float | None:
     """Chance level where it is drawn: in the range, or near it."""
-    points = [value for run in info.runs for value in run.accuracy] or [0.0, 1.0]
+    points = [value for run in info.runs for value in run.accuracy]
+    points += [value for run in info.runs for _, value in run.right]
+    points = points or [0.0, 1.0]
     levels = [] if info.baseline is None else [info.baseline]
     return info.chance if is_near(info.chance, points + levels) else None
 
@@ -150,6 +164,7 @@ def _chance(info: TrainingInfo) -> float | None:
 def _between(info: TrainingInfo) -> tuple[float, float]:
     """The lowest and the highest of points and levels; 0 and 1 before there is a point."""
     points = [value for run in info.runs for value in run.accuracy]
+    points += [value for run in info.runs for _, value in run.right]
     if not points:
         return 0.0, 1.0
     levels = [value for value in (info.baseline, _chance(info)) if value is not None]

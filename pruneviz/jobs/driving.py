@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from statistics import fmean
 from typing import Any, TypeVar
 
 from pruneviz.errors import StorageError
@@ -32,9 +33,9 @@ def drive(
 ) -> Event | None:
     """Consume `events` on behalf of a run, and return the last one that was not of a batch.
 
-    An event's columns are read by name (`epoch`, `step`, `loss`, `accuracy`, ...). Events of single
-    batches have no accuracy: a few of them a second are kept, with their mean loss. An event's
-    `state` becomes a checkpoint.
+    An event's columns are read by name (`epoch`, `step`, `loss`, `accuracy`, ...). Of the events of
+    single batches (they have no `val_loss`) a few rows a second are kept, with their mean loss and
+    accuracy. An event's `state` becomes a checkpoint.
 
     Args:
         context: The run; its progress goes from `start` to `end`.
@@ -83,19 +84,20 @@ def drive(
 
 
 class History:
-    """Writes a row per event; for the many single batches only a few rows, with their mean loss."""
+    """Writes a row per event; for the many single batches only a few rows, with their means."""
 
     def __init__(self, context: JobContext, also: Mapping[str, Any]) -> None:
         self._context = context
         self._also = also
         self._losses: list[float] = []
+        self._right: list[float] = []
         self._begun = time.monotonic()
         self._written = -math.inf
 
     def add(self, event: Any) -> None:
         """Write the row of an epoch or a step."""
         values = {n: getattr(event, n) for n in (*COLUMNS, *BESIDE) if hasattr(event, n)}
-        self._losses = []
+        self._losses, self._right = [], []
         if values:
             level = "epoch" if hasattr(event, "epoch") else "step"
             step = getattr(event, "step", None)
@@ -105,11 +107,17 @@ class History:
     def add_batch(self, event: Any) -> None:
         """Add a batch; now and then, write the mean of those since the last row."""
         self._losses.append(float(event.loss))
+        right = float(getattr(event, "accuracy", math.nan))
+        if math.isfinite(right):
+            self._right.append(right)
         now = time.monotonic()
         if now - self._written >= max(BATCH_SECONDS, (now - self._begun) / BATCH_ROWS):
-            mean = sum(self._losses) / len(self._losses)
-            self._losses, self._written = [], now
-            self._context.record("batch", epoch=_epoch(event), step=event.step, loss=mean)
+            loss = fmean(self._losses)
+            mean = fmean(self._right) if self._right else None
+            self._losses, self._right, self._written = [], [], now
+            self._context.record(
+                "batch", epoch=_epoch(event), step=event.step, loss=loss, accuracy=mean
+            )
 
 
 class Saver:
@@ -144,7 +152,7 @@ class Saver:
 
 
 def _is_batch(event: Any) -> bool:
-    return hasattr(event, "steps") and hasattr(event, "loss") and not hasattr(event, "accuracy")
+    return hasattr(event, "steps") and hasattr(event, "loss") and not hasattr(event, "val_loss")
 
 
 def _progress(event: Any, epochs: int | None) -> float | None:

@@ -217,12 +217,12 @@ def _epoch(
         x, y = channels_last(x), labels[rows]
         taught = None if ask is None else ask(x, rows)
         with own_random_state(device, seed_of(settings.seed, epoch, number + 1)):
-            loss = step(model, optimizer, x, y, taught, data, settings, task)
+            loss, right = step(model, optimizer, x, y, taught, data, settings, task)
         if not math.isfinite(loss):
             raise _DivergedError(loss, epoch, number, rate)
         total += loss * len(y)
         if state is not None:
             state_now = partial(state, number + 1, total)
             note = message if number == first else ""
-            yield BatchEvent(epoch + 1, number + 1, steps, loss, state_now, note)
+            yield BatchEvent(epoch + 1, number + 1, steps, loss, right, state_now, note)
     return total / len(train), rate

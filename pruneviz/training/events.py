@@ -14,6 +14,9 @@ import numpy.typing as npt
 class BatchEvent:
     """One training step is done: ``step`` of ``steps`` in ``epoch`` (both from 1), its loss.
 
+    ``accuracy`` (0..1) is that of the mini-batch, as it was before the step: of a network that is
+    training, on images that may be augmented. With a task it is nan.
+
     ``message`` says at the first step after it that the epoch was begun again at a lower rate.
     Until the next one, ``state()`` makes what `fine_tune` needs to continue after this batch; a run
     that has to stop in the middle of a long epoch asks for it.
@@ -23,6 +26,7 @@ class BatchEvent:
     step: int
     steps: int
     loss: float
+    accuracy: float
     state: Callable[[], dict[str, Any]] = field(repr=False, compare=False)
     message: str = ""
 

@@ -27,8 +27,11 @@ def step(
     data: DataSet,
     settings: Settings,
     task: Task | None = None,
-) -> float:
-    """One optimiser step on the labels and a teacher's outputs; returns the loss before it."""
+) -> tuple[float, float]:
+    """One optimiser step on the labels and a teacher's outputs.
+
+    Returns the loss before it, and the share (0..1) of the batch that was right; nan with a task.
+    """
     with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.mixed_precision):
         output = model(x)
     outputs = heads(output)
@@ -43,7 +46,8 @@ def step(
         learning = [p for p in model.parameters() if p.requires_grad]
         nn.utils.clip_grad_norm_(learning, settings.clip)
     optimizer.step()
-    return loss.item()
+    right = math.nan if task is not None else (outputs[0].argmax(1) == y).float().mean().item()
+    return loss.item(), right
 
 
 def seed_of(*parts: int) -> int:

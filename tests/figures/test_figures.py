@@ -243,6 +243,18 @@ def test_costs_training_and_classes_hold_their_numbers() -> None:
     assert list(classes.data[-1].y) == ["y", "x"]  # the greatest loss on top
 
 
+def test_training_accuracy_is_a_thin_line_that_the_legend_explains() -> None:
+    run = figures.RunCurve("run", (0, 1), (0.5, 0.9), right=((0.25, 0.6), (0.5, 0.4)))
+    drawn = figures.training_figure(figures.TrainingInfo((run,)))
+    solid, dotted, *rest = drawn.data
+    assert (solid.line.dash, dotted.line.dash) == ("solid", "dot")
+    assert list(dotted.y) == [0.6, 0.4]
+    assert [t.name for t in (solid, *rest)] == ["run", "validation", "training"]
+    assert drawn.layout.yaxis.range[0] < 0.4
+    without = figures.training_figure(figures.TrainingInfo((replace(run, right=()),)))
+    assert [t.name for t in without.data] == ["run"]
+
+
 def test_the_runs_chart_has_chance_and_an_axis_of_shares() -> None:
     nothing = figures.training_figure(figures.TrainingInfo((), baseline=0.99, chance=0.1))
     assert nothing.layout.yaxis.range == pytest.approx((-0.03, 1.03)), "before the first point"

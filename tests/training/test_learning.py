@@ -212,6 +212,14 @@ def test_early_stop_after_epochs_without_a_rise() -> None:
     )
 
 
+def test_a_batch_tells_how_much_of_it_was_right() -> None:
+    model = Fixed([[1.0, 0.0, 0.0]] * 4)  # whatever the image
+    data = data_of(coded([0, 0]), train=coded([0, 0, 1, 0]))
+    first, _ = fine_tune(model, data, epochs=1, batch_size=4, augment=None, batches=True)
+    assert isinstance(first, BatchEvent)
+    assert first.accuracy == 0.75
+
+
 def test_events_are_frozen_and_batches_come_on_request(digits: DataSet) -> None:
     events = list(fine_tune(net(), digits, epochs=2, batch_size=64, batches=True))
     kinds = [type(event) for event in events]

@@ -71,7 +71,10 @@ def test_wrong_images_turn_right_and_the_loss_is_drawn_by_batches(studio: Open) 
         },
     )
     course = ((0.25, 2.0), (0.5, 1.0), (0.75, 0.5))
-    mine.beat([{"level": "batch", "epoch": e, "loss": loss, "time": 0.0} for e, loss in course])
+    mine.beat(
+        {"level": "batch", "epoch": e, "loss": loss, "accuracy": 1 - loss / 4, "time": 0.0}
+        for e, loss in course
+    )
     mine.finish("done")
 
     page = sound(studio("runs"))
@@ -86,6 +89,9 @@ def test_wrong_images_turn_right_and_the_loss_is_drawn_by_batches(studio: Open) 
     assert info.runs[0].batches == course
     (line,) = training_figure(info, "loss").data
     assert tuple(line.y) == (2.0, 1.0, 0.5)
+    assert info.runs[0].accuracy == (), "a batch's accuracy is none of the network's"
+    (line,) = training_figure(info).data
+    assert (line.line.dash, tuple(line.y)) == ("dot", (0.5, 0.75, 0.875))
 
 
 def test_a_preview_on_fewer_images_is_not_drawn_beside_a_run() -> None:

@@ -175,6 +175,11 @@ def curve(run: RunView) -> RunCurve:
             for r in every
             if r.level == "batch" and r.epoch is not None and r.loss is not None
         ),
+        right=tuple(
+            (float(r.epoch), float(r.accuracy))
+            for r in every
+            if r.level == "batch" and r.epoch is not None and r.accuracy is not None
+        ),
     )
 
 
