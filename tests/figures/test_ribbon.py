@@ -111,4 +111,4 @@ def test_a_title_gives_way_in_its_layers_name() -> None:
     short = short_title("stage 4 stream: trunk_output.block4.block4-0.proj.0 + 5 layers")
     assert short.startswith("stage 4 stream: …")
     assert short.endswith(" + 5 layers")
-    assert short_title("features.denseblock3.denselayer17.conv2", 20) == "….denselayer17.conv2"
+    assert short_title("features.denseblock3.denselayer17.conv2", 20) == "…denselayer17.conv2"
