@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pruneviz.jobs import RunSpec
@@ -45,8 +46,15 @@ def populate(loaded: Workbench | None = None, layer: str = "layer1.0.conv1") -> 
     genetic = runs_data.strategy_spec(loaded, "genetic", {}, "front", "me")
     _done(genetic, {**_tuned(loaded, plan), "front": front}, network=(loaded, plan))
     _done(runs_data.scan_spec(loaded, "fisher", RATIOS, 100, "me"), {"sensitivity": _scan(loaded)})
-    own = json.loads(race(4).to_json())
-    _done(RunSpec("race", model, data, options={"strategies": []}, name="race"), {"race": own})
+    for outcome in (whole := race(4)).outcomes:
+        part = replace(whole, seeds=(outcome.seed,), outcomes=(outcome,))
+        one = RunSpec(
+            "race", model, data,
+            options={"strategy": outcome.strategy, "seed": outcome.seed, "epochs": 2,
+                     "target_macs": 0.5},
+            name=f"race, {outcome.strategy}, seed {outcome.seed}", parent="race-1", tag="race",
+        )  # fmt: skip
+        _done(one, {"race": json.loads(part.to_json())})
 
 
 def _done(

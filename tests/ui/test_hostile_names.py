@@ -43,6 +43,7 @@ def test_every_text_of_every_page_shows_it_as_it_is(
         under_way(kind)
     for run in service.list():
         service.rename(run.id, EVIL)
+        service.tag(run.id, EVIL)
     for view in walk.VIEWS[name]:
         page = AppTest.from_function(walk.draw, args=(name,), default_timeout=walk.TIMEOUT)
         page.session_state["session"] = Session(services.workbenches())
