@@ -33,7 +33,7 @@ def curves_figure(
     highlight: Iterable[str] = (),
     titles: Mapping[str, str] | None = None,
     dark: bool = False,
-    height: int = 460,
+    height: int = 520,
 ) -> Any:
     """Draw accuracy against ratio, one line a group; bands (Wilson, 95 %) for the highlighted.
 

@@ -39,7 +39,8 @@ class OverviewInfo:
     criterion: str
     layers: tuple[OverviewLayer, ...]
     heat: npt.NDArray[np.float64] = field(repr=False)
-    """(BINS, layers) score relative to the layer's own range, lowest first; nan: no score."""
+    """(BINS, layers) root of the score's place in the layer's own range (0..1), lowest first;
+    nan where there is no score."""
     drop: npt.NDArray[np.bool_] = field(repr=False)
     """(BINS, layers) whether most filters in the bin are dropped."""
     selected: str | None = None
@@ -90,6 +91,9 @@ def overview_info(
             low, high = np.nanmin(value, initial=np.inf), np.nanmax(value, initial=-np.inf)
             span = high - low
             relative = (value - low) / span if np.isfinite(span) and span > 0 else 0 * value + 0.5
+            relative = np.sqrt(
+                relative
+            )  # a few scores far above the rest would leave it one colour
             heat[:, x] = relative[picked]
             drop[:, x] = gone[picked]
         tied = tuple(n for n in groups[layer.group].layers if n != layer.name)

@@ -27,6 +27,8 @@ class PopulationInfo:
     """Of each generation's front; see `dominated`."""
     whole: int
     """Generations of the whole course, so that the axis does not jump."""
+    chosen: tuple[float, float] | None = None
+    """The network of the last generation that is taken, once one is: MACs left, accuracy."""
 
     @property
     def front(self) -> tuple[int, ...]:
@@ -46,7 +48,17 @@ class PopulationInfo:
             f"from {style.percent(cheap[1])} accuracy with "
             f"{style.percent(cheap[0])} of the MACs to {style.percent(best[1])} with "
             f"{style.percent(best[0])}. Hypervolume {self.hypervolume[-1]:.3f}, "
-            f"{self.hypervolume[0]:.3f} in the first generation."
+            f"{self.hypervolume[0]:.3f} in the first generation." + self._taken
+        )
+
+    @property
+    def _taken(self) -> str:
+        if self.chosen is None:
+            return ""
+        macs, accuracy = self.chosen
+        return (
+            f" The network with {style.percent(macs)} of the MACs is taken, "
+            f"{style.percent(accuracy)} before training."
         )
 
 
@@ -58,7 +70,23 @@ def population_info(course: Course, step: int | None = None) -> PopulationInfo:
         generations=points,
         hypervolume=tuple(dominated(p) for p in points),
         whole=sum(isinstance(s.details, Population) for s in course.steps),
+        chosen=_chosen(course.until(step)),
     )
+
+
+def _chosen(course: Course) -> tuple[float, float] | None:
+    """The network of the last generation that the steps after it go on with."""
+    last, after = None, None
+    for step in course.steps:
+        if isinstance(step.details, Population):
+            last, after = step.details, None
+        else:
+            after = step
+    if last is None or after is None or last.genes is None:
+        return None
+    own = after.kept[course.graph.prunable]
+    same = np.flatnonzero((last.genes == own).all(axis=1))
+    return (float(last.macs[same[0]]), float(last.accuracy[same[0]])) if len(same) else None
 
 
 def dominated(points: tuple[tuple[float, float], ...]) -> float:
@@ -109,6 +137,19 @@ def population_figure(info: PopulationInfo, *, dark: bool = False, height: int =
             hovertemplate="on the front: %{y:.1%} with %{x:.1%} of the MACs<extra></extra>",
         ),
     ]
+    if info.chosen is not None:
+        mark = {"symbol": "star", "size": 16, "color": style.ink(dark)}
+        macs, accuracy = info.chosen
+        traces.append(
+            go.Scatter(
+                x=[macs],
+                y=[accuracy],
+                mode="markers",
+                name="taken",
+                marker=mark,
+                hovertemplate="taken: %{y:.1%} with %{x:.1%} of the MACs<extra></extra>",
+            )
+        )
     for trace in traces:
         figure.add_trace(trace, row=1, col=1)
     figure.add_trace(

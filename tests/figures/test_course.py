@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,13 @@ import pruneviz as pv
 from pruneviz.channels import ChannelGraph
 from pruneviz.errors import UnknownNameError
 from pruneviz.figures.course import picture_of
-from pruneviz.figures.population import dominated, genes_figure, genes_info, population_info
+from pruneviz.figures.population import (
+    dominated,
+    genes_figure,
+    genes_info,
+    population_figure,
+    population_info,
+)
 from pruneviz.figures.removals import places, ranks_info
 from pruneviz.figures.trials import trials_info
 from pruneviz.figures.zeroing import AGAIN, BACK, LEARNING, REMOVED, ZEROED, zeroing_info
@@ -149,6 +156,21 @@ def test_the_hypervolume_by_hand(graph) -> None:
     assert info.hypervolume == pytest.approx((0.25, 0.35))
     assert info.front == (0, 1)
     assert len(population_info(evolved(graph), 1).generations) == 1
+
+
+def test_the_network_that_is_taken_is_marked(graph) -> None:
+    genes = np.array([[True] * 7, [True, False] + [True] * 5])
+    judged = Population(np.array([0.5, 0.8]), np.array([0.5, 1.0]), genes)
+    kept = np.ones(graph.num_units, bool)
+    kept[1] = False
+    before = course(graph, judged, None)
+    assert population_info(before, 1).chosen is None
+    taken = replace(before, steps=(before.steps[0], replace(before.steps[1], kept=kept)))
+    info = population_info(taken)
+    assert info.chosen == (1.0, 0.8)
+    assert "with 100.0\N{NARROW NO-BREAK SPACE}% of the MACs is taken" in info.told
+    marked = [t for t in population_figure(info).data if t.name == "taken"]
+    assert [(t.x, t.y) for t in marked] == [((1.0,), (0.8,))]
 
 
 def test_genes_are_told_group_by_group(graph) -> None:
