@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from pruneviz.figures import style, words
 from pruneviz.figures.lab import LayersInfo, layers_figure
@@ -19,12 +20,14 @@ def details_figure(result: LabResult, **look: Any) -> Any | None:
     """Draw what lies behind the means; None where there is nothing more.
 
     For the oracle: the agreement within each layer. For the pretraining study: accuracy against
-    the parameters removed.
+    the parameters removed. For zeroed filters: how they fare update by update.
     """
     if result.claim == "oracle" and all("by_layer" in f.detail for f in result.findings):
         return layers_figure(layers_of(result), **look)
     if result.claim == "pretraining" and all("curves" in f.detail for f in result.findings):
         return pretraining_figure(study_of(result), **look)
+    if result.claim == "regrowth" and all("marks" in f.detail for f in result.findings):
+        return regrowth_figure(result, **look)
     return None
 
 
@@ -68,6 +71,52 @@ def pruned_figure(result: LabResult, *, dark: bool = False, height: int = 380) -
     figure.update_xaxes(title_text="units removed, the lowest over all layers", tickformat=".0%")
     figure.update_yaxes(title_text="accuracy (top-1), untrained", tickformat=".0%")
     return words.describe(figure, _in_words(curves))
+
+
+REGROWN = (
+    ("back", "filters that are back"),
+    ("norms", "norm of all zeroed filters"),
+    ("accuracy", "accuracy (top-1)"),
+)
+
+
+def regrowth_figure(result: LabResult, *, dark: bool = False, height: int = 340) -> Any:
+    """Draw what becomes of zeroed filters over the updates: a panel a quantity, a line an arm."""
+    figure = make_subplots(1, len(REGROWN), subplot_titles=[title for _, title in REGROWN])
+    colours = style.SERIES_DARK if dark else style.SERIES
+    dashes = ("solid", "dash", "dot", "dashdot")
+    for column, (key, _) in enumerate(REGROWN, 1):
+        for number, found in enumerate(result.findings):
+            line = {"color": colours[number % len(colours)], "dash": dashes[number % len(dashes)]}
+            figure.add_trace(
+                go.Scatter(
+                    x=[str(mark) for mark in found.detail["marks"]],
+                    y=found.detail[key],
+                    name=found.label,
+                    legendgroup=found.label,
+                    showlegend=column == 1,
+                    mode="lines+markers",
+                    line=line,
+                    hovertemplate=f"after %{{x}} updates: %{{y:.0%}}<extra>{found.label}</extra>",
+                ),
+                1,
+                column,
+            )
+    figure.update_xaxes(type="category", title_text="updates after the zeroing")
+    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
+    figure.update_layout(
+        template=style.template(dark),
+        height=height,
+        margin={"t": 40},
+        legend={"orientation": "h", "y": -0.25, "yanchor": "top"},
+    )
+    parts = (
+        f"{f.label}: {style.percent(f.detail['back'][-1], 0)} of the zeroed filters are back at "
+        f"the end, with {style.percent(f.detail['norms'][-1], 0)} of their norm; the accuracy is "
+        f"{style.percent(f.detail['accuracy'][-1])}"
+        for f in result.findings
+    )
+    return words.describe(figure, f"{'. '.join(parts)}.")
 
 
 def layers_of(result: LabResult) -> LayersInfo:

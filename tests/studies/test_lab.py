@@ -181,6 +181,7 @@ QUICK: dict[str, tuple[str, dict[str, Any]]] = {
     "evolution": ("SIZE", {"minutes": (4, 1)}),
     "evolved": ("SIZE", {"minutes": (4, 1)}),
     "soft_options": ("EPOCHS", {"minutes": 1}),
+    "regrowth": ("MARKS", (0, 1, 3)),
     "updates": ("UPDATES", {"minutes": (1, 2)}),
     "pretraining": (
         "BUDGET",

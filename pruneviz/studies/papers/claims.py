@@ -176,6 +176,24 @@ CLAIMS = (
         module="soft_options",
     ),
     Claim(
+        key="regrowth",
+        title="A zeroed filter is as loud as ever after one update, or silent for good",
+        paper="asked here of He et al. 2018 (IJCAI), arXiv:1808.06866",
+        published="Zeroed filters are updated in the next epoch and may come back (the method); "
+        "how soon, and which, is not said.",
+        figures=(),
+        test="After one update a larger share of the zeroed filters give at least half of their "
+        "former output (its deviation, behind the batch norm, on a batch in training) than the "
+        "share of their norm that they have again; and 100 updates later it is the same share, "
+        "within 5 points: the others never come back.",
+        differs="One zeroing of 30 % of the filters of a trained network. Filters stay silent "
+        "where no gradient reaches them: their norm's offset is negative, and a ReLU follows.",
+        measure="zeroed filters that are back after one update",
+        networks=("resnet20",),
+        module="soft_regrowth",
+        details="Updates after the zeroing: filters that are back, their norms, and the accuracy.",
+    ),
+    Claim(
         key="updates",
         title="More updates between removals keep more",
         paper="Molchanov et al. 2016, arXiv:1611.06440",
