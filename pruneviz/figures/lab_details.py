@@ -86,18 +86,18 @@ def regrowth_figure(result: LabResult, *, dark: bool = False, height: int = 340)
     colours = style.SERIES_DARK if dark else style.SERIES
     dashes = ("solid", "dash", "dot", "dashdot")
     for column, (key, _) in enumerate(REGROWN, 1):
-        for number, found in enumerate(result.findings):
+        for number, arm in enumerate(result.findings):
             line = {"color": colours[number % len(colours)], "dash": dashes[number % len(dashes)]}
             figure.add_trace(
                 go.Scatter(
-                    x=[str(mark) for mark in found.detail["marks"]],
-                    y=found.detail[key],
-                    name=found.label,
-                    legendgroup=found.label,
+                    x=[str(mark) for mark in arm.detail["marks"]],
+                    y=arm.detail[key],
+                    name=arm.label,
+                    legendgroup=arm.label,
                     showlegend=column == 1,
                     mode="lines+markers",
                     line=line,
-                    hovertemplate=f"after %{{x}} updates: %{{y:.0%}}<extra>{found.label}</extra>",
+                    hovertemplate=f"after %{{x}} updates: %{{y:.0%}}<extra>{arm.label}</extra>",
                 ),
                 1,
                 column,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pruneviz.data import DataSet
-from pruneviz.strategies.branches import norms_after
+from pruneviz.strategies.branches import convolutions, norms_after
 from pruneviz.strategies.soft_rate import smallest, zero_rows
 from pruneviz.strategies.updates import BatchStream, sgd, update
 from pruneviz.studies.papers.setting import Bench, Experiment, finding
@@ -102,14 +102,16 @@ def regrow(
             said["accuracy"].append(evaluate(model, data).accuracy)
         if done < MARKS[-1]:
             update(model, optimizer, *batches.next(), seed=done)
-    offsets = torch.cat([model.get_submodule(norms[n]).bias.detach()[r] for n, r in rows.items()])
+    parameters = dict(model.named_parameters())
+    offsets = torch.cat([parameters[f"{norms[n]}.bias"].detach()[r] for n, r in rows.items()])
     silent = offsets[~back]
     said["negative"] = float((silent < 0).float().mean()) if len(silent) else 0.0
     return said
 
 
 def _norms(model: nn.Module, rows: Mapping[str, list[int]]) -> Tensor:
-    weights = [model.get_submodule(name).weight.detach()[own] for name, own in rows.items()]
+    layers = convolutions(model)
+    weights = [layers[name].weight.detach()[own] for name, own in rows.items()]
     return torch.cat([w.flatten(1).norm(dim=1) for w in weights])
 
 
