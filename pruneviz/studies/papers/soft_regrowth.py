@@ -93,20 +93,20 @@ def regrow(
             zero_rows(model.get_submodule(norms[name]), own)
     optimizer = sgd(model, options.get("lr", 0.01), options.get("momentum", 0.9), 5e-4, {})
     batches = BatchStream(data, BATCH, seed, images.device)
-    said: dict[str, Any] = {"norms": [], "back": [], "accuracy": []}
+    measured: dict[str, Any] = {"norms": [], "back": [], "accuracy": []}
     for done in range(MARKS[-1] + 1):
         if done in MARKS:
             back = _deviations(model, rows, norms, images) >= BACK * outputs
-            said["norms"].append(float((_norms(model, rows) / sizes).mean()))
-            said["back"].append(float(back.float().mean()))
-            said["accuracy"].append(evaluate(model, data).accuracy)
+            measured["norms"].append(float((_norms(model, rows) / sizes).mean()))
+            measured["back"].append(float(back.float().mean()))
+            measured["accuracy"].append(evaluate(model, data).accuracy)
         if done < MARKS[-1]:
             update(model, optimizer, *batches.next(), seed=done)
     parameters = dict(model.named_parameters())
     offsets = torch.cat([parameters[f"{norms[n]}.bias"].detach()[r] for n, r in rows.items()])
     silent = offsets[~back]
-    said["negative"] = float((silent < 0).float().mean()) if len(silent) else 0.0
-    return said
+    measured["negative"] = float((silent < 0).float().mean()) if len(silent) else 0.0
+    return measured
 
 
 def _norms(model: nn.Module, rows: Mapping[str, list[int]]) -> Tensor:
