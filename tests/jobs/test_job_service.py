@@ -123,6 +123,7 @@ def test_cancelling_what_waits(threaded, spec, until):
 def test_a_finished_run_keeps_no_checkpoints(threaded, spec):
     run = threaded.wait(threaded.submit(spec("train", epochs=3)), 120)
     assert (run.status, run.checkpoints) == ("done", 3)
+    threaded.wait(threaded.submit(spec()), 120)  # they go once "done" is recorded: before the next
     assert list(threaded.files(run.id).iterdir()) == []
 
 
