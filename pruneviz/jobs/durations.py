@@ -40,4 +40,5 @@ def work(spec: RunSpec) -> float:
 def _others(spec: RunSpec) -> dict[str, object]:
     """Return the options that change the work done in an epoch."""
     free = {"epochs", "seed", "lr", "label_smoothing", "momentum", "weight_decay", "name"}
+    free |= {"strategies", "halving"}  # of a race, whoever else takes part
     return {name: value for name, value in spec.options.items() if name not in free}

@@ -69,7 +69,13 @@ class RaceRequest(Study):
     @property
     def name(self) -> str:
         """What it is called."""
-        return f"Race: {self.model['name']} on {data_called(self.data)}"
+        names, count = dict.fromkeys(self.strategies), self.epochs
+        many = f"{len(names)} strateg{'y' if len(names) == 1 else 'ies'}"
+        return f"Race: {self._subject}, {many}, {count} epoch{'' if count == 1 else 's'}"
+
+    @property
+    def _subject(self) -> str:
+        return f"{self.model['name']} on {data_called(self.data)}"
 
     def specs(self, owner: str = "") -> tuple[RunSpec, ...]:
         """Its runs: every strategy with the first seed, then with the next."""
@@ -79,7 +85,7 @@ class RaceRequest(Study):
                 model=dict(self.model),
                 data=dict(self.data),
                 options={**self.settings, "strategy": strategy, "seed": seed},
-                name=f"{self.name}, {strategy}, seed {seed}",
+                name=f"Race: {self._subject}, {strategy}, seed {seed}",
                 parent=self.id,
                 owner=owner,
                 tag=self.name,

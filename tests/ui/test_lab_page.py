@@ -195,6 +195,29 @@ def test_a_race_is_queued_and_shown(studio: Open, quick: list[RunSpec]) -> None:
 
 
 @pytest.mark.slow
+def test_the_race_that_was_started_is_the_one_that_is_shown(
+    studio: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pruneviz.jobs import JobService
+
+    studio("runs")
+    service = services.jobs()
+    monkeypatch.setattr(
+        JobService, "submit", lambda self, spec: self.store.create(spec, submitter="test").id
+    )
+    page = studio("lab")
+    for strategies in (["uniform"], ["uniform", "control"]):
+        field = next(m for m in page.multiselect if m.label == "Strategies")
+        field.set_value(strategies)
+        next(b for b in page.button if b.label == "Start the race").click().run()
+        sound(page)
+        shown = next(s for s in page.selectbox if s.label == "Race")
+        (newest, *_) = service.list()
+        assert shown.value == newest.parent
+    assert len(shown.options) == 2
+
+
+@pytest.mark.slow
 def test_a_study_is_a_queue_of_runs_in_one_figure(studio: Open, quick: list[RunSpec]) -> None:
     page = sound(studio("lab"))
     assert "No study yet" in texts(page)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 BUNDLED = ("vgg16", "mobilenet_v2", "resnet20")
 PRETRAINED = "cifar10"
 HEIGHT = 360
+SHOWN = "study_shown"
 
 
 def show() -> None:
@@ -110,7 +111,7 @@ def _form(loaded: Workbench) -> None:
             "largest": int(largest) / 100,
         },
     )
-    lab_data.queue(study)
+    lab_data.queue(study, SHOWN)
 
 
 def _live(was_active: bool) -> None:
@@ -126,7 +127,7 @@ def _live(was_active: bool) -> None:
         )
         return
     picked = st.selectbox(
-        "Study", list(studies), format_func=lambda parent: title(studies[parent]), key="study_shown"
+        "Study", list(studies), format_func=lambda parent: title(studies[parent]), key=SHOWN
     )
     _study(picked, studies[picked])
 

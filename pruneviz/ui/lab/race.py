@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pruneviz.studies.race_result import Race
 
 FIRST = ("taylor", "soft", "uniform", "random", "control")
+SHOWN = "race_shown"
 
 
 def show() -> None:
@@ -77,7 +78,8 @@ def _form(loaded: Workbench) -> None:
             target_macs=target / 100,
             epochs=epochs,
             seeds=tuple(range(count)),
-        )
+        ),
+        SHOWN,
     )
 
 
@@ -94,7 +96,7 @@ def _live(was_active: bool) -> None:
         )
         return
     picked = st.selectbox(
-        "Race", list(races), format_func=lambda parent: title(races[parent]), key="race_shown"
+        "Race", list(races), format_func=lambda parent: title(races[parent]), key=SHOWN
     )
     _race(picked, races[picked])
 

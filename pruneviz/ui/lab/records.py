@@ -83,11 +83,15 @@ def expected(request: Request) -> float | None:
     return None
 
 
-def queue(study: Study) -> None:
-    """Queue the runs of a study that are missing, and resume those that stopped."""
+def queue(study: Study, shown: str) -> None:
+    """Queue the runs of a study that are missing, resume those that stopped, and show it.
+
+    `shown` is the key of the control that picks the study to look at.
+    """
     waiting = Queue(services.jobs(), study, state.session().visitor)
     if actions.attempt(waiting.advance):
         st.toast("Queued.", icon=":material/science:")
+        st.session_state[shown] = study.id
     st.rerun()
 
 
