@@ -24,6 +24,13 @@ model = pv.load_model("lenet", num_classes=2)
 assert "lenet" in set(pv.models()["name"])
 data = pv.load_dataset("stripes")
 assert "stripes" in set(pv.datasets()["name"])
+assert pv.load_dataset("stripes", size=64).input_shape == (3, 64, 64)
+try:
+    pv.load_dataset("stripes", root="images")
+except pv.errors.UnknownNameError:
+    pass
+else:
+    raise AssertionError("an option that does nothing was accepted")
 graph = pv.trace(model, data.input_shape)
 scores = pv.rank(model, graph, None, criteria=["peak"]).of("peak")
 assert scores[list(graph.prunable_groups[0].units)].min() > 0
@@ -78,6 +85,24 @@ def _follow(root: Path, step: re.Match[str]) -> None:
     file.write_text(
         source.replace(step["line"] + "\n", step["code"] + step["line"] + "\n"), encoding="utf-8"
     )
+
+
+@pytest.mark.sweep
+def test_what_the_recipes_add_meets_the_contracts(copied: Path, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "pyproject.toml", copied)
+    shutil.copytree(ROOT / "tests", copied / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = os.environ | {"PYTHONPATH": str(copied), "PRUNEVIZ_HOME": str(tmp_path)}
+    folders = ["tests/criteria", "tests/strategies"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *folders, "-k", "peak or every_other"],
+        cwd=copied,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout[-3000:]
+    assert "passed" in ran.stdout
 
 
 @pytest.mark.sweep

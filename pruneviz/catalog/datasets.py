@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,10 @@ from pruneviz.errors import DataError, InvalidValueError, UnknownNameError, show
 
 @dataclass(frozen=True)
 class Catalogued:
-    """One data set of the catalogue; the counts are images, 0 if the split is drawn on loading."""
+    """One data set of the catalogue; the counts are images, 0 if the split is drawn on loading.
+
+    `made` returns a set that comes with PruneViz; such a set takes no option but `size`.
+    """
 
     name: str
     description: str
@@ -32,6 +35,7 @@ class Catalogued:
     test: int = 0
     input_size: int = 32
     download_mb: int = 0
+    made: Callable[[], DataSet] | None = None
 
     def offline(self) -> bool:
         """Whether it loads without a network: bundled, your own, or downloaded before."""
@@ -45,7 +49,15 @@ class Catalogued:
 CATALOGUE: Mapping[str, Catalogued] = {
     entry.name: entry
     for entry in (
-        Catalogued("digits", "Handwritten digits (scikit-learn)", "bundled", 10, 1_297, 500),
+        Catalogued(
+            "digits",
+            "Handwritten digits (scikit-learn)",
+            "bundled",
+            10,
+            1_297,
+            500,
+            made=load_digits,
+        ),
         Catalogued(
             "cifar10", "Objects and animals", "torchvision", 10, 48_000, 2_000, 10_000, 32, 170
         ),
@@ -128,8 +140,9 @@ def load_dataset(name: str, **options: Any) -> DataSet:
         options.get("seed", 0),
         options.get("cache_bytes", cache.LIMIT_BYTES),
     )
-    if name == "digits":  # bundled
-        return _enlarged(load_digits(), options.get("size"))
+    entry = CATALOGUE[name]
+    if entry.made is not None:
+        return _enlarged(entry.made(), options.get("size"))
     root = options.pop("root", None)
     if root is not None:
         root = path_of("root", root, "a folder or zip of images")
@@ -139,7 +152,6 @@ def load_dataset(name: str, **options: Any) -> DataSet:
                 "The data set 'folder' needs root=, the path of a folder or zip of images."
             )
         return load_folder(root, progress=progress, **options)
-    entry = CATALOGUE[name]
     if root is not None and _is_image_folder(root):
         size = options.pop("size", entry.input_size)
         data = load_folder(root, name=name, size=size, progress=progress, **options)
@@ -168,7 +180,7 @@ def _check_names(name: str, options: Mapping[str, Any]) -> None:
     known = {
         key for key, parameter in inspect.signature(load_folder).parameters.items() if key != "name"
     }
-    if name == "digits":
+    if CATALOGUE[name].made is not None:
         known = {"progress", "size"}
     for option in options:
         if option not in known:
@@ -182,12 +194,13 @@ def _enlarged(data: DataSet, size: int | None) -> DataSet:
     from pruneviz.catalog.torchvision_data import resized
 
     def to_size(images: ImageSet) -> ImageSet:
-        return ImageSet(resized(images.images, size), images.labels)
+        return replace(images, images=resized(images.images, size))
 
     return replace(
         data,
         train=to_size(data.train),
         val=to_size(data.val),
+        test=None if data.test is None else to_size(data.test),
         input_shape=(3, size, size),
         source={"name": data.name, "options": {"size": size}},
         digest="",
