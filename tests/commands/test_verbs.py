@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from pruneviz.strategies import find_strategy
 from pruneviz.studies.pretraining import PretrainingStudy
 from pruneviz.studies.queue import Queue
 from pruneviz.studies.race_result import Race
+from tests.threads import worker_threads
 
 CLI = ("--model", "resnet20", "--weights", "digits")
 
@@ -35,7 +35,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     some = torch.arange(60)
     small = replace(data, train=data.train.subset(some), val=data.val.subset(some))
     monkeypatch.setattr("pruneviz.catalog.load_dataset", lambda name, **_: small)
-    with ThreadPoolExecutor(1) as executor:
+    with worker_threads() as executor:
         made = partial(JobService, executor=executor)
         monkeypatch.setattr("pruneviz.jobs.service.JobService", made)
         yield

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from pruneviz.jobs import JobService, RunSpec, RunStore
 from pruneviz.jobs.views import RunView
+from tests.threads import end, worker_threads
 
 PLUGINS = ("tests.jobs.job_fakes",)
 
@@ -24,13 +24,11 @@ def store(tmp_path: Path) -> Iterator[RunStore]:
 @pytest.fixture
 def threaded(tmp_path: Path) -> Iterator[JobService]:
     """A service whose runs are done by a thread: any Executor will do."""
-    with ThreadPoolExecutor(1) as executor:
+    with worker_threads() as executor:
         service = JobService(tmp_path, executor=executor, plugins=PLUGINS)
         yield service
-        for run in service.list():
-            service.cancel(run.id)
-        executor.shutdown(wait=True)
-        service.close()
+        end(service)
+    service.close()
 
 
 @pytest.fixture

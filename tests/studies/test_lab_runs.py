@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,16 @@ from pruneviz.jobs import JobService, RunSpec
 from pruneviz.strategies import run_strategy
 from pruneviz.studies.papers import LabResult, Request
 from pruneviz.studies.papers.setting import Bench
+from tests.threads import end, worker_threads
 
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[JobService]:
-    with ThreadPoolExecutor(1) as executor:
+    with worker_threads() as executor:
         made = JobService(tmp_path, executor=executor)
         yield made
-        for run in made.list():
-            made.cancel(run.id)
-        executor.shutdown(wait=True)
-        made.close()
+        end(made)
+    made.close()
 
 
 def test_requests_are_checked_and_come_back() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from pruneviz.studies.race import race
 from pruneviz.studies.race_queue import KIND, RaceRequest, gather
 from pruneviz.studies.race_result import Race, merge
 from pruneviz.trace import trace
+from tests.threads import end, worker_threads
 
 MODEL = ModelSource("resnet20", "digits").to_dict()
 LONG = 240.0
@@ -46,13 +46,11 @@ def asked() -> RaceRequest:
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[JobService]:
-    with ThreadPoolExecutor(2) as executor:
+    with worker_threads(2) as executor:
         made = JobService(tmp_path, executor=executor, threads=1)
         yield made
-        for run in made.list():
-            made.cancel(run.id)
-        executor.shutdown(wait=True)
-        made.close()
+        end(made)
+    made.close()
 
 
 def timeless(found: Race) -> Race:
