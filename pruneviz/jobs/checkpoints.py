@@ -25,11 +25,17 @@ class Checkpoints:
     """The checkpoints in one run's folder: plain dicts of tensors, numbers, texts and lists.
 
     `make_room` is called with the number of bytes before they are written; it raises if there is no
-    room.
+    room. With `home`, the folder is made again only below that one.
     """
 
-    def __init__(self, folder: Path, make_room: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        make_room: Callable[[int], None] = lambda _: None,
+        home: Path | None = None,
+    ) -> None:
         self.folder = folder
+        self._home = home
         self._make_room = make_room
 
     def paths(self) -> list[Path]:
@@ -50,7 +56,7 @@ class Checkpoints:
         content = io.BytesIO()  # torch.save would hide the reason why a file cannot be written
         torch.save(dict(state), content)
         self._make_room(content.getbuffer().nbytes)
-        atomic_write(path, content.getbuffer())
+        atomic_write(path, content.getbuffer(), below=self._home)
         for old in before[KEEP - 1 :]:
             old.unlink(missing_ok=True)
         return path

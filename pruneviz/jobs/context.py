@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pruneviz.jobs import quota
 from pruneviz.jobs.checkpoints import Checkpoints
-from pruneviz.jobs.files import atomic_write
+from pruneviz.jobs.files import atomic_write, make_below
 from pruneviz.jobs.heartbeat import Pulse
-from pruneviz.jobs.home import disk_errors
 from pruneviz.jobs.leases import Lease
 from pruneviz.jobs.patience import patiently
 from pruneviz.jobs.views import RunSpec, RunView, plain
@@ -55,7 +54,7 @@ class JobContext:
         self.resume: Any = None
         self._kept: dict[str, float] = {}
         self._waiting: dict[str, Any] = {}
-        self._checkpoints = Checkpoints(self.folder, self._make_room)
+        self._checkpoints = Checkpoints(self.folder, self._make_room, claim.store.home)
         self._outgoing = claim.store.files.outgoing(claim.run.id)
         self._count = claim.run.checkpoints
 
@@ -144,16 +143,15 @@ class JobContext:
 
     def _make_folder(self) -> None:
         self._claim.store.check_there()
-        with disk_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        make_below(self._claim.store.home, self.folder)
 
     def _make_room(self, size: int) -> None:
         quota.make_room(self._claim.store, self.run, size)
 
     def _write(self, name: str, content: bytes) -> None:
-        self._claim.store.check_there()  # or the folder would be created again, without the records
+        self._claim.store.check_there()
         self._make_room(len(content))
-        atomic_write(self.folder / name, content)
+        atomic_write(self.folder / name, content, below=self._claim.store.home)
         self._publish()
 
     def _save_checkpoint(self, kept: Mapping[str, Any]) -> None:

@@ -13,18 +13,40 @@ DRAFTS = ".*.tmp"
 """Pattern of the drafts that a killed process may leave behind."""
 
 
-def atomic_write(path: Path, content: bytes | memoryview) -> None:
+def make_below(home: Path, folder: Path) -> None:
+    """Make a folder below `home`, but never `home` itself: without it nothing would be kept.
+
+    To look first would not do: `home` may be deleted between the look and the making.
+
+    Raises:
+        StorageGoneError: there is no `home` any more.
+        StorageError: the disk is full or cannot be written.
+    """
+    part = home
+    with disk_errors(folder):
+        for name in folder.relative_to(home).parts:
+            part = part / name
+            try:
+                part.mkdir(exist_ok=True)
+            except FileNotFoundError as error:
+                raise StorageGoneError(f"'{part.parent}' was deleted or replaced.") from error
+
+
+def atomic_write(path: Path, content: bytes | memoryview, *, below: Path | None = None) -> None:
     """Write `content` to `path`, which at every moment holds either all of it or what it held
     before.
 
     Any number of threads and processes may write the same path: each writes its own draft, and the
-    last one to finish wins.
+    last one to finish wins. Missing folders are made, but with `below` only those below that one.
 
     Raises:
         StorageError: the disk is full or cannot be written.
     """
+    if below is not None:
+        make_below(below, path.parent)
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if below is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(".tmp", f".{path.name[:80]}.", path.parent)
         draft = Path(name)
         try:

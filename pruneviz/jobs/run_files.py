@@ -86,7 +86,10 @@ class RunFiles:
         """Give a file to a run that nobody works on, or take it away (None)."""
         path = self.own(run_id) / name
         if self.artifacts is None:
-            path.unlink(missing_ok=True) if content is None else atomic_write(path, content)
+            if content is None:
+                path.unlink(missing_ok=True)
+            else:
+                atomic_write(path, content, below=self._home)
             return
         files = {n: kept for n, kept in self.known(run_id).items() if n != name}
         if content is not None:

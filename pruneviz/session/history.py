@@ -188,7 +188,8 @@ class StepStore:
             path = self.folder / f"{step.digest}.json"
             if path.exists():
                 return  # and so are all before it
-            atomic_write(path, json.dumps(step.to_dict(), default=str).encode())
+            content = json.dumps(step.to_dict(), default=str).encode()
+            atomic_write(path, content, below=self.folder.parent)
 
     def load(self, digest: str) -> History | None:
         """Return the history that ends in the step of that name; None if it is not kept here."""

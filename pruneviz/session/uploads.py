@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pruneviz.errors import InvalidValueError, NotAllowedError, StorageError
+from pruneviz.jobs.files import make_below
 
 PENDING, OF = ".pending", ".of-"
 FORGOTTEN_SECONDS = 3600.0
@@ -54,7 +55,7 @@ class Uploads:
                 "have left here; upload a smaller file, or delete runs that you no longer need."
             )
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_below(self.home, folder)
             (folder / PENDING).touch()
             draft = path.with_name(path.name + ".part")
             draft.write_bytes(content)

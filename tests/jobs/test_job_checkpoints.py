@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from pruneviz.errors import StorageError
+from pruneviz.errors import StorageError, StorageGoneError
 from pruneviz.jobs.checkpoints import Checkpoints
-from pruneviz.jobs.files import atomic_write
+from pruneviz.jobs.files import atomic_write, make_below
 
 
 def _state(number: int) -> dict:
@@ -106,3 +107,17 @@ def test_killed_while_saving(tmp_path):
     loaded = Checkpoints(tmp_path).load()
     assert loaded["epoch"] in (saved, saved + 1)
     assert torch.equal(loaded["w"], torch.full((300_000,), float(loaded["epoch"])))
+
+
+def test_folders_are_made_below_a_home_and_never_the_home_itself(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    atomic_write(home / "runs" / "one" / "file", b"kept", below=home)
+    assert (home / "runs" / "one" / "file").read_bytes() == b"kept"
+    shutil.rmtree(home)
+    for path in (home / "file", home / "runs" / "one" / "file"):
+        with pytest.raises(StorageError):
+            atomic_write(path, b"lost", below=home)
+    with pytest.raises(StorageGoneError, match="was deleted"):
+        make_below(home, home / "runs")
+    assert not home.exists()
