@@ -60,9 +60,12 @@ def obey(args: argparse.Namespace) -> int:
         if args.out is not None:
             write(args.out, replace(trust, command=command, commit=commit()).to_json())
 
+    data = load_dataset(name, **options_for(source, name, given))
+    if args.root:  # an image folder by its own name
+        data = replace(data, name=Path(args.root).stem)
     trust = measure_trust(
         source.load(),
-        load_dataset(name, **options_for(source, name, given)),
+        data,
         network=args.model,
         plans=args.plans,
         epochs=args.epochs,
