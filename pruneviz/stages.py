@@ -67,7 +67,7 @@ def group_titles(graph: ChannelGraph) -> Mapping[str, str]:
     """Group name -> title on a screen; no two titles are the same.
 
     Example:
-        >>> group_titles(graph)["conv1"]                        # doctest: +SKIP
+        >>> group_titles(graph)["conv1"]  # doctest: +SKIP
         'stage 1 stream: conv1 + 9 layers'
     """
     added = {(w.source, w.target) for w in graph.wires if w.kind == "adds"}

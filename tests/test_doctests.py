@@ -32,6 +32,8 @@ DOCUMENTED = [
     "latency",
     "width_latency",
     "register",
+    "Task",
+    "export",
 ]
 SLOW = ("allocate",)
 

@@ -86,9 +86,11 @@ def export(
         StorageError: The folder cannot be written.
 
     Example:
-        >>> files = export(small, "out", input_shape=(3, 32, 32))   # doctest: +SKIP
-        >>> files["python"]                                          # doctest: +SKIP
-        PosixPath('out/network.py')
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> files = pv.export(model, folder, input_shape=data.input_shape, formats="python")
+        >>> files["python"].name
+        'network.py'
     """
     import torch
 

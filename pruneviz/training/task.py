@@ -29,11 +29,15 @@ class Task:
         name: What the metric is called.
 
     Example:
-        >>> import pruneviz as pv
+        >>> import torch
+        >>> from pruneviz.data import DataSet, ImageSet
         >>> from pruneviz.training import mean_iou
-        >>> from torch.nn.functional import cross_entropy
-        >>> task = pv.Task(cross_entropy, mean_iou, "mIoU")
-        >>> pv.evaluate(unet, data, task=task).accuracy  # doctest: +SKIP
+        >>> task = pv.Task(torch.nn.functional.cross_entropy, mean_iou, "mIoU")
+        >>> images = torch.zeros(4, 3, 8, 8, dtype=torch.uint8)
+        >>> part = ImageSet(images, torch.zeros(4, 8, 8, dtype=torch.int64))  # one mask an image
+        >>> blank = DataSet("blank", part, part, None, ("ground", "line"), (3, 8, 8), {})
+        >>> pv.evaluate(torch.nn.Conv2d(3, 2, 1), blank, task=task).measure
+        'mIoU'
     """
 
     loss: Callable[[Tensor, Tensor], Tensor]

@@ -123,9 +123,9 @@ def test_few_images_are_gone_through_more_often(
 ) -> None:
     assert len(bench.data.train) == 64
     assert bench.epochs(3) == 3
-    monkeypatch.setattr("pruneviz.studies.papers.setting.EPOCH", 1297)
+    monkeypatch.setattr(setting, "EPOCH", 1297)
     assert bench.epochs(3) == 61  # 3 * 1297 = 60.8 * 64
-    monkeypatch.setattr("pruneviz.studies.papers.setting.EPOCH", 60)
+    monkeypatch.setattr(setting, "EPOCH", 60)
     assert bench.epochs(3) == 3
 
 

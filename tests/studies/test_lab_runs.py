@@ -16,7 +16,7 @@ from pruneviz.catalog import load_dataset
 from pruneviz.errors import InvalidValueError, UnknownNameError
 from pruneviz.jobs import JobService, RunSpec
 from pruneviz.strategies import run_strategy
-from pruneviz.studies.papers import LabResult, Request
+from pruneviz.studies.papers import LabResult, Request, soft
 from pruneviz.studies.papers.setting import Bench
 from tests.threads import end, worker_threads
 
@@ -69,7 +69,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_claim_stops_and_goes_on_where_it_was(
     service: JobService, few: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pruneviz.studies.papers.soft.EPOCHS", {"minutes": 1})
+    monkeypatch.setattr(soft, "EPOCHS", {"minutes": 1})
     begun: list[str] = []
     real = Bench.prune
 
