@@ -141,8 +141,8 @@ def _grid(
                 caption = plain(f"{str(against)[:24]}, correlation {said}")
                 st.image(_drawn(second, place), caption=caption, width=150, alt=f"Map: {caption}")
     st.caption(
-        "How much each pixel speaks for the true class: orange for, blue against; each map on its "
-        "own scale. By Captum."
+        "How much each pixel contributes to the true class: orange for, blue against; each map on "
+        "its own scale. By Captum."
     )
 
 

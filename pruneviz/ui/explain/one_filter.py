@@ -123,8 +123,8 @@ def _classes(loaded: Workbench, layer: str, chosen: int) -> None:
 
 
 def _conductance(loaded: Workbench, layer: str, chosen: int) -> None:
-    """Which classes each filter speaks for."""
-    st.markdown("**Which classes each filter speaks for**")
+    """Which classes each filter contributes to."""
+    st.markdown("**Which classes each filter contributes to**")
     if not st.toggle(
         "Conductance",
         key="conductance",

@@ -79,10 +79,7 @@ def _of_data(loaded: Workbench) -> Picked:
 def _given(loaded: Workbench, source: str) -> Picked | None:
     if source == "draw":
         component("canvas")(key="explain_canvas", data={}, on_drawn_change=state.while_here(_drawn))
-        st.caption(
-            "Draw a digit with the mouse, a finger or a pen. Without these, choose an image of "
-            "the data."
-        )
+        st.caption("Draw a digit with the mouse, a finger or a pen, or choose an image instead.")
     else:
         times = st.session_state.get("explain_uploads", 0)
         file = st.file_uploader("An image file", type=UPLOADS, key=f"explain_upload_{times}")
@@ -109,7 +106,7 @@ def _uploaded(loaded: Workbench, content: bytes) -> None:
     except DataError as error:
         st.toast(plain(error))
     except (OSError, ValueError, SyntaxError) as error:
-        st.toast(plain(f"This file is no image that can be read ({error})."))
+        st.toast(plain(f"This file cannot be read as an image ({error})."))
 
 
 def _drawn() -> None:
