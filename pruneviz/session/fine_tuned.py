@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from pruneviz.errors import StorageError
 from pruneviz.jobs import JobService, RunView
 from pruneviz.jobs.listing import Which
@@ -100,12 +102,21 @@ def on_preview_images(
     return previews.ask_of_run(workbench, run.id, measure)
 
 
-def _measure(workbench: Workbench, weights: Path, text: str | None) -> Evaluation:
+def load_weights(network: nn.Module, weights: Path) -> None:
+    """Give a run's weights to its network, in place.
+
+    Raises:
+        StorageError: the file is gone.
+    """
     from safetensors.torch import load_file
 
     if not weights.exists():
         raise StorageError(f"The run's weights ({weights.name}) are gone; run it again.")
+    network.load_state_dict(load_file(weights))
+
+
+def _measure(workbench: Workbench, weights: Path, text: str | None) -> Evaluation:
     plan = Plan.from_json(workbench.graph, text) if text else Plan(workbench.graph)
     model = prune(workbench.model, workbench.graph, plan)
-    model.load_state_dict(load_file(weights))
+    load_weights(model, weights)
     return evaluate(model, workbench.data, limit=workbench.preview_images)

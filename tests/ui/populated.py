@@ -54,7 +54,7 @@ def populate(loaded: Workbench | None = None, layer: str = "layer1.0.conv1") -> 
                      "target_macs": 0.5},
             name=f"race, {outcome.strategy}, seed {outcome.seed}", parent="race-1", tag="race",
         )  # fmt: skip
-        _done(one, {"race": json.loads(part.to_json())})
+        _done(one, {"race": json.loads(part.to_json())}, network=(loaded, None))
 
 
 def _done(

@@ -128,7 +128,8 @@ def race(runs: int) -> Race:
         for name, macs, accuracy in (("taylor", 50, 0.9), ("control", 100, 0.95))
     ]
     return Race(
-        "resnet20", "digits", "val", 500, 0.5, 2, (0, 1), ("taylor", "control"), {}, 100, 100,
+        "resnet20", "digits", "val", 500, 0.5, 2, (0, 1), ("taylor", "control"),
+        {"taylor": {}, "control": {}}, 100, 100,
         0.94, tuple(outcomes[:runs]),
     )  # fmt: skip
 

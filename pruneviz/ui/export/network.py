@@ -37,9 +37,9 @@ def network_of(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None) 
             return loaded.repairer(plan, depth_of(loaded)).network
     network = prune(loaded.model, loaded.graph, plan)
     if run is not None:
-        from safetensors.torch import load_file
+        from pruneviz.session.fine_tuned import load_weights
 
-        network.load_state_dict(load_file(services.jobs().files(run.id) / WEIGHTS))
+        load_weights(network, services.jobs().files(run.id) / WEIGHTS)
     return network
 
 

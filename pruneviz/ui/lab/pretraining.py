@@ -126,6 +126,7 @@ def _live(was_active: bool) -> None:
             icon=":material/science:",
         )
         return
+    lab_data.keep_known(SHOWN, studies)
     picked = st.selectbox(
         "Study", list(studies), format_func=lambda parent: title(studies[parent]), key=SHOWN
     )

@@ -95,6 +95,7 @@ def _live(was_active: bool) -> None:
             icon=":material/flag:",
         )
         return
+    lab_data.keep_known(SHOWN, races)
     picked = st.selectbox(
         "Race", list(races), format_func=lambda parent: title(races[parent]), key=SHOWN
     )

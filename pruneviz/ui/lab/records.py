@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,12 @@ def expected(request: Request) -> float | None:
         if result.name == request.name:
             return result.seconds / len(result.seeds)
     return None
+
+
+def keep_known(shown: str, studies: Collection[str]) -> None:
+    """Let the control with this key forget a study whose runs were deleted."""
+    if st.session_state.get(shown) not in studies:
+        st.session_state.pop(shown, None)
 
 
 def queue(study: Study, shown: str) -> None:
