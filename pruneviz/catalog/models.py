@@ -126,8 +126,8 @@ class LoadedModel:
         """One sentence on what has to be done first; empty if nothing."""
         if self.classifier_replaced:
             return (
-                f"The weights '{self.source.weights}' tell {self.weights_classes} classes apart "
-                f"and the network now has {self.classes}: its classifier is new, so fine-tune it "
+                f"The weights '{self.source.weights}' are for {self.weights_classes} classes, but "
+                f"the network now has {self.classes}: its classifier is new, so fine-tune it "
                 "first."
             )
         if self.weights_classes is None:

@@ -31,7 +31,7 @@ class LabInfo:
     percent: bool = False
     """Whether the values are fractions that are read as percentages."""
     chance: float | None = None
-    """Where the values are accuracies: that of always answering the commonest class."""
+    """Where the values are accuracies: that of always predicting the most common class."""
 
     @property
     def told(self) -> str:

@@ -47,7 +47,7 @@ class PretrainingInfo:
     split: str
     curves: tuple[StudyCurve, ...]
     chance: Mapping[str, float] = field(default_factory=dict)
-    """By panel: accuracy (0..1) of always answering the commonest class, where it is known."""
+    """By panel: accuracy (0..1) of always predicting the most common class, where it is known."""
 
     @property
     def panels(self) -> tuple[str, ...]:

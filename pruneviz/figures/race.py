@@ -41,7 +41,7 @@ class RaceInfo:
     published: tuple[tuple[str, float, float], ...]
     """(label, MACs, accuracy) of papers on the same network and data."""
     chance: float | None = None
-    """Accuracy (0..1) of always answering the commonest class."""
+    """Accuracy (0..1) of always predicting the most common class."""
 
     @property
     def told(self) -> str:

@@ -53,7 +53,7 @@ class TradeoffInfo:
     front: tuple[str, ...]
     """Keys on the Pareto front, cheapest first."""
     chance: float | None = None
-    """Accuracy (0..1) of always answering the commonest class."""
+    """Accuracy (0..1) of always predicting the most common class."""
 
     @property
     def told(self) -> str:

@@ -43,7 +43,7 @@ class TrainingInfo:
     unit: str = "epoch"
     """What the runs count: epochs, or a strategy's steps."""
     chance: float | None = None
-    """Accuracy (0..1) of always answering the commonest class."""
+    """Accuracy (0..1) of always predicting the most common class."""
 
     def told(self, what: What = "accuracy") -> str:
         """The picture of the accuracies, or of the losses, in words."""

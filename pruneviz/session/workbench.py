@@ -125,7 +125,7 @@ class Workbench:
 
     @cached_property
     def chance(self) -> float:
-        """Accuracy (0..1) of always answering the commonest class of the preview images."""
+        """Accuracy (0..1) of always predicting the most common class of the preview images."""
         from pruneviz.training import chance
 
         return chance(self.data.val.first(self.preview_images))

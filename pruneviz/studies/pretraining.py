@@ -46,7 +46,7 @@ class StudyRun:
     seed: int
     points: tuple[StudyPoint, ...]
     chance: float | None = None
-    """Accuracy of always answering the commonest class."""
+    """Accuracy of always predicting the most common class."""
 
 
 @dataclass(frozen=True)

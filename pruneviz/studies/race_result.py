@@ -60,7 +60,7 @@ class Race:
     """Accuracy of the network before anything was done."""
     outcomes: tuple[Outcome, ...]
     chance: float | None = None
-    """Accuracy of always answering the commonest class of those images."""
+    """Accuracy of always predicting the most common class of those images."""
     halving: bool = False
     """Whether strategies that are behind stop early (`pruneviz.studies.halving`)."""
 

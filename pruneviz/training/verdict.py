@@ -36,7 +36,7 @@ def verdict(evaluation: Evaluation, by_chance: float) -> str:
     if evaluation.accuracy <= by_chance + SIGMAS * error:
         return (
             f"The network classifies {evaluation.accuracy:.1%} of {evaluation.count} images "
-            "correctly, no better than chance: always naming the most common class gives "
+            "correctly, no better than chance: always predicting the most common class gives "
             f"{by_chance:.1%}. {remedy}"
         )
     return ""

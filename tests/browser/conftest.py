@@ -100,6 +100,6 @@ def page(chromium: Any) -> Iterator[Any]:
     context.set_default_timeout(90_000)
     opened = context.new_page()
     yield opened
-    for sentence in ("ran into a bug of its own", "encountered an error"):
+    for sentence in ("hit a bug", "encountered an error"):
         assert not opened.get_by_text(sentence).count(), sentence
     context.close()

@@ -20,7 +20,7 @@ from tests.browser.test_journeys import WHOLE, bar, go_to, press
 pytestmark = [pytest.mark.browser, pytest.mark.sweep, pytest.mark.timeout(2400)]
 
 MINUTE = 60_000
-WRONG = ("ran into a bug of its own", "encountered an error", "Page not found")
+WRONG = ("hit a bug", "encountered an error", "Page not found")
 LOAD_AGAIN = """
 import sys
 import pruneviz as pv

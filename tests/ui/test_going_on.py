@@ -122,6 +122,6 @@ def test_choose_begins_with_weights_that_are_there(
     page.selectbox[0].set_value("squeezenet1_0").run()
     weights = next(box for box in page.selectbox if box.label == "Weights")
     assert weights.value == "random"
-    assert weights.options[0] == "imagenet (to download)"
+    assert weights.options[0] == "imagenet (download)"
     assert not any("IMAGENET1K_V1" in o for o in weights.options), "the default under another name"
     assert page.session_state["session"].subject == Subject()

@@ -73,7 +73,7 @@ def test_own_network_goes_through_choose_prune_and_a_background_run(
 ) -> None:
     page = sound(studio("choose"))
     assert page.selectbox[0].value == "own/make_model"
-    assert page.selectbox[1].format_func(given.weights) == "as its owner made it"
+    assert page.selectbox[1].format_func(given.weights) == "its own weights"
     page = sound(studio("prune"))
     page = move(page, "ratio_all", 50)
     plan = page.session_state["session"].in_hand.plan

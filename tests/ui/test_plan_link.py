@@ -43,11 +43,11 @@ def test_it_loads_the_network_and_the_plan(studio: Open, query: dict[str, str]) 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"w": "00000000"}, "other weights of vgg16"),
+        ({"w": "00000000"}, "different weights of vgg16"),
         ({"model": "resnet20"}, "made for another network"),
-        ({"weights": "/etc/passwd"}, "of the catalogue"),
-        ({"weights": "run:1234"}, "of the catalogue"),
-        ({"model": "hf/somebody/something"}, "of the catalogue"),
+        ({"weights": "/etc/passwd"}, "from the catalogue"),
+        ({"weights": "run:1234"}, "from the catalogue"),
+        ({"model": "hf/somebody/something"}, "from the catalogue"),
         ({"plan": "1AAAA"}, "link"),
     ],
 )

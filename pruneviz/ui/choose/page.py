@@ -86,9 +86,10 @@ def _at_chance(loaded: Workbench) -> str:
     if measured is None:
         return ""
     return (
-        f"The network is no better than chance here: {style.percent(measured.accuracy)} of "
-        f"{measured.count} images are right, and always answering the commonest class would get "
-        f"{style.percent(loaded.chance)}. What pruning costs shows only on a trained network."
+        "The network is no better than chance here: it classifies "
+        f"{style.percent(measured.accuracy)} of {measured.count} images correctly, and always "
+        f"predicting the most common class would get {style.percent(loaded.chance)}. Only a "
+        "trained network shows what pruning costs."
     )
 
 

@@ -99,10 +99,10 @@ def _weights(row: Any, now: Subject) -> str | None:
 
     def told(weights: str) -> str:
         if weights.startswith("own:"):
-            return "as its owner made it"
+            return "its own weights"
         if weights == own:
             return run_name(weights) or Path(weights).name
-        return weights if weights in (*here, RANDOM, OWN_WEIGHTS) else f"{weights} (to download)"
+        return weights if weights in (*here, RANDOM, OWN_WEIGHTS) else f"{weights} (download)"
 
     key = f"choose_weights_{row.name}"
     _start_with(key, choices, preferred, now)

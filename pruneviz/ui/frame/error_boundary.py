@@ -27,8 +27,8 @@ def guarded(work: Callable[P, object]) -> Callable[P, None]:
             st.error(plain(error), icon=":material/error:")
         except Exception as error:
             st.error(
-                f"PruneViz ran into a bug of its own ({type(error).__name__}: {plain(error)}). "
-                "Your plan is safe: open another page, or undo the last step.",
+                f"PruneViz hit a bug ({type(error).__name__}: {plain(error)}). Your plan is safe: "
+                "open another page, or undo the last step.",
                 icon=":material/bug_report:",
             )
             with st.expander("For a bug report"):

@@ -100,7 +100,7 @@ def _bar() -> None:
                 icon=":material/model_training:",
                 key="to_runs",
                 type="primary",
-                help="Prune by the current plan and train the result in the background.",
+                help="Prune with the current plan and train the result in the background.",
                 on_click=leaving.go_to,
                 args=("runs",),
             )

@@ -43,10 +43,10 @@ def show(of: Workbench, plan: Plan) -> None:
     """Offer the link."""
     with st.popover("Copy link to this plan", icon=":material/link:"):
         st.caption(
-            "The whole plan is in the address; it opens in any studio."
+            "The link holds the whole plan and opens in any studio."
             if _named(of.subject)
-            else "The whole plan is in the address. The network or its data are not of the "
-            "catalogue: whoever opens the link loads them first, with the same weights."
+            else "The link holds the whole plan, but the network or its data are not in the "
+            "catalogue: whoever opens it must first load them, with the same weights."
         )
         st.code(link_to(of, plan, st.context.url), language=None, wrap_lines=True)
         if plan.dropped:
@@ -79,9 +79,9 @@ def _load(asked: Mapping[str, str]) -> None:
     wanted = asked.get(WEIGHTS_DIGEST, "")
     if wanted != _digest(loaded):
         raise WeightsError(
-            f"This link's plan was made for other weights of {loaded.subject.model} (their digest "
-            f"begins with {wanted or 'nothing'}, that of these with {_digest(loaded)}). "
-            "Load the weights that it was made for, then open the link again."
+            f"This link's plan was made for different weights of {loaded.subject.model} (digest "
+            f"{wanted or 'unknown'}; the loaded ones have {_digest(loaded)}). Load those weights, "
+            "then open the link again."
         )
     state.choose(subject)
     decided = state.session().decisions
@@ -106,8 +106,8 @@ def _subject(asked: Mapping[str, str]) -> Subject | None:
     )
     if not _portable(subject):
         raise InvalidValueError(
-            f"A link names networks and data of the catalogue, but got '{subject.title}'; load "
-            "what it was made for, then open the link again."
+            "A link can name only networks and data from the catalogue, but got "
+            f"'{subject.title}'; load what the plan was made for, then open the link again."
         )
     return subject
 
