@@ -37,9 +37,9 @@ def show() -> None:
             key="budget_go",
             on_click=_ask,
             help=(
-                "Measures how sensitive each group is after repair, prunes where a saved MAC "
-                "costs the least accuracy, and checks the result against a uniform ratio and a "
-                "global threshold. No training; undo takes it back in one step."
+                "Measures how sensitive each group is after repair, prunes where saving MACs "
+                "costs the least accuracy, and compares the result with a uniform ratio and a "
+                "global threshold. No training; one Undo takes it back."
             ),
         )
 

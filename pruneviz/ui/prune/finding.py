@@ -37,7 +37,7 @@ def shown(loaded: Workbench) -> tuple[int, ...]:
         order = st.selectbox(
             "Order", list(ORDERS), key="find_order", format_func=ORDERS.__getitem__, width=180
         )
-        changed = st.toggle("Pruned ones only", key="find_changed")
+        changed = st.toggle("Only pruned groups", key="find_changed")
     wanted = Wanted(search or "", stage, changed, order)
     macs = dict(zip(cost.layers, cost.layer_macs, strict=True))
     indices = arrange(loaded.graph, wanted, plan.ratios(), macs)

@@ -57,8 +57,8 @@ def _setting(loaded: Workbench) -> Setting:
         index=batches.index(usual.batch_size),
         key="latency_batch",
         help=(
-            "Images per forward pass: 1 for latency, more for throughput. What is faster at "
-            "one batch size may not be at another."
+            "Images per forward pass: 1 for latency, more for throughput. A network can be faster "
+            "at one batch size and slower at another."
         ),
         width=120,
     )
@@ -77,8 +77,8 @@ def _setting(loaded: Workbench) -> Setting:
         index=offered.index(usual.runtime) if usual.runtime in offered else 0,
         key="latency_runtime",
         help=(
-            "What runs the network: PyTorch, or ONNX Runtime after an export to ONNX. A "
-            "network that is slow in one may be fast in the other."
+            "PyTorch, or ONNX Runtime after export to ONNX. A network that is slow in one may be "
+            "fast in the other."
         ),
         width=150,
     )
@@ -108,7 +108,7 @@ def _ask(loaded: Workbench, plan: Plan, how: Setting, latencies: dict[str, Laten
             disabled=busy,
             on_click=_measure,
             args=(loaded, several, how),
-            help="Times every visited plan that has no time yet, alternating them in one run.",
+            help="Times all visited plans that have not been timed, alternating them in one run.",
         )
 
 
@@ -137,8 +137,8 @@ def ask_for_missing(loaded: Workbench) -> None:
     if plans and timings.active(loaded) is None:
         one = len(plans) == 1
         st.button(
-            f"Measure {'the visited plan' if one else f'{len(plans)} visited plans'} "
-            f"without a time ({how.said})",
+            f"Measure {'the visited plan' if one else f'{len(plans)} visited plans'} not timed "
+            f"yet ({how.said})",
             key="latency_missing",
             icon=":material/timer:",
             on_click=_measure,

@@ -81,7 +81,8 @@ def _tradeoff(loaded: Workbench) -> None:
         control = st.toggle(
             "Random control",
             key="control",
-            help="The same number of units, chosen at random: what a criterion has to beat.",
+            help="The same number of units, chosen at random: the control that a criterion has to "
+            "beat.",
         )
     measured = timings.relative(loaded) if axis == "latency" else {}
     tuned = points.of_runs(loaded, measured)
@@ -113,7 +114,7 @@ def _images(loaded: Workbench) -> str:
         return f"All are measured on the {total:,} validation images."
     return (
         f"All are measured on the same {loaded.preview_images:,} of {total:,} validation images; "
-        "what runs reached on all of them is on the page Runs."
+        "the page Runs shows the accuracy of runs on all of them."
     )
 
 

@@ -160,7 +160,7 @@ def wait_for_runs(loaded: Workbench, pending: int) -> None:
 
 def _wait_for_runs(loaded: Workbench, pending: int) -> None:
     runs = f"{pending} run{'' if pending == 1 else 's'}"
-    st.caption(f"Measuring {runs} on the {loaded.preview_images} images that plans have …")
+    st.caption(f"Measuring {runs} on the same {loaded.preview_images} images as plans …")
     if of_runs(loaded).pending != pending:
         st.rerun()
 

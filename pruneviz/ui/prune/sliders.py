@@ -63,8 +63,8 @@ def _all(loaded: Workbench) -> None:
             index=MULTIPLES.index(multiple.start),
             key=multiple.key,
             help=(
-                "Every group keeps a multiple of this many units; its best pruned units are "
-                "restored to get there. Hardware often runs multiples of 8 faster."
+                "Every group keeps a multiple of this many units; pruned units with the highest "
+                "scores are restored to get there. Hardware often runs multiples of 8 faster."
             ),
             on_change=state.while_here(_set_multiple),
         )
@@ -78,8 +78,8 @@ def _all(loaded: Workbench) -> None:
         format="%d %%",
         on_change=state.while_here(_set_ratio),
         help=(
-            "Prunes the units with the lowest scores. Manual picks, protected groups and "
-            "groups with a ratio of their own stay as they are."
+            "Prunes the units with the lowest scores. Manual picks, protected groups and groups "
+            "with their own ratio stay as they are."
         ),
     )
     groups = loaded.graph.prunable_groups
@@ -121,8 +121,8 @@ def _row(loaded: Workbench, index: int, name: str) -> None:
                 on_click=state.while_here(_release),
                 args=(index, name),
                 help=(
-                    "This group has a ratio of its own and ignores the slider for the whole "
-                    "network. Click to let it follow again."
+                    "This group has its own ratio and ignores the slider for the whole network. "
+                    "Click to make it follow again."
                 ),
             )
         lock = state.control(f"lock{index}", name in decisions.protected)

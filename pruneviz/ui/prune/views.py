@@ -58,7 +58,7 @@ def _flipped(loaded: Workbench, labels: object, before: object, after: object) -
     st.image(
         [pictures.enlarged(images[i].permute(1, 2, 0).numpy(), 64) for i in chosen],
         caption=[plain(f"{names[truth[i]]} → {names[new[i]]}") for i in chosen],
-        alt=[f"{names[truth[i]]}, taken for {names[new[i]]}" for i in chosen],
+        alt=[f"{names[truth[i]]}, mistaken for {names[new[i]]}" for i in chosen],
         width=84,
     )
 
@@ -80,7 +80,7 @@ def history(loaded: Workbench) -> None:
                 args=(step.digest,),
             )
     if len(rows) < 2:
-        st.caption("Every step you take is listed here, branches included.")
+        st.caption("Lists every step you take, including branches.")
         return
     names = {s.digest: f"{i + 1}. {s.label}" for i, (_, s) in enumerate(rows)}
     with st.container(horizontal=True):
@@ -145,8 +145,8 @@ def prunability(loaded: Workbench) -> None:
     )
     closed = int((~frame["prunable"]).sum())
     st.caption(
-        f"{len(frame) - closed} of {len(frame)} layers can be pruned. "
-        "Filters of the same group go together."
+        f"{len(frame) - closed} of {len(frame)} layers can be pruned. Coupled filters of a group "
+        "are pruned together."
     )
     numbers = {"MACs": st.column_config.NumberColumn(format="localized")}
     st.dataframe(frame, hide_index=True, height=480, column_config=numbers)
