@@ -108,7 +108,7 @@ def _pictures(view: FilterView) -> None:
             list(view.images),
             width=84,
             caption=[f"{p:.3g}" for p in view.peaks],
-            alt=[f"Image {i + 1}, activation {p:.3g} at most" for i, p in enumerate(view.peaks)],
+            alt=[f"Image {i + 1}, peak activation {p:.3g}" for i, p in enumerate(view.peaks)],
         )
         st.image(
             list(view.maps),

@@ -187,7 +187,7 @@ def look_at(
             key="tolerance",
             format="%.1f",
             help=(
-                "Takes the largest measured ratio of each group that loses no more than this. "
+                "For each group, takes the largest measured ratio that loses no more than this. "
                 "Groups pruned together lose more than each one alone."
             ),
             width=300,
