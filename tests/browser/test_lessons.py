@@ -114,7 +114,7 @@ ACTS: dict[str, tuple[Act, ...]] = {
     "4-why-l1-is-not-the-truth": (
         choose("Criterion", "(l1)"),
         lambda page: page.get_by_role("tab", name="Two criteria").click(),
-        view("If only one filter goes"),
+        view("Remove one filter"),
         both(prune(40), choose("Criterion", "(fisher)")),
         nothing,
         choose("Criterion", "(random)"),

@@ -35,7 +35,7 @@ VIEWS: dict[str, tuple[dict[str, Any], ...]] = {
     "prune": tuple({"view": n} for n in ("Trade-off", "Network", "Costs", "Latency", "Classes",
                                          "History", "Prunability")),
     "explain": tuple({"explain": n} for n in ("One image", "What it looks at",
-                                             "Errors made and unmade", "If only one filter goes")),
+                                             "New and fixed errors", "Remove one filter")),
     "runs": ({}, {"method": "taylor"}),
     "export": ({},),
     "lab": ({},),

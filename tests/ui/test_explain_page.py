@@ -38,10 +38,10 @@ def until(page: AppTest, text: str) -> AppTest:
 @pytest.mark.parametrize(
     ("view", "text"),
     [
-        ("One image", "one filter's answer to the image"),
+        ("One image", "one filter's feature map"),
         pytest.param("What it looks at", "Rank correlation of the maps", marks=pytest.mark.sweep),
-        ("Errors made and unmade", "errors made"),
-        ("If only one filter goes", "filters could go alone"),
+        ("New and fixed errors", " fixed**"),
+        ("Remove one filter", "filters can each be removed"),
     ],
 )
 def test_views_come_to_their_results(studio: Open, view: str, text: str) -> None:
@@ -68,7 +68,7 @@ def test_tiles_are_few_and_small_and_the_difference_is_signed() -> None:
 
 @pytest.mark.slow
 def test_the_classes_that_suffer_from_one_filter_and_those_it_speaks_for(studio: Open) -> None:
-    page = until(opened(studio, "If only one filter goes"), "Which classes suffer without filter")
+    page = until(opened(studio, "Remove one filter"), "Which classes suffer without filter")
     page = sound(page.selectbox(key="alone_filter").set_value(5).run())
     page = until(page, "Which classes suffer without filter 5")
     loaded = page.session_state["session"].workbench

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 IMAGES = 6
 CHOICES = {
-    "first": "One of each class",
-    "made": "Errors that pruning made",
-    "unmade": "Errors that it unmade",
+    "first": "One image per class",
+    "made": "New errors after pruning",
+    "unmade": "Errors fixed by pruning",
 }
 TITLES = {
     "saliency": "Saliency",
@@ -55,7 +55,7 @@ def show(loaded: Workbench) -> None:
         )
     chosen = _images(loaded, str(which))
     if not chosen:
-        st.info("There are no such images: the plan changed no answer this way.")
+        st.info("No such images: the plan changed no prediction this way.")
         return
     base = ("maps", loaded.subject.digest, method, tuple(chosen))
     doing = f"{TITLES[method]} of {len(chosen)} images …"
@@ -142,7 +142,7 @@ def _grid(
                 st.image(_drawn(second, place), caption=caption, width=150, alt=f"Map: {caption}")
     st.caption(
         "How much each pixel contributes to the true class: orange for, blue against; each map on "
-        "its own scale. By Captum."
+        "its own scale. Computed with Captum."
     )
 
 

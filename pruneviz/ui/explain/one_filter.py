@@ -54,17 +54,17 @@ def show(loaded: Workbench) -> None:
     falls = losses.accuracy[worst] < losses.baseline
     st.markdown(
         (
-            f"Without filter **{worst}** accuracy falls most: "
+            f"Without filter **{worst}**, accuracy falls most: "
             f"{style.points(losses.accuracy[worst], losses.baseline)}. "
             if falls
             else ""
         )
-        + f"**{free} of {len(losses.accuracy)}** filters could go alone at no loss."
+        + f"**{free} of {len(losses.accuracy)}** filters can each be removed at no loss."
     )
     st.caption(
-        f"Each filter is silenced by itself, what is coupled with it too, in the unpruned network; "
-        f"nothing is repaired. {losses.images} validation images, "
-        f"{style.percent(losses.baseline)} of them right with all filters."
+        "Each filter is silenced alone, with the filters coupled with it, in the unpruned network "
+        f"and without repair. Measured on {losses.images} validation images; with all filters, "
+        f"accuracy is {style.percent(losses.baseline)}."
     )
     left, right = st.columns(2, gap="large")
     with left:
@@ -74,8 +74,8 @@ def show(loaded: Workbench) -> None:
         _conductance(loaded, str(layer), chosen)
     columns = {
         "accuracy": st.column_config.NumberColumn("accuracy without it", format="percent"),
-        "change": st.column_config.NumberColumn("change of accuracy", format="percent"),
-        "loss_change": st.column_config.NumberColumn("change of the loss", format="%.4f"),
+        "change": st.column_config.NumberColumn("accuracy change", format="percent"),
+        "loss_change": st.column_config.NumberColumn("loss change", format="%.4f"),
     }
     st.dataframe(losses.to_frame(), hide_index=True, height=260, column_config=columns)
 
@@ -109,7 +109,7 @@ def _classes(loaded: Workbench, layer: str, chosen: int) -> None:
         return
     change = np.nan_to_num(np.array(after.per_class) - np.array(base.per_class))
     if not change.any():
-        st.caption("None: the accuracy of every class stays as it is.")
+        st.caption("None: every class keeps its accuracy.")
         return
     shown = np.sort(np.argsort(-np.abs(change), kind="stable")[:CLASSES])
     labels = loaded.data.val.first(loaded.preview_images).labels.numpy()
@@ -128,8 +128,9 @@ def _conductance(loaded: Workbench, layer: str, chosen: int) -> None:
     if not st.toggle(
         "Conductance",
         key="conductance",
-        help="The part of Integrated Gradients that flows through a filter (Dhamdhere et al. 2018, "
-        f"by Captum), mean of up to {EACH} images of each class, in the unpruned network.",
+        help="The part of Integrated Gradients that flows through a filter (Dhamdhere et al. "
+        f"2018, computed with Captum), averaged over up to {EACH} images of each class, in the "
+        "unpruned network.",
     ):
         return
     conductance = waiting.answer(

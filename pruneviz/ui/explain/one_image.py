@@ -90,8 +90,8 @@ def _maps(loaded: Workbench, image: str, before: Passage, after: Passage) -> Non
             required=True,
             key="explain_way",
             format_func=WAYS.__getitem__,
-            help="Before: of the unpruned network. After: pruned, before repair. Difference: after "
-            "minus before, orange where a filter answers more, blue where less.",
+            help="Before: unpruned. After: pruned, not repaired. Difference: after minus before; "
+            "orange where a filter responds more, blue where it responds less.",
         )
         layers = _layers(loaded)
     graph = loaded.graph
@@ -125,9 +125,9 @@ def _maps(loaded: Workbench, image: str, before: Passage, after: Passage) -> Non
         on_filter_change=state.while_here(_click),
     )
     st.caption(
-        "A small picture is one filter's answer to the image, the brighter the stronger; those "
-        "that answer most are shown. Click one to prune the filter, and again to keep it. Filters "
-        "that are coupled with it go, too."
+        "Each small picture is one filter's feature map, brighter where the filter responds more; "
+        "the strongest are shown. Click one to prune its filter, click again to keep it. Coupled "
+        "filters follow."
     )
 
 

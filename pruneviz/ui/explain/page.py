@@ -11,8 +11,8 @@ from pruneviz.ui.ribbon import ribbon
 VIEWS = {
     "One image": one_image.show,
     "What it looks at": attributions.show,
-    "Errors made and unmade": wall.show,
-    "If only one filter goes": one_filter.show,
+    "New and fixed errors": wall.show,
+    "Remove one filter": one_filter.show,
 }
 
 

@@ -71,7 +71,7 @@ def _of_data(loaded: Workbench) -> Picked:
         "Validation image",
         range(len(labels)),
         key="explain_image",
-        format_func=lambda i: f"{i}: {names[labels[i]]}{' (taken for another)' * (i in wrong)}",
+        format_func=lambda i: f"{i}: {names[labels[i]]}{' (misclassified)' * (i in wrong)}",
     )
     return Picked(sample.images[index], labels[index], f"{loaded.data.digest} {index}")
 

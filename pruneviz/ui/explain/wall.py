@@ -33,18 +33,18 @@ def show(loaded: Workbench) -> None:
         st.info("Nothing is pruned yet: move a slider on the page Prune, or click a filter here.")
         return
     if worth.best is None or workbench.known_accuracy(loaded, None) is None:
-        st.caption("The accuracy is being measured …")
+        st.caption("Measuring accuracy …")
         return
     made, unmade = changed(loaded)
     stage = STAGES.get(worth.kind, worth.kind)
     st.markdown(
         f"The pruned network, **{stage}**, on {loaded.preview_images} validation images: "
-        f"**{counted(len(made), 'error')} made, {len(unmade)} unmade**"
+        f"**{counted(len(made), 'new error')}, {len(unmade)} fixed**"
     )
-    _wall(loaded, "Made: right before, wrong now", made, worth.best.predictions)
+    _wall(loaded, "New: right before, wrong now", made, worth.best.predictions)
     base = workbench.known_accuracy(loaded, None)
     assert base is not None
-    _wall(loaded, "Unmade: wrong before, right now", unmade, base.predictions)
+    _wall(loaded, "Fixed: wrong before, right now", unmade, base.predictions)
 
 
 def changed(loaded: Workbench) -> tuple[Indices, Indices]:
