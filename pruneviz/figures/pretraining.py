@@ -1,4 +1,4 @@
-"""Pretrained against from scratch: accuracy as parameters go."""
+"""Pretrained versus from scratch: accuracy as parameters go."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class StepsInfo:
     def told(self) -> str:
         """The picture in words."""
         if not self.steps:
-            return "No step was kept yet."
+            return "No step has been recorded yet."
         return (
             f"Step {style.of(self.steps[-1], self.whole)}: "
             f"accuracy {style.percent(self.accuracy[-1])} "

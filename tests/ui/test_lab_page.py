@@ -77,7 +77,7 @@ def test_every_claim_says_what_is_published_and_what_was_measured(studio: Open) 
     assert len(table) == len(stored)
     now = [r for r in stored if not r.outdated]
     assert (table["verdict"] == "holds").sum() == sum(r.holds for r in now)
-    assert table["verdict"].str.contains("earlier form").sum() == len(stored) - len(now)
+    assert table["verdict"].str.contains("earlier version").sum() == len(stored) - len(now)
 
 
 def test_an_experiment_is_queued_as_asked(studio: Open, quick: list[RunSpec]) -> None:

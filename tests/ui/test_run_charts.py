@@ -78,11 +78,11 @@ def test_wrong_images_turn_right_and_the_loss_is_drawn_by_batches(studio: Open) 
     mine.finish("done")
 
     page = sound(studio("runs"))
-    (wall,) = [e for e in page.expander if "turned right" in e.label]
-    assert wall.label == "2 of 3 wrong images turned right (of 5 that were wrong)"
-    assert "After epoch 1: 2 of 3 right." in texts(page)
+    (wall,) = [e for e in page.expander if "are now correct" in e.label]
+    assert wall.label == "2 of 3 misclassified images are now correct (of 5 in all)"
+    assert "After epoch 1: 2 of 3 correct." in texts(page)
     page = sound(page.slider(key=f"healing_{mine.run.id}").set_value(0).run())
-    assert "Before training: 0 of 3 right." in texts(page)
+    assert "Before training: 0 of 3 correct." in texts(page)
 
     (run,) = [r for r in services.jobs().list() if r.name == "live"]
     info = charts.training_info([run])

@@ -79,7 +79,7 @@ def test_a_study_is_drawn(studio: Open) -> None:
     points = [{"start": start, **point} for start in ("pretrained", "scratch")]
     stopped({"seed": 1}, {"points": points})
     page = sound(studio("runs"))
-    assert "Pretrained against from scratch" in [e.label for e in page.expander]
+    assert "Pretrained versus from scratch" in [e.label for e in page.expander]
     assert "mine" in texts(page)
 
 

@@ -27,7 +27,7 @@ def test_a_full_disk_is_said_and_the_page_goes_on(studio: Open, monkeypatch) -> 
     service._tender._trouble = StorageFullError("The disk is full.")
     service._tender._tended = time.monotonic() + 1000
     page = sound(studio("runs"))
-    assert "The disk is full. Until then runs wait; they resume on their own." in warnings(page)
+    assert "The disk is full. Until then, runs wait; they resume on their own." in warnings(page)
     assert "Save what is in memory" not in [button.label for button in page.button]
     assert "Cancel" in [button.label for button in page.button]
     service._tender._trouble = None

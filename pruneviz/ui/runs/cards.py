@@ -132,7 +132,7 @@ def _buttons(run: RunView) -> None:
             key=f"tag_{run.id}",
             on_change=_tag,
             args=(run,),
-            help="A word or two to find this run by: runs can be filtered by their tags.",
+            help="A word or two to find this run by; you can filter runs by tag.",
         )
         _button("Delete", "delete", run, service.delete)
 

@@ -49,7 +49,7 @@ def replay(loaded: Workbench, run: RunView) -> None:
         st.warning(plain(error), icon=":material/error:")
         return
     if course is None:
-        st.caption("No step was kept yet.")
+        st.caption("No step has been recorded yet.")
         return
     step = _slider(run, course)
     shown = next(s for s in course.steps if s.step == step)

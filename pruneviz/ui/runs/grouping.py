@@ -35,7 +35,7 @@ def show(loaded: Workbench, row: Row) -> tuple[RunView, ...]:
     with lines:
         if len(row.runs) > len(seen):
             st.button(
-                f"Show all {len(row.runs)}, page after page",
+                f"Show all {len(row.runs)}, page by page",
                 key=f"all_{row.study}",
                 icon=":material/list:",
                 on_click=choosing.only_tagged,

@@ -35,7 +35,7 @@ def show(loaded: Workbench, run: RunView, results: dict[str, Any]) -> None:
         right = sum(a == b for a, b in zip(now, truth, strict=True))
         st.caption(
             f"{'Before training' if not epoch else f'After epoch {epoch}'}: {right} of "
-            f"{len(images)} right. These images were wrong when the run began."
+            f"{len(images)} correct. All of them were misclassified when the run began."
         )
         shown = [_of(loaded, i, right=a == b) for i, a, b in zip(images, now, truth, strict=True)]
         st.image(
@@ -45,7 +45,7 @@ def show(loaded: Workbench, run: RunView, results: dict[str, Any]) -> None:
                 for a, b in zip(now, truth, strict=True)
             ],
             alt=[
-                f"{names[b]}, {'right' if a == b else f'taken for {names[a]}'}"
+                f"{names[b]}, {'right' if a == b else f'mistaken for {names[a]}'}"
                 for a, b in zip(now, truth, strict=True)
             ],
             width=72,
@@ -54,8 +54,8 @@ def show(loaded: Workbench, run: RunView, results: dict[str, Any]) -> None:
 
 def _title(truth: list[int], course: list[list[int]], wrong: int) -> str:
     turned = sum(a == b for a, b in zip(course[-1], truth, strict=True))
-    whole = f" (of {wrong} that were wrong)" if wrong > len(truth) else ""
-    return f"{turned} of {len(truth)} wrong images turned right{whole}"
+    whole = f" (of {wrong} in all)" if wrong > len(truth) else ""
+    return f"{turned} of {len(truth)} misclassified images are now correct{whole}"
 
 
 def _of(loaded: Workbench, index: int, *, right: bool) -> pictures.Image:

@@ -87,7 +87,7 @@ def _trouble() -> None:
     if trouble is None:
         return
     st.warning(
-        f"{plain(trouble)} Until then runs wait; they resume on their own.",
+        f"{plain(trouble)} Until then, runs wait; they resume on their own.",
         icon=":material/hourglass:",
     )
     if service.rescuable and st.button("Save what is in memory", icon=":material/save:"):

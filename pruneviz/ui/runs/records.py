@@ -136,7 +136,7 @@ def beginning(run: RunView, results: dict[str, Any]) -> str:
         "repaired": run.spec.options.get("repair") and run.kind == FINE_TUNE,
         "taught": run.spec.options.get("teacher") and run.kind == FINE_TUNE,
     }
-    said = (("repaired", "repaired first"), ("taught", "taught by the unpruned network"))
+    said = (("repaired", "repaired first"), ("taught", "distilled from the unpruned network"))
     return ", ".join(words for name, words in said if start.get(name))
 
 

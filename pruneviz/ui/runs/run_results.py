@@ -108,7 +108,7 @@ def _study(run: RunView, results: dict[str, Any]) -> None:
     from pruneviz.figures.pretraining import pretraining_figure, pretraining_info
 
     info = pretraining_info(study_of(run, results))
-    with st.expander("Pretrained against from scratch", icon=":material/ssid_chart:"):
+    with st.expander("Pretrained versus from scratch", icon=":material/ssid_chart:"):
         theme.chart(
             pretraining_figure(info, dark=theme.dark(), height=340),
             f"study_{run.id}",

@@ -34,8 +34,8 @@ def show(loaded: Workbench) -> None:
         format_func=lambda n: "Fine-tune the current plan" if n == PLAN else find_strategy(n).title,
         key="method",
         help=(
-            "Fine-tuning prunes by the current plan, then trains. A strategy decides for "
-            "itself which units to prune, and when."
+            "Fine-tuning applies the current plan, then trains. A strategy decides which units to "
+            "prune, and when."
         ),
     )
     if how in methods.NAMES:
@@ -71,16 +71,15 @@ def _plan_fields(loaded: Workbench) -> tuple[str, dict[str, Any]]:
     plan, cost = state.in_hand()
     what = style.change(cost.macs, cost.baseline_macs) + " MACs" if plan.dropped else "unpruned"
     st.caption(
-        f"Prunes by the current plan, **{plain(history.step.label)}** ({what}), then trains on "
+        f"Applies the current plan, **{plain(history.step.label)}** ({what}), then trains on "
         f"{len(loaded.data.train):,} images. You can leave the page meanwhile."
     )
     name = st.text_input("Name", value=f"{loaded.subject.model}: {history.step.label}")
     usual = settings_for(loaded.model, loaded.data)
     if usual.head_epochs:
         st.caption(
-            f"The classifier is new, so it is trained alone for the first {usual.head_epochs} "
-            f"epochs, at a learning rate of {usual.head_lr:g}; then all layers are, at "
-            f"{usual.lr:g}."
+            f"The classifier is new, so it trains alone for the first {usual.head_epochs} epochs, "
+            f"at a learning rate of {usual.head_lr:g}; then all layers train, at {usual.lr:g}."
         )
     epochs = st.number_input(
         "Epochs",
