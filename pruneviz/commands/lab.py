@@ -133,7 +133,7 @@ def table(results: Sequence[LabResult]) -> str:
         measured = "; ".join(text for text, _ in result.readings)
         verdict = "yes" if result.holds else "**no**"
         if result.outdated:
-            verdict += ", by an earlier form of the test"
+            verdict += ", with an earlier version of the test"
         lines.append(
             f"| {claim.title} | {result.network}, {result.data} | {measured} "
             f"({result.count_seeds()}) | {verdict} | `{result.command}`, {result.commit} |"
@@ -146,6 +146,6 @@ def _print(result: LabResult) -> None:
     about = f"{result.network} on {result.data}, {result.scale}, {result.count_seeds()}"
     print(f"  {about}, {result.commit}:")
     if result.outdated:
-        print(f"    Measured by an earlier form of the test, without: {result.outdated}.")
+        print(f"    Measured with an earlier version of the test, without: {result.outdated}.")
     for text, holds in result.readings:
         print(f"    {'holds' if holds else 'DOES NOT HOLD'}: {text}")

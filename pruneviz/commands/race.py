@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--halving",
         action="store_true",
-        help="after 1, 2, 4, ... seeds only the better half by validation accuracy goes on "
+        help="after 1, 2, 4, ... seeds only the better half by validation accuracy continues "
         "(successive halving)",
     )
     add_out(parser, "race")
@@ -114,7 +114,7 @@ def obey(args: argparse.Namespace) -> int:
     return status_of(runs)
 
 
-HALVED = "Successive halving: after 1, 2, 4, ... seeds only the better half went on."
+HALVED = "Successive halving: after 1, 2, 4, ... seeds only the better half continued."
 
 
 def table(race: Race) -> str:

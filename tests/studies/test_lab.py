@@ -280,8 +280,8 @@ def test_a_result_of_an_earlier_form_of_the_test_says_so(
     assert made().outdated == claim.changed != ""
     now = replace(made(), settings={"form": claim.form})
     assert now.outdated == ""
-    assert "earlier form" in table([made()])
-    assert "earlier form" not in table([now])
+    assert "earlier version" in table([made()])
+    assert "earlier version" not in table([now])
     (tmp_path / "a.json").write_text(made().to_json())
     assert main(["list", "--folder", str(tmp_path)]) == 0
     assert f"without: {claim.changed}" in capsys.readouterr().out

@@ -85,7 +85,7 @@ CLAIMS = (
         networks=("vgg16", "resnet20"),
         module="interleaved",
         form=2,
-        changed="arms without the FLOPs term and with one that bites",
+        changed="variants without the FLOPs term and with a stronger one",
     ),
     Claim(
         key="soft",
@@ -177,15 +177,15 @@ CLAIMS = (
     ),
     Claim(
         key="regrowth",
-        title="A zeroed filter is as loud as ever after one update, or silent for good",
-        paper="asked here of He et al. 2018 (IJCAI), arXiv:1808.06866",
+        title="A zeroed filter comes back after one update, or never",
+        paper="our question about He et al. 2018 (IJCAI), arXiv:1808.06866",
         published="Zeroed filters are updated in the next epoch and may come back (the method); "
-        "how soon, and which, is not said.",
+        "the paper does not say how soon, or which ones.",
         figures=(),
         test="After one update a larger share of the zeroed filters give at least half of their "
         "former output (its deviation, behind the batch norm, on a batch in training) than the "
-        "share of their norm that they have again; and 100 updates later it is the same share, "
-        "within 5 points: the others never come back.",
+        "share of their norm that has come back; and 100 updates later that share of filters is "
+        "the same, within 5 points: the others never come back.",
         differs="One zeroing of 30 % of the filters of a trained network. Filters stay silent "
         "where no gradient reaches them: their norm's offset is negative, and a ReLU follows.",
         measure="zeroed filters that are back after one update",

@@ -103,7 +103,7 @@ def _overview(results_shown: list[Shown]) -> None:
     holding, earlier = sum(result.holds for result in now), len(results_shown) - len(now)
     with st.expander(
         f"All results: {holding} of {len(now)} hold"
-        + (f"; {earlier} by an earlier form of the test" if earlier else ""),
+        + (f"; {earlier} with an earlier version of the test" if earlier else ""),
         icon=":material/table_rows:",
     ):
         st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
@@ -111,14 +111,13 @@ def _overview(results_shown: list[Shown]) -> None:
 
 def _verdict(result: LabResult) -> str:
     verdict = "holds" if result.holds else "does not hold"
-    return f"{verdict} (earlier form of the test)" if result.outdated else verdict
+    return f"{verdict} (earlier version of the test)" if result.outdated else verdict
 
 
 def _about(claim: Claim) -> None:
     st.markdown(
-        f"**Published.** {claim.published}\n\n"
-        f"**It holds here if.** {claim.test}\n\n"
-        f"**What differs.** {claim.differs}"
+        f"**Published.** {claim.published}\n\n**Our test.** {claim.test}\n\n**Differences from "
+        f"the paper.** {claim.differs}"
     )
 
 
@@ -144,7 +143,7 @@ def _result(shown: Shown) -> None:
     st.markdown(f"{HOLDS[result.holds]}  \n" + "  \n".join(lines))
     if result.outdated:
         st.warning(
-            f"Measured by an earlier form of this test, without: {result.outdated}.",
+            f"Measured with an earlier version of this test, without: {result.outdated}.",
             icon=":material/history:",
         )
     key = f"{shown.key}_{result.name}"
@@ -155,7 +154,7 @@ def _result(shown: Shown) -> None:
         theme.chart(details, f"lab_details_{key}")
     pruned = pruned_figure(result, dark=theme.dark())
     if pruned is not None:
-        st.caption("Accuracy after pruning by each criterion at once, without any training.")
+        st.caption("Accuracy after pruning in one step by each criterion, without training.")
         theme.chart(pruned, f"lab_pruned_{key}")
     with st.expander("Figures, command, seeds and machine"):
         st.dataframe(

@@ -131,7 +131,7 @@ def _race(parent: str, runs: tuple[RunView, ...]) -> None:
         if race.halving:
             st.caption(
                 "Successive halving: after 1, 2, 4, … seeds only the better half by validation "
-                f"accuracy goes on. Stopped: {stopped(race)}."
+                "accuracy continues. Stopped: {stopped(race)}."
             )
         st.caption(
             f"{each}. Accuracy on {race.images:,} {images} images; mean ± standard deviation over "

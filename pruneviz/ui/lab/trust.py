@@ -28,13 +28,13 @@ def show() -> None:
     """Show the stored studies, and the visitor's own finished runs."""
     st.caption(
         "The accuracy beside the sliders is that of the repaired network, without training. Does "
-        "it rank plans as fine-tuning would? Spearman's rank correlation says: 1 is the same "
-        "order, 0 no relation. Fewer MACs cost accuracy anyway, so the second column counts: it "
-        "compares plans with the same MACs (within 3 %)."
+        "it rank plans as fine-tuning would? Spearman's rank correlation measures that: 1 is the "
+        "same order, 0 no relation. Since fewer MACs always cost accuracy, look at the second "
+        "column: it compares plans with the same MACs (within 3 %)."
     )
     studies = stored_trust()
     if not studies:
-        st.caption("Measure it, with a network and data of yours:")
+        st.caption("Measure it on your own network and data:")
         st.code("pruneviz trust --model resnet20 --data digits --out trust.json", language="sh")
     else:
         tabs = st.tabs([f"{trust.network}, {trust.data}" for trust in studies])
@@ -62,8 +62,8 @@ def _study(trust: Trust) -> None:
         )
         _rejected(trust)
         st.caption(
-            f"{len(trust.points)} plans, {trust.images} images to predict on, "
-            f"{trust.reached_images} others to judge on; commit {trust.commit}."
+            f"{len(trust.points)} plans; predicted on {trust.images} images, judged on "
+            f"{trust.reached_images} others; commit {trust.commit}."
         )
         st.code(trust.command, language="sh", wrap_lines=True)
 
@@ -76,9 +76,9 @@ def _rejected(trust: Trust) -> None:
     point = worst.point
     st.markdown(
         f"**Wrongly rejected.** Of {worst.of} plans with {style.percent(point.budget, 0)} of the "
-        f"MACs, one ({point.origin}) is number {worst.predicted_rank} before repair, at "
-        f"{style.percent(point.cut)}. Repaired it has {style.percent(point.repaired)}; "
-        f"fine-tuned it is number {worst.reached_rank}, at {style.percent(point.reached)}."
+        f"MACs, one ({point.origin}) ranks no. {worst.predicted_rank} before repair, with "
+        f"{style.percent(point.cut)}. Repaired, it has {style.percent(point.repaired)}; "
+        f"fine-tuned, it ranks no. {worst.reached_rank}, with {style.percent(point.reached)}."
     )
 
 
@@ -88,8 +88,8 @@ def _own_runs() -> None:
     st.markdown("**Your runs**")
     if not points:
         st.caption(
-            "Every finished run that began with a repaired network adds a point here. "
-            "None has finished yet."
+            "Every finished run that started from a repaired network adds a point here. None has "
+            "finished yet."
         )
         return
     theme.chart(
