@@ -155,8 +155,8 @@ def play(page: Any, found: Lesson, number: int, act: Act) -> None:
         go_to(page, step.page.title())
     if step.ask:
         aside.get_by_text(step.choices[step.right], exact=True).click()
-        aside.get_by_role("button", name="That is my prediction").click()
-        aside.get_by_text("That is my prediction").wait_for(state="detached")
+        aside.get_by_role("button", name="Submit prediction").click()
+        aside.get_by_text("Submit prediction").wait_for(state="detached")
     act(page)
     onward = aside.get_by_role("button", name="Finish" if last else "Next")
     onward.and_(page.locator(":enabled")).wait_for(timeout=60_000)

@@ -16,7 +16,7 @@ NAME = "3-why-coupled-channels-go-together"
 def test_a_prediction_comes_before_the_revelation(studio: Open) -> None:
     page = sound(studio("rank", lesson=f"{NAME}.2"))
     assert "step 2 of 6" in texts(page)
-    assert "Ten bars became narrower" not in texts(page)
+    assert "All ten layers lost a filter" not in texts(page)
     assert page.button(key="lesson_predict").disabled
     page.radio(key=f"lesson_ask_{NAME}_1").set_value(1).run()
     page.button(key="lesson_predict").click().run()
@@ -24,8 +24,8 @@ def test_a_prediction_comes_before_the_revelation(studio: Open) -> None:
     assert page.button(key="lesson_next").disabled
     page.button(key="decide").click().run()
     sound(page.run())
-    assert "Ten bars became narrower" in texts(page)
-    assert "It is: 10." in texts(page)
+    assert "All ten layers lost a filter" in texts(page)
+    assert "The right answer: 10." in texts(page)
     page.button(key="lesson_next").click().run()
     sound(page.run())
     assert "step 3 of 6" in texts(page)

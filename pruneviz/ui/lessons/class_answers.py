@@ -29,14 +29,14 @@ def show(lesson: Lesson) -> None:
     """Show them to who owns the studio; visitors are to predict for themselves."""
     if not visitors.here().owns_studio:
         return
-    with st.popover("Answers of the class", icon=":material/bar_chart:"):
+    with st.popover("Class answers", icon=":material/bar_chart:"):
         error_boundary.fragment(run_every=POLL_SECONDS)(_show)(lesson)
 
 
 def _show(lesson: Lesson) -> None:
     st.caption(
-        "Who opens this studio and answers a question is counted here, without a name. "
-        "The counts live as long as the server."
+        "Counts the answers of everyone who uses this studio, without names. The counts last "
+        "until the server stops."
     )
     revealed: set[tuple[str, int]] = st.session_state.setdefault(REVEALED, set())
     given = 0

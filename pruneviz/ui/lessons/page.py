@@ -12,8 +12,8 @@ from pruneviz.ui.lessons import class_answers, progress
 def show() -> None:
     """Show the page."""
     st.caption(
-        "A lesson stands beside the studio, a step at a time: read, predict, do it, see. The "
-        "address of a page names the step, so a link leads others to it."
+        "A lesson runs beside the studio, one step at a time: read, predict, try, see. The page's "
+        "address includes the step, so you can share it as a link."
     )
     now = progress.current()
     for name in names():
@@ -24,7 +24,7 @@ def show() -> None:
             st.markdown(shown.summary)
             with st.container(horizontal=True, vertical_alignment="center"):
                 under_way = now is not None and now[0].name == name
-                label = "Go on" if under_way else "Begin"
+                label = "Continue" if under_way else "Begin"
                 st.button(
                     label,
                     key=f"begin_{name}",

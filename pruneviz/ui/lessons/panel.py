@@ -73,7 +73,7 @@ def _answered(step: Step, place: tuple[str, int]) -> bool:
     )
     if given is None:
         st.button(
-            "That is my prediction",
+            "Submit prediction",
             key="lesson_predict",
             disabled=chosen is None,
             type="primary",
@@ -96,7 +96,7 @@ def _reveal(step: Step, place: tuple[str, int]) -> None:
     given = progress.answers().get(place)
     if given is not None:
         right = given == step.right
-        told = "You were right." if right else f"It is: {step.choices[step.right]}."
+        told = "You were right." if right else f"The right answer: {step.choices[step.right]}."
         (st.success if right else st.info)(told)
     if step.reveal:
         st.markdown(step.revealed(facts()))
@@ -121,7 +121,7 @@ def _onward(current: Lesson, number: int, done: bool) -> None:
             args=() if last else (current.name, number + 1),
         )
         if not last:
-            st.button("Leave the lesson", key="lesson_end", type="tertiary", on_click=_end)
+            st.button("Leave lesson", key="lesson_end", type="tertiary", on_click=_end)
 
 
 def _go(name: str, step: int) -> None:
