@@ -57,7 +57,7 @@ CRITERIA = (
     Criterion(
         name="taylor_image",
         title="Taylor by image",
-        help="As Taylor, but with the absolute value of each image: gains on one do not cancel "
+        help="Like Taylor, but with the absolute value of each image: gains on one do not cancel "
         "losses on another.",
         formula="meanₙ | meanₘ a · ∂L/∂a |",
         paper="Molchanov et al. 2016, section 2.2: each example separately, then averaged",
@@ -69,8 +69,8 @@ CRITERIA = (
     Criterion(
         name="taylor_loss",
         title="Taylor in units of the loss",
-        help="As Taylor, but summed over positions: it estimates the change of the loss itself, so "
-        "layers compare without scaling.",
+        help="Like Taylor, but summed over positions: it estimates the change of the loss itself, "
+        "so layers compare without scaling.",
         formula="| meanₙ Σₘ a · ∂L/∂a |",
         paper="Molchanov et al. 2016, without the division by the map's size",
         score=taylor_loss,

@@ -157,7 +157,7 @@ CRITERIA = (
         name="reconstruction",
         title="Reconstruction error",
         help="A filter that the others can replace is not needed: the error that remains, after a "
-        "refit, in the layers that read it, with the less needed filters pruned.",
+        "refit, in the layers that read it, with the less important filters pruned.",
         formula="Σ tr(W_D ([G⁻¹]_DD)⁻¹ W_Dᵀ) / tr(W G Wᵀ)",
         paper="Hassibi & Stork 1993; Frantar & Alistarh 2022",
         score=reconstruction,

@@ -135,7 +135,7 @@ CRITERIA = (
     Criterion(
         name="l2",
         title="L2 norm",
-        help="As the L1 norm, but large weights count more: the filter's Euclidean length.",
+        help="Like the L1 norm, but large weights count more: the filter's Euclidean length.",
         formula="√ Σ w²",
         paper="Li et al. 2016; He et al. 2018, Soft Filter Pruning",
         score=by_filter(l2_norms),

@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pruneviz.arguments import network, whole
 from pruneviz.errors import DataError, PlanError
-from pruneviz.strategies.base import (
-    FineTuning,
-    FrontPoint,
-    OneOff,
-    OptionInfo,
-    Strategy,
-    StrategyEvent,
-    StrategyResult,
-    option,
-)
+from pruneviz.strategies.base import FrontPoint, Strategy, StrategyEvent, StrategyResult
+from pruneviz.strategies.options import FineTuning, OneOff, OptionInfo, option
 from pruneviz.strategies.registry import find_strategy, names, strategies
 
 if TYPE_CHECKING:

@@ -24,9 +24,10 @@ import torch
 from pruneviz.channels import Group
 from pruneviz.plan import Plan
 from pruneviz.stages import group_title
-from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
+from pruneviz.strategies.base import Strategy, StrategyEvent
 from pruneviz.strategies.budget import lowest
 from pruneviz.strategies.details import Trial
+from pruneviz.strategies.options import FineTuning, batch_of_updates, lr_of_updates, option
 from pruneviz.strategies.run import Run
 from pruneviz.strategies.tensors import plain_layout
 from pruneviz.strategies.updates import BatchStream, sgd, update
@@ -44,10 +45,10 @@ class Options(FineTuning):
     )
     tolerance: float = option(
         0.01,
-        "How much less accurate than the original a trial may be.",
+        "How much accuracy a trial may lose against the original.",
         minimum=0.0,
         maximum=1.0,
-        label="Accuracy that a trial may lose",
+        label="Accuracy loss allowed per trial",
         unit="0 to 1",
     )
     order: str = option(
@@ -58,21 +59,13 @@ class Options(FineTuning):
     )
     updates: int = option(
         50,
-        "Mini-batch updates in a trial.",
+        "Mini-batch updates per trial.",
         minimum=0,
-        label="Updates in a trial",
+        label="Updates per trial",
         unit="mini-batches",
     )
-    update_batch: int = option(
-        32,
-        "Images in one of these mini-batches.",
-        minimum=2,
-        label="Mini-batch of an update",
-        unit="images",
-    )
-    update_lr: float = option(
-        1e-3, "Learning rate of these updates.", minimum=0.0, label="Learning rate of the updates"
-    )
+    update_batch: int = batch_of_updates()
+    update_lr: float = lr_of_updates(1e-3)
     repair: bool = option(
         False,
         "Repair in every trial, before its updates; not in the paper.",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent
+from pruneviz.strategies.base import Strategy, StrategyEvent
+from pruneviz.strategies.options import FineTuning
 from pruneviz.strategies.run import Run
 
 
@@ -17,7 +18,7 @@ def run(run: Run, options: FineTuning) -> Iterator[StrategyEvent]:
 STRATEGY = Strategy(
     name="control",
     title="Control (nothing pruned)",
-    help="Fine-tunes the unpruned network with the same budget, to compare with.",
+    help="Fine-tunes the unpruned network with the same budget, for comparison.",
     paper="",
     options=FineTuning,
     run=run,

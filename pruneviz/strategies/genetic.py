@@ -30,10 +30,11 @@ from pruneviz.channels import BoolArray, ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.plan import Plan
 from pruneviz.replay import Replay, scan
-from pruneviz.strategies.base import FineTuning, FrontPoint, Strategy, StrategyEvent, option
+from pruneviz.strategies.base import FrontPoint, Strategy, StrategyEvent
 from pruneviz.strategies.budget import FloatArray, by_ratio
 from pruneviz.strategies.details import Population
 from pruneviz.strategies.nsga2 import GeneArray, Generation, evolve
+from pruneviz.strategies.options import FineTuning, option
 from pruneviz.strategies.run import Run
 
 
@@ -49,19 +50,19 @@ class Options(FineTuning):
         unit="epochs",
     )
     population: int = option(
-        24, "Networks in a generation.", minimum=4, label="Size of a generation", unit="networks"
+        24, "Networks per generation.", minimum=4, label="Generation size", unit="networks"
     )
     generations: int = option(
         12,
-        "How often the best networks are bred and judged again.",
+        "How many times the best networks are bred and judged again.",
         minimum=1,
         label="Generations after the first",
     )
     images: int | None = option(
         256,
-        "Validation images that a network's accuracy is measured on; empty for all.",
+        "Validation images to measure a network's accuracy on; empty for all.",
         minimum=1,
-        label="Fitness is measured on",
+        label="Sample for the fitness",
         unit="images",
     )
     first_drop: float = option(
@@ -69,7 +70,7 @@ class Options(FineTuning):
         "Largest share of units pruned in the first population.",
         minimum=0.0,
         maximum=1.0,
-        label="Pruned at most in the first population",
+        label="Largest share pruned at the start",
         unit="0 to 1",
     )
     start: str = option(
@@ -85,22 +86,22 @@ class Options(FineTuning):
     )
     crossover: float = option(
         0.9,
-        "How often a child mixes the genes of two networks, rather than copies one.",
+        "How often a child mixes the genes of two networks, rather than copying one.",
         minimum=0.0,
         maximum=1.0,
-        label="Probability of a crossover",
+        label="Crossover probability",
         unit="0 to 1",
     )
     mutations: float = option(
         4.0,
-        "Genes flipped in a child on average.",
+        "Genes flipped per child, on average.",
         minimum=0.0,
-        label="Mutations in a child",
+        label="Mutations per child",
         unit="genes",
     )
     repair: bool = option(
         False,
-        "Repair the network that is chosen from the front; not in the paper.",
+        "Repair the network chosen from the front; not in the paper.",
         label="Repair the chosen network",
     )
 
@@ -115,7 +116,7 @@ def run(run: Run, options: Options) -> Iterator[StrategyEvent]:
     if run.once("prune"):
         run.shrink(run.plan, repair=options.repair)
         run.memory.clear()
-        yield run.event("prune", f"Chose a point of the front: {len(run.plan)} units removed")
+        yield run.event("prune", f"Chose a network from the front: {len(run.plan)} units removed")
     yield from run.fine_tune("final", options.epochs)
 
 

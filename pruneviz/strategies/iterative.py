@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from pruneviz.strategies.base import OneOff, Strategy, StrategyEvent, option
+from pruneviz.strategies.base import Strategy, StrategyEvent
 from pruneviz.strategies.budget import Target, by_ratio, by_score, reach
 from pruneviz.strategies.details import Removals
+from pruneviz.strategies.options import OneOff, option
 from pruneviz.strategies.run import Run
 
 
@@ -25,16 +26,16 @@ class Options(OneOff):
     )
     scope: str = option(
         "global",
-        "Compare units over all layers, or remove the same share of each.",
+        "Compare units over all layers, or prune every group at the same ratio.",
         choices={"global": "all layers together", "group": "each group alike"},
         label="Pruning scope",
     )
     rounds: int = option(
-        4, "In how many steps units are removed.", minimum=1, label="Rounds of removal"
+        4, "Number of steps in which units are removed.", minimum=1, label="Removal rounds"
     )
     epochs_between: int = option(
         1,
-        "Epochs of fine-tuning after each but the last.",
+        "Epochs of fine-tuning after each round but the last.",
         minimum=0,
         label="Fine-tuning between rounds",
         unit="epochs",

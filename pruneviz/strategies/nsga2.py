@@ -56,7 +56,7 @@ def evolve(
         repair: Turns any genes into allowed ones.
         random: Draws parents, crossovers and mutations.
         crossover: Probability of a crossover.
-        mutations: Genes flipped in a child on average.
+        mutations: Genes flipped per child, on average.
     """
     # Imported here: it takes a while, and the registry needs none of it.
     from pymoo.core.duplicate import DefaultDuplicateElimination

@@ -20,8 +20,9 @@ import numpy as np
 
 from pruneviz.criteria import Ranking
 from pruneviz.sensitivity import sensitivity
-from pruneviz.strategies.base import OneOff, Strategy, StrategyEvent, option
+from pruneviz.strategies.base import Strategy, StrategyEvent
 from pruneviz.strategies.budget import by_ratio, by_score, reach
+from pruneviz.strategies.options import OneOff, option, params_target
 from pruneviz.strategies.run import Run
 
 
@@ -34,7 +35,7 @@ class Options(OneOff):
     )
     ratios: str = option(
         "sensitivity",
-        "Where each group's share comes from.",
+        "How each group's pruning ratio is set.",
         choices={
             "sensitivity": "by its sensitivity",
             "uniform": "the same for all",
@@ -47,22 +48,15 @@ class Options(OneOff):
         "Accuracy that a group may lose when pruned alone.",
         minimum=0.0,
         maximum=1.0,
-        label="Accuracy that a group may lose",
+        label="Accuracy loss allowed per group",
         unit="0 to 1",
     )
-    target_params: float | None = option(
-        None,
-        "Fraction of the parameters that may be left.",
-        minimum=0.0,
-        maximum=1.0,
-        label="Parameters to keep",
-        unit="0 to 1",
-    )
+    target_params: float | None = params_target()
     images: int | None = option(
         None,
-        "Validation images of the sensitivity scan; by default all.",
+        "Validation images for the sensitivity scan; by default all.",
         minimum=1,
-        label="Sensitivity is measured on",
+        label="Sample for the sensitivity scan",
         unit="images",
     )
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pruneviz.strategies.base import OneOff, Strategy, StrategyEvent
+from pruneviz.strategies.base import Strategy, StrategyEvent
 from pruneviz.strategies.budget import by_score, reach
+from pruneviz.strategies.options import OneOff
 from pruneviz.strategies.run import Run
 
 

@@ -18,15 +18,10 @@ from torch import nn
 from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.data import DataSet
-from pruneviz.strategies.base import (
-    FineTuning,
-    FrontPoint,
-    Strategy,
-    StrategyEvent,
-    StrategyResult,
-)
+from pruneviz.strategies.base import FrontPoint, Strategy, StrategyEvent, StrategyResult
 from pruneviz.strategies.budget import Target
 from pruneviz.strategies.details import Details
+from pruneviz.strategies.options import FineTuning
 from pruneviz.strategies.tensors import plain_layout
 from pruneviz.strategies.working_network import WorkingNetwork
 from pruneviz.training import EpochEvent, evaluate, fine_tune

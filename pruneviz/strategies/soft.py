@@ -50,9 +50,10 @@ from torch import nn
 from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.plan import Plan
-from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
+from pruneviz.strategies.base import Strategy, StrategyEvent
 from pruneviz.strategies.branches import convolutions, narrow_branches
 from pruneviz.strategies.budget import Target, by_ratio, lowest, reach
+from pruneviz.strategies.options import FineTuning, option
 from pruneviz.strategies.run import Run
 from pruneviz.strategies.soft_rate import (
     held_at_zero,
@@ -89,28 +90,28 @@ class Options(FineTuning):
     asymptotic: bool = option(
         False,
         "Let the share of zeroed filters grow over the epochs.",
-        label="Zero more from epoch to epoch",
+        label="Zero more each epoch",
     )
     from_scratch: bool = option(
         False, "Start from new weights instead of the network's.", label="Start from new weights"
     )
     every: int = option(
         1,
-        "Epochs between two zeroings.",
+        "Epochs from one zeroing to the next.",
         minimum=1,
-        label="From one zeroing to the next",
+        label="Interval between zeroings",
         unit="epochs",
     )
     streams: bool = option(
         False,
         "Also narrow layers whose channels are added to others' (residual streams). The papers do "
-        "not; it is done anyway if the target cannot be met otherwise.",
+        "not; PruneViz does so anyway if the target cannot be met otherwise.",
         label="Narrow residual streams, too",
     )
     recalibrate: bool = option(
         True,
-        "Recompute the batch norms' statistics when filters are removed.",
-        label="Recompute batch-norm statistics",
+        "Recompute batch norm statistics when filters are removed.",
+        label="Recompute batch norm statistics",
     )
     rate: float | None = option(
         None,
@@ -123,9 +124,9 @@ class Options(FineTuning):
     )
     norm: str = option(
         "l2",
-        "With a rate: the norm by which a convolution's filters are compared.",
+        "The norm by which a convolution's filters are compared, if a rate is set.",
         choices=("l1", "l2"),
-        label="Norm, where such a share is given",
+        label="Norm, if that share is set",
     )
     hard: bool = option(
         False,
@@ -136,7 +137,7 @@ class Options(FineTuning):
         None,
         "How the learning rate changes; by default in steps with a rate, else by a cosine.",
         choices=SCHEDULES,
-        label="Schedule of the learning rate",
+        label="Learning-rate schedule",
     )
     decay: str | None = option(
         None,
@@ -148,7 +149,7 @@ class Options(FineTuning):
     epochs_after: int = option(
         0,
         "Epochs of fine-tuning after the removal. The paper needs none, but trains for 200 epochs "
-        "of 391 updates; give half of a small budget.",
+        "of 391 updates; with a small budget, spend half of it here.",
         minimum=0,
         label="Fine-tuning after the removal",
         unit="epochs",
@@ -156,7 +157,7 @@ class Options(FineTuning):
     repair: bool = option(
         False,
         "Repair when the zeroed filters are removed; not in the paper.",
-        label="Repair at the removal",
+        label="Repair on removal",
     )
 
 

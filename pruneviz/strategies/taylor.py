@@ -49,9 +49,16 @@ from pruneviz.channels import BoolArray, ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.criteria.ranking import normalised
 from pruneviz.plan import Plan
-from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
+from pruneviz.strategies.base import Strategy, StrategyEvent
 from pruneviz.strategies.budget import FloatArray, by_score, check
 from pruneviz.strategies.details import Removals
+from pruneviz.strategies.options import (
+    FineTuning,
+    batch_of_updates,
+    lr_of_updates,
+    option,
+    params_target,
+)
 from pruneviz.strategies.run import Run
 from pruneviz.strategies.taylor_pace import ITERATIONS, Pace, pace_of
 from pruneviz.strategies.taylor_scores import GATHERED, Gates, locate
@@ -81,11 +88,11 @@ class Options(FineTuning):
         None,
         "1e-4 in the paper, without batch norm; by default as in the fine-tuning at the end.",
         minimum=0.0,
-        label="Learning rate of that fine-tuning",
+        label="Learning rate of the first fine-tuning",
     )
     remove_each: int | None = option(
         None,
-        "1 in the paper; by default as the number of removals asks.",
+        "1 in the paper; by default follows from the number of removals.",
         minimum=1,
         label="Removed at a time",
         unit="units",
@@ -103,16 +110,8 @@ class Options(FineTuning):
         label="Updates between removals",
         unit="mini-batches",
     )
-    update_batch: int = option(
-        32,
-        "Images in one of these mini-batches.",
-        minimum=2,
-        label="Mini-batch of an update",
-        unit="images",
-    )
-    update_lr: float = option(
-        1e-4, "Learning rate of these updates.", minimum=0.0, label="Learning rate of the updates"
-    )
+    update_batch: int = batch_of_updates()
+    update_lr: float = lr_of_updates(1e-4)
     update_weight_decay: float = option(
         1e-4, "Weight decay of these updates.", minimum=0.0, label="Weight decay of the updates"
     )
@@ -122,17 +121,10 @@ class Options(FineTuning):
         minimum=0.0,
         label="Weight of a unit's MFLOPs (λ)",
     )
-    target_params: float | None = option(
-        None,
-        "Fraction of the parameters that may be left.",
-        minimum=0.0,
-        maximum=1.0,
-        label="Parameters to keep",
-        unit="0 to 1",
-    )
+    target_params: float | None = params_target()
     min_accuracy: float | None = option(
         None,
-        "Stop before validation accuracy falls below this; the removal that does it is undone.",
+        "Stop before validation accuracy falls below this; a removal that goes below is undone.",
         minimum=0.0,
         maximum=1.0,
         label="Stop above an accuracy of",

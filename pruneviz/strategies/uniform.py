@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from pruneviz.strategies.base import OneOff, Strategy, StrategyEvent, option
+from pruneviz.strategies.base import Strategy, StrategyEvent
 from pruneviz.strategies.budget import by_ratio, reach
+from pruneviz.strategies.options import OneOff, option, params_target
 from pruneviz.strategies.run import Run
 
 
@@ -20,14 +21,7 @@ class Options(OneOff):
         choices="criteria",
         label="Criterion",
     )
-    target_params: float | None = option(
-        None,
-        "Fraction of the parameters that may be left.",
-        minimum=0.0,
-        maximum=1.0,
-        label="Parameters to keep",
-        unit="0 to 1",
-    )
+    target_params: float | None = params_target()
 
 
 def run(run: Run, options: Options) -> Iterator[StrategyEvent]:

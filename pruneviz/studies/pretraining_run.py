@@ -30,8 +30,9 @@ from pruneviz.cost import cost
 from pruneviz.data import DataSet
 from pruneviz.plan import Plan
 from pruneviz.strategies import begin
-from pruneviz.strategies.base import FineTuning, Strategy, StrategyEvent, option
+from pruneviz.strategies.base import Strategy, StrategyEvent
 from pruneviz.strategies.budget import Target, by_ratio, check, reach
+from pruneviz.strategies.options import FineTuning, option
 from pruneviz.strategies.run import Run
 from pruneviz.strategies.soft import renew
 from pruneviz.studies.pretraining import StudyPoint
