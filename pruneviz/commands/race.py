@@ -21,6 +21,7 @@ from pruneviz.commands.watch import (
     STOPPED,
     add_service,
     add_subject,
+    check_target,
     data_of,
     model_of,
     threads_of,
@@ -75,11 +76,7 @@ def obey(args: argparse.Namespace) -> int:
     for name in args.strategies:  # before torch is loaded, which takes seconds
         if name not in known():
             raise UnknownNameError("strategy", name, known())
-    if not 0 < args.target_macs <= 1:
-        raise InvalidValueError(
-            "--target-macs is the fraction of the MACs to keep, above 0 and at most 1, but got "
-            f"{args.target_macs:g}."
-        )
+    check_target(args)
     if args.epochs < 1:
         raise InvalidValueError(
             f"Epochs must be a whole number of at least 1, but got {args.epochs}."

@@ -11,6 +11,7 @@ from pruneviz.commands.watch import (
     STOPPED,
     add_service,
     add_subject,
+    check_target,
     data_of,
     follow,
     model_of,
@@ -68,10 +69,11 @@ def obey(args: argparse.Namespace) -> int:
 
     options = options_of(strategy, args)
     name, given = data_of(args)
-    data = load_dataset(name, **options_for(model_of(args), name, given))
+    source = model_of(args)
+    data = load_dataset(name, **options_for(source, name, given))
     spec = RunSpec(
         kind="strategy",
-        model=model_of(args).to_dict(),
+        model=source.to_dict(),
         data=data.source,
         options={"strategy": strategy.name, **options},
         name=args.name or f"{args.model}: {strategy.title}",
@@ -96,11 +98,7 @@ def options_of(strategy: Strategy, args: argparse.Namespace) -> dict[str, Any]:
         own["epochs"] = args.epochs
     strategy.make_options(own)
     if args.target_macs is not None:
-        if not 0 < args.target_macs <= 1:
-            raise InvalidValueError(
-                "--target-macs is the fraction of the MACs to keep, above 0 and at most 1, but "
-                f"got {args.target_macs:g}."
-            )
+        check_target(args)
         if not strategy.takes_target:
             raise InvalidValueError(
                 f"Strategy '{strategy.name}' has no MACs target; leave out --target-macs."

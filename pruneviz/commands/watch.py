@@ -92,6 +92,19 @@ def threads_of(args: argparse.Namespace) -> int | None:
     return cast("int | None", args.threads)
 
 
+def check_target(args: argparse.Namespace) -> None:
+    """Refuse a MACs target that is no fraction to keep.
+
+    Raises:
+        InvalidValueError: It is not above 0 and at most 1.
+    """
+    if not 0 < args.target_macs <= 1:
+        raise InvalidValueError(
+            "--target-macs is the fraction of the MACs to keep, above 0 and at most 1, but got "
+            f"{args.target_macs:g}."
+        )
+
+
 def use_threads(args: argparse.Namespace) -> None:
     """Have torch compute with as many cores as was asked for."""
     threads = threads_of(args)

@@ -85,8 +85,11 @@ def test_a_script_gets_json_and_no_progress(
     assert found["cost"]["macs"] < found["cost"]["baseline_macs"]
 
 
-def test_home_may_stand_before_the_command(quick: None, tmp_path: Path) -> None:
-    assert cli.main(["--home", str(tmp_path), "run", "control", *CLI, "--epochs", "1"]) == 0
+def test_home_may_stand_before_the_command_and_the_weights_are_told_once(
+    quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["--home", str(tmp_path), "run", "control", "--epochs", "1"]) == 0
+    assert capsys.readouterr().out.count("Weights: digits.") == 1
     with JobService(tmp_path) as service:
         assert len(service.list()) == 1
 

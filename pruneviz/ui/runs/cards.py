@@ -64,32 +64,7 @@ def show(loaded: Workbench, run: RunView, *, tagged: bool = True) -> None:
         course.show(loaded, run)
         with st.container(horizontal=True):
             _buttons(run)
-            if runs_data.about(loaded, run) and runs_data.has_plan(run):
-                st.button(
-                    "Use this plan",
-                    key=f"plan_{run.id}",
-                    on_click=_take_plan,
-                    args=(run.id,),
-                    icon=":material/content_cut:",
-                )
-            if run.status == "done" and run.kind in NETWORKS:
-                st.button(
-                    "Use these weights",
-                    key=f"weights_{run.id}",
-                    on_click=_use_weights,
-                    args=(run.id,),
-                    icon=":material/start:",
-                    help="Prune further from here: this run's network becomes the new baseline.",
-                )
-            mine = run.status == "done" and runs_data.about(loaded, run)
-            if mine:
-                st.button(
-                    "Export",
-                    key=f"export_{run.id}",
-                    icon=":material/download:",
-                    on_click=_export,
-                    args=(run.id,),
-                )
+            _uses(loaded, run)
 
 
 def _facts(run: RunView, results: dict[str, Any]) -> str:
@@ -113,6 +88,40 @@ def _facts(run: RunView, results: dict[str, Any]) -> str:
         parts.append(text + told)
     parts += [began] if (began := runs_data.beginning(run, results)) else []
     return " · ".join(parts)
+
+
+def _uses(loaded: Workbench, run: RunView) -> None:
+    """What a person can go on with: the run's plan, its network, or files of it."""
+    mine, done = runs_data.about(loaded, run), run.status == "done"
+    further = "Prune further from here: this run's network becomes the new baseline."
+    for offered, name, label, icon, act, about in (
+        (
+            mine and runs_data.has_plan(run),
+            "plan",
+            "Use this plan",
+            "content_cut",
+            _take_plan,
+            None,
+        ),
+        (
+            done and run.kind in NETWORKS,
+            "weights",
+            "Use these weights",
+            "start",
+            _use_weights,
+            further,
+        ),
+        (mine and done, "export", "Export", "download", _export, None),
+    ):
+        if offered:
+            st.button(
+                label,
+                key=f"{name}_{run.id}",
+                on_click=act,
+                args=(run.id,),
+                icon=f":material/{icon}:",
+                help=about,
+            )
 
 
 def _buttons(run: RunView) -> None:
