@@ -31,8 +31,18 @@ class Svg:
         return file
 
 
-def ribbon_svg(ribbon: Ribbon, kept: Sequence[int] | None = None, *, dark: bool = False) -> Svg:
-    """Draw the ribbon; `kept` filters a layer (all by default) in blue, pruned ones in orange."""
+def ribbon_svg(
+    ribbon: Ribbon,
+    kept: Sequence[int] | None = None,
+    *,
+    colours: Sequence[str | None] = (),
+    dark: bool = False,
+) -> Svg:
+    """Draw the ribbon; `kept` filters a layer (all by default) in blue, pruned ones in orange.
+
+    `colours`, one a layer, replace the blue.
+    """
+    own = tuple(colours) or (None,) * len(ribbon.bars)
     left = tuple(bar.filters for bar in ribbon.bars) if kept is None else tuple(kept)
     width, height = ribbon.width + 2 * MARGIN, ARCS + BARS + LABELS
     ink = style.ink(dark)
@@ -42,7 +52,7 @@ def ribbon_svg(ribbon: Ribbon, kept: Sequence[int] | None = None, *, dark: bool 
         f'font-family="Helvetica, Arial, sans-serif" font-size="9" fill="{ink}">',
         f"<title>{escape(described(ribbon, left))}</title>",
         *(_arc(arc, ink) for arc in ribbon.arcs),
-        *(_bar(bar, count, dark) for bar, count in zip(ribbon.bars, left, strict=True)),
+        *(_bar(*each, dark) for each in zip(ribbon.bars, left, own, strict=True)),
     ]
     for stage in ribbon.stages:
         y = ARCS + BARS + 4
@@ -70,11 +80,11 @@ def _label(label: str, width: float) -> str:
     return label if 5 * len(label) <= width + 8 else label.removeprefix("stage ")
 
 
-def _bar(bar: RibbonBar, kept: int, dark: bool) -> str:
+def _bar(bar: RibbonBar, kept: int, own: str | None, dark: bool) -> str:
     top = ARCS + BARS * (1 - bar.height)
     # Heights are square roots of widths, so that what is kept is as tall as a layer that wide.
     inner = BARS * bar.height * (kept / bar.filters) ** 0.5
-    colour = style.GREY if bar.reason else style.kept_colour(dark)
+    colour = own or (style.GREY if bar.reason else style.kept_colour(dark))
     gone = BARS * bar.height - inner
     title = f"{bar.layer}: {bar.filters} filters, {bar.filters - kept} pruned"
     return (

@@ -30,6 +30,7 @@ def drive(
     epochs: int | None = None,
     also: Mapping[str, Any] | None = None,
     fraction: Callable[[Event], float] | None = None,
+    beside: Callable[[Event], Mapping[str, Any]] | None = None,
 ) -> Event | None:
     """Consume `events` on behalf of a run, and return the last one that was not of a batch.
 
@@ -46,6 +47,7 @@ def drive(
         epochs: How many there will be, where events do not say.
         also: Further columns of every row (a network's MACs, say).
         fraction: How much is done (0..1), where the events do not tell.
+        beside: What else the row of an event is to hold, unless it is a batch's.
 
     Raises:
         Interruption: The run is to end; what it has so far is stored.
@@ -64,7 +66,7 @@ def drive(
                 history.add_batch(event)
             else:
                 last = event
-                history.add(event)
+                history.add(event, beside(event) if beside else {})
             if each is not None and (message or not batch):
                 each(event)
             saver.note(event, done, save=not batch)
@@ -94,14 +96,14 @@ class History:
         self._begun = time.monotonic()
         self._written = -math.inf
 
-    def add(self, event: Any) -> None:
-        """Write the row of an epoch or a step."""
+    def add(self, event: Any, beside: Mapping[str, Any]) -> None:
+        """Write the row of an epoch or a step, and what is to stand beside it."""
         values = {n: getattr(event, n) for n in (*COLUMNS, *BESIDE) if hasattr(event, n)}
         self._losses, self._right = [], []
         if values:
             level = "epoch" if hasattr(event, "epoch") else "step"
             step = getattr(event, "step", None)
-            row = {**self._also, **values}
+            row = {**self._also, **values, **beside}
             self._context.record(level, epoch=_epoch(event), step=step, **row)
 
     def add_batch(self, event: Any) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Event = TypeVar("Event", bound="StrategyEvent")
 
 PARTIAL_SECONDS = 1.0  # between the writes of a result that grows
+HAS_WEIGHTS = {"model", "removed"}  # the state of a strategy's step that has a network
 
 
 @register("fine_tune")
@@ -45,9 +46,12 @@ def fine_tune(context: JobContext) -> None:
     where it is repaired then), "before" (what training starts from) and "after" (fine-tuned) on the
     validation images, and "test" with baseline and after where the data set has test images;
     "notes": sentences on what happened; "healing": what the network takes some images for after
-    each epoch that it got wrong "before". Files: the weights and the plan.
+    each epoch that it got wrong "before"; "moved": how much the repair changed each layer's
+    weights, as each epoch's row tells of its training. Files: the weights and the plan.
     """
+    from pruneviz.plan import Plan
     from pruneviz.repair import repair
+    from pruneviz.strategies.movement import Movement
     from pruneviz.surgery import prune
     from pruneviz.training import fine_tune as train
     from pruneviz.training import settings_for
@@ -58,9 +62,11 @@ def fine_tune(context: JobContext) -> None:
     subject = load_subject(context)
     start, options = preparation(subject.model, subject.plan is not None, options, context.resume)
     context.keep("start", {"repaired": start.repair, "taught": start.teacher})
-    model = subject.model
+    model, removed = subject.model, subject.plan or Plan(subject.graph)
     if subject.plan is not None:
         model = prune(subject.model, subject.graph, subject.plan)
+    begin = model.state_dict() if context.resume is None else context.resume["model"]
+    movement = Movement(subject.graph, begin, removed)
     cost = keep_cost(context, subject.graph, subject.plan)
     with ExitStack() as watched:
         watched.enter_context(context.watch(subject.model))
@@ -72,6 +78,7 @@ def fine_tune(context: JobContext) -> None:
             context.report("Repairing")
             model = repair(subject.model, subject.graph, subject.plan, subject.data)
             watched.enter_context(context.watch(model))
+            context.keep("moved", movement.to(model.state_dict(), removed))
         healing.begin(context, measure(context, "before", model, subject.data), subject.data)
         follow = healing.following(context)
 
@@ -86,7 +93,11 @@ def fine_tune(context: JobContext) -> None:
         events = train(
             model, subject.data, **options, teacher=teacher, batches=True, resume=context.resume
         )
-        drive(context, events, each=each, epochs=epochs, also=cost)
+
+        def beside(event: Any) -> Mapping[str, Any]:
+            return {"moved": movement.to(event.state["model"], removed)}
+
+        drive(context, events, each=each, epochs=epochs, also=cost, beside=beside)
         measure(context, "after", model, subject.data, again=True)
     save_network(context, model, subject.plan)
 
@@ -132,17 +143,31 @@ def drive_to_network(
         options: Its options.
         each: Called with every event.
     """
+    from pruneviz.plan import Plan
+    from pruneviz.strategies.movement import Movement
+
     subject = load_subject(context)
     with context.watch(subject.model):
         measure(context, "baseline", subject.model, subject.data)
         events = run(subject.model, subject.graph, subject.data, resume=context.resume, **options)
         steps = context.course(subject.graph)
+        weights, before = subject.model.state_dict(), Plan(subject.graph)
+        if context.resume is not None and context.resume.keys() >= HAS_WEIGHTS:
+            weights = context.resume["model"]
+            before = Plan.from_json(subject.graph, context.resume["removed"])
+        movement = Movement(subject.graph, weights, before)
 
         def note_step(event: Event) -> None:
             steps(event)
             each(event)
 
-        last = drive(context, events, each=note_step)
+        def beside(event: Event) -> Mapping[str, Any]:
+            if event.state is None or not event.state.keys() >= HAS_WEIGHTS:
+                return {}
+            removed = Plan.from_json(subject.graph, event.state["removed"])
+            return {"moved": movement.to(event.state["model"], removed)}
+
+        last = drive(context, events, each=note_step, beside=beside)
         if last is None or last.result is None:
             raise InvalidValueError("The strategy ended without a network.")
         result = last.result

@@ -94,6 +94,23 @@ def test_fine_tuning_a_plan(threaded: JobService, made, half):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_how_much_the_weights_changed_is_kept(threaded: JobService, made, half):
+    run = threaded.wait(
+        threaded.submit(made(plan=half, **{**OPTIONS, "epochs": 1}, repair=False)), 120
+    )
+    model = ModelSource.from_dict(run.spec.model).load()
+    graph = trace(model, (3, 32, 32))
+    start = pv.prune(model, graph, pv.Plan.from_json(graph, half)).state_dict()
+    end = load_file(threaded.files(run.id) / "weights.safetensors")
+    names = [f"{layer.name}.weight" for layer in graph.layers]
+    changed = [float((end[n] - start[n]).norm() / start[n].norm()) for n in names]
+    (row,) = threaded.metrics(run.id, level="epoch")
+    assert row.extra["moved"] == pytest.approx(changed, abs=1e-5)
+    assert changed[-1] > 0
+    assert "moved" not in threaded.results(run.id), "there was no repair"
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_images_that_were_wrong_are_followed(threaded: JobService, made, half):
     options = {**OPTIONS, "epochs": 2, "repair": False}
     run = threaded.wait(threaded.submit(made(plan=half, **options)), 120)
@@ -124,6 +141,10 @@ def test_a_cancelled_fine_tuning_resumes_to_the_same_weights(threaded, made, hal
     assert run.checkpoints < 8
     threaded.resume(parts)
     assert threaded.wait(parts, 120).status == "done"
+    moved = [[row.extra["moved"] for row in threaded.metrics(run_id, level="epoch")]
+             for run_id in (whole, parts)]  # fmt: skip
+    assert moved[0] == moved[1]
+    assert len(moved[0]) == 8
     expected, got = weights(whole), weights(parts)
     assert expected.keys() == got.keys()
     assert all(torch.equal(expected[name], got[name]) for name in expected)
@@ -197,6 +218,9 @@ def test_a_strategy(threaded, made):
     assert course is not None
     assert [step.macs for step in course.steps] == [row.macs for row in rows]
     assert network_of(run, threaded.files(run.id)) is not None
+    assert all(len(row.extra["moved"]) == len(graph.layers) for row in rows)
+    assert any(max(row.extra["moved"]) > 0 for row in rows if row.extra["phase"] == "fine-tune")
+    assert set(rows[-1].extra["moved"]) == {0.0}, "nothing is done in the last step"
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -80,6 +80,8 @@ def test_wrong_images_turn_right_and_the_loss_is_drawn_by_batches(studio: Open) 
     page = sound(studio("runs"))
     (wall,) = [e for e in page.expander if "are now correct" in e.label]
     assert wall.label == "2 of 3 misclassified images are now correct (of 5 in all)"
+    page.session_state[f"epochs_{mine.run.id}"] = True
+    sound(page.run())
     assert "After epoch 1: 2 of 3 correct." in texts(page)
     page = sound(page.slider(key=f"healing_{mine.run.id}").set_value(0).run())
     assert "Before training: 0 of 3 correct." in texts(page)

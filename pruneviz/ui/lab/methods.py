@@ -85,7 +85,7 @@ def _live(loaded: Workbench, name: str, was_active: bool) -> None:
         info = pretraining_info(study_of(run, {"points": results}))
         theme.chart(pretraining_figure(info, dark=theme.dark()), f"method_{run.id}")
         st.caption(info.told)
-    course.replay(loaded, run)
+    course.watch(loaded, run)
 
 
 def _none(loaded: Workbench, name: str) -> None:

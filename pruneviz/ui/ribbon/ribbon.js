@@ -16,6 +16,7 @@ class Ribbon {
     this.root = root;
     this.scroll = root.querySelector(".rb-scroll");
     this.text = root.querySelector(".rb-text");
+    this.legend = root.querySelector(".rb-legend");
     this.button = root.querySelector("button");
     this.button.onclick = () => this.send("folds", this.data.folds.some((f) => f.folded) ? "open" : "close");
     this.observer = new ResizeObserver(() => this.fit());
@@ -102,7 +103,7 @@ class Ribbon {
   }
 
   update() {
-    const { bars, kept, colours, selected, title } = this.data;
+    const { bars, kept, colours, selected, title, legend } = this.data;
     this.svg.setAttribute("aria-label", title);
     bars.forEach((bar, i) => {
       const { group, gone, left } = this.bars[i];
@@ -113,11 +114,17 @@ class Ribbon {
       gone.setAttribute("fill", colours.dropped);
       left.setAttribute("y", top + whole - inner);
       left.setAttribute("height", inner);
-      left.setAttribute("fill", bar.closed ? colours.closed : colours.kept);
+      left.setAttribute("fill", colours.layers[i] ?? (bar.closed ? colours.closed : colours.kept));
       group.setAttribute("aria-label", this.say(i));
       group.setAttribute("aria-selected", String(i === selected));
       group.classList.toggle("chosen", i === selected);
     });
+    this.legend.hidden = !legend;
+    if (legend) {
+      const [label, low, high] = this.legend.querySelectorAll("span");
+      [label.textContent, low.textContent, high.textContent] = legend.texts;
+      this.legend.querySelector("i").style.background = `linear-gradient(90deg, ${legend.colours.join(", ")})`;
+    }
     const start = selected >= 0 ? selected : 0;
     if (!this.bars.some((b) => b.group.getAttribute("tabindex") === "0")) {
       this.bars[start].group.setAttribute("tabindex", "0");
@@ -128,6 +135,7 @@ class Ribbon {
   say(i) {
     const bar = this.data.bars[i], pruned = bar.filters - this.data.kept[i];
     const parts = [`${bar.layer}: ${bar.filters} filters, ${pruned} pruned`];
+    if (this.data.notes[i]) parts.push(this.data.notes[i]);
     if (bar.closed) parts.push(`cannot be pruned: it ${bar.closed}`);
     else if (bar.coupled.length) {
       parts.push(`coupled with ${bar.coupled.length} layer${bar.coupled.length > 1 ? "s" : ""} (${bar.group})`);

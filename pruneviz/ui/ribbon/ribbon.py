@@ -6,7 +6,7 @@ It is a part of the page of its own: a slider brings the numbers first, and its 
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -14,7 +14,8 @@ from weakref import WeakKeyDictionary
 import streamlit as st
 
 from pruneviz.figures import style
-from pruneviz.figures.ribbon import Ribbon, kept_filters, ribbon_layout
+from pruneviz.figures.ribbon import Ribbon, ribbon_layout
+from pruneviz.figures.ribbon_step import RibbonStep
 from pruneviz.figures.ribbon_svg import described
 from pruneviz.stages import blocks
 from pruneviz.ui.frame import error_boundary, leaving, state, theme
@@ -42,27 +43,35 @@ def show(loaded: Workbench, *, selected: str | None = None) -> None:
 def _show(loaded: Workbench, selected: str | None) -> None:
     graph = loaded.graph
     plan, _ = state.in_hand()
+    step = RibbonStep.of(graph, plan.kept)
+    draw(graph, step, key=PICTURE, selected=selected)
+
+
+def draw(graph: ChannelGraph, step: RibbonStep, *, key: str, selected: str | None = None) -> None:
+    """Draw a network as it is at a step; a click on a layer leads to it on the page Rank."""
     network, chosen = st.session_state.get(UNFOLDED, (None, None))
     unfolded = chosen if network == graph.digest else None
     ribbon, drawn = _laid_out(graph, unfolded)
-    kept = kept_filters(graph, plan.kept)
     names = [bar.layer for bar in ribbon.bars]
     dark = theme.dark()
     _component()(
-        key=PICTURE,
+        key=key,
         data={
             **drawn,
-            "kept": kept,
+            "kept": step.kept,
             "selected": names.index(selected) if selected in names else -1,
-            "title": described(ribbon, kept),
+            "title": ". ".join(filter(None, (described(ribbon, step.kept), step.told))),
+            "notes": step.notes,
+            "legend": step.legend(dark),
             "colours": {
+                "layers": step.colours(dark),
                 "kept": style.kept_colour(dark),
                 "dropped": style.dropped_colour(dark),
                 "closed": style.GREY,
             },
         },
-        on_layer_change=state.while_here(_to_layer),
-        on_folds_change=state.while_here(_fold),
+        on_layer_change=state.while_here(partial(_to_layer, key)),
+        on_folds_change=state.while_here(partial(_fold, key)),
     )
 
 
@@ -115,9 +124,9 @@ def _drawn(graph: ChannelGraph, ribbon: Ribbon) -> dict[str, Any]:
     }
 
 
-def _to_layer() -> None:
+def _to_layer(key: str) -> None:
     """Go to the layer that was clicked, unless the page shows it already."""
-    layer = state.sent(PICTURE, "layer")
+    layer = state.sent(key, "layer")
     if not layer:
         return
     st.session_state[LAYER] = layer
@@ -126,9 +135,9 @@ def _to_layer() -> None:
     st.rerun()
 
 
-def _fold() -> None:
+def _fold(key: str) -> None:
     """Unfold a block, or all, or fold them again."""
-    wanted = state.sent(PICTURE, "folds")
+    wanted = state.sent(key, "folds")
     if not wanted:
         return
     graph = state.session().workbench.graph

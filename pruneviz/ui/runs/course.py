@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,14 +11,14 @@ import streamlit as st
 from pruneviz.errors import InvalidValueError
 from pruneviz.figures.course import Picture, picture_of
 from pruneviz.figures.population import genes_figure, genes_info
-from pruneviz.figures.ribbon import kept_filters, ribbon_layout
-from pruneviz.figures.ribbon_svg import described, ribbon_svg
 from pruneviz.jobs.course import CourseReader, has_course
 from pruneviz.stages import group_titles
 from pruneviz.strategies.details import Population
 from pruneviz.ui.frame import services, theme
 from pruneviz.ui.frame.text import plain
+from pruneviz.ui.runs import network
 from pruneviz.ui.runs import records as runs_data
+from pruneviz.ui.runs.replay import replay
 
 if TYPE_CHECKING:
     from pruneviz.channels import ChannelGraph
@@ -38,11 +39,14 @@ def show(loaded: Workbench, run: RunView) -> None:
     )
     if steps.open:
         with steps:
-            replay(loaded, run)
+            watch(loaded, run, above=run.active)
 
 
-def replay(loaded: Workbench, run: RunView) -> None:
-    """Draw the run's course with its slider."""
+def watch(loaded: Workbench, run: RunView, *, above: bool = False) -> None:
+    """Draw the run's course: its newest step while it goes on, any step afterwards.
+
+    `above`: the newest step's network is drawn above already.
+    """
     try:
         course = course_of(loaded, run)
     except InvalidValueError as error:
@@ -51,9 +55,23 @@ def replay(loaded: Workbench, run: RunView) -> None:
     if course is None:
         st.caption("No step has been recorded yet.")
         return
-    step = _slider(run, course)
-    shown = next(s for s in course.steps if s.step == step)
-    st.markdown(f"**Step {step}.** {plain(shown.message)}")
+    first, last = course.steps[0].step, course.steps[-1].step
+    end = f"course_end_{run.id}"
+    if run.active and st.toggle("Follow the run", value=True, key=f"follow_{run.id}"):
+        st.session_state.pop(end, None)
+        _step(run, course, last, ribbon=not above)
+        return
+    if run.active:  # the slider's end stays, so that it does not move under the hand
+        last = int(st.session_state.setdefault(end, last))
+    shown = partial(_step, run, course)
+    replay(f"course_step_{run.id}_{last}", "Step", first, last, shown)
+
+
+def _step(run: RunView, course: Course, step: int, *, ribbon: bool = True) -> None:
+    shown = next(s for s in reversed(course.steps) if s.step <= step)
+    st.markdown(f"**Step {shown.step}.** {plain(shown.message)}")
+    if ribbon:
+        network.show(course.graph, run, shown.kept, shown.step, key=run.id)
     picture = picture_of(course, step)
     if picture.parts and (layer := _layer(course, run, picture)) is not None:
         picture = picture_of(course, step, layer)
@@ -61,9 +79,6 @@ def replay(loaded: Workbench, run: RunView) -> None:
     st.caption(picture.told)
     if isinstance(shown.details, Population):
         _genes(course, run, shown)
-    layout, kept = ribbon_layout(course.graph), kept_filters(course.graph, shown.kept)
-    ribbon = ribbon_svg(layout, kept, dark=theme.dark())
-    st.image(ribbon.text, width="stretch", alt=described(layout, kept))
 
 
 def course_of(loaded: Workbench, run: RunView) -> Course | None:
@@ -74,21 +89,6 @@ def course_of(loaded: Workbench, run: RunView) -> Course | None:
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _reader(folder: Path, _digest: str, _graph: ChannelGraph) -> CourseReader:
     return CourseReader(folder, _graph)
-
-
-def _slider(run: RunView, course: Course) -> int:
-    """The step that is looked at: the newest while one follows the run."""
-    last = course.steps[-1].step
-    key = f"course_end_{run.id}"
-    follow = run.active and st.toggle("Follow the run", value=True, key=f"follow_{run.id}")
-    if follow or len(course.steps) < 2:
-        st.session_state.pop(key, None)
-        return last
-    # The slider's end stays while the run goes on, so that it does not move under the hand.
-    end = int(st.session_state.setdefault(key, last)) if run.active else last
-    return int(
-        st.slider("Step", course.steps[0].step, max(end, 2), end, key=f"course_step_{run.id}_{end}")
-    )
 
 
 def _layer(course: Course, run: RunView, picture: Picture) -> str | None:

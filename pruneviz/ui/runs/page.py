@@ -11,7 +11,7 @@ from pruneviz.jobs.listing import Which
 from pruneviz.session.workbench import Workbench
 from pruneviz.ui.frame import actions, error_boundary, services, state, workbench
 from pruneviz.ui.frame.text import plain
-from pruneviz.ui.runs import charts, choosing, grouping, start
+from pruneviz.ui.runs import charts, choosing, grouping, live, start
 
 if TYPE_CHECKING:
     from pruneviz.jobs import RunView
@@ -64,6 +64,7 @@ def _live(loaded: Workbench, was_active: bool) -> None:
     runs = [run for row in shown.rows for run in grouping.show(loaded, row)]
     if runs:
         with pictures:
+            live.show(loaded, runs)
             _pictures(loaded, runs, f"{shown.first}_{shown.total}")
 
 

@@ -183,6 +183,18 @@ def curve(run: RunView) -> RunCurve:
     )
 
 
+def movement(run: RunView) -> dict[int, list[float | None]]:
+    """Return how much each layer's weights changed, by epoch or step; empty where not recorded."""
+    begun = services.jobs().results(run.id).get("moved")
+    found: dict[int, list[float | None]] = {} if begun is None else {0: begun}
+    for level in ("epoch", "step"):
+        for row in services.jobs().metrics(run.id, level=level):
+            at, moved = row.epoch if level == "epoch" else row.step, row.extra.get("moved")
+            if at is not None and moved is not None:
+                found[int(at)] = moved
+    return found
+
+
 def course(run: RunView) -> list[TradeoffPoint]:
     """Return the way of a strategy through the accuracy/cost picture, a point a step."""
     return [
