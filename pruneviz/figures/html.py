@@ -25,6 +25,7 @@ from pruneviz.latency import Latency, WidthLatency
 from pruneviz.plan import Plan
 from pruneviz.sensitivity_result import Sensitivity
 from pruneviz.strategies.course import Course
+from pruneviz.strategies.registry import title_of
 
 ROWS = 24
 """Rows of a table; how many more there are is said below it."""
@@ -181,7 +182,7 @@ def _(course: Course) -> str:
         (s.step, s.phase, s.message, si(s.macs, "MACs"), f"{s.accuracy:.1%}") for s in course.steps
     )
     line = sparkline(s.accuracy for s in course.steps)
-    title = f"{len(course.steps)} steps of {course.strategy}"
+    title = f"{len(course.steps)} steps of {title_of(course.strategy)}"
     heads = ("step", "phase", "what was done", "MACs", "accuracy")
     return table(title, heads, rows) + f"<div>accuracy {line}</div>"
 

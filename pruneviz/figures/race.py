@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from pruneviz.figures import style, words
 from pruneviz.figures.levels import draw_baseline, draw_chance, draw_level, is_near
+from pruneviz.strategies.registry import title_of
 from pruneviz.studies.race_result import Race
 
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "hexagon", "pentagon")
@@ -20,6 +21,8 @@ class RacePoint:
     """One strategy: means over its seeds, standard deviations (0 for a single run)."""
 
     strategy: str
+    title: str
+    """What people call it."""
     macs: float
     """Fraction of the unpruned network's."""
     macs_std: float
@@ -48,7 +51,7 @@ class RaceInfo:
         """The picture in words."""
         best = sorted(self.points, key=lambda p: -p.accuracy)
         parts = (
-            f"{p.strategy} {style.percent(p.accuracy, 2)} with {style.percent(p.macs)} of the MACs"
+            f"{p.title} {style.percent(p.accuracy, 2)} with {style.percent(p.macs)} of the MACs"
             for p in best
         )
         text = f"Accuracy on {self.split} images; baseline {style.percent(self.baseline)}."
@@ -68,6 +71,7 @@ def race_info(race: Race) -> RaceInfo:
         points.append(
             RacePoint(
                 strategy=str(row.strategy),
+                title=title_of(str(row.strategy)),
                 macs=float(row.macs),
                 macs_std=0.0 if math.isnan(row.macs_std) else float(row.macs_std),
                 accuracy=float(row.accuracy),
@@ -83,7 +87,8 @@ def race_info(race: Race) -> RaceInfo:
         target=race.target_macs,
         points=tuple(points),
         published=tuple(
-            (f"{p.strategy} ({p.paper})", p.macs_ratio, p.accuracy) for p in race.published
+            (f"{title_of(p.strategy)} ({p.paper})", p.macs_ratio, p.accuracy)
+            for p in race.published
         ),
         chance=race.chance,
     )
@@ -109,7 +114,7 @@ def race_figure(info: RaceInfo, *, dark: bool = False, height: int = 480) -> Any
                 marker={"color": colour, "size": 5, "opacity": 0.45, "symbol": symbol},
                 legendgroup=point.strategy,
                 showlegend=False,
-                hovertemplate=f"{point.strategy}, one seed<br>%{{y:.2%}} at %{{x:.1%}} of the MACs"
+                hovertemplate=f"{point.title}, one seed<br>%{{y:.2%}} at %{{x:.1%}} of the MACs"
                 "<extra></extra>",
             )
         )
@@ -121,10 +126,10 @@ def race_figure(info: RaceInfo, *, dark: bool = False, height: int = 480) -> Any
                 error_x={"type": "data", "array": [point.macs_std], "thickness": 1},
                 error_y={"type": "data", "array": [point.accuracy_std], "thickness": 1.5},
                 mode="markers",
-                name=point.strategy,
+                name=point.title,
                 legendgroup=point.strategy,
                 marker={"color": colour, "size": 12, "symbol": symbol},
-                hovertemplate=f"<b>{point.strategy}</b><br>{100 * point.accuracy:.2f}{spread} %"
+                hovertemplate=f"<b>{point.title}</b><br>{100 * point.accuracy:.2f}{spread} %"
                 f"<br>{style.percent(point.macs)} of the MACs, {_count(len(point.runs), 'seed')}"
                 "<extra></extra>",
             )

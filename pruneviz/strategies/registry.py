@@ -32,6 +32,11 @@ def find_strategy(name: str) -> Strategy:
     return strategy
 
 
+def title_of(name: str) -> str:
+    """What people call a strategy; its name where it is not known here, such as another's own."""
+    return find_strategy(name).title if name in names() else name
+
+
 def strategies() -> pd.DataFrame:
     """The strategies, one per row.
 

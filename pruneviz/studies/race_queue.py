@@ -11,6 +11,7 @@ from pruneviz.arguments import check_seeds
 from pruneviz.errors import InvalidValueError
 from pruneviz.jobs.views import RunSpec, RunView
 from pruneviz.strategies import find_strategy
+from pruneviz.strategies.registry import title_of
 from pruneviz.studies.queue import Study, data_called, id_of
 from pruneviz.studies.race_result import Race, merge
 
@@ -85,7 +86,7 @@ class RaceRequest(Study):
                 model=dict(self.model),
                 data=dict(self.data),
                 options={**self.settings, "strategy": strategy, "seed": seed},
-                name=f"Race: {self._subject}, {strategy}, seed {seed}",
+                name=f"Race: {self._subject}, {title_of(strategy)}, seed {seed}",
                 parent=self.id,
                 owner=owner,
                 tag=self.name,

@@ -116,7 +116,7 @@ def test_a_race_is_run_and_told(
     for row in race.to_frame().to_dict("records"):
         assert f"{row['accuracy']:.2%} ± {row['accuracy_std']:.2%}" in said
     assert "on 60 validation images" in said
-    assert "4 of 4. Race: resnet20 on digits, control, seed 1: done" in said
+    assert "4 of 4. Race: resnet20 on digits, Control (nothing pruned), seed 1: done" in said
     table = tmp_path / "race.parquet"
     assert cli.main([*asked, "--home", str(tmp_path), "--out", str(table)]) == 0
     assert "All have ended already." in capsys.readouterr().out, "what is done is not done again"

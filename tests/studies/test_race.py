@@ -13,6 +13,7 @@ from pruneviz.cost import cost
 from pruneviz.data import DataSet
 from pruneviz.errors import InvalidValueError, UnknownNameError
 from pruneviz.figures.race import race_figure, race_info
+from pruneviz.strategies.registry import title_of
 from pruneviz.studies.race import Outcome, Race, race
 from pruneviz.studies.race_result import deviation
 from pruneviz.training import evaluate
@@ -113,11 +114,18 @@ def test_figure_shows_means_spreads_and_published_points() -> None:
     assert soft.accuracy_std == pytest.approx(deviation([0.8, 0.9]))
     assert soft.runs == ((0.5, 0.8), (0.48, 0.9))
     assert info.points[1].accuracy_std == 0
-    assert ("soft (He et al. 2018)", 1 - 0.422, 0.9083) in info.published
+    assert ("Soft filter pruning (He et al. 2018)", 1 - 0.422, 0.9083) in info.published
     assert race_info(made_up("other")).published == ()
     names = [t.name for t in race_figure(info).data if t.showlegend is not False]
-    assert names == ["soft", "control", "published"]
+    assert names == ["Soft filter pruning", "Control (nothing pruned)", "published"]
+    assert info.told.startswith("Accuracy on test images")
+    assert "Soft filter pruning 85.00" in info.told
     assert made_up().figure(dark=True).layout.yaxis.title.text == "accuracy (top-1, test)"
+
+
+def test_a_strategy_is_called_by_its_title_where_it_is_known() -> None:
+    assert title_of("one_shot") == "One shot, by sensitivity"
+    assert title_of("another's own") == "another's own"
 
 
 def test_deviation_is_that_of_a_sample() -> None:

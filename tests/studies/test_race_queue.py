@@ -169,7 +169,7 @@ def test_a_request_is_one_race_whatever_its_seeds(asked: RaceRequest) -> None:
     assert replace(asked, epochs=2).id != asked.id
     assert replace(asked, epochs=2).name == "Race: resnet20 on digits, 2 strategies, 2 epochs"
     assert {spec.tag for spec in asked.specs()} == {asked.name}
-    assert asked.specs()[0].name == "Race: resnet20 on digits, uniform, seed 0"
+    assert asked.specs()[0].name == "Race: resnet20 on digits, Uniform, seed 0"
     assert [(s.options["strategy"], s.options["seed"]) for s in asked.specs()] == [
         ("uniform", 0), ("control", 0), ("uniform", 1), ("control", 1),
     ]  # fmt: skip

@@ -136,12 +136,12 @@ def race(runs: int) -> Race:
 
 def test_the_table_of_a_race() -> None:
     frame = lab_race.table(race(4)).set_index("strategy")
-    assert frame.loc["taylor", "accuracy"] == "90.50 ± 0.71 %"
-    assert "5.0" in frame.loc["taylor", "against control"]
-    assert frame.loc["control", "runs"] == "2 of 2"
+    assert frame.loc["Taylor, interleaved", "accuracy"] == "90.50 ± 0.71 %"
+    assert "5.0" in frame.loc["Taylor, interleaved", "against control"]
+    assert frame.loc["Control (nothing pruned)", "runs"] == "2 of 2"
     early = lab_race.table(race(1)).set_index("strategy")
-    assert early.loc["control", "accuracy"] == "–"
-    assert early.loc["taylor", "against control"] == "–"
+    assert early.loc["Control (nothing pruned)", "accuracy"] == "–"
+    assert early.loc["Taylor, interleaved", "against control"] == "–"
 
 
 def test_a_halved_race_says_who_stopped() -> None:
@@ -152,8 +152,8 @@ def test_a_halved_race_says_who_stopped() -> None:
     names = ("taylor", "uniform", "control")
     halved = replace(race(0), strategies=names, outcomes=outcomes, halving=True)
     assert list(lab_race.table(halved)["runs"]) == ["1 of 2", "1 of 2, stopped", "1 of 2"]
-    assert lab_race.stopped(halved) == "uniform after 1 seed"
-    assert lab_race.stopped(race(4)) == "none yet"
+    assert lab_race.stopped(halved).endswith("continues. Stopped: Uniform after 1 seed.")
+    assert lab_race.stopped(race(4)).endswith("Stopped: none yet.")
     told = command.table(halved).splitlines()
     assert [line.endswith("stopped early") for line in told[1:4]] == [False, True, False]
     assert command.HALVED in told

@@ -9,6 +9,7 @@ import streamlit as st
 
 from pruneviz.figures import style
 from pruneviz.figures.race import race_figure, race_info
+from pruneviz.strategies.registry import title_of
 from pruneviz.studies.queue import by_study, data_called
 from pruneviz.studies.race_queue import KIND, RaceRequest, gather
 from pruneviz.ui.frame import services, state, theme, workbench
@@ -129,10 +130,7 @@ def _race(parent: str, runs: tuple[RunView, ...]) -> None:
         each = f"{style.counted(race.epochs, 'epoch')} each"
         work = f"{said(sum(run.seconds for run in runs))} of work{' so far' if active else ''}"
         if race.halving:
-            st.caption(
-                "Successive halving: after 1, 2, 4, … seeds only the better half by validation "
-                "accuracy continues. Stopped: {stopped(race)}."
-            )
+            st.caption(stopped(race))
         st.caption(
             f"{each}. Accuracy on {race.images:,} {images} images; mean ± standard deviation over "
             f"the seeds; {work}."
@@ -156,12 +154,16 @@ def _courses(parent: str, runs: tuple[RunView, ...]) -> None:
     begun = {run.id: run for run in runs if run.attempts}
     if not begun:
         return
-    names = {run.id: "{strategy}, seed {seed}".format(**run.spec.options) for run in begun.values()}
+    names = {run.id: _called(run) for run in begun.values()}
     picked = st.selectbox(
         "Run", list(names), index=len(names) - 1, format_func=names.__getitem__,
         key=f"race_run_{parent}",
     )  # fmt: skip
     course.show(workbench.bench(state.history().subject), begun[picked])
+
+
+def _called(run: RunView) -> str:
+    return f"{title_of(run.spec.options['strategy'])}, seed {run.spec.options['seed']}"
 
 
 def table(race: Race) -> pd.DataFrame:
@@ -174,7 +176,7 @@ def table(race: Race) -> pd.DataFrame:
         spread = f" ± {100 * row['accuracy_std']:.2f}" if several else ""
         rows.append(
             {
-                "strategy": row["strategy"],
+                "strategy": title_of(row["strategy"]),
                 "accuracy": f"{100 * row['accuracy']:.2f}{spread} %" if row["runs"] else "–",
                 "against control": style.points(row["accuracy"], race_control(race)),
                 "MACs left": style.percent(row["macs"]),
@@ -189,9 +191,14 @@ def table(race: Race) -> pd.DataFrame:
 
 
 def stopped(race: Race) -> str:
-    """Which strategies stopped early, and when."""
-    told = [f"{n} after {style.counted(seeds, 'seed')}" for n, seeds in race.stopped.items()]
-    return ", ".join(told) or "none yet"
+    """How a race with halving goes, and which strategies have stopped early."""
+    told = [
+        f"{title_of(n)} after {style.counted(seeds, 'seed')}" for n, seeds in race.stopped.items()
+    ]
+    return (
+        "Successive halving: after 1, 2, 4, … seeds only the better half by validation accuracy "
+        f"continues. Stopped: {', '.join(told) or 'none yet'}."
+    )
 
 
 def race_control(race: Race) -> float:

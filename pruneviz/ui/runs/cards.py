@@ -61,7 +61,7 @@ def show(loaded: Workbench, run: RunView, *, tagged: bool = True) -> None:
                     st.code(run.trace)
         healing.show(loaded, run, results)
         run_results.show(loaded, run, results)
-        course.show(loaded, run)
+        course.show(loaded, run, above=run.active)
         with st.container(horizontal=True):
             _buttons(run)
             _uses(loaded, run)

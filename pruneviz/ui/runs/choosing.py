@@ -10,6 +10,7 @@ import streamlit as st
 from pruneviz.jobs.listing import Which
 from pruneviz.jobs.registry import own_kinds
 from pruneviz.session.fine_tuned import NETWORKS
+from pruneviz.strategies.registry import title_of
 from pruneviz.ui.frame import services, state
 from pruneviz.ui.serving.sharing import current
 
@@ -114,7 +115,14 @@ def _filter() -> None:
     if current().shared:
         fields.append(("owner", "Started by", ("you",)))
     for name, label, values in fields:
-        st.selectbox(label, (ANY, *values), key=f"runs_by_{name}", on_change=_go, args=(0,))
+        st.selectbox(
+            label,
+            (ANY, *values),
+            format_func=title_of if name == "strategy" else str,
+            key=f"runs_by_{name}",
+            on_change=_go,
+            args=(0,),
+        )
 
 
 def _asked(every: Which) -> Which:

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from pruneviz.strategies.course import Course, CourseStep
 
 
-def show(loaded: Workbench, run: RunView) -> None:
-    """Offer the run's steps, if it has kept any of the network in hand."""
+def show(loaded: Workbench, run: RunView, *, above: bool = False) -> None:
+    """Offer the run's steps, if it has kept any of the network in hand.
+
+    `above`: the newest step's network is drawn above already.
+    """
     if not has_course(services.jobs().files(run.id)) or not runs_data.about(loaded, run):
         return
     steps = st.expander(
@@ -39,14 +42,11 @@ def show(loaded: Workbench, run: RunView) -> None:
     )
     if steps.open:
         with steps:
-            watch(loaded, run, above=run.active)
+            watch(loaded, run, above=above)
 
 
 def watch(loaded: Workbench, run: RunView, *, above: bool = False) -> None:
-    """Draw the run's course: its newest step while it goes on, any step afterwards.
-
-    `above`: the newest step's network is drawn above already.
-    """
+    """Draw the run's course: its newest step while it goes on, any step afterwards."""
     try:
         course = course_of(loaded, run)
     except InvalidValueError as error:
