@@ -48,7 +48,7 @@ CRITERIA = (
         name="mutual_information",
         title="Mutual information",
         help="Filters whose mean response says nothing about the class matter little: the "
-        "information that both share, with responses put into {BINS} bins.",
+        f"information that both share, with responses put into {BINS} bins.",
         formula="H(a) + H(y) − H(a, y)",
         paper="Molchanov et al. 2016, section 2.2",
         score=_score,

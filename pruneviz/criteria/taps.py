@@ -163,7 +163,7 @@ def find_taps(model: nn.Module, graph: ChannelGraph, images: Tensor) -> list[Tap
     for name in astray:
         raise InvalidValueError(
             f"The feature map of layer '{name}' was not found where it was when the network was "
-            "traced. Trace the network again; it must run in the same way each time."
+            "traced. Trace the network again; it must run the same way each time."
         )
     return good
 
