@@ -194,7 +194,7 @@ def _check_normalisation(
     for name, values in (("mean", mean), ("std", std)):
         if not isinstance(values, Sequence) or len(values) != channels:
             raise InvalidValueError(
-                f"{name} must be {channels} numbers, one a channel, but got {shown(values)}."
+                f"{name} must be {channels} numbers, one per channel, but got {shown(values)}."
             )
     return (
         tuple(number("mean", value, -math.inf) for value in mean),

@@ -39,14 +39,14 @@ def read(
         ) from None
     if not isinstance(document, dict) or document.get("format") != format:
         got = document.get("format") if isinstance(document, dict) else type(document).__name__
-        raise error(f'{kind} says "format": "{format}", but got {shown(got)}.')
+        raise error(f'{kind} must say "format": "{format}", but got {shown(got)}.')
     try:
         return build({key: value for key, value in document.items() if key != "format"})
     except PruneVizError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as cause:
         raise error(
-            f"{kind} of format '{format}' has other values than this text ({cause}); the text is "
+            f"{kind} of format '{format}' cannot be read from this text ({cause}); the text is "
             "damaged, or another version wrote it."
         ) from None
 

@@ -174,6 +174,6 @@ def _check_runs(pruned: nn.Module, graph: ChannelGraph) -> None:
     except Exception as error:
         raise PlanError(
             f"The code of {type(pruned).__name__} relies on sizes that this plan changes "
-            f"({type(error).__name__}: {error}). Have it read these sizes off its tensors, then "
+            f"({type(error).__name__}: {error}). Make it read these sizes from its tensors, then "
             "trace again."
         ) from error

@@ -27,8 +27,8 @@ def load_into(model: nn.Module, state: State, *, network: str, where: str) -> No
     if len(missing) == len(expected) - len(counters):
         raise WeightsError(
             f"'{where}' holds the weights of another architecture: none of its tensors "
-            f"({_some(list(state))}) is called as in {network} ({_some(missing)}). "
-            "Choose the architecture that they were trained with."
+            f"({_some(list(state))}) has a name that {network} uses ({_some(missing)}). Choose "
+            "the architecture that they were trained with."
         )
     shapes = [
         f"{key} is {dims(expected[key])} in {network} and {dims(state[key])} in the file"

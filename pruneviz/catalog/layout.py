@@ -53,8 +53,8 @@ def lay_out(tree: Tree) -> Layout:
     folders = {e.parts[:-1] for e in images} | {f for f in tree.folders if not _hidden(f)}
     if not images:
         raise DataError(
-            f"'{root}' holds no images ({', '.join(sorted(SUFFIXES))}); give a folder or zip "
-            "with one folder of images a class."
+            f"'{root}' holds no images ({', '.join(sorted(SUFFIXES))}); give a folder or zip with "
+            "one folder of images per class."
         )
     top = _skip_wrappers(images, folders)
     names = _children(top, folders)
@@ -63,8 +63,8 @@ def lay_out(tree: Tree) -> Layout:
     if "train" not in splits:
         if splits and set(splits.values()) == set(names):
             raise DataError(
-                f"'{root}' has {listed(names)} but no train folder; add a folder 'train' with "
-                "one folder of images a class."
+                f"'{root}' has {listed(names)} but no train folder; add a folder 'train' with one "
+                "folder of images per class."
             )
         classes, items = _classes(root, top, images, folders)
         return Layout(classes, {"train": items})
@@ -124,8 +124,8 @@ def _classes(
         )
     if len(classes) == 1:
         raise DataError(
-            f"'{root}' has one class ('{classes[0]}'), and a classifier tells at least two apart; "
-            "add a folder for each further class."
+            f"'{root}' has one class ('{classes[0]}'), but a classifier needs at least two; add a "
+            "folder for each other class."
         )
     items = _of_classes(root, base, images, folders, classes)
     counts = Counter(label for _, label in items)

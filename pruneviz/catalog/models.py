@@ -258,8 +258,8 @@ def describe_model(model: nn.Module) -> LoadedModel:
     loaded = getattr(model, _ATTRIBUTE, None)
     if not isinstance(loaded, LoadedModel):
         raise InvalidValueError(
-            f"Nothing is known of the weights of this {type(model).__name__}, as it does not come "
-            "from load_model; load it with that."
+            f"PruneViz does not know the weights of this {type(model).__name__}, as it was not "
+            "loaded with load_model; load it with that."
         )
     return loaded
 

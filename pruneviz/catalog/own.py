@@ -154,9 +154,9 @@ def find(name: str) -> Architecture:
     own = given()
     if own is None or name != own.model:
         raise InvalidValueError(
-            f"'{name}' is a network of somebody's own, which this PruneViz was not started with; "
-            "start it with `pruneviz FILE.py:FACTORY`, or with pv.studio(model, data). In Python, "
-            "hand it over first: own.hand_over(own.from_code('FILE.py:FACTORY')), with own from "
+            f"'{name}' is a user's own network, and PruneViz was not started with it; start it "
+            "with `pruneviz FILE.py:FACTORY`, or with pv.studio(model, data). In Python, hand it "
+            "over first: own.hand_over(own.from_code('FILE.py:FACTORY')), with own from "
             "pruneviz.catalog; for a recipe: pruneviz apply RECIPE --network FILE.py:FACTORY."
         )
     return OwnArchitecture.of(own)

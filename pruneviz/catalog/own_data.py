@@ -70,16 +70,17 @@ def load(options: Mapping[str, Any]) -> DataSet:
     path = given()
     if path is None or not path.is_file():
         raise DataError(
-            "The images of somebody's own are not here, as this PruneViz was not started with "
-            "them; start it with pv.studio(model, data)."
+            "PruneViz was not started with these images of your own; start it with "
+            "pv.studio(model, data)."
         )
     with safe_open(path, "pt") as file:
         about = json.loads(file.metadata()["about"])
         wanted = options.get("digest", about["digest"])
         if wanted != about["digest"]:
             raise DataError(
-                f"The images meant are {wanted}, and this PruneViz was started with "
-                f"{about['digest']}; start it with pv.studio(model, data) and the former ones."
+                f"These images have the digest {wanted}, but PruneViz was started with images of "
+                f"digest {about['digest']}; start it with pv.studio(model, data) and the original "
+                "ones."
             )
         names = set(file.keys())
         sets = {

@@ -29,12 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         metavar="FILE.py:FACTORY",
-        help="the function that returns the network, where the recipe is of one of your own",
+        help="the function that returns the network, for a recipe of your own network",
     )
     parser.add_argument("--out", default="exported", help="folder (default: exported)")
-    parser.add_argument("--report", action="store_true", help="write the report and cards, too")
+    parser.add_argument("--report", action="store_true", help="also write the report and cards")
     add_json(parser)
-    parser.add_argument("--threads", type=int, help="cores to compute with (default: all)")
+    parser.add_argument("--threads", type=int, help="CPU cores to use (default: all)")
 
 
 def obey(args: argparse.Namespace) -> int:

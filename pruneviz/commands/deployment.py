@@ -23,7 +23,7 @@ def add_deployment(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of more than one machine."""
     group = parser.add_argument_group(
         "more than one machine",
-        "Without these, runs are done on this machine and recorded in the folder --home.",
+        "Without these, runs are executed on this machine and recorded in the folder --home.",
     )
     group.add_argument(
         "--database",
@@ -51,22 +51,22 @@ def add_deployment(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         default=argparse.SUPPRESS,
         help=(
-            "Dask scheduler whose workers do the runs, tcp://host:8786 (default: "
-            f"${SCHEDULER}; without either, this machine does them); needs --database and --store"
+            "Dask scheduler whose workers execute the runs, tcp://host:8786 (default: "
+            f"${SCHEDULER}; without either, this machine does); needs --database and --store"
         ),
     )
     group.add_argument(
         "--needs",
         metavar="NAME=NUMBER",
         default=argparse.SUPPRESS,
-        help=f"what a worker of the scheduler must offer, such as GPU=1 (default: ${NEEDS})",
+        help=f"resource that a worker must offer, such as GPU=1 (default: ${NEEDS})",
     )
     group.add_argument(
         "--workers",
         type=int,
         metavar="N",
         default=argparse.SUPPRESS,
-        help=f"runs done at the same time on this machine (default: ${WORKERS}, or 1)",
+        help=f"runs at the same time on this machine (default: ${WORKERS}, or 1)",
     )
 
 
@@ -76,8 +76,8 @@ def add_log_format(parser: argparse.ArgumentParser) -> None:
         "--log-format",
         choices=logs.FORMATS,
         default=argparse.SUPPRESS,
-        help=f"text, or json: one JSON object a line, without secrets (default: ${logs.VARIABLE}, "
-        "or text)",
+        help="text, or json: one JSON object per line, without secrets (default: "
+        f"${logs.VARIABLE}, or text)",
     )
 
 

@@ -21,11 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--formats",
         default="safetensors,python",
-        help=f"with commas between them: {', '.join(FORMATS)} (default: safetensors,python)",
+        help=f"comma-separated: {', '.join(FORMATS)} (default: safetensors,python)",
     )
-    parser.add_argument("--recipe", action="store_true", help="write the run's recipe, too")
+    parser.add_argument("--recipe", action="store_true", help="also write the run's recipe")
     parser.add_argument(
-        "--home", default=argparse.SUPPRESS, help="folder for records, the studio's own by default"
+        "--home", default=argparse.SUPPRESS, help="folder for records (default: the studio's)"
     )
 
 

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the lab's commands and options."""
     actions = parser.add_subparsers(dest="action", title="commands", metavar="")
-    listed = actions.add_parser("list", help="list the claims and what was measured for each")
+    listed = actions.add_parser("list", help="list the claims and the results for each")
     tabled = actions.add_parser("table", help="the results as a table in Markdown")
     for shown in (listed, tabled):
         add_json(shown)
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--folder",
             type=Path,
             default=STORED,
-            help=("folder of results (default: those that come with PruneViz)"),
+            help=("folder of results (default: the ones that come with PruneViz)"),
         )
     one = actions.add_parser("run", help="test a claim")
     names = ", ".join(claim.key for claim in claims())
@@ -48,14 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--model", "--network", dest="network", default="", help="a network (default: the claim's)"
     )
-    one.add_argument("--weights", help="by default those trained on the data")
+    one.add_argument("--weights", help="weights (default: those trained on the data)")
     one.add_argument("--data", default="digits", help="a data set of the catalogue")
-    one.add_argument("--root", help="the folder or zip of its images, where it needs one")
+    one.add_argument("--root", help="the folder or zip of its images, if it needs one")
     one.add_argument("--size", type=int, help="side of the images in pixels")
     one.add_argument("--limit", type=int, help=("at most this many images per class in each split"))
     one.add_argument("--scale", default="minutes", help=f"{' or '.join(SCALES)} (default: minutes)")
-    one.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one experiment each")
-    one.add_argument("--threads", type=int, default=1, help="cores to compute with (default: 1)")
+    one.add_argument(
+        "--seeds", type=int, nargs="+", default=[0, 1, 2], help="one experiment per seed"
+    )
+    one.add_argument("--threads", type=int, default=1, help="CPU cores to use (default: 1)")
     one.add_argument("--out", type=Path, default=Path.cwd(), help="folder for the result")
     add_json(one)
     parser.set_defaults(action="list", folder=STORED, json=False)

@@ -94,19 +94,19 @@ VERBS = (
     Verb(
         "store",
         store,
-        "tidy up the store for the files of runs",
+        "clean up the store for the files of runs",
         "store gc --dry-run --store s3://bucket/pruneviz",
     ),
     Verb(
         "worker",
         worker,
-        "do the runs of studios that share a scheduler",
+        "execute the runs of studios that share a scheduler",
         "worker --scheduler tcp://host:8786 --workers 2",
     ),
     Verb(
         studio.COMMAND,
         studio,
-        "open the studio on a network of your own (the verb may be left out)",
+        "open the studio on a network of your own (the word studio is optional)",
         "studio mymodule.py:make_model --data folder",
     ),
 )

@@ -19,9 +19,7 @@ TABLE = ".parquet"
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Give a parser `--json`."""
-    parser.add_argument(
-        "--json", action="store_true", help="print the result as JSON, and nothing else"
-    )
+    parser.add_argument("--json", action="store_true", help="print only the result, as JSON")
 
 
 def watched() -> bool:
@@ -52,8 +50,8 @@ def add_out(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        help=f"file for the {what}: JSON, or a table with a row for each measurement where the "
-        f"name ends in {TABLE}",
+        help=f"file for the {what}: JSON, or a table with one row per measurement if the name "
+        f"ends in {TABLE}",
     )
 
 

@@ -25,8 +25,8 @@ def add_max_parallel(parser: argparse.ArgumentParser) -> None:
         "--max-parallel",
         type=int,
         metavar="N",
-        help="runs under way at the same time, at most (default: as many as there are workers); "
-        "without --workers and --scheduler, this machine does so many",
+        help="maximum number of runs at the same time (default: as many as there are workers); "
+        "without --workers and --scheduler, this machine runs that many",
     )
 
 
@@ -75,9 +75,9 @@ def outlook(args: argparse.Namespace, service: JobService, ahead: Sequence[RunSp
     expected = [service.expected_duration(spec) for spec in ahead]
     known = [seconds for seconds in expected if seconds is not None]
     if not ahead:
-        return "All have ended already."
+        return "All of them have already ended."
     if not known:
-        return "How long they take is known once one has ended."
+        return "The time they take is known once one has ended."
     some = "" if len(known) == len(ahead) else f" for the {len(known)} of {len(ahead)} known"
     workers = max_parallel_of(args) or resolve_workers()
     shared = os.environ.get(SCHEDULER) or workers > 1

@@ -34,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_subject(parser)
     parser.add_argument("--target-macs", type=float, help="fraction of the MACs to keep")
     parser.add_argument("--epochs", type=int, help="epochs of fine-tuning at the end")
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same network")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same network")
     add_set(parser)
     parser.add_argument("--options", action="store_true", help="list the strategy's options")
-    parser.add_argument("--name", default="", help="what the run is called")
+    parser.add_argument("--name", default="", help="name of the run")
     add_service(parser)
 
 
@@ -131,12 +131,12 @@ def value_of(info: OptionInfo, text: str) -> Any:
         words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
         if text.lower() in words:
             return words[text.lower()]
-        raise InvalidValueError(f"Option '{info.name}' is true or false, but got '{text}'.")
+        raise InvalidValueError(f"Option '{info.name}' must be true or false, but got '{text}'.")
     try:
         return int(text) if info.kind == "int" else float(text)
     except ValueError:
         kind = "a whole number" if info.kind == "int" else "a number"
-        raise InvalidValueError(f"Option '{info.name}' is {kind}, but got '{text}'.") from None
+        raise InvalidValueError(f"Option '{info.name}' must be {kind}, but got '{text}'.") from None
 
 
 def describe(strategy: Strategy) -> None:

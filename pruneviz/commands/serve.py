@@ -42,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=ASKED,
         metavar="SECRET",
         help=(
-            "password that visitors type instead of a token (default: $PRUNEVIZ_PASSWORD; "
-            "without a value it is asked for)"
+            "password that visitors type instead of a token (default: $PRUNEVIZ_PASSWORD; without "
+            "a value, PruneViz asks for it)"
         ),
     )
     sharing.add_argument(
@@ -100,7 +100,7 @@ def port_is_free(host: str, port: int) -> bool:
                 bound += 1
         except PermissionError:
             raise InvalidValueError(
-                f"You are not allowed to listen on port {port}; choose one from 1024 to 65535."
+                f"No permission to listen on port {port}; choose one from 1024 to 65535."
             ) from None
         except OSError as error:
             if error.errno == errno.EADDRINUSE:

@@ -10,8 +10,8 @@ from pruneviz.commands.output import add_json, deliver, say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the command's options."""
-    parser.add_argument("what", choices=["gc"], help="delete the files that no run has any more")
-    parser.add_argument("--dry-run", action="store_true", help="only say what that would free")
+    parser.add_argument("what", choices=["gc"], help="delete the files that no run uses any more")
+    parser.add_argument("--dry-run", action="store_true", help="only report what would be deleted")
     parser.add_argument(
         "--older-than",
         type=float,

@@ -26,9 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_subject(parser)
     parser.add_argument("--plans", type=int, default=60, help="plans to compare (default: 60)")
     parser.add_argument(
-        "--epochs", type=int, default=1, help="of every plan's fine-tuning (default: 1)"
+        "--epochs", type=int, default=1, help="epochs of fine-tuning per plan (default: 1)"
     )
-    parser.add_argument("--train-images", type=int, help="images of an epoch (default: all)")
+    parser.add_argument("--train-images", type=int, help="training images per epoch (default: all)")
     parser.add_argument(
         "--reached-images", type=int, help="images to judge the result on (default: all)"
     )
@@ -37,10 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         nargs="+",
         default=list(BUDGETS),
-        help="fractions of the MACs that plans leave (default: 0.65 0.5 0.35 0.2)",
+        help="fractions of the MACs that plans keep (default: 0.65 0.5 0.35 0.2)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="draws the plans (default: 0)")
-    parser.add_argument("--threads", type=int, default=1, help="cores to compute with (default: 1)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed for drawing the plans (default: 0)"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="CPU cores to use (default: 1)")
     parser.add_argument("--out", type=Path, help="file for the study as JSON")
     add_json(parser)
 

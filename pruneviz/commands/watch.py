@@ -28,7 +28,7 @@ def add_subject(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         help="digits, cifar10, imagenet, a file or random; by default those trained on the data, "
-        "and random ones where there are none",
+        "or random if there are none",
     )
     add_data(parser)
 
@@ -40,7 +40,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         default="digits",
         help="a data set, or a folder or zip of images (default: digits)",
     )
-    parser.add_argument("--root", help="the folder or zip of its images, where it needs one")
+    parser.add_argument("--root", help="the folder or zip of its images, if it needs one")
 
 
 def data_of(args: argparse.Namespace) -> tuple[str, dict[str, str]]:
@@ -67,11 +67,11 @@ def model_of(args: argparse.Namespace) -> ModelSource:
 
 def add_service(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options that say where records are kept and how much computes."""
-    parser.add_argument("--threads", type=int, help="cores to compute with (default: all but one)")
+    parser.add_argument("--threads", type=int, help="CPU cores to use (default: all but one)")
     add_json(parser)
     # Given before the command or after it: the default there must not undo what was said here.
     parser.add_argument(
-        "--home", default=argparse.SUPPRESS, help="folder for records, the studio's own by default"
+        "--home", default=argparse.SUPPRESS, help="folder for records (default: the studio's)"
     )
     add_deployment(parser)
 

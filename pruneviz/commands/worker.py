@@ -19,14 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--offers",
         default="",
         metavar="NAME=NUMBER",
-        help="what this machine has besides, such as GPU=1; as studios ask for with --needs",
+        help="other resources of this machine, such as GPU=1, for studios that need them (--needs)",
     )
     parser.add_argument(
         "--resources",
         action="store_true",
-        help="only print what `dask worker --resources` is to be given, for Slurm or Kubernetes",
+        help="only print the value for `dask worker --resources`, for Slurm or Kubernetes",
     )
-    parser.add_argument("--home", default=argparse.SUPPRESS, help="folder for what is being done")
+    parser.add_argument("--home", default=argparse.SUPPRESS, help="folder for runs in progress")
     deployment.add_log_format(parser)
     deployment.add_deployment(parser)
 

@@ -66,8 +66,8 @@ def resolve_store(option: str | None = None) -> str | None:
         )
     if "@" in parts.netloc or parts.query:
         raise InvalidValueError(
-            "The address of a store has no place for keys; give them as the store's own tools "
-            "want them (for S3, $AWS_ACCESS_KEY_ID, $AWS_SECRET_ACCESS_KEY, $AWS_ENDPOINT_URL)."
+            "A store's address must not contain keys; pass them the way the store's own tools "
+            "read them (for S3, $AWS_ACCESS_KEY_ID, $AWS_SECRET_ACCESS_KEY, $AWS_ENDPOINT_URL)."
         )
     return address.rstrip("/")
 
@@ -123,12 +123,12 @@ class ArtifactStore:
             except FileNotFoundError:
                 raise StorageError(
                     f"The store at {self.address} has no file {digest[:12]} any more; it was "
-                    "deleted there. Put it back from a copy, or do the run again."
+                    "deleted there. Restore it from a copy, or repeat the run."
                 ) from None
         if digest_of(content) != digest:
             raise StorageError(
                 f"The file {digest[:12]} in the store at {self.address} is damaged. Delete it "
-                "there and put it back from a copy, or do the run again."
+                "there and restore it from a copy, or repeat the run."
             )
         return content
 
@@ -179,8 +179,8 @@ class ArtifactStore:
             raise OSError(str(error)) from error
         except StorageError as error:
             raise StorageError(
-                f"The store at {self.address} cannot be written. Make the folder, and make it "
-                "writable for everybody who works with it, or correct --store."
+                f"The store at {self.address} cannot be written. Create the folder, and make it "
+                "writable for everyone who uses it, or correct --store."
             ) from error
 
     @contextmanager
@@ -195,12 +195,12 @@ class ArtifactStore:
             if isinstance(error, PermissionError) or any(word in text for word in REFUSED):
                 raise StorageError(
                     f"The store at {self.address} refuses access ({type(error).__name__}). Check "
-                    "the credentials in the environment, and what they may do there."
+                    "the credentials in the environment, and their permissions."
                 ) from error
             if isinstance(error, FileNotFoundError):
                 raise StorageError(
-                    f"There is no store at {self.address}; make the bucket or folder, or correct "
-                    "--store."
+                    f"There is no store at {self.address}; create the bucket or folder, or "
+                    "correct --store."
                 ) from error
             raise StorageUnreachableError(
                 f"The store at {self.address} cannot be reached ({type(error).__name__}). Start "

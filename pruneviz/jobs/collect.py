@@ -44,8 +44,8 @@ def collect(
     artifacts = store.files.artifacts
     if artifacts is None:
         raise InvalidValueError(
-            "Only a store of files can be tidied up, and there is none; name it with --store or "
-            "$PRUNEVIZ_STORE. In a folder, the files of a run go with the run."
+            "Only a file store can be cleaned up, and none is set; name it with --store or "
+            "$PRUNEVIZ_STORE. Without a store, a run's files are deleted with the run."
         )
     files = size = kept_files = kept_size = 0
     youngest = time.time() - older_than

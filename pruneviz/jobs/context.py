@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 NOTICES = "notices"
 BEGINS_AGAIN = (
-    "The run begins again: its {count} checkpoint{s} cannot be read (damaged on the disk)."
+    "The run starts over: its {count} checkpoint{s} cannot be read (damaged on the disk)."
 )
 COLUMNS = ("loss", "accuracy", "val_loss", "macs", "params", "units_left", "seconds")
 

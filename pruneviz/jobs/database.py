@@ -116,8 +116,8 @@ def parse_address(address: str) -> URL:
         url = make_url(address)
     except (ArgumentError, ValueError):
         raise InvalidValueError(
-            f"The address of a database looks like {EXAMPLE}; what was given cannot be read as "
-            "one. Special characters in a password are written as %40 and the like."
+            f"The address of a database looks like {EXAMPLE}; this one cannot be parsed. Special "
+            "characters in a password are written as %40 and the like."
         ) from None
     if url.drivername not in (DRIVER, "postgresql", "postgres"):
         raise InvalidValueError(

@@ -74,7 +74,7 @@ def run_elsewhere(order: Order) -> str:
     if mine != order.versions:
         raise WrongWorkerError(
             f"The worker on {host()} has {mine}, and the studio has {order.versions}; install the "
-            "same there. The run waits for another worker."
+            "same versions there. The run waits for another worker."
         )
     database, store = resolve_database(), resolve_store()
     if database is None or store is None:
@@ -118,7 +118,7 @@ def dask_executor(address: str, records: RunStore) -> DaskExecutor:
     ]
     if missing:
         raise InvalidValueError(
-            "Workers on other machines share a database and a store with the studio; give "
+            "Workers on other machines share a database and a store with the studio; set "
             f"{' and '.join(missing)} beside --scheduler."
         )
     mine = versions()
@@ -140,8 +140,8 @@ def check_travels(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     else:
         return
     raise NotAllowedError(
-        f"{what} lies on this machine alone, and runs are done on others here. Choose a network "
-        "and data from the catalogue, or start PruneViz without --scheduler."
+        f"{what} is only on this machine, but runs are done on others here. Choose a network and "
+        "data from the catalogue, or start PruneViz without --scheduler."
     )
 
 
@@ -158,6 +158,6 @@ def resolve_needs(option: str | None = None) -> dict[str, float]:
             needs[name] = float(number)
         except ValueError:
             raise InvalidValueError(
-                f"What a worker must offer is NAME=NUMBER, such as GPU=1, but got '{part}'."
+                f"A worker's resource is NAME=NUMBER, such as GPU=1, but got '{part}'."
             ) from None
     return needs

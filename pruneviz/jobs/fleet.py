@@ -18,8 +18,8 @@ from pruneviz.jobs.recovery import Held
 
 DEATHS = 3
 DIED = (
-    "{count} workers died one after the other while they did this run, without a new checkpoint "
-    "(killed, or out of memory). Look at their logs, then resume the run."
+    "{count} workers died one after the other on this run, without a new checkpoint (killed, or "
+    "out of memory). Look at their logs, then resume the run."
 )
 
 

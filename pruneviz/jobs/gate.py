@@ -72,8 +72,8 @@ class Gate:
         """
         if not self._who().may_change(run):
             raise NotAllowedError(
-                f"Only who started a run may {what} it, and '{run.name}' is another visitor's; "
-                "ask them, or the owner of the studio."
+                f"Only the visitor who started a run may {what} it, and '{run.name}' is another "
+                "visitor's; ask them, or the studio's owner."
             )
 
     def admit(self, spec: RunSpec, store: RunStore) -> RunSpec:
@@ -88,8 +88,8 @@ class Gate:
         for run in mine:
             if run.active and _same_work(run.spec, spec):
                 raise NotAllowedError(
-                    f"This run is {run.status} already, as '{run.name}'; the same settings and "
-                    "seed would give the same result. Change something, or wait for it."
+                    f"The same run is already {run.status}, as '{run.name}'; the same settings "
+                    "and seed would give the same result. Change something, or wait for it."
                 )
         self._room_for(visitor, mine, spec.parent, store)
         return spec
@@ -123,8 +123,9 @@ class Gate:
         most, disk = self.limits.runs, self.limits.disk
         if most is not None and len(under_way) >= most and parent not in under_way:
             raise NotAllowedError(
-                f"A visitor may have {most} run{'' if most == 1 else 's'} that wait or work at the "
-                f"same time, and you have {len(under_way)}; wait until one ends, or cancel one."
+                f"A visitor may have {most} run{'' if most == 1 else 's'} queued or running at "
+                f"the same time, and you have {len(under_way)}; wait until one ends, or cancel "
+                "one."
             )
         if disk is None:
             return

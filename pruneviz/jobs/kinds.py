@@ -117,7 +117,7 @@ def strategy(context: JobContext) -> None:
         got = "no name" if name is None else "a plan"
         raise InvalidValueError(
             "A strategy run needs the option 'strategy' with the name of one, and decides itself "
-            f"which units go; got {got}."
+            f"which units to prune; got {got}."
         )
 
     def front(event: StrategyEvent) -> None:

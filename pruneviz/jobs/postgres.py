@@ -136,8 +136,8 @@ class Postgres(Database):
             )
         if code == NO_DATABASE or ("database" in reason and "does not exist" in reason):
             return StorageError(
-                f"There is no database at {self.place}; the server does not know that name. Make "
-                "it with createdb, or correct --database."
+                f"There is no database at {self.place}; the server does not know that name. "
+                "Create it with createdb, or correct --database."
             )
         if code in FULL:
             return StorageFullError(

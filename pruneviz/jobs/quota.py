@@ -58,7 +58,7 @@ def make_room(store: RunStore, run: RunView, size: int) -> None:
     taken = quota.uploads + taken_by(store, run.owner)
     if taken + size > quota.disk:
         raise NotAllowedError(
-            f"This run has to write {mib(size)}, and your runs and uploads take {mib(taken)} of "
+            f"This run needs to write {mib(size)}, and your runs and uploads take {mib(taken)} of "
             f"the {mib(quota.disk)} that a visitor may have here. Delete runs that you no longer "
             "need, then resume this one."
         )

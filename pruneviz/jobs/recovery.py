@@ -21,7 +21,7 @@ from pruneviz.jobs.views import ACTIVE, RunView
 
 STALE_SECONDS = 60.0
 LOST = (
-    "The worker process ended unexpectedly (killed, or out of memory). Resume the run to go on "
+    "The worker process ended unexpectedly (killed, or out of memory). Resume the run to continue "
     "from its last checkpoint."
 )
 AGAIN = "Waiting for another worker; the last one is gone"

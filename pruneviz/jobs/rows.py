@@ -19,8 +19,8 @@ from pruneviz.jobs.views import MetricView, RunSpec, RunView
 
 EMPTY: dict[type, Any] = {str: "", float: 0.0, int: 0}
 UNREADABLE = (
-    "The record of this run cannot be read whole ({damage}). Delete the run, or put back a copy of "
-    "the records from before."
+    "The record of this run cannot be read whole ({damage}). Delete the run, or restore an "
+    "earlier copy of the records."
 )
 
 

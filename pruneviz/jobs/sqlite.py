@@ -29,7 +29,7 @@ READ_SECONDS = 1.0
 
 GONE = (
     "The folder '{home}' with records and results was deleted or replaced while PruneViz was "
-    "running. Put it back, or have what is in memory saved anew."
+    "running. Put it back, or save what is in memory as new records."
 )
 
 

@@ -54,7 +54,8 @@ class RunSpec:
             plain_spec: dict[str, Any] = json.loads(json.dumps(plain(spec)))
         except (TypeError, ValueError) as error:
             raise InvalidValueError(
-                f"A run's specification must be JSON-able; {error}. Pass names, numbers and lists."
+                f"A run's specification must be serialisable as JSON; {error}. Pass names, "
+                "numbers and lists."
             ) from error
         return plain_spec
 

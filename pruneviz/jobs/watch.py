@@ -14,8 +14,8 @@ from pruneviz.jobs.views import RunView
 
 DISOBEYED_SECONDS = 20.0  # in which an order to end is obeyed, or the worker is ended
 SILENT = (
-    "The worker process had not answered for {seconds:.0f} s and was ended. Resume the run to go "
-    "on from its last checkpoint."
+    "The worker process had not responded for {seconds:.0f} s and was killed. Resume the run to "
+    "continue from its last checkpoint."
 )
 
 

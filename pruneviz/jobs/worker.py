@@ -26,7 +26,7 @@ from pruneviz.jobs.rows import UNREADABLE
 from pruneviz.machine import cores
 
 NICENESS = 5
-CLOSED = "Stopped with the server. Resume the run to go on from its last checkpoint."
+CLOSED = "Stopped with the server. Resume the run to continue from its last checkpoint."
 BUSY = threading.Lock()  # held by the one run that this process does
 
 

@@ -76,7 +76,7 @@ def test_two_visitors_and_a_token(chromium: Any, tmp_path: Path) -> None:
             start.click(no_wait_after=True)
         ann.get_by_text("running", exact=True).first.wait_for()
         start.click()
-        ann.get_by_text("This run is running already").first.wait_for()
+        ann.get_by_text("The same run is already running").first.wait_for()
         assert len(RunStore(home).list()) == 1
         assert ann.get_by_role("button", name="Cancel").count() == 1
         assert ann.get_by_text("yours").count() == 1

@@ -183,7 +183,7 @@ def test_a_file_deleted_before_it_was_named_is_put_there_again(tmp_path, monkeyp
     ("address", "sentence"),
     [
         ("ftp://x/y", "begins with 'ftp:'"),
-        ("s3://key:hidden@bucket/x", "has no place for keys"),
+        ("s3://key:hidden@bucket/x", "must not contain keys"),
         ("file:///proc/nowhere", "cannot be written"),
         ("/just/a/folder", "such as file:///shared"),
     ],

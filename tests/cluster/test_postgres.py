@@ -139,7 +139,7 @@ def test_a_newer_pruneviz_wrote_the_records(store, new_database):
             "cannot be reached",
         ),
         (lambda _: f"mysql://pruner:{PASSWORD}@localhost/x", "got one of 'mysql'"),
-        (lambda _: f"pruner:{PASSWORD}@localhost", "cannot be read as one"),
+        (lambda _: f"pruner:{PASSWORD}@localhost", "cannot be parsed"),
     ],
     ids=["password", "database", "port", "host", "other database", "no address"],
 )

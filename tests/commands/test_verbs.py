@@ -119,7 +119,9 @@ def test_a_race_is_run_and_told(
     assert "4 of 4. Race: resnet20 on digits, Control (nothing pruned), seed 1: done" in said
     table = tmp_path / "race.parquet"
     assert cli.main([*asked, "--home", str(tmp_path), "--out", str(table)]) == 0
-    assert "All have ended already." in capsys.readouterr().out, "what is done is not done again"
+    assert "All of them have already ended." in capsys.readouterr().out, (
+        "what is done is not done again"
+    )
     read = pd.read_parquet(table)
     assert len(read) == 4
     assert read.groupby("strategy")["accuracy"].mean().to_dict() == pytest.approx(
@@ -166,7 +168,7 @@ def test_a_study_is_a_queue_that_goes_on(
         assert len(before) == 2
     table = tmp_path / "study.parquet"
     assert cli.main([*asked[:-1], str(table), "--seeds", "0", "1"]) == 0
-    assert "All have ended already." in capsys.readouterr().out
+    assert "All of them have already ended." in capsys.readouterr().out
     pd.testing.assert_frame_equal(pd.read_parquet(table), found.to_frame())
     # One more seed joins the same study; what is done is not done again.
     assert cli.main([*asked, "--seeds", "0", "1", "2"]) == 0

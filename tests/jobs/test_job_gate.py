@@ -93,7 +93,7 @@ def test_25_clicks_make_one_run_whoever_clicks_at_once(tmp_path: Path) -> None:
     assert len(made) == 1
     assert len(door.service.list()) == 1
     assert set(refused) == {
-        "This run is queued already, as 'me'; the same settings and seed would give the same "
+        "The same run is already queued, as 'me'; the same settings and seed would give the same "
         "result. Change something, or wait for it."
     }
     door.start("bob", 1)  # another visitor's is another run
@@ -159,8 +159,8 @@ def test_a_run_that_would_write_more_than_its_visitor_may_have_ends_with_a_sente
         run = service.wait(first, 60)
         assert run.status == "failed"
         assert run.error == (
-            "This run has to write 2 MiB, and your runs and uploads take 3 MiB of the 5 MiB that a "
-            "visitor may have here. Delete runs that you no longer need, then resume this one."
+            "This run needs to write 2 MiB, and your runs and uploads take 3 MiB of the 5 MiB that "
+            "a visitor may have here. Delete runs that you no longer need, then resume this one."
         )
         assert len(list(service.files(first).glob("*.bin"))) == 1, "what there was room for is kept"
     with kept_to(tmp_path, 3 * 2**20, ann, uploads=2**20) as service:

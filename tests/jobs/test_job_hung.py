@@ -35,7 +35,7 @@ def test_a_worker_that_hangs_is_noticed_ended_and_said(pooled, spec, until):
     os.kill(run.pid, signal.SIGSTOP)
     found = until(pooled, run.id, lambda run: not run.active)
     assert found.status == "interrupted"
-    assert "had not answered for 3 s and was ended. Resume" in found.error
+    assert "had not responded for 3 s and was killed. Resume" in found.error
     assert pooled.wait(pooled.submit(spec()), 120).status == "done", "the queue goes on"
 
 
@@ -61,7 +61,7 @@ def test_a_heartbeat_is_judged_by_when_it_was_seen(store, spec, monkeypatch):
     assert looked.look([replace(run, heartbeat=2.0)]) == []
     clock[0] = 120.0
     (hung,) = looked.look([replace(run, heartbeat=2.0)])
-    assert "not answered for 61 s" in hung.why
+    assert "not responded for 61 s" in hung.why
     looked.forget()
     assert looked.look([replace(run, heartbeat=2.0)]) == []
 

@@ -190,7 +190,7 @@ def test_what_cannot_be_done_is_said(threaded, made, half):
         (RunSpec("fine_tune"), "needs the sources of a network and of a data set"),
         (made(epoch=3), "Unknown option of a fine_tune run 'epoch'. Did you mean 'epochs'?"),
         (made(lr=-1.0, epochs=1), "lr must be a number from 0"),
-        (made(plan="{}"), "A plan says"),
+        (made(plan="{}"), "A plan must say"),
         (made("strategy"), "needs the option 'strategy'"),
         (made("strategy", plan=half, strategy="uniform"), "decides itself"),
         (made("strategy", strategy="unifrom"), "Unknown strategy 'unifrom'. Did you mean"),

@@ -119,7 +119,9 @@ def test_pages_of_a_filtered_list_hold_what_the_whole_list_does(store):
 
 
 def test_a_specification_that_json_cannot_hold_is_refused(store):
-    with pytest.raises(errors.InvalidValueError, match="JSON-able; a value of type 'object'"):
+    with pytest.raises(
+        errors.InvalidValueError, match="serialisable as JSON; a value of type 'object'"
+    ):
         store.create(RunSpec("count", options={"x": object()}))
     with pytest.raises(errors.InvalidValueError, match="got colour"):
         RunSpec.from_dict({"kind": "count", "colour": "red"})

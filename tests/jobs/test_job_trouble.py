@@ -257,7 +257,7 @@ def test_both_checkpoints_damaged_is_said_before_the_run_begins_again(threaded, 
     # it waits once more in its 4th epoch, as the first attempt did: it has begun again
     threaded.resume(run_id)
     until(threaded, run_id, lambda run: run.status == "running" and run.checkpoints >= 6)
-    said = ["The run begins again: its 2 checkpoints cannot be read (damaged on the disk)."]
+    said = ["The run starts over: its 2 checkpoints cannot be read (damaged on the disk)."]
     assert threaded.results(run_id)["notices"] == said
     threaded.cancel(run_id)
     until(threaded, run_id, lambda run: not run.active)

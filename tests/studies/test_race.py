@@ -66,7 +66,7 @@ def test_resume_and_storing(
     assert timeless(rest[-1]) == timeless(races[-1])
     with pytest.raises(InvalidValueError, match="settings that it was started with"):
         race(model, graph, data, FIELD, epochs=5, seeds=(0, 1), network="tiny", resume=kept)
-    with pytest.raises(InvalidValueError, match="A race says"):
+    with pytest.raises(InvalidValueError, match="A race must say"):
         Race.from_json("{}")
     with pytest.raises(InvalidValueError, match="is not"):
         Race.from_json("nonsense")

@@ -72,10 +72,10 @@ def test_work_without_a_sign_and_notices_are_said(studio: Open) -> None:
     mine = claim(store, store.create(RunSpec("fine_tune")).id)
     assert mine is not None
     mine.update(worked=time.time() - 10 * STALE_SECONDS, heartbeat=time.time())
-    mine.keep("notices", ["The run begins again."])
+    mine.keep("notices", ["The run starts over."])
     page = studio("runs")
     assert not page.exception
     assert "No progress for 10 min" in warnings(page)
-    assert "The run begins again." in warnings(page)
+    assert "The run starts over." in warnings(page)
     mine.finish("interrupted", message=CLOSED)
     assert CLOSED in [caption.value for caption in page.run().caption]

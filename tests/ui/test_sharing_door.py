@@ -252,7 +252,7 @@ def test_addresses_that_are_printed(tmp_path: Path) -> None:
     local = sharing.sharing("localhost")
     assert announcement(local, 8501, tmp_path) == [
         "PruneViz is at http://localhost:8501",
-        f"Records and results are kept in {tmp_path}. Stop with Ctrl+C.",
+        f"Records and results are in {tmp_path}. Stop with Ctrl+C.",
     ]
     assert own_address(SHARED, 8501) == f"http://localhost:8501/?token={SHARED.token}"
     assert visitors_address(SHARED, 8501).endswith(f":8501/?token={SHARED.visitors_token}")

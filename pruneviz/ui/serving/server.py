@@ -118,7 +118,7 @@ def announcement(settings: Sharing, port: int, home: Path) -> list[str]:
             f"  {visitors_address(settings, port)}{asked}",
             _readable(settings),
         ]
-    lines.append(f"Records and results are kept in {home}. Stop with Ctrl+C.")
+    lines.append(f"Records and results are in {home}. Stop with Ctrl+C.")
     return lines
 
 
