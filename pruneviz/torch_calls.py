@@ -7,17 +7,23 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode, resolve_name
+
+SWITCH: Any = torch._C._set_grad_enabled
+"""What `no_grad` calls when it begins and when it ends."""
 
 
 class CallWatcher(TorchFunctionMode):
     """Sees every torch function that is called while it is open; subclasses override `call`.
 
     Functions, operators, methods and properties of tensors count, in modules, functional code and
-    hooks alike; what a function itself calls inside does not. `index` is the number of the call,
-    from 0 each time the watcher is opened. A network that takes the same way each time makes the
-    same calls each time, pruned or not: `Layer.maps_at` and `Layer.called_at` are such numbers.
+    hooks alike; what a function itself calls inside does not, nor does switching gradients on or
+    off: Python's garbage collector may do that in the middle of a pass, where it closes a generator
+    that somebody left. `index` is the number of the call, from 0 each time the watcher is opened. A
+    network that takes the same way each time makes the same calls each time, pruned or not:
+    `Layer.maps_at` and `Layer.called_at` are such numbers.
     """
 
     def __init__(self) -> None:
@@ -40,7 +46,7 @@ class CallWatcher(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        if self._paused:
+        if self._paused or func is SWITCH:
             return func(*args, **(kwargs or {}))
         self.index += 1
         return self.call(func, args, kwargs or {})

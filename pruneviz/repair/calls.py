@@ -18,13 +18,20 @@ KINDS = {"conv1d": 1, "conv2d": 2, "conv3d": 3, "linear": 0}
 """Operations whose weights can be refitted, and their spatial dimensions."""
 
 
+Place = tuple[str, int]
+"""A torch call of a pass: the layer that was called last, and how many calls ago that was.
+
+The same in every pass of a network, pruned or not. A call that is not the network's own (a hook of
+somebody's, a finalizer that runs in between) moves the places up to the next layer alone.
+"""
+
+
 @dataclass(frozen=True)
 class LayerCall:
     """One call of a layer in a forward pass, before or after it was made."""
 
     layer: Layer
-    index: int
-    """Which torch call of the pass, from 0; the same in every pass of a network, pruned or not."""
+    place: Place
     number: int
     """Which of the layer's calls in this pass, from 0."""
     x: Tensor
@@ -47,8 +54,7 @@ Visit = Callable[[LayerCall, Run], Tensor]
 class OtherCall:
     """A torch call that is no layer's."""
 
-    index: int
-    """Which call of the pass, from 0; the same in every pass of a network, pruned or not."""
+    place: Place
     name: str
     given: tuple[Any, ...]
     result: Any
@@ -65,6 +71,7 @@ class _Watch(CallWatcher):
         super().__init__()
         self._layers, self._visit, self._notice = layers, visit, notice
         self._numbers: dict[str, int] = {}
+        self._last = ("", -1)  # the layer called last, and the number of that call
 
     def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         name = getattr(func, "__name__", "")
@@ -74,17 +81,24 @@ class _Watch(CallWatcher):
             if layer is not None:
                 number = self._numbers.get(layer.name, -1) + 1
                 self._numbers[layer.name] = number
-                call = _call(layer, self.index, number, name, args, kwargs)
+                if number == 0:
+                    self._last = (layer.name, self.index)
+                call = _call(layer, self._place, number, name, args, kwargs)
                 return self._visit(call, lambda: func(*args, **kwargs))
         out = func(*args, **kwargs)
         if self._notice is not None:
-            self._notice(OtherCall(self.index, name, (*args, *kwargs.values()), out))
+            self._notice(OtherCall(self._place, name, (*args, *kwargs.values()), out))
         return out
+
+    @property
+    def _place(self) -> Place:
+        layer, at = self._last
+        return layer, self.index - at
 
 
 def _call(
     layer: Layer,
-    index: int,
+    place: Place,
     number: int,
     name: str,
     args: tuple[Any, ...],
@@ -102,7 +116,7 @@ def _call(
     padding = given(4, "padding", 0)
     return LayerCall(
         layer=layer,
-        index=index,
+        place=place,
         number=number,
         x=given(0, "input", None),
         weight=given(1, "weight", None),

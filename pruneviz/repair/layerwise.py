@@ -26,7 +26,7 @@ from pruneviz.bars import Progress, bar
 from pruneviz.channels import ChannelGraph, Layer
 from pruneviz.plan import Plan
 from pruneviz.repair import patches
-from pruneviz.repair.calls import KINDS, LayerCall, OtherCall, Run, watching
+from pruneviz.repair.calls import KINDS, LayerCall, OtherCall, Place, Run, watching
 from pruneviz.repair.ridge import ridge
 from pruneviz.repair.structure import Structure, structure
 
@@ -95,7 +95,7 @@ def reference(model: nn.Module, graph: ChannelGraph, images: Tensor, seed: int) 
             other = held.take(name)
             if other is not None:
                 out.added[name] = patches.outputs(call, other, out.where[name])
-        held.offer(call.index, result)
+        held.offer(call.place, result)
         return result
 
     with watching(model, graph, visit, held.notice):
@@ -109,25 +109,25 @@ class _Held:
     def __init__(self, behind: Structure) -> None:
         self._others = behind.others
         self._wanted = set(behind.others.values())
-        self._kept: dict[int, Tensor] = {}
+        self._kept: dict[Place, Tensor] = {}
 
-    def offer(self, index: int, result: object) -> None:
+    def offer(self, place: Place, result: object) -> None:
         """Keep the result of a call, if a layer will want it."""
-        if index in self._wanted and isinstance(result, Tensor):
-            self._kept[index] = result
+        if place in self._wanted and isinstance(result, Tensor):
+            self._kept[place] = result
 
     def notice(self, call: OtherCall) -> None:
         """Offer the result of a call that is no layer's."""
-        self.offer(call.index, call.result)
+        self.offer(call.place, call.result)
 
     def take(self, layer: str) -> Tensor | None:
         """What will be added to this layer's outputs; let go after the last layer that needs it."""
-        index = self._others.get(layer)
-        if index is None:
+        place = self._others.get(layer)
+        if place is None:
             return None
-        self._wanted_by = [x for x, i in self._others.items() if i == index]
-        last = self._wanted_by[-1] == layer
-        return self._kept.pop(index, None) if last else self._kept.get(index)
+        wanted_by = [x for x, other in self._others.items() if other == place]
+        last = wanted_by[-1] == layer
+        return self._kept.pop(place, None) if last else self._kept.get(place)
 
 
 def refit(
@@ -151,7 +151,7 @@ def refit(
             if why is None:
                 repairs[name] = _refit(call, other, unpruned, stays[name], pruned)
         result = run()
-        held.offer(call.index, result)
+        held.offer(call.place, result)
         tick(len(repairs), len(graph.layers))
         return result
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from pruneviz.data import DataSet
 
-FORMAT = "pruneviz-statistics/1"
+FORMAT = "pruneviz-statistics/2"
 MOST_CHANNELS = 4096
 """A layer that reads more (a classifier of flattened maps) has no moments; they fill memory."""
 ROWS = 16384
@@ -123,9 +123,12 @@ class Statistics:
                     n: Moments(file.get_tensor(f"{n}/mean"), file.get_tensor(f"{n}/covariance"))
                     for n in names
                 }
-                behind = Structure(json.loads(about["norms"]), json.loads(about["others"]))
+                others = {
+                    x: (str(at), int(n)) for x, (at, n) in json.loads(about["others"]).items()
+                }
+                behind = Structure(json.loads(about["norms"]), others)
                 count = int(about["images"])
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise InvalidValueError(
                 f"'{path}' cannot be read as statistics ({error}); gather them again with "
                 "pv.statistics."

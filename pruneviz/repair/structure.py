@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pruneviz.channels import ChannelGraph
-from pruneviz.repair.calls import LayerCall, OtherCall, Run, watching
+from pruneviz.repair.calls import LayerCall, OtherCall, Place, Run, watching
 from pruneviz.torch_calls import tensors_in
 
 Shift = Callable[[Tensor], None]
@@ -30,12 +31,12 @@ class Structure:
     """What follows the layers of a network.
 
     `norms` maps a layer to the batch norm (a module's name) that alone reads its outputs; `others`
-    maps a layer to the torch call whose result is added to its (normalised) outputs, where that
-    call comes before the layer's own.
+    maps a layer to the place of the torch call whose result is added to its (normalised) outputs,
+    where that call comes before the layer's own.
     """
 
     norms: Mapping[str, str] = field(default_factory=dict)
-    others: Mapping[str, int] = field(default_factory=dict)
+    others: Mapping[str, Place] = field(default_factory=dict)
 
     def constant(self, call: LayerCall, model: nn.Module) -> Shift | None:
         """How to add a constant to the layer's outputs; None where nothing can hold one."""
@@ -71,7 +72,9 @@ class _Made:
     """A tensor of the pass: which call made it, and whose outputs it holds."""
 
     tensor: Tensor
-    index: int
+    place: Place
+    order: int
+    """How many calls of the pass were made before."""
     layer: str | None = None
     norm: str | None = None
 
@@ -87,7 +90,8 @@ def structure(model: nn.Module, graph: ChannelGraph, images: Tensor) -> Structur
     starts: dict[str, int] = {}
     readers: dict[int, int] = {}
     behind: dict[str, str] = {}
-    sums: dict[str, int] = {}
+    sums: dict[str, Place] = {}
+    orders = count()
 
     def read(values: tuple[object, ...]) -> list[_Made]:
         sources = [made[id(t)] for t in tensors_in(values) if id(t) in made]
@@ -98,8 +102,9 @@ def structure(model: nn.Module, graph: ChannelGraph, images: Tensor) -> Structur
     def visit(call: LayerCall, run: Run) -> Tensor:
         read((call.x,))
         result = run()
-        starts[call.layer.name] = call.index if call.number == 0 else -1
-        made[id(result)] = _Made(result, call.index, call.layer.name)
+        order = next(orders)
+        starts[call.layer.name] = order if call.number == 0 else -1
+        made[id(result)] = _Made(result, call.place, order, call.layer.name)
         return result
 
     def notice(call: OtherCall) -> None:
@@ -107,7 +112,7 @@ def structure(model: nn.Module, graph: ChannelGraph, images: Tensor) -> Structur
         if not results:
             return  # a size or a type was asked for: nothing is read
         sources = read(call.given)
-        new = _Made(results[0], call.index)
+        new = _Made(results[0], call.place, next(orders))
         if call.name == "batch_norm" and sources and sources[0].layer and not sources[0].norm:
             norm = next((norms[id(t)] for t in tensors_in(call.given) if id(t) in norms), None)
             if norm is not None:
@@ -116,7 +121,7 @@ def structure(model: nn.Module, graph: ChannelGraph, images: Tensor) -> Structur
         elif call.name in ADDITIONS and len(sources) == 2:
             _note_sum(sources, starts, sums)
         for result in results:
-            made[id(result)] = _Made(result, call.index, new.layer, new.norm)
+            made[id(result)] = _Made(result, call.place, new.order, new.layer, new.norm)
 
     with watching(model, graph, visit, notice):
         model(images)
@@ -127,14 +132,14 @@ def structure(model: nn.Module, graph: ChannelGraph, images: Tensor) -> Structur
     return Structure(fits, summed)
 
 
-def _note_sum(sources: list[_Made], starts: Mapping[str, int], sums: dict[str, int]) -> None:
+def _note_sum(sources: list[_Made], starts: Mapping[str, int], sums: dict[str, Place]) -> None:
     """The operand whose layer runs last can make up for what the other one lacks."""
     one, other = sources
     if one.tensor.shape != other.tensor.shape:
         return
     for mine, its in ((one, other), (other, one)):
-        if mine.layer and its.index < starts.get(mine.layer, -1):
-            sums[mine.layer] = its.index
+        if mine.layer and its.order < starts.get(mine.layer, -1):
+            sums[mine.layer] = its.place
             return
 
 
