@@ -121,7 +121,9 @@ def _grid(
             f"Rank correlation of the maps, mean of {len(chosen)} images: "
             f"**{np.nanmean(alike):.2f}** (1: both look at the same pixels)"
         )
-    for place, column in enumerate(st.columns(IMAGES)[: len(chosen)]):
+    with st.container(key="maps"):  # on a narrow screen, see `frame.theme`
+        columns = st.columns(IMAGES)[: len(chosen)]
+    for place, column in enumerate(columns):
         index = chosen[place]
         with column:
             truth = names[int(sample.labels[index])]
@@ -138,7 +140,7 @@ def _grid(
             if second is not None and alike is not None:
                 value = alike[place]
                 said = f"{value:.2f}".replace("-", style.MINUS) if np.isfinite(value) else "none"
-                caption = plain(f"{str(against)[:24]}, correlation {said}")
+                caption = plain(f"{str(against).partition(':')[0]}, correlation {said}")
                 st.image(_drawn(second, place), caption=caption, width=150, alt=f"Map: {caption}")
     st.caption(
         "How much each pixel contributes to the true class: orange for, blue against; each map on "

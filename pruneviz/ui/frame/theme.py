@@ -30,12 +30,16 @@ STYLE = """
 .pv-bar progress::-moz-progress-bar { background: #0072B2; }
 .st-key-planbar kbd, .st-key-planbar button [data-testid="stShortcut"] { display: none; }
 .stButtonGroup [role="radiogroup"], .stButtonGroup > div { flex-wrap: wrap !important; }
+.stButtonGroup button:not(:last-of-type) { border-right-width: 1px; margin-right: -1px; }
 [data-testid="stCaptionContainer"] *, .stImage div, .stImage p, [data-testid="stImageCaption"] {
   color: inherit !important; }
 [data-testid="stCaptionContainer"] { opacity: 0.8;
   color: inherit !important; }
 h1 { font-size: 1.6rem !important; padding: 0 0 0.2rem 0 !important; }
+h2 { font-size: 1.4rem !important; padding: 0.2rem 0 !important; }
 h3 { font-size: 1.15rem !important; padding: 0.2rem 0 !important; }
+h4 { font-size: 1.05rem !important; }
+h5, h6 { font-size: 1rem !important; }
 @media (max-width: 640px) {
   .st-key-planbar { flex-wrap: nowrap !important; gap: 0.5rem !important; }
   .st-key-planbar:has(> * .pv-bar:not(.pv-folded)) { flex-wrap: wrap !important; }
@@ -51,6 +55,10 @@ h3 { font-size: 1.15rem !important; padding: 0.2rem 0 !important; }
   .pv-folded .pv-more { display: none; }
   .pv-folded .pv-brief { display: inline; }
   .pv-folded progress { display: block; }
+  .st-key-maps [data-testid="stColumn"] [data-testid="stVerticalBlock"] {
+    flex-flow: row nowrap !important; gap: 0.5rem; }
+  .st-key-maps [data-testid="stElementContainer"] { flex: 1 1 0 !important; min-width: 0; }
+  .st-key-maps .stImage, .st-key-maps .stImage * { max-width: 100% !important; }
   .st-key-chart_first [data-testid="stColumn"]:has(.stPlotlyChart) { order: -1; }
   .stMainBlockContainer { padding-left: 0.9rem; padding-right: 0.9rem; }
   [data-testid="stBottomBlockContainer"] { padding: 0.4rem 0.9rem 0.5rem 0.9rem; }

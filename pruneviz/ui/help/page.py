@@ -22,12 +22,12 @@ def show() -> None:
         address.follow(CHAPTER, docs.NAMES[0])
     with middle:
         chosen = docs.chapter(name)
-        st.subheader(chosen.title)
+        st.header(chosen.title)
         for part in chosen.parts():
             if isinstance(part, docs.Picture):
                 st.image(str(part.file), caption=part.caption, alt=part.caption)
             else:
-                st.markdown(linked(re.sub(r"^## ", "#### ", part, flags=re.MULTILINE)))
+                st.markdown(linked(re.sub(r"^##", "###", part, flags=re.MULTILINE)))
 
 
 def linked(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
@@ -14,6 +16,8 @@ from pruneviz.ui.frame.text import plain
 from pruneviz.ui.widgets import pictures
 
 FLIPPED = 12
+SCROLLS_FROM = 8
+"""Steps up to which the history is as tall as they are."""
 
 
 def classes(loaded: Workbench) -> None:
@@ -57,17 +61,32 @@ def _flipped(loaded: Workbench, labels: object, before: object, after: object) -
     names = loaded.data.classes
     st.image(
         [pictures.enlarged(images[i].permute(1, 2, 0).numpy(), 64) for i in chosen],
-        caption=[plain(f"{names[truth[i]]} → {names[new[i]]}") for i in chosen],
-        alt=[f"{names[truth[i]]}, mistaken for {names[new[i]]}" for i in chosen],
+        caption=[plain(c) for c in answered(chosen, truth.tolist(), new.tolist(), names)],
+        alt=[
+            f"{names[truth[i]]}, "
+            + ("now correct" if new[i] == truth[i] else f"mistaken for {names[new[i]]}")
+            for i in chosen
+        ],
         width=84,
     )
+
+
+def answered(
+    chosen: Sequence[int], truth: Sequence[int], new: Sequence[int], names: Sequence[str]
+) -> list[str]:
+    """What some images show, and what the network takes them for; a tick where that is the same."""
+    return [
+        f"✓ {names[truth[i]]}" if new[i] == truth[i] else f"{names[truth[i]]} → {names[new[i]]}"
+        for i in chosen
+    ]
 
 
 def history(loaded: Workbench) -> None:
     """Show the steps as a tree; each can be gone back to, and two can be compared."""
     history = state.history()
     rows = list(history.tree())
-    with st.container(height=300, border=True, gap=None):
+    many = len(rows) > SCROLLS_FROM
+    with st.container(height=300 if many else "content", border=True, gap=None):
         for depth, step in rows:
             here = step.digest == history.current
             branch = "\u2003" * depth + ("↳ " if depth else "")
