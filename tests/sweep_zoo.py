@@ -36,7 +36,7 @@ def sweep(name: str) -> str:
             return f"refused: {error}"
         raise
     if name.startswith(NO_CNN):
-        raise AssertionError("is no CNN and was accepted")
+        raise AssertionError("is not a CNN and was accepted")
     seconds = time.perf_counter() - start
     images = torch.randn(2, 3, size, size)
     for seed in range(2):

@@ -43,15 +43,15 @@ def alone_figure(alone: Alone, *, dark: bool = False, height: int = 280) -> Any:
 def _in_words(alone: Alone) -> str:
     measured = [i for i in np.argsort(alone.accuracy).tolist() if np.isfinite(alone.accuracy[i])]
     text = (
-        f"Accuracy if one of the {len(alone.accuracy)} filters of {alone.layer} goes alone; "
+        f"Accuracy with one of the {len(alone.accuracy)} filters of {alone.layer} removed; "
         f"{style.percent(alone.baseline)} with all of them."
     )
     if measured:
         worst = words.listed(
             (f"filter {i} {style.percent(alone.accuracy[i])}" for i in measured[:3]), 3
         )
-        text += f" The lowest without: {worst}."
+        text += f" Lowest without: {worst}."
     closed = np.flatnonzero(~np.isfinite(alone.accuracy)).tolist()
     if closed:
-        text += f" Cannot go: {words.listed(f'filter {i}' for i in closed)}."
+        text += f" Cannot be removed: {words.listed(f'filter {i}' for i in closed)}."
     return text

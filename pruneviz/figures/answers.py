@@ -48,7 +48,7 @@ def answers_figure(
 def _in_words(
     answers: Mapping[str, Sequence[float]], classes: Sequence[str], truth: int | None
 ) -> str:
-    text = "Probabilities of the likeliest classes. "
+    text = "Probabilities of the most likely classes. "
     if truth is not None:
         text += f"The true one is {classes[truth]}. "
     likeliest = {name: int(np.argmax(row)) for name, row in answers.items()}

@@ -32,8 +32,8 @@ class ClassesInfo:
             f"Accuracy in {style.counted(len(self.classes), 'class', 'classes')}, before and after."
         )
         if not worse:
-            return f"{text} None has lost."
-        return f"{text} {len(worse)} have lost; the most: {words.listed(worse, 3)}."
+            return f"{text} No class has lost accuracy."
+        return f"{text} {len(worse)} have lost accuracy; most of all: {words.listed(worse, 3)}."
 
 
 def classes_figure(info: ClassesInfo, *, dark: bool = False, height: int | None = None) -> Any:

@@ -37,8 +37,9 @@ class CompareInfo:
     def told(self) -> str:
         """The scatter in words."""
         return (
-            f"{len(self.unit):,} units, a dot each: rank by {self.first} across, by {self.second} "
-            f"upwards. Spearman's correlation over all of them is {style.signed(self.overall)}."
+            f"{len(self.unit):,} units, one dot each: rank by {self.first} on the x-axis, by "
+            f"{self.second} on the y-axis. Spearman's correlation over all of them is "
+            f"{style.signed(self.overall)}."
         )
 
     @property

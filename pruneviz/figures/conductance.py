@@ -64,5 +64,5 @@ def _in_words(conductance: Conductance, classes: Sequence[str]) -> str:
         return text
     for name, place in (("for", np.nanargmax(values)), ("against", np.nanargmin(values))):
         row, column = divmod(int(place), values.shape[1])
-        text += f" Speaks most {name} a class: filter {column}, {name} {classes[row]}."
+        text += f" Contributes most {name} a class: filter {column}, {name} {classes[row]}."
     return text

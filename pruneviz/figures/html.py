@@ -183,7 +183,7 @@ def _(course: Course) -> str:
     )
     line = sparkline(s.accuracy for s in course.steps)
     title = f"{len(course.steps)} steps of {title_of(course.strategy)}"
-    heads = ("step", "phase", "what was done", "MACs", "accuracy")
+    heads = ("step", "phase", "event", "MACs", "accuracy")
     return table(title, heads, rows) + f"<div>accuracy {line}</div>"
 
 

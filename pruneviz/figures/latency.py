@@ -221,7 +221,7 @@ def _in_words(info: LatencyInfo) -> str:
 
 def _widths_in_words(info: WidthsInfo) -> str:
     if not info.widths:
-        return "No width was measured yet."
+        return "No width has been measured yet."
     ends = " to ".join(
         f"{info.median[i]:.3g} ms with {style.counted(info.widths[i], 'unit')}" for i in (-1, 0)
     )

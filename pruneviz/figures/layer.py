@@ -135,7 +135,7 @@ def layer_figure(info: LayerInfo, *, dark: bool = False, height: int = 340) -> A
 def _state(info: LayerInfo, i: int) -> str:
     text = "pruned" if info.dropped[i] else "kept"
     if info.by_hand[i]:
-        text += " by hand"
+        text += " manually"
     if info.tied[i]:
         text += f"<br>coupled with {info.tied[i]}"
     return text

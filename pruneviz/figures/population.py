@@ -39,7 +39,7 @@ class PopulationInfo:
     def told(self) -> str:
         """The picture in words."""
         if not self.generations:
-            return "No generation was judged yet."
+            return "No generation has been judged yet."
         last = self.generations[-1]
         cheap, best = last[self.front[0]], last[self.front[-1]]
         return (
@@ -57,7 +57,7 @@ class PopulationInfo:
             return ""
         macs, accuracy = self.chosen
         return (
-            f" The network with {style.percent(macs)} of the MACs is taken, "
+            f" The network with {style.percent(macs)} of the MACs is chosen, "
             f"{style.percent(accuracy)} before training."
         )
 

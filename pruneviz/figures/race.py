@@ -56,7 +56,9 @@ class RaceInfo:
         )
         text = f"Accuracy on {self.split} images; baseline {style.percent(self.baseline)}."
         return (
-            f"{text} Best first: {words.listed(parts, 10)}." if best else f"{text} None has ended."
+            f"{text} Best first: {words.listed(parts, 10)}."
+            if best
+            else f"{text} None has finished yet."
         )
 
 

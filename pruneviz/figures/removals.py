@@ -50,7 +50,7 @@ class RanksInfo:
     @property
     def told(self) -> str:
         """The picture in words."""
-        fewer = "" if len(self.shown) == len(self.lines) else f" Drawn are {MOST} of each."
+        fewer = "" if len(self.shown) == len(self.lines) else f" Only {MOST} of each are drawn."
         return (
             f"After removal {style.of(self.removals, self.whole)}: "
             f"{self.count('removed'):,} filters removed, "

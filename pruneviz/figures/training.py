@@ -49,7 +49,7 @@ class TrainingInfo:
         """The picture of the accuracies, or of the losses, in words."""
         parts = [part for run in self.runs if (part := _told(run, what, self.unit))]
         if not parts:
-            return "No run has a point yet."
+            return "No run has a result yet."
         level = ""
         if what == "accuracy" and self.baseline is not None:
             level = f" The baseline is {style.percent(self.baseline)}."

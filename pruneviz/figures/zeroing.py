@@ -49,7 +49,7 @@ class ZeroingInfo:
         parts = [f"{n:,} {name}" for name, n in zip(NAMES, self.counts, strict=True) if n]
         text = f"Step {self.step}, filters of all layers: {', '.join(parts)}."
         if self.step > self.epochs[-1]:
-            text += f" Filters were zeroed for the last time at step {self.epochs[-1]}."
+            text += f" The last zeroing was at step {self.epochs[-1]}."
         return text
 
 
@@ -73,7 +73,7 @@ def zeroing_info(course: Course, step: int | None = None, layer: str | None = No
     known = [(s.step, s.details) for s in steps if isinstance(s.details, Zeroing)]
     known = [(n, d) for n, d in known if d.zeroed is not None]
     if not known:
-        raise InvalidValueError("No filter was zeroed yet; look at a later step.")
+        raise InvalidValueError("No filter has been zeroed yet; look at a later step.")
     first = known[0][1]
     if layer is not None and layer not in first.layers:
         raise UnknownNameError("layer whose filters are zeroed", layer, first.layers)
@@ -183,8 +183,8 @@ def _norms(figure: Any, info: ZeroingInfo, dark: bool) -> None:
     last = info.states[:, -1]
     gone = (last == ZEROED) | (last == AGAIN) | (last == REMOVED)
     for chosen, colour, dash, name in (
-        (~gone, style.kept_colour(dark), "solid", "not zeroed at last"),
-        (gone, style.dropped_colour(dark), "dot", "zeroed at last"),
+        (~gone, style.kept_colour(dark), "solid", "not zeroed at the end"),
+        (gone, style.dropped_colour(dark), "dot", "zeroed at the end"),
     ):
         lines = (
             (f"filter {i}", info.epochs, [n if n > 0 else None for n in info.norms[i].tolist()])

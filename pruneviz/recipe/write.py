@@ -41,7 +41,7 @@ def recipe_of_decisions(
     itself is the step.
     """
     steps = _deciding(graph, decisions, plan, ranking)
-    after = list(then) or [Step("prune", {}, "Cut")]
+    after = list(then) or [Step("prune", {}, "Prune")]
     return _recipe(model, graph, data, source, plan, [*steps, *after], formats)
 
 
@@ -68,7 +68,7 @@ def recipe_of_run(
     else:
         steps = list(before or [_whole(plan)])
         start, own = preparation(model, bool(plan.dropped), options)
-        cut = Step("repair", {}, "Prune and repair") if start.repair else Step("prune", {}, "Cut")
+        cut = Step("repair", {}, "Prune and repair") if start.repair else Step("prune", {}, "Prune")
         steps += [cut, Step("evaluate", {"split": "val"}, "Accuracy before training")]
         if start.teacher:
             own["teacher"] = "unpruned"
@@ -89,7 +89,7 @@ def _recipe(
 
     split = "test" if data.test is not None else "val"
     first = Step("evaluate", {"split": split}, "Accuracy of the unpruned network")
-    last = [Step("evaluate", {"split": split}, "Accuracy of what is exported")]
+    last = [Step("evaluate", {"split": split}, "Accuracy of the exported network")]
     if formats:
         last.append(Step("export", {"formats": list(formats)}, "Write the files"))
     return Recipe(
@@ -138,7 +138,7 @@ def _thresholds(graph: ChannelGraph, d: Decisions, ranking: Ranking | None) -> l
         steps.append(Step("threshold", values, f"Prune {d.ratio:.3g} {where}"))
     if own:
         values = {**common, "ratio": own, "scope": "group"}
-        steps.append(Step("threshold", values, "Prune group by group"))
+        steps.append(Step("threshold", values, "Prune groups by their own ratios"))
     return steps
 
 
@@ -148,9 +148,9 @@ def _picks(graph: ChannelGraph, kind: str, units: Iterable[int]) -> list[Step]:
     for unit in sorted(units):
         layer, filters = next(iter(graph.members(unit).items()))
         by_layer.setdefault(layer, []).append(filters[0])
-    word = "Drop" if kind == "drop" else "Keep"
+    word = "Prune" if kind == "drop" else "Keep"
     return [
-        Step(kind, {"layer": layer, "filters": filters}, f"{word} by hand in {layer}")
+        Step(kind, {"layer": layer, "filters": filters}, f"{word} manually in {layer}")
         for layer, filters in by_layer.items()
     ]
 

@@ -57,9 +57,7 @@ def report_html(facts: Facts) -> str:
         _head(facts),
         _numbers(facts),
         _section("Accuracy", _stages(facts), _figure(_stages_figure(facts)), facts.seen),
-        _section(
-            "What was pruned where", _ribbon(facts) + _groups(facts), _figure(_overview(facts))
-        ),
+        _section("What was pruned", _ribbon(facts) + _groups(facts), _figure(_overview(facts))),
         _section("Cost by layer", "", _figure(_costs(facts))),
         _classes(facts),
         _latency(facts),
@@ -248,8 +246,7 @@ def _latency(facts: Facts) -> str:
     columns = ["Network", "Median (ms)", "Quartiles (ms)", "Speedup", "Passes"]
     note = (
         f"PyTorch on {facts.machine}; {_count(timed.threads, 'thread')}, "
-        f"{_count(timed.batch_size, 'image')} a pass. "
-        f"{timed.warning} {timed.disturbance}"
+        f"{_count(timed.batch_size, 'image')} per pass. {timed.warning} {timed.disturbance}"
     )
     return _section("Latency", _table(columns, rows), "", note.strip())
 

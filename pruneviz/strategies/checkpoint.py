@@ -42,8 +42,8 @@ def restore(run: Run, state: Mapping[str, Any]) -> None:
         if json.dumps(given[name]) != json.dumps(original.get(name)):
             raise InvalidValueError(
                 f"A run is resumed with the settings it was started with: {name} was "
-                f"{original.get(name)!r}, but got {given[name]!r}; pass the former, or start "
-                "a new run."
+                f"{original.get(name)!r}, but got {given[name]!r}; pass the original value, or "
+                "start a new run."
             )
     run.load(Plan.from_json(run.graph, state["removed"]), state["model"])
     run.plan = Plan.from_json(run.graph, state["plan"])

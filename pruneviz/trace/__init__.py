@@ -160,6 +160,6 @@ def _check_is_cnn(flow: Flow, model: nn.Module) -> None:
     patches = [r for r in convolutions if r.kernel == r.stride and max(r.kernel) > 1]
     if len(patches) == len(convolutions) and (flow.tokens or flow.attention):
         raise TraceError(
-            f"{name} is no CNN: its only convolution cuts the image into patches for a "
+            f"{name} is not a CNN: its only convolution cuts the image into patches for a "
             "transformer. PruneViz prunes filters of convolutional networks."
         )

@@ -122,9 +122,11 @@ def _notes(
         if choice.groups == 1 or choice.depthwise:
             continue
         if w:
-            how = f"whole groups of '{choice.layer}' go together"
+            how = f"whole groups of '{choice.layer}' are pruned together"
         else:
-            how = f"one position in each of the {choice.groups} groups of '{choice.layer}' goes"
+            how = (
+                f"one position in each of the {choice.groups} groups of '{choice.layer}' is pruned"
+            )
         for g in np.unique(partition.group[units[units >= 0]]).tolist():
             notes.setdefault(g, set()).add(how)
     return notes

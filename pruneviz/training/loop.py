@@ -112,7 +112,8 @@ def fine_tune(
     check_data(data).split("train")
     if task is not None and teacher is not None:
         raise InvalidValueError(
-            "A teacher teaches classes, so a task of your own has none; leave one of them out."
+            "A teacher needs classes, so it cannot be combined with a task of your own; leave one "
+            "of them out."
         )
     if data.train.labels.ndim > 1:
         augment = None  # a crop would have to be the mask's, too

@@ -59,8 +59,8 @@ class Task:
         value = float(self.metric(outputs, labels))
         if not 0 <= value <= 1:
             raise InvalidValueError(
-                f"A task's metric must be a number from 0 to 1, more being better, but {self.name} "
-                f"was {value:g}; scale it, or turn it round."
+                "A task's metric must be a number from 0 to 1, higher being better, but "
+                f"{self.name} was {value:g}; scale it, or invert it."
             )
         return value
 

@@ -107,7 +107,7 @@ def test_residual_stages_are_one_group_and_grouped_convolutions_go_by_groups() -
 
 @pytest.mark.parametrize("name", ["vit_b_32", "swin_t"])
 def test_transformers_are_refused(name: str) -> None:
-    with pytest.raises(TraceError, match="is no CNN"):
+    with pytest.raises(TraceError, match="is not a CNN"):
         trace(zoo(name), (3, 224, 224))
 
 

@@ -155,7 +155,7 @@ def _training() -> figures.TrainingInfo:
 
 def _race() -> RaceInfo:
     points = tuple(
-        RacePoint(name, 0.5 - 0.01 * i, 0.01, 0.9 + 0.01 * i, 0.002,
+        RacePoint(name, name, 0.5 - 0.01 * i, 0.01, 0.9 + 0.01 * i, 0.002,
                   ((0.5, 0.9 + 0.01 * i), (0.49, 0.9)))
         for i, name in enumerate((*STRATEGIES, "control"))
     )  # fmt: skip
@@ -269,7 +269,7 @@ FIGURES: dict[str, Piece] = {
     ),
     "alone": Piece(
         lambda **look: alone_figure(_alone(), **look),
-        ("5 filters", "layer1.0.conv1", "filter 2", "70.0 %", "Cannot go: filter 3"),
+        ("5 filters", "layer1.0.conv1", "filter 2", "70.0 %", "Cannot be removed: filter 3"),
     ),
     "answers": Piece(
         lambda **look: answers_figure(ANSWERS, CLASSES, truth=0, **look),

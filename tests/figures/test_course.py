@@ -108,7 +108,7 @@ def test_zeroed_come_back_and_zeroed_again(graph) -> None:
     assert info.epochs == (1, 2, 3)
     counts = "filters of all layers: 4 never zeroed, 1 zeroed, 1 came back, 1 zeroed again."
     assert zeroing_info(zeroings(graph), step=3).told == f"Step 3, {counts}"
-    later = "Filters were zeroed for the last time at step 3."
+    later = "The last zeroing was at step 3."
     assert info.told == f"Step 4, {counts} {later}", "as the slider counts"
     assert info.layer == "0"
     none_in_first = course(graph, Zeroing(("0", "2"), (4, 3), None, np.arange(7) == 4))
@@ -168,7 +168,7 @@ def test_the_network_that_is_taken_is_marked(graph) -> None:
     taken = replace(before, steps=(before.steps[0], replace(before.steps[1], kept=kept)))
     info = population_info(taken)
     assert info.chosen == (1.0, 0.8)
-    assert "with 100.0\N{NARROW NO-BREAK SPACE}% of the MACs is taken" in info.told
+    assert "with 100.0\N{NARROW NO-BREAK SPACE}% of the MACs is chosen" in info.told
     marked = [t for t in population_figure(info).data if t.name == "taken"]
     assert [(t.x, t.y) for t in marked] == [((1.0,), (0.8,))]
 

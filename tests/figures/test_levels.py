@@ -40,7 +40,8 @@ CHARTS: dict[str, Callable[[float, float], Any]] = {
     ),
     "race": lambda accuracy, chance: race_figure(
         RaceInfo(
-            "", "test", 0.95, 0.5, (RacePoint("taylor", 0.5, 0, accuracy, 0, ((0.5, accuracy),)),),
+            "", "test", 0.95, 0.5,
+            (RacePoint("taylor", "Taylor", 0.5, 0, accuracy, 0, ((0.5, accuracy),)),),
             (), chance,
         )
     ),

@@ -176,7 +176,9 @@ def test_the_notebook_runs_to_the_same_weights(subject: tuple[object, ...], tmp_
     graph = subject[1]
     decisions = Decisions("l1", ratio=0.3, dropped=frozenset([graph.group(INNER).start]))  # type: ignore[attr-defined]
     train = Step("fine_tune", {"options": {"epochs": 1}}, "Fine-tune")
-    recipe, _ = made(subject, decisions, then=[Step("prune", {}, "Cut"), train], formats=["python"])
+    recipe, _ = made(
+        subject, decisions, then=[Step("prune", {}, "Prune"), train], formats=["python"]
+    )
     here = apply_recipe(recipe.with_steps(s for s in recipe.steps if s.kind != "export"))
     recipe = replace(recipe, digests=here.digests)
     notebook = nbformat.reads(notebook_of(recipe), as_version=4)

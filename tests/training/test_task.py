@@ -119,5 +119,5 @@ def test_what_a_task_must_not_do_is_a_sentence(trained: nn.Module, data: DataSet
     loose = Task(lambda o, y: cross_entropy(o, y, reduction="none"), mean_iou)
     with pytest.raises(pv.errors.InvalidValueError, match="one number as a tensor"):
         pv.evaluate(trained, data, task=loose)
-    with pytest.raises(pv.errors.InvalidValueError, match="teacher teaches classes"):
+    with pytest.raises(pv.errors.InvalidValueError, match="teacher needs classes"):
         pv.fine_tune(trained, data, task=TASK, teacher=trained)

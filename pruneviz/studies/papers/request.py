@@ -45,7 +45,9 @@ class Request:
             raise UnknownNameError("scale", self.scale, SCALES)
         check_seeds(self.seeds)
         if self.limit is not None and self.limit < 1:
-            raise InvalidValueError(f"The limit is 1 image a class or more, but got {self.limit}.")
+            raise InvalidValueError(
+                f"The limit must be at least 1 image per class, but got {self.limit}."
+            )
 
     @property
     def about(self) -> Claim:
@@ -92,4 +94,4 @@ class Request:
         try:
             return stored.make(cls, values)
         except TypeError as error:
-            raise InvalidValueError(f"These are no options of an experiment: {error}.") from None
+            raise InvalidValueError(f"An experiment has no such options: {error}.") from None

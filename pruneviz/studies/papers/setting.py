@@ -64,7 +64,7 @@ class Bench:
                 self._parts = dict(json.loads(self.keep.read_text(encoding="utf-8")))
             except (ValueError, TypeError) as error:
                 raise InvalidValueError(
-                    f"The notes in {self.keep} are damaged ({error}); delete them to begin again."
+                    f"The notes in {self.keep} are damaged ({error}); delete them to start over."
                 ) from None
             if self._parts.keys() <= ABOUT or self._parts.get("about") != self.about:
                 self._parts = {}  # nothing was done yet, or with other settings

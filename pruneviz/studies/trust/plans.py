@@ -40,7 +40,7 @@ def draw_plans(
     """
     whole("The number of plans", count)
     if not budgets:
-        raise InvalidValueError("Plans are drawn for budgets, but there are none.")
+        raise InvalidValueError("A trust study needs at least one budget, but got none.")
     for budget in budgets:
         number("A budget", budget, 0.01, 0.99)
     rng = np.random.default_rng(seed)
