@@ -86,17 +86,17 @@ def allocate(
         model: The unpruned network; it is not changed.
         graph: Its channels, from `trace`.
         data: Its training images rank and repair, its validation images decide. Nothing is trained.
-        target_macs: The fraction of the MACs that may be left, 0..1; or
+        target_macs: The fraction of the MACs to keep, 0..1; or
         target_params: the fraction of the parameters; or
         target_latency: the milliseconds that a batch may take, measured on this machine. The plan
-            is timed and corrected until it takes no more, and little less.
+            is timed and corrected until it takes no more than that, but not much less.
         criterion: Orders the units within each group.
         ranking: A ranking that holds the criterion; made here if missing.
         scan: A repaired sensitivity scan by the same criterion; made here if missing.
-        protected: Groups that stay whole.
-        images: Validation images that plans are measured on, at most.
-        progress: Called with the fraction done and what is done now; what it raises ends the
-            search. False for no bar.
+        protected: Groups that must stay unpruned.
+        images: The most validation images to measure plans on.
+        progress: Called with the fraction done and the current activity; an exception from it ends
+            the search. False for no bar.
         timing: For `target_latency`, options of `measure_latency`: `batch_size`, `threads`,
             `runtime`.
 

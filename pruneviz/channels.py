@@ -270,7 +270,7 @@ class ChannelGraph(Shown):
         return dict(self._members[int(unit)])
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a layer: shape, MACs, parameters, group, and whether it can be pruned."""
+        """One row per layer: shape, MACs, parameters, group, and whether it can be pruned."""
         import pandas as pd
 
         return pd.DataFrame(

@@ -55,7 +55,7 @@ class Cost(Shown):
         return self.params / max(self.baseline_params, 1)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a layer; the last row holds parameters outside layers (normalisation, ...)."""
+        """One row per layer; the last row holds parameters outside layers (normalisation, ...)."""
         import pandas as pd
 
         other = self.params - sum(self.layer_params)

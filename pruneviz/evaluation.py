@@ -31,11 +31,11 @@ class Evaluation(Shown):
     """What ``accuracy`` is: top-1, or the metric of a task of one's own."""
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a class: its name and the accuracy on its images."""
+        """One row per class: its name and the accuracy on its images."""
         import pandas as pd
 
         return pd.DataFrame({"class": self.classes, "accuracy": self.per_class})
 
     def figure(self, *, dark: bool = False, height: int | None = None) -> Any:
-        """A bar a class, and the mean with its 95 % interval."""
+        """A bar per class, and the mean with its 95 % interval."""
         return draw(self, dark=dark, height=height)

@@ -18,7 +18,7 @@ from pruneviz.stages import group_title
 
 
 class Plan(Shown):
-    """Which units of a network are pruned.
+    """The set of units of a network to prune.
 
     Every method returns a new plan. One that would empty a group, or prune channels that must
     stay, raises a `PlanError` that says why.

@@ -39,10 +39,10 @@ T = TypeVar("T", bound=Named)
 
 @singledispatch
 def register(plugin: Any) -> Any:
-    """Add a criterion or a strategy of your own, and return it.
+    """Add your own criterion or strategy, and return it.
 
-    From then on `rank`, `run_strategy` and the studio know it by its name. It replaces one that was
-    added before under the same name, so that a notebook's cell can run again.
+    From then on `rank`, `run_strategy` and the studio know it by its name. It replaces any that you
+    added before under the same name, so that a notebook cell can run again.
 
     Args:
         plugin: A `pruneviz.criteria.Criterion` or a `pruneviz.strategies.Strategy`.

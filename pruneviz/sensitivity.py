@@ -54,7 +54,8 @@ def sensitivity(
     """Measure every group pruned alone to every ratio; yields a growing result.
 
     The units with the lowest scores go first: `round(ratio * width)` of them, at least one stays.
-    What is measured is the network that `repair(..., depth="instant")` gives, or the cut one.
+    It measures the network that `repair(..., depth="instant")` gives, or the pruned network without
+    repair.
 
     Args:
         model: The network; it is not changed.
@@ -63,16 +64,16 @@ def sensitivity(
         rank: A ranking that holds the criterion.
         criterion: Its name.
         ratios: Fractions of a group's units to remove, each in 0..1.
-        images: How many images, classes balanced; None for the whole split.
+        images: How many images, balanced over the classes; None for the whole split.
         split: "train", "val" or "test".
         groups: Names of the groups to measure; None for all that can be pruned.
         after: "repaired" folds the pruned channels into the others before measuring; "remeasured"
             only recomputes the batch norms' statistics; "cut" does nothing, as in the paper:
             masking each plan and evaluating gives the same numbers.
-        batch_size: Images of a mini-batch; None for what suits the network and the machine.
+        batch_size: Images per mini-batch; None to choose for the network and the machine.
         workers: Mini-batches computed side by side; None for as many threads as torch may use.
-        task: What counts instead of telling classes apart; `accuracy` is then its metric, and each
-            plan is pruned and measured by itself.
+        task: Your own loss and metric instead of classification; `accuracy` is then its metric, and
+            each plan is pruned and measured separately.
         progress: False for no bar.
 
     Raises:

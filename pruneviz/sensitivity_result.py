@@ -111,7 +111,7 @@ class Sensitivity(Shown):
         return ratios
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a point; groups that cannot be pruned have one row without numbers."""
+        """One row per point; groups that cannot be pruned have one row without numbers."""
         import pandas as pd
 
         rows: list[dict[str, Any]] = [
@@ -143,6 +143,6 @@ class Sensitivity(Shown):
         dark: bool = False,
         height: int | None = None,
     ) -> Any:
-        """Draw one curve a group, with the baseline and, on request, a tolerated drop."""
+        """Draw one curve per group, with the baseline and, on request, a tolerated drop."""
         look: dict[str, Any] = {"dark": dark, "height": height}
         return draw(self, tolerance=tolerance, highlight=highlight, **look)

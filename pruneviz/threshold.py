@@ -53,7 +53,7 @@ def threshold(
         ratio: Fraction of units pruned, 0..1; with scope "group" also a mapping from group name
             to ratio (groups that it does not name stay whole).
         scope: "group" or "global".
-        protected: Groups that stay whole.
+        protected: Groups that must stay unpruned.
         multiple_of: Units kept in a group are rounded up to a multiple of this.
 
     Raises:

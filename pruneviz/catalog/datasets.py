@@ -78,7 +78,7 @@ _ARRAYS = ("cifar10", "cifar100", "svhn", "fashion_mnist")
 
 
 def datasets() -> pd.DataFrame:
-    """The data sets that can be loaded, one a row.
+    """The data sets that can be loaded, one per row.
 
     Columns: `name` (for `load_dataset`), `description`, `source` ("bundled", "torchvision" or
     "your own"), `classes`, `train`, `val`, `test` (images, by default), `input_size` (side in
@@ -105,7 +105,7 @@ def load_dataset(name: str, **options: Any) -> DataSet:
     `name` is one of `datasets()`. "digits" is bundled and takes only `size`. The others take:
 
     - `root`: for "folder", a directory or zip with `train/` and `val/` or `test/`, each with one
-      folder a class, or with one folder a class. For torchvision's sets, where their files are
+      folder per class, or with one folder per class. For torchvision's sets, where their files are
       kept, or the same set as an image folder or zip.
     - `size`: side of the images in pixels. The shorter side is resized to it (to 256/224 of it
       from 224 on, as is usual for ImageNet) and the centre is cut out. By default what the set

@@ -122,11 +122,11 @@ def studio(
     home: str | os.PathLike[str] | None = None,
     port: int | None = None,
 ) -> Studio:
-    """Open the studio on a network and data of this Python, print its address, and go on.
+    """Open the studio on a network and data of this Python session, print its address, and return.
 
-    The studio is a process of its own, as are its runs: the network is pickled into its home, for
-    its owner alone to read, and data that `load_dataset` did not give is written there, too.
-    Only processes that this one starts load them. The studio ends with this Python or with
+    The studio is a separate process, and so are its runs: the network is pickled into its home,
+    readable only by its owner, and data that did not come from `load_dataset` is written there,
+    too. Only processes that this one starts load them. The studio ends with this Python or with
     `.stop()`; what is trained there does not change `model`.
 
     Args:

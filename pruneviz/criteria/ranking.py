@@ -128,7 +128,7 @@ class Ranking(Shown):
         return disagreements(self.graph, {a: self.of(a), b: self.of(b)}, n)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a prunable unit: unit, group, index within the group, its filters, its scores."""
+        """One row per prunable unit: unit, group, index within the group, filters, scores."""
         import pandas as pd
 
         units = np.flatnonzero(self.graph.prunable)

@@ -44,24 +44,24 @@ def rank(
         graph: Its channels, from `trace`.
         data: A data set; None if no criterion needs one.
         criteria: Names; `criteria()` lists them.
-        images: Training images to look at; all where there are fewer.
-        batch_size: Images in a mini-batch; it changes speed and memory, not the scores.
+        images: Training images to use; all if there are fewer.
+        batch_size: Images per mini-batch; it changes speed and memory, not the scores.
         seed: Draws the sample and the random criterion.
-        progress: Called with the images done and their number after each mini-batch; what it
-            raises ends the ranking. False for no bar.
+        progress: Called with the images done and their number after each mini-batch; an exception
+            from it ends the ranking. False for no bar.
 
     Returns:
         A `Ranking`: scores (num_units,) for each criterion, nan for units that cannot be pruned.
 
     Raises:
         UnknownNameError: There is no such criterion.
-        InvalidValueError: A criterion needs data and there are none; a layer has NaN weights or
+        InvalidValueError: A criterion needs data, but there are none; a layer has NaN weights or
             activations; the graph belongs to another network; images or batch_size below 1.
         DataError: The data have more classes than the network has outputs.
 
     Example:
         >>> ranking = pv.rank(model, graph, data, ["l1", "taylor"], images=64)
-        >>> ranking.of("taylor").shape  # a score a unit, NaN where it cannot be pruned
+        >>> ranking.of("taylor").shape  # a score per unit, NaN where it cannot be pruned
         (410,)
     """
     start = time.perf_counter()

@@ -55,7 +55,7 @@ class Exported(Mapping[str, Path]):
         return {check.format: check for check in self.checks}[format]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a file: size, difference to the network, accuracy, milliseconds an image."""
+        """One row per file: size, difference from the network, accuracy, milliseconds per image."""
         import pandas as pd
 
         return pd.DataFrame(

@@ -56,9 +56,9 @@ def export(
 ) -> Exported:
     """Write a network into a folder, in several formats that run without PruneViz.
 
-    "safetensors" holds the weights; "onnx" (opset 20, extra `export`) and "onnx-int8" run in
-    onnxruntime and its like; "pt2" is a `torch.export` program; "python" is one file of readable
-    `nn.Module` code with a `load()` that needs torch alone, and its weights beside it.
+    "safetensors" holds the weights; "onnx" (opset 20, extra `export`) and "onnx-int8" run in ONNX
+    Runtime and others; "pt2" is a `torch.export` program; "python" is one file of readable
+    `nn.Module` code with a `load()` that needs only torch, and its weights beside it.
 
     Every file is loaded in a fresh process that cannot import PruneViz, torchvision or timm, and
     its outputs are compared with the network's (relative to the largest, at most 1e-4; int8 is
@@ -66,7 +66,7 @@ def export(
 
     Args:
         network: Pruned or not; it is not changed.
-        path: The folder, made where it is missing.
+        path: The folder; it is created if missing.
         input_shape: (C, H, W) of one image.
         formats: Any of "safetensors", "onnx", "onnx-int8", "pt2", "python".
         data: Images to compare on and calibrate with: of its test split where there is one, else
@@ -76,13 +76,13 @@ def export(
         progress: Told what is being done.
 
     Returns:
-        A mapping from format to path; `.checks` and `.to_frame()` say what each file did.
+        A mapping from format to path; `.checks` and `.to_frame()` have the check of each file.
 
     Raises:
         UnknownNameError: A format that is not among those.
         MissingExtraError: ONNX without the extra.
-        ExportError: An operation that a format cannot hold, or a file that does other things than
-            the network; the message names which.
+        ExportError: An operation that a format cannot represent, or a file whose outputs differ
+            from the network's; the message names it.
         StorageError: The folder cannot be written.
 
     Example:

@@ -83,7 +83,7 @@ def _promised(timings: tuple[Timing, ...]) -> tuple[float | None, ...]:
 
 
 def latency_figure(info: LatencyInfo, *, dark: bool = False, height: int | None = None) -> Any:
-    """Draw a bar a network, its quartiles, and a mark where its MACs alone would put it."""
+    """Draw a bar per network, its quartiles, and a mark where its MACs alone would put it."""
     tall = height if height is not None else 130 + 46 * len(info.names)
     figure = style.new_figure(dark, tall, bargap=0.45)
     names = [style.wrapped(style.short(n, 44), 22) for n in info.names]

@@ -38,14 +38,14 @@ def measure_latency(
     Args:
         models: By name; the others are compared with the first. They are not changed.
         input_shape: (C, H, W) of one image; the images are noise.
-        batch_size: Images a pass.
+        batch_size: Images per pass.
         repeats: Timed passes of each network, warm-up aside. Passes that other programs
             interrupted are left out and repeated, as long as there is time.
         seconds: Budget for all together; once it is spent no further round begins, but each
             network is timed at least three times.
-        threads: Threads of the processor for one operation; None for torch's own setting.
-        runtime: "torch", operation by operation; or "onnxruntime" (extra `export`), to which each
-            network is exported first, and which runs on the processor.
+        threads: CPU threads per operation; None for torch's own setting.
+        runtime: "torch", operation by operation; or "onnxruntime" (extra `export`): each network is
+            exported to it first, and it runs on the CPU.
         macs: Multiply-adds for one image by name, shown beside the times.
         progress: Called with the passes done and wanted, after each warm-up and each round; False
             for no bar.
@@ -54,7 +54,7 @@ def measure_latency(
         InvalidValueError: No network, or a number below one.
         UnknownNameError: An unknown runtime.
         MissingExtraError: The runtime is not installed.
-        ExportError: The runtime cannot hold a network.
+        ExportError: The runtime cannot represent a network.
     """
     import torch
 

@@ -50,8 +50,8 @@ class Timing:
 class Latency(Shown):
     """Several networks timed side by side; the others are compared with the first.
 
-    `batch_size` images of `input_shape` (C, H, W) a pass, `threads` of the processor for one
-    operation, on `device`.
+    `batch_size` images of `input_shape` (C, H, W) per pass, `threads` CPU threads per operation, on
+    `device`.
     """
 
     timings: tuple[Timing, ...]
@@ -119,7 +119,7 @@ class Latency(Shown):
         return ""
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a network: milliseconds a batch, images a second, speed-up beside MACs."""
+        """One row per network: milliseconds per batch, images per second, speed-up beside MACs."""
         import pandas as pd
 
         return pd.DataFrame(
@@ -141,7 +141,7 @@ class Latency(Shown):
         )
 
     def figure(self, *, dark: bool = False, height: int | None = None) -> Any:
-        """Draw a bar a network, with quartiles, and what its MACs alone would promise."""
+        """Draw a bar per network, with quartiles, and what its MACs alone would promise."""
         return draw(self, dark=dark, height=height)
 
 

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def explore(model: nn.Module, data: DataSet, *, criterion: str = "fisher") -> Explorer:
-    """Show sliders for every group, what a plan costs, and what it is worth, repaired.
+    """Show sliders for every group, the cost of the plan, and its repaired accuracy.
 
-    The widget stands on the same sessions as the studio: every plan visited is a point in the
-    trade-off and can be gone back to. It works wherever anywidget does (JupyterLab, VS Code,
-    Colab, marimo). `.plan` is the plan at any time, `.cost` its cost.
+    The widget uses the same sessions as the studio: every plan you visit is a point in the
+    trade-off chart, and you can go back to it. It works wherever anywidget does (JupyterLab, VS
+    Code, Colab, marimo). `.plan` is the plan at any time, `.cost` its cost.
 
     Args:
         model: The unpruned network; it is not changed.

@@ -77,7 +77,7 @@ class RecipeRun:
 def apply_recipe(
     recipe: Recipe, folder: Path | str | None = None, *, tell: Tell | None = None
 ) -> Applied:
-    """Do every step of a recipe; exported files go to `folder`.
+    """Apply every step of a recipe; exported files go to `folder`.
 
     Args:
         recipe: What to do.

@@ -90,11 +90,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What leads from an unpruned network to files, step by step.
+    """The steps from an unpruned network to exported files.
 
     `model` and `data` are the sources that load them again (`ModelSource.to_dict()`,
-    `DataSet.source`), `digests` what they and what follows were, `made_with` the versions and the
-    machine. The same recipe gives the same plan anywhere, and on the machine that wrote it the
+    `DataSet.source`), `digests` identifies them and the results, `made_with` holds the versions and
+    the machine. The same recipe gives the same plan anywhere, and on the machine that wrote it the
     same weights.
     """
 
@@ -155,6 +155,6 @@ class Recipe:
         )
 
     def with_steps(self, steps: Iterable[Step]) -> Recipe:
-        """The same network and data with other steps; what was known of their end is gone."""
+        """The same network and data with other steps; its digests of the results are dropped."""
         kept = {k: v for k, v in self.digests.items() if k != "result"}
         return Recipe(self.model, self.data, tuple(steps), kept, self.made_with)

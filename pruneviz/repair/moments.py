@@ -54,7 +54,7 @@ class Moments:
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """The moments of what each layer reads, over `images` training images."""
+    """The moments of each layer's input, over `images` training images."""
 
     network: str
     """Digest of the network's structure and weights."""
@@ -66,7 +66,7 @@ class Statistics:
     behind: Structure = field(repr=False)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a layer: channels read, and how many of them a few directions make up.
+        """One row per layer: channels read, and how many of them a few directions make up.
 
         `dimension` is the participation ratio of the covariance's eigenvalues, tr(C)^2 / tr(C^2):
         from 1 (all channels say the same) to the number of channels.
@@ -157,13 +157,13 @@ def statistics(
     batch_size: int = 64,
     progress: Progress = None,
 ) -> Statistics:
-    """Gather, once for all plans, the moments of what every layer of a network reads.
+    """Gather the moments of every layer's input, once for all plans.
 
     Args:
         model: The unpruned network; it is not changed.
         graph: Its channels, from `trace`.
-        data: Its training images are run, without augmentation; no label is looked at.
-        images: How many, the classes balanced; by default 512, fewer where they are large.
+        data: Its training images are used, without augmentation and without labels.
+        images: How many, balanced over the classes; by default 512, fewer if they are large.
         batch_size: Images in a mini-batch; memory is bounded by one of them.
         progress: Called with the images done and their number; False for no bar.
 

@@ -49,7 +49,7 @@ class Repaired:
         return {x.layer: x.reason for x in self.layers if x.reason is not None}
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a layer: refitted or why not, and its error before and after.
+        """One row per layer: refitted or why not, and its error before and after.
 
         Errors are mean squares of what the outputs lack, on images left out, as fractions of the
         unpruned outputs' mean square.
@@ -68,7 +68,7 @@ class Repaired:
 
 
 class Repairer:
-    """Repairs one plan after another of the same network; what they share is gathered once.
+    """Repairs plans of the same network, one after another, and gathers once what they share.
 
     `full` plans share one pass of the unpruned network, `instant` ones its `statistics`. Safe to
     use from several threads.
@@ -143,24 +143,24 @@ def repair(
 ) -> nn.Module:
     """Prune a network and repair the rest in closed form: no training, no labels.
 
-    With X what a layer of the pruned (and so far repaired) network reads and Y what the whole layer
-    gave in the unpruned one, at the filters that stay, its weights W become
+    Let X be the input of a layer in the pruned (and so far repaired) network, and Y that layer's
+    output in the unpruned one, at the filters that are kept. Its weights W become
 
         argmin_W ||X W - Y||^2 + s ||W - W_cut||^2
 
     The result is an ordinary, smaller module of the same class; the original is untouched. A layer
-    that cannot be refitted stays as it was cut; `Repairer(...).full(plan).untouched` says which and
-    why.
+    that cannot be refitted keeps its remaining weights; `Repairer(...).full(plan).untouched` says
+    which and why.
 
     Args:
         model: The unpruned network.
         graph: Its channels, from `trace`.
         plan: Which units go.
-        data: Its training images (N, C, H, W) are looked at, never its labels.
-        images: How many, the classes balanced; by default 512, fewer where they are large.
+        data: Its training images (N, C, H, W) are used, never its labels.
+        images: How many, balanced over the classes; by default 512, fewer if they are large.
         depth: "full" refits layer by layer; "instant" uses moments gathered once for all plans and
-            takes milliseconds a plan, plus one pass to recompute the batch norms' statistics.
-        seed: Draws the positions that are looked at; the same seed gives the same network.
+            takes milliseconds per plan, plus one pass to recompute the batch norms' statistics.
+        seed: Draws the positions that are sampled; the same seed gives the same network.
         seen: For "instant": what `statistics` gathered before.
         progress: Called with the layers done and their number; False for no bar.
 

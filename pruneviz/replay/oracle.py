@@ -98,10 +98,10 @@ def oracle(
         model: The network; it is not changed.
         graph: Its channels.
         data: Images (N, C, H, W) and labels.
-        images: How many images, classes balanced; None for the whole split.
+        images: How many images, balanced over the classes; None for the whole split.
         split: "train", "val" or "test". Images that rank should not be those that judge.
         groups: Names of the groups to measure; None for all that can be pruned.
-        batch_size: Images of a mini-batch; None for what suits the network and the machine.
+        batch_size: Images per mini-batch; None to choose for the network and the machine.
         workers: Mini-batches computed side by side; None for as many threads as torch may use.
 
     Raises:

@@ -57,7 +57,7 @@ def run_strategy(
         model: The trained network (a few strategies fine-tune it first).
         graph: Its channels, from `trace`.
         data: Its images: `train` trains, `val` decides; `test` is never touched.
-        target_macs: The fraction of the MACs that may be left, 0..1; by default 0.5, unless the
+        target_macs: The fraction of the MACs to keep, 0..1; by default 0.5, unless the
             strategy has no MACs target or an option (`target_params`, `min_accuracy`) says where
             to stop.
         seed: Seeds everything random; the same seed gives the same network again.

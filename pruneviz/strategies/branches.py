@@ -66,8 +66,8 @@ class Select(nn.Module):
 def narrow_branches(network: nn.Module, input_shape: Sequence[int]) -> nn.Module:
     """A copy without the filters that output only zeros; its outputs are the same in eval mode.
 
-    A filter goes where its weights and bias are zero, and so is what the batch norm after it makes
-    of a zero, as in a network from the strategy "soft" with a `rate`; a convolution does not read
+    A filter is removed if its weights and bias are zero, and so is the batch norm's output for a
+    zero, as in a network from the strategy "soft" with a `rate`; a convolution does not read
     channels that nothing writes to. The stream between branches keeps its width.
 
     Args:

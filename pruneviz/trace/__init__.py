@@ -25,7 +25,7 @@ __all__ = ["trace"]
 
 
 def trace(model: nn.Module, example: Example) -> ChannelGraph:
-    """Find out which channels of a network must go together.
+    """Find out which channels of a network are coupled.
 
     The network runs once, in eval mode, on one image; every torch call passes channel identities
     on (`pruneviz.trace.flow`). Heads that only run in training mode (the auxiliary classifiers of
@@ -42,7 +42,7 @@ def trace(model: nn.Module, example: Example) -> ChannelGraph:
         The `ChannelGraph`: layers, groups of units, and the tensors they live in.
 
     Raises:
-        TraceError: The model does not run on such an image, or is no CNN.
+        TraceError: The model does not run on such an image, or is not a CNN.
 
     Example:
         >>> graph = pv.trace(pv.load_model("resnet20", weights="digits"), (3, 32, 32))

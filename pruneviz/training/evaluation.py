@@ -30,11 +30,11 @@ def evaluate(
     """Measure a network on a split, in eval mode; the mode it was in is restored.
 
     ``accuracy = correct / N``; ``loss`` is the mean cross-entropy. Memory is bounded by one batch
-    of images (B, C, H, W). With ``limit``, only that many images, the classes balanced, always the
-    same ones. Raises `DataError` where the split is absent or empty, or where the images have
-    classes that the network has no output for; `InvalidValueError` for numbers below 1.
-    With a ``task`` the accuracy is its metric, the loss its loss. ``progress`` is called with
-    the images done and their number; False for no bar.
+    of images (B, C, H, W). With ``limit``, only that many images are used, balanced over the
+    classes and always the same ones. Raises `DataError` where the split is absent or empty, or
+    where the images have classes that the network has no output for; `InvalidValueError` for
+    numbers below 1. With a ``task`` the accuracy is its metric, the loss its loss. ``progress`` is
+    called with the images done and their number; False for no bar.
 
     Example:
         >>> pv.evaluate(model, data).accuracy > 0.9

@@ -75,7 +75,7 @@ def fine_tune(
     epoch; ``augment`` what suits the data set. With ``patience`` training stops once validation
     accuracy has not risen for that many epochs. ``mixed_precision`` computes in bfloat16 where that
     is safe. ``device`` defaults to the accelerator where there is one; afterwards the network is
-    back where it was. A bar tells the epochs unless ``progress`` is False.
+    back where it was. A bar shows the epochs unless ``progress`` is False.
 
     With a ``task`` its loss replaces the cross-entropy, and events tell its metric as their
     accuracy; images with masks are not augmented, and there is no teacher.
@@ -85,9 +85,9 @@ def fine_tune(
 
         loss = (1 - w) cross-entropy(s, labels) + w T^2 KL(softmax(t / T) || softmax(s / T))
 
-    so labels are not used where w = 1. The teacher does not change. Without augmentation it
-    looks at every image once a run; with it, at every batch: an epoch of ResNet-20 on digits, with
-    a quarter of its MACs left, then took 1.6 times as long on a CPU.
+    so labels are not used where w = 1. The teacher does not change. Without augmentation it sees
+    every image once per run; with it, every batch: an epoch of ResNet-20 on digits, with a quarter
+    of its MACs left, then took 1.6 times as long on a CPU.
 
     If the loss becomes NaN or infinite, training restarts from the end of the previous epoch at a
     tenth of the learning rate, up to three times; the event's ``message`` says so.

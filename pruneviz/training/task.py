@@ -18,15 +18,15 @@ from pruneviz.outputs import logits as main_output
 
 @dataclass(frozen=True)
 class Task:
-    """A loss and a metric of one's own, for `evaluate`, `sensitivity` and `fine_tune`.
+    """Your own loss and metric, for `evaluate`, `sensitivity` and `fine_tune`.
 
-    Labels are what the data set holds: int64 of shape (N,), or one mask an image, (N, H, W).
+    Labels are what the data set holds: int64 of shape (N,), or one mask per image, (N, H, W).
 
     Attributes:
         loss: Takes outputs (B, ...) and labels (B, ...); gives the batch's mean loss, a scalar.
         metric: Takes all outputs (N, ...) and labels of a split, on the processor; gives a number
-            0..1, where more is better.
-        name: What the metric is called.
+            0..1, where higher is better.
+        name: The metric's name.
 
     Example:
         >>> import torch
