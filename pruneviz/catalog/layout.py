@@ -120,7 +120,7 @@ def _classes(
     if not classes:
         raise DataError(
             f"'{root}' holds {len(images)} images but no class folders; put the images of each "
-            "class in a folder of their own."
+            "class in their own folder."
         )
     if len(classes) == 1:
         raise DataError(

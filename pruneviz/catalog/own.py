@@ -89,8 +89,8 @@ def from_code(target: str) -> OwnNetwork:
     file = Path(path).expanduser().absolute()
     if not file.is_file():
         raise InvalidValueError(
-            f"A network of your own is FILE.py:FACTORY, but '{path}' is no file; give the path of "
-            "the file whose function returns the network."
+            f"Your own network is given as FILE.py:FACTORY, but '{path}' is not a file; give the "
+            "path of the file whose function returns the network."
         )
     return OwnNetwork(factory, str(file), factory, digest_of(file))
 
@@ -175,7 +175,7 @@ def load(reference: str, network: str) -> nn.Module:
     if not own.digest.startswith(reference) or not reference:
         raise WeightsError(
             f"'{network}' was {reference or 'nothing'} then and is {own.digest[:DIGITS]} now; "
-            "start PruneViz with the file as it was."
+            "start PruneViz with the original file."
         )
     return own.load()
 

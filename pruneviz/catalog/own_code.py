@@ -36,8 +36,8 @@ def build(file: Path, factory: str, digest: str, num_classes: int | None = None)
         raise _failed(f"'{factory}' of '{file.name}' failed", error) from error
     if not isinstance(model, nn.Module):
         raise InvalidValueError(
-            f"'{factory}' must return a torch.nn.Module, but returned "
-            f"{shown(model)}; return the network itself."
+            f"'{factory}' must return a torch.nn.Module, but returned {shown(model)}; return the "
+            "network itself."
         )
     return model
 
@@ -75,5 +75,5 @@ def _module(file: Path, digest: str) -> ModuleType:
 def _failed(what: str, error: Exception) -> InvalidValueError:
     return InvalidValueError(
         f"{what} ({type(error).__name__}: {error}); it is called without arguments and must work "
-        "in a process of its own."
+        "in a separate process."
     )

@@ -64,7 +64,7 @@ def obey(args: argparse.Namespace) -> int:
 
     if not TARGET.fullmatch(args.network):
         raise InvalidValueError(
-            "A network of your own is FILE.py:FACTORY, the file and the function in it that "
+            "Your own network is given as FILE.py:FACTORY, the file and the function in it that "
             f"returns the network, but got '{args.network}'."
         )
     network = own.from_code(args.network)

@@ -162,8 +162,8 @@ def find_taps(model: nn.Module, graph: ChannelGraph, images: Tensor) -> list[Tap
             astray.pop(tap.layer.name)
     for name in astray:
         raise InvalidValueError(
-            f"The feature map of layer '{name}' was not found where it was when the network was "
-            "traced. Trace the network again; it must run the same way each time."
+            f"The feature map of layer '{name}' is not where it was when the network was traced. "
+            "Trace the network again; it must run the same way each time."
         )
     return good
 

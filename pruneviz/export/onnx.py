@@ -98,7 +98,7 @@ def quantise(path: Path, target: Path, images: Tensor | None) -> str:
             )
     except Exception as error:
         raise ExportError(
-            f"onnxruntime cannot quantise this network ({cause_of(error)}). Export 'onnx' alone."
+            f"onnxruntime cannot quantise this network ({cause_of(error)}). Export only 'onnx'."
         ) from error
     finally:
         ready.unlink(missing_ok=True)

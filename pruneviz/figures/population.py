@@ -147,7 +147,7 @@ def population_figure(info: PopulationInfo, *, dark: bool = False, height: int =
                 mode="markers",
                 name="taken",
                 marker=mark,
-                hovertemplate="taken: %{y:.1%} with %{x:.1%} of the MACs<extra></extra>",
+                hovertemplate="chosen: %{y:.1%} with %{x:.1%} of the MACs<extra></extra>",
             )
         )
     for trace in traces:

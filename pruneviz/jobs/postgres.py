@@ -81,7 +81,7 @@ class Postgres(Database):
         except PoolTimeoutError as error:
             raise StorageBusyError(
                 f"The database at {self.place} is busy: all connections of this process are in "
-                "use. Until one is free the pages show what was last known."
+                "use. Until one is free, the pages show the last known state."
             ) from error
         except DBAPIError as error:
             raise self._error(error) from error
@@ -147,7 +147,7 @@ class Postgres(Database):
         if code in BUSY:
             return StorageBusyError(
                 f"The database at {self.place} is busy ({reason}). Until it answers, the pages "
-                "show what was last known."
+                "show the last known state."
             )
         if code in LEAVING or code.startswith("08") or error.connection_invalidated or not code:
             return StorageUnreachableError(

@@ -29,7 +29,7 @@ READ_SECONDS = 1.0
 
 GONE = (
     "The folder '{home}' with records and results was deleted or replaced while PruneViz was "
-    "running. Put it back, or save what is in memory as new records."
+    "running. Put it back, or save the state in memory as new records."
 )
 
 
@@ -203,7 +203,7 @@ def _error(path: Path, reason: str) -> StorageError:
     if "locked" in reason:
         return StorageBusyError(
             f"The records in '{path}' are locked by another program. Close it; until then the "
-            "pages show what was last known."
+            "pages show the last known state."
         )
     if "not a database" in reason or "malformed" in reason:
         return StorageError(

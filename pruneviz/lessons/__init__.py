@@ -36,7 +36,7 @@ FACTS: Mapping[str, str] = {
     "tab": "the tab that is open on the page Rank",
     "maps": "which feature maps are shown: after, before or difference",
     "image": "the number of the image that goes through the network",
-    "drawn": "images that were drawn by hand",
+    "drawn": "images that were drawn",
     "pruned": "the share of filters that are pruned, 0..1",
     "macs": "the share of MACs that is left, 0..1",
     "baseline": "the unpruned network's accuracy, 0..1",

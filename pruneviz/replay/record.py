@@ -65,7 +65,7 @@ class _Recorder(CallWatcher):
         label = name_of(func)
         inputs = list(tensors_in((args, kwargs)))
         if torch.is_autocast_enabled(self.input.device.type) != self.autocast:
-            raise NotReplayableError(f"{label} runs under an autocast of its own")
+            raise NotReplayableError(f"{label} runs under its own autocast")
         if label in DATA_SHAPED or _masks(label, args):
             raise NotReplayableError(f"the shape of what {label} returns depends on the data")
         versions = [_version(t, label) for t in inputs]

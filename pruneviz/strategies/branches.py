@@ -210,8 +210,8 @@ def _check_same(before: nn.Module, after: nn.Module, input_shape: Sequence[int])
     far = float((wanted - got).abs().max() / wanted.abs().max().clamp_min(1e-12))
     if not far < EXACT:
         raise PlanError(
-            f"A network without its zeroed filters must give the same outputs, but they differ by "
-            f"{far:.2g} of the largest; its code treats channels of zeros in a way of its own."
+            "A network without its zeroed filters must give the same outputs, but they differ by "
+            f"{far:.2g} of the largest; its code treats channels of zeros in a special way."
         )
 
 

@@ -141,9 +141,9 @@ class Options(FineTuning):
     )
     decay: str | None = option(
         None,
-        "What weight decay applies to: weights alone, or biases and norms too; by default all with "
+        "What weight decay applies to: only weights, or biases and norms too; by default all with "
         "a rate, as in the authors' code, else weights.",
-        choices={"weights": "weights alone", "all": "biases and norms, too"},
+        choices={"weights": "only weights", "all": "biases and norms, too"},
         label="Weight decay applies to",
     )
     epochs_after: int = option(

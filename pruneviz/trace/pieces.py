@@ -93,7 +93,7 @@ def _numbered(flow: Flow, call: Call, shadow: Tensor, dim: int, sizes: Sequence[
     for size in sizes:
         if isinstance(size, Kept):
             piece = shadow.narrow(dim, start, int(size))
-            flow.counted_by(size.place, flow.vector(piece, dim, "lies in one grid with a constant"))
+            flow.counted_by(size.place, flow.vector(piece, dim, "shares a tensor with a constant"))
         start += int(size)
     return True
 
@@ -162,7 +162,7 @@ def _bounded(flow: Flow, shadow: Tensor, dim: int, part: Any) -> bool:
     bounds = [b for b in (part.start, part.stop) if b is not None and (type(b) is Kept or b != 0)]
     if not bounds or not all(isinstance(b, Kept) and 0 < b <= shadow.shape[dim] for b in bounds):
         return False
-    vector = flow.vector(shadow, dim, "lies in one grid with a constant")
+    vector = flow.vector(shadow, dim, "shares a tensor with a constant")
     for bound in bounds:
         flow.counted_by(bound.place, vector[: int(bound)])
     return True

@@ -40,7 +40,7 @@ def keep_grid(flow: Flow, shadow: Tensor, free: int | None) -> None:
     """Tie channels so that a removal takes whole slices along `free` and nothing else."""
     dims = varying(shadow)
     if free is not None and dims and dims != [free]:
-        flow.vector(shadow, free, "lies in one grid with a constant")
+        flow.vector(shadow, free, "shares a tensor with a constant")
 
 
 @handles(
@@ -84,7 +84,7 @@ def reshape(flow: Flow, call: Call) -> None:
         numbers = {d: _listed(call)[d] for d in dims if isinstance(_listed(call)[d], Kept)}
         if numbers:
             flexible = [max(numbers, key=lambda d: (out.shape[d], d))]
-            vector = flow.vector(new, flexible[0], "lies in one grid with a constant")
+            vector = flow.vector(new, flexible[0], "shares a tensor with a constant")
             flow.counted_by(numbers[flexible[0]].place, vector)
     if dims and not flexible:
         sizes = ", ".join(str(int(s)) for s in out.shape[1:])

@@ -96,7 +96,7 @@ def test_two_visitors_and_a_token(chromium: Any, tmp_path: Path) -> None:
         path.fill("/etc")
         path.press("Enter")
         bob.get_by_role("button", name=re.compile(r"\bLoad$")).click()
-        bob.get_by_text("reads only what lies under").first.wait_for()
+        bob.get_by_text("reads only folders under").first.wait_for()
         bob.get_by_role("button", name="Prune the lowest").wait_for()  # what was in hand stays
 
         # What Bob uploads and nobody can use is let go of, in memory and on disk.

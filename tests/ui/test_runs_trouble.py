@@ -28,7 +28,7 @@ def test_a_full_disk_is_said_and_the_page_goes_on(studio: Open, monkeypatch) -> 
     service._tender._tended = time.monotonic() + 1000
     page = sound(studio("runs"))
     assert "The disk is full. Until then, runs wait; they resume on their own." in warnings(page)
-    assert "Save what is in memory" not in [button.label for button in page.button]
+    assert "Save the state in memory" not in [button.label for button in page.button]
     assert "Cancel" in [button.label for button in page.button]
     service._tender._trouble = None
     assert "runs wait" not in warnings(sound(page.run()))
@@ -44,7 +44,7 @@ def test_a_deleted_home_is_said_and_saved_anew(studio: Open) -> None:
     page = studio("runs")
     assert "was deleted or replaced while PruneViz was running" in warnings(page)
     assert isinstance(service._tender._trouble, StorageGoneError)
-    next(b for b in page.button if b.label == "Save what is in memory").click().run()
+    next(b for b in page.button if b.label == "Save the state in memory").click().run()
     assert (service.home / "pruneviz.db").exists()
     assert "was deleted" not in warnings(sound(page.run()))
     assert [run.name for run in service.list()] == ["kept in memory"]

@@ -78,7 +78,7 @@ CLAIMS = (
         published="Large cuts in FLOPs with small losses of accuracy after transfer.",
         figures=(),
         test="With half of the MACs gone: within 1 point of the unpruned network fine-tuned with "
-        "the same budget, and ahead of the same loop with randomly chosen units.",
+        "the same budget, and more accurate than the same loop with randomly chosen units.",
         differs="Small images and networks, trained on the data before; a budget of a few hundred "
         "updates; several units go at a time.",
         measure="accuracy (top-1), held-out images",
@@ -94,7 +94,7 @@ CLAIMS = (
         published="ResNet-20 on CIFAR-10: 92.20 % to 90.83 % with 42.2 % of the FLOPs gone, from "
         "scratch.",
         figures=(("unpruned, CIFAR-10", 0.9220), ("soft, CIFAR-10", 0.9083)),
-        test="With 42 % of the MACs gone, at most 1 point under the network's own baseline "
+        test="With 42 % of the MACs gone, at most 1 point below the network's own baseline "
         "trained with the same budget.",
         differs="The paper's 42.2 % counts fractions of filters of every convolution; whole ones "
         "(the line of 30 %, narrow branches) save 39.0 %. In the other lines the share follows "
@@ -111,7 +111,7 @@ CLAIMS = (
     ),
     Claim(
         key="widths",
-        title="Binary search finds the widths by itself",
+        title="Binary search finds the widths on its own",
         paper="Zhang, Qin & Chan 2017 (ICONIP)",
         published="Higher compression at the accuracy of the original (abstract).",
         figures=(),
@@ -134,9 +134,9 @@ CLAIMS = (
         figures=(),
         test="The hypervolume of the evolved front is above those of random search and of uniform "
         "L1 pruning with the same number of evaluations.",
-        differs="The abstract names a genetic algorithm, filters and FLOPs, nothing more: one gene "
-        "a unit, fitness without training, and NSGA-II are ours; fronts are measured again on "
-        "images that the search did not see.",
+        differs="The abstract names a genetic algorithm, filters and FLOPs, nothing more: one "
+        "gene per unit, fitness without training, and NSGA-II are ours; fronts are measured again "
+        "on images that the search did not see.",
         measure="hypervolume of accuracy × MACs saved, held-out images",
         networks=("vgg16", "resnet20"),
         module="evolution",
@@ -201,8 +201,8 @@ CLAIMS = (
         figures=(),
         test="With the same removals and no fine-tuning after them, the most updates between "
         "removals leave the most accuracy.",
-        differs="Small images and networks; 15 removals; 1,000 updates in hours alone. Seconds "
-        "stand beside MACs.",
+        differs="Small images and networks; 15 removals; 1,000 updates only in hours. Seconds are "
+        "shown beside MACs.",
         measure="accuracy (top-1), held-out images",
         networks=("vgg16", "resnet20"),
         module="updates",

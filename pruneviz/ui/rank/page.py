@@ -67,7 +67,7 @@ def show() -> None:
 
 def looked_at(images: int) -> str:
     """Say what a ranking is made of."""
-    return f"Ranked on {images:,} training images." if images else "Ranked from the weights alone."
+    return f"Ranked on {images:,} training images." if images else "Ranked by the weights alone."
 
 
 def pick_criterion(loaded: Workbench, *, width: int = 620) -> str:

@@ -91,7 +91,7 @@ def _trouble() -> None:
         f"{plain(trouble)} Until then, runs wait; they resume on their own.",
         icon=":material/hourglass:",
     )
-    if service.rescuable and st.button("Save what is in memory", icon=":material/save:"):
+    if service.rescuable and st.button("Save the state in memory", icon=":material/save:"):
         service.rescue()
         st.rerun()
 

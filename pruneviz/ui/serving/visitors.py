@@ -48,7 +48,7 @@ def readable(path: str | Path, kept: Path) -> None:
     root = current().data_root
     if any(real.is_relative_to(r.resolve()) for r in (kept, root) if r is not None):
         return
-    where = "nothing but uploads" if root is None else f"only what lies under {root}"
+    where = "nothing but uploads" if root is None else f"only folders under {root}"
     raise NotAllowedError(
         f"This studio is shared and reads {where}; '{path}' is elsewhere. Upload the file, or ask "
         "the studio's owner to start it with --data-root."
