@@ -61,6 +61,25 @@ def open_prune(page: Any, address: str) -> None:
     wait_for_bar(page, "99.0")  # measured: the page is not drawn anew any more
 
 
+def replay(page: Any) -> None:
+    """Play the run from its repair to its last epoch, and see the network's colours change."""
+    page.reload()  # a run that was not seen under way waits folded on its card
+    page.get_by_text("are now correct").click()
+    card = page.locator('[class*="st-key-run_"]').first
+    bar, legend = card.locator(".rb .bar .left").nth(2), card.locator(".rb-legend")
+    legend.get_by_text("since the epoch before").wait_for()
+    last = bar.get_attribute("fill")
+    card.get_by_role("slider").focus()
+    page.keyboard.press("Home")
+    legend.get_by_text("since the cut, by the repair").wait_for()
+    first = bar.get_attribute("fill")
+    assert first != last, "the repair changes more than an epoch does"
+    press(card, "Play")
+    legend.get_by_text("since the epoch before").wait_for()
+    card.get_by_role("button", name="Play").wait_for()
+    assert bar.get_attribute("fill") == last
+
+
 @pytest.mark.slow
 def test_from_the_first_page_to_an_exported_network(
     address: str, page: Any, tmp_path: Path
@@ -89,6 +108,7 @@ def test_from_the_first_page_to_an_exported_network(
     after = float(re.search(r"→\s*([\d.]+)\s*%", line).group(1))
     assert saved > 50, f"half of the units is more than half of the MACs: {line}"
     assert after >= 98.0, f"within a point of the baseline's 99.0 %: {line}"
+    replay(page)
 
     go_to(page, "Export")
     with page.expect_download() as download:

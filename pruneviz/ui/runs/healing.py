@@ -24,10 +24,10 @@ def show(loaded: Workbench, run: RunView, results: dict[str, Any]) -> None:
     """Show a fine-tuning run of the network and data in hand: live, and epoch by epoch after."""
     if run.kind != runs_data.FINE_TUNE or not runs_data.about(loaded, run):
         return
-    wall, moved = _wall(loaded, results), runs_data.movement(run)
-    if wall is None and (run.active or not moved):
+    wall = _wall(loaded, results)
+    last = len(wall["taken_for"]) - 1 if wall else max(runs_data.movement(run), default=0)
+    if wall is None and (run.active or not last):
         return
-    last = max([*moved, len(wall["taken_for"]) - 1 if wall else 0])
     title = _title(wall["truth"], wall["taken_for"], wall["of"]) if wall else "Epoch by epoch"
     st.session_state.setdefault(f"epochs_{run.id}", run.active)  # and stays open at the end
     epochs = st.expander(

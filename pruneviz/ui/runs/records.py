@@ -187,11 +187,11 @@ def movement(run: RunView) -> dict[int, list[float | None]]:
     """Return how much each layer's weights changed, by epoch or step; empty where not recorded."""
     begun = services.jobs().results(run.id).get("moved")
     found: dict[int, list[float | None]] = {} if begun is None else {0: begun}
-    for level in ("epoch", "step"):
-        for row in services.jobs().metrics(run.id, level=level):
-            at, moved = row.epoch if level == "epoch" else row.step, row.extra.get("moved")
-            if at is not None and moved is not None:
-                found[int(at)] = moved
+    level = "epoch" if run.kind == FINE_TUNE else "step"
+    for row in services.jobs().metrics(run.id, level=level):
+        at, moved = row.epoch if level == "epoch" else row.step, row.extra.get("moved")
+        if at is not None and moved is not None:
+            found[int(at)] = moved
     return found
 
 
