@@ -42,6 +42,13 @@ RETIRED = {
     r"\b(cannot|not) hold this network\b": "cannot be exported",
     r"\bmay flatter\b": "may be optimistic",
     r"\btorch alone\b": "only torch",
+    r"\b(?<!value )taken for\b": "mistaken for, or misclassified",
+    r"\bearlier form\b": "earlier version",
+    r"\b(goes?|went) alone\b": "one filter removed",
+    r"\b(row|bar|curve|mask|dot|line|heading) an? (layer|class|group|image)\b": "per",
+    r"\bput back\b": "restore",
+    r"\b(begin|begun|began|begins|made|measured|chosen) anew\b": "again, or start over",
+    r"\bsomebody's own\b": "a user's own",
 }
 
 
@@ -73,7 +80,7 @@ def read() -> Iterator[tuple[str, str]]:
         for file in sorted((ROOT / folder).rglob("*.py")):
             for line, text in strings(file):
                 yield f"{file.relative_to(ROOT)}:{line}", text
-    documents = [ROOT / "README.md", *sorted((ROOT / "pruneviz" / "docs").glob("*.md"))]
+    documents = [ROOT / "README.md", *sorted((ROOT / "pruneviz").rglob("*.md"))]
     documents += [ROOT / ".github" / "CONTRIBUTING.md"]
     for file in documents:
         for line, text in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
