@@ -73,17 +73,22 @@ class RibbonStep:
             graph: The unpruned network's channels.
             kept: (num_units,) True for the units that the step's plan keeps.
             moved: How much each layer's weights have changed; empty where that is not known, and
-                taken as such where it is of a network with other layers.
+                taken as such where it is of a network with other layers, or damaged.
             since: Since when.
         """
         layers = tuple(layer.name for layer in graph.layers)
-        own = tuple(moved) if len(moved) == len(layers) else ()
+        own = tuple(moved) if len(moved) == len(layers) and all(map(_is_change, moved)) else ()
         return cls(layers, kept_filters(graph, kept), own, since)
 
 
 def scale(dark: bool) -> list[str]:
     """The colours from no change to the most; the palest would be lost on the page."""
     return (style.SCALE_DARK if dark else style.SCALE)[1:]
+
+
+def _is_change(value: object) -> bool:
+    """Whether a stored value is one; records of other programs may hold anything."""
+    return value is None or (isinstance(value, int | float) and 0 <= value < math.inf)
 
 
 def _place(moved: float) -> float:

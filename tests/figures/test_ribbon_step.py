@@ -57,7 +57,7 @@ def test_the_colours_follow_the_logarithm_between_their_ends(graph: ChannelGraph
 def test_a_record_without_changes_is_drawn_in_the_usual_colours(graph: ChannelGraph) -> None:
     """Runs of earlier versions, and those of a network with other layers."""
     plan = pv.Plan(graph)
-    for moved in ((), [0.1], [0.1] * 4):
+    for moved in ((), [0.1], [0.1] * 4, ["0.1"] * 3, [float("nan")] * 3, [-1.0] * 3):
         step = RibbonStep.of(graph, plan.kept, moved)
         assert (step.kept, step.colours(dark=True), step.notes) == ((8, 4, 2), (), ())
         assert (step.told, step.legend(dark=True)) == ("", None)

@@ -186,11 +186,11 @@ def curve(run: RunView) -> RunCurve:
 def movement(run: RunView) -> dict[int, list[float | None]]:
     """Return how much each layer's weights changed, by epoch or step; empty where not recorded."""
     begun = services.jobs().results(run.id).get("moved")
-    found: dict[int, list[float | None]] = {} if begun is None else {0: begun}
+    found: dict[int, list[float | None]] = {0: begun} if isinstance(begun, list) else {}
     level = "epoch" if run.kind == FINE_TUNE else "step"
     for row in services.jobs().metrics(run.id, level=level):
         at, moved = row.epoch if level == "epoch" else row.step, row.extra.get("moved")
-        if at is not None and moved is not None:
+        if at is not None and isinstance(moved, list):
             found[int(at)] = moved
     return found
 
