@@ -62,7 +62,7 @@ class RibbonStep:
         if not any(m is not None for m in self.moved):
             return None
         what = f"Colour: how much a layer's weights have changed since {self.since}"
-        texts = (what, style.percent(LOW), style.percent(HIGH, 0))
+        texts = (what, f"≤ {style.percent(LOW)}", f"≥ {style.percent(HIGH, 0)}")
         return {"texts": texts, "colours": scale(dark)}
 
     @classmethod

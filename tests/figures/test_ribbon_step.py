@@ -38,8 +38,8 @@ def test_a_steps_plan_and_its_changes_are_what_is_drawn(graph: ChannelGraph) -> 
     assert step.legend(dark=True) == {
         "texts": (
             "Colour: how much a layer's weights have changed since the epoch before",
-            "0.1\u202f%",
-            "100\u202f%",
+            "≤ 0.1\u202f%",
+            "≥ 100\u202f%",
         ),
         "colours": scale(dark=True),
     }
