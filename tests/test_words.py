@@ -81,7 +81,7 @@ def read() -> Iterator[tuple[str, str]]:
             for line, text in strings(file):
                 yield f"{file.relative_to(ROOT)}:{line}", text
     documents = [ROOT / "README.md", *sorted((ROOT / "pruneviz").rglob("*.md"))]
-    documents += [ROOT / ".github" / "CONTRIBUTING.md"]
+    documents += [ROOT / ".github" / "CONTRIBUTING.md", *sorted((ROOT / "pruneviz").rglob("*.js"))]
     for file in documents:
         for line, text in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
             yield f"{file.relative_to(ROOT)}:{line}", text

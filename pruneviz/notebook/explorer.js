@@ -41,7 +41,7 @@ function render({ model, el }) {
   const plot = draw("svg", {
     viewBox: `0 0 ${BOX.width} ${BOX.height}`,
     role: "img",
-    "aria-label": "Accuracy against MACs of the plans visited",
+    "aria-label": "Accuracy against MACs of visited plans",
   });
   const first = make("div", { class: "pv-row pv-all" }, make("label", {}, "Whole network"), all, share);
   el.append(
@@ -110,7 +110,7 @@ function render({ model, el }) {
       fact(
         `Accuracy${s.kind ? `, ${s.kind}` : ""}`,
         accuracy,
-        s.cut === null || !s.pruned ? `${s.images} images` : `${percent(s.cut)} right after the cut`,
+        s.cut === null || !s.pruned ? `${s.images} images` : `${percent(s.cut)} before repair`,
       ),
     );
     error.textContent = s.error;

@@ -1,4 +1,4 @@
-// Feature maps as small pictures, a row a layer; a click on one prunes its filter, or keeps it again.
+// Feature maps as small pictures, a row per layer; a click on one prunes its filter, or keeps it again.
 // Built once for an image; afterwards only the pictures that differ are drawn anew.
 class Maps {
   constructor(root) { this.root = root; this.rows = []; this.layout = null; }
