@@ -239,7 +239,7 @@ def test_one_sentence_where_the_scheduler_does_not_answer(places, tmp_path, caps
 
 
 def test_a_scheduler_needs_database_and_store(tmp_path):
-    with pytest.raises(errors.InvalidValueError, match="give --database and --store beside"):
+    with pytest.raises(errors.InvalidValueError, match="set --database and --store beside"):
         JobService(tmp_path, scheduler="tcp://127.0.0.1:1")
 
 
