@@ -16,9 +16,18 @@ from pruneviz.plugins import Registry, register
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pruneviz.channels import ChannelGraph
     from pruneviz.criteria.evidence import Evidence
 
 FloatArray = npt.NDArray[np.float64]
+
+
+def _never(_graph: ChannelGraph) -> bool:
+    return False
+
+
+def _never(_graph: ChannelGraph) -> bool:
+    return False
 
 
 def _always(_evidence: Evidence) -> bool:
@@ -43,6 +52,9 @@ class Criterion:
     needs_gradient: bool = False
     own_pass: bool = False
     """Whether it runs the network by itself instead of reading the shared pass: slow."""
+    takes_minutes: Callable[[ChannelGraph], bool] = _never
+    """Whether it does so on a network, although it reads the shared pass: what it computes from
+    that grows faster than the network."""
     applies: Callable[[Evidence], bool] = _always
     """Whether the network has what it looks at; if not, `score` raises an error."""
     same_unit: bool = False

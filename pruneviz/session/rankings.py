@@ -58,7 +58,7 @@ class Rankings:
         Raises:
             UnknownNameError: There is no such criterion.
         """
-        stored = self._stored().get(criterion) if self._takes_long(criterion) else None
+        stored = self._stored().get(criterion) if self.takes_long(criterion) else None
         if stored is not None:
             return stored
         names = self._family(criterion)
@@ -66,17 +66,26 @@ class Rankings:
 
     def known(self, criterion: str) -> bool:
         """Whether `of` answers at once."""
-        if self._takes_long(criterion) and criterion in self._stored():
+        if self.takes_long(criterion) and criterion in self._stored():
             return True
         return self._family(criterion) in self._computed
+
+    def takes_long(self, criterion: str) -> bool:
+        """Whether it is left to a run in the background.
+
+        It needs passes of its own, as the oracle does, which runs the network for every unit, or
+        takes minutes on this network.
+        """
+        known = registered().get(criterion)
+        return known is not None and (known.own_pass or known.takes_minutes(self._graph))
 
     def offered(self) -> list[str]:
         """Return the criteria that take seconds here, and those whose long runs are done."""
         stored = self._stored()
         return [
             name
-            for name, criterion in criteria().items()
-            if (name in stored if criterion.own_pass else name in self._able)
+            for name in criteria()
+            if (name in stored if self.takes_long(name) else name in self._able)
         ]
 
     def scores(self) -> dict[str, Scores]:
@@ -94,21 +103,16 @@ class Rankings:
             self._applicable = {names: frozenset(applicable(self._model, self._graph))}
         return self._applicable[names]
 
-    def _takes_long(self, criterion: str) -> bool:
-        """Whether it needs passes of its own: the oracle runs the network for every unit."""
-        known = registered().get(criterion)
-        return known is not None and known.own_pass
-
     def _family(self, criterion: str) -> tuple[str, ...]:
         """Return the criteria computed together: from weights, from one pass, or alone."""
         known = criteria()
         wanted = known.get(criterion)
-        if wanted is None or wanted.own_pass:
+        if wanted is None or self.takes_long(criterion):
             return (criterion,)  # an unknown one is refused by `rank`, with the choices
         return tuple(
             name
             for name, other in known.items()
-            if not other.own_pass
+            if not self.takes_long(name)
             and other.needs_data == wanted.needs_data
             and (name == criterion or name in self._able)
         )

@@ -201,7 +201,8 @@ def _offer_long(loaded: Workbench) -> None:
     """Offer the criteria that run in the background: what they find can be chosen afterwards."""
     runs = runs_data.rank_runs(loaded)
     for name, criterion in workbench.criteria().items():
-        if not criterion.own_pass or (name in runs and runs[name].status == "done"):
+        done = name in runs and runs[name].status == "done"
+        if done or not loaded.rankings.takes_long(name):
             continue
         st.button(
             f"Compute {criterion.title.lower()}",
