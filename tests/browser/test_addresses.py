@@ -54,6 +54,20 @@ def test_a_network_that_was_taken_up_stays(address: str, page: Any) -> None:
         assert title.first.is_disabled(), "it is in hand"
 
 
+def test_a_page_that_the_browser_gave_up_comes_back(address: str, page: Any) -> None:
+    open_prune(page, address)
+    drop(page, 20)
+    page.wait_for_url(re.compile("at="))
+    page.evaluate(
+        """() => {
+          document.querySelector("#root").replaceChildren();
+          window.dispatchEvent(new ErrorEvent("error"));
+        }"""
+    )
+    page.get_by_role("heading", name="Prune", exact=True).wait_for()
+    wait_for_bar(page, "80 of 400")
+
+
 @pytest.mark.sweep
 def test_the_back_button_goes_back_to_the_former_plan(address: str, page: Any) -> None:
     open_prune(page, address)

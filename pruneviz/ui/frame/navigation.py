@@ -8,7 +8,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from pruneviz.ui.frame import arrival, leaving, loading, memory, presenting, state, theme
+from pruneviz.ui.frame import (
+    arrival,
+    leaving,
+    loading,
+    memory,
+    presenting,
+    revival,
+    state,
+    theme,
+)
 from pruneviz.ui.frame.error_boundary import guarded
 
 PAGES = (
@@ -37,6 +46,7 @@ def run(root: Path) -> None:
     st.set_page_config(page_title="PruneViz", page_icon="✂️", layout="wide")
     st.html(theme.STYLE + (theme.STYLE_DARK if theme.dark() else ""))
     st.logo(str(Path(__file__).with_name("logo.svg")), size="large")
+    revival.stand_by()
     _drawn().add("navigation")
     pages = {
         name: st.Page(

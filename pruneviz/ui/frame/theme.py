@@ -16,6 +16,7 @@ STYLE = """
 [data-testid="stBottomBlockContainer"] { padding: 0.6rem 2.5rem 0.9rem 2.5rem; max-width: 1600px; }
 [data-stale="true"] { opacity: 1 !important; }
 .st-key-planbar { padding: 0.1rem 0; }
+.st-key-revival { display: none; }
 .pv-bar { display: flex; flex-wrap: wrap; gap: 0.15rem 1.4rem; align-items: baseline;
   font-size: 0.95rem; line-height: 1.35; }
 .pv-bar .pv-name { opacity: 0.7; font-size: 0.8rem; margin-right: 0.35rem; }
