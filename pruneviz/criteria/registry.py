@@ -26,10 +26,6 @@ def _never(_graph: ChannelGraph) -> bool:
     return False
 
 
-def _never(_graph: ChannelGraph) -> bool:
-    return False
-
-
 def _always(_evidence: Evidence) -> bool:
     return True
 
