@@ -36,6 +36,8 @@ def test_a_control_drawn_on_a_later_visit_is_a_new_one() -> None:
 
 
 def _gone() -> None:
+    from functools import partial
+
     import streamlit as st
 
     from pruneviz.ui.choose import page as choose
@@ -49,8 +51,8 @@ def _gone() -> None:
         picker._drawn,
         one_image._click,
         one_filter._select,
-        ribbon._to_layer,
-        ribbon._fold,
+        partial(ribbon._to_layer, "a ribbon that is gone"),
+        partial(ribbon._fold, "a ribbon that is gone"),
         rank._into_layer,
         rank._pick,
         choose._take_up,
