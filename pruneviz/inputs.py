@@ -80,6 +80,8 @@ def _parts(example: Any) -> list[Any]:
 def _tensor(value: Any, at: Tensor, model: nn.Module) -> Tensor:
     """A tensor with a batch dimension, as the model wants it."""
     if isinstance(value, Tensor):
+        if value.ndim == 0:
+            raise TraceError(f"{_RULE}, or a tensor with axes, but got {shown(value)}.")
         dtype = at.dtype if value.is_floating_point() else value.dtype
         tensor = value.to(device=at.device, dtype=dtype)
         return tensor[None] if tensor.ndim == _dimensions(model) - 1 else tensor

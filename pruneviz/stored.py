@@ -33,6 +33,8 @@ def read(
     """
     try:
         document = json.loads(text)
+        if (b"\\u" if isinstance(text, bytes) else "\\u") in text:
+            json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, TypeError, RecursionError) as cause:
         raise error(
             f"{kind} is JSON text from to_json(), but this is not JSON ({cause})."

@@ -127,7 +127,7 @@ def load_dataset(name: str, **options: Any) -> DataSet:
 
     Raises `UnknownNameError`, `InvalidValueError`, `DataError`, `OfflineError`, `StorageError`.
     """
-    if name == own_data.NAME:
+    if isinstance(name, str) and name == own_data.NAME:
         options.pop("progress", None)
         return own_data.load(options)
     one_of("data set", name, CATALOGUE)

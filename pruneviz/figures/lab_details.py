@@ -13,7 +13,7 @@ from pruneviz.figures import style, words
 from pruneviz.figures.lab import LayersInfo, layers_figure
 from pruneviz.figures.levels import draw_chance, is_near
 from pruneviz.figures.pretraining import PretrainingInfo, StudyCurve, pretraining_figure
-from pruneviz.studies.papers.result import LabResult
+from pruneviz.studies.papers.result import LabResult, deviation
 
 
 def details_figure(result: LabResult, **look: Any) -> Any | None:
@@ -149,7 +149,7 @@ def study_of(result: LabResult) -> PretrainingInfo:
                 start=finding.label,
                 removed=tuple(statistics.fmean(p[0] for p in seeds) for seeds in points),
                 accuracy=tuple(statistics.fmean(t) for t in tested),
-                spread=tuple(statistics.stdev(t) if len(t) > 1 else 0.0 for t in tested),
+                spread=tuple(deviation(t) if len(t) > 1 else 0.0 for t in tested),
                 seeds=len(finding.seeds),
             )
         )

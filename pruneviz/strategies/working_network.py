@@ -17,6 +17,7 @@ from torch import nn
 
 from pruneviz.channels import ChannelGraph
 from pruneviz.data import DataSet
+from pruneviz.errors import InvalidValueError
 from pruneviz.plan import Plan
 from pruneviz.repair import repair as repaired
 from pruneviz.strategies.budget import FloatArray
@@ -36,7 +37,10 @@ class WorkingNetwork:
         self.data = data
         self.seed = seed
         self.device = default_device()
-        self.home = next(model.parameters()).device
+        first = next(model.parameters(), None)
+        if first is None:
+            raise InvalidValueError("The network has no weights, so there is nothing to prune.")
+        self.home = first.device
         self.plan = Plan(graph)
         """What the events report as pruned."""
         self.removed = Plan(graph)

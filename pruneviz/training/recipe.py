@@ -94,6 +94,6 @@ def settings_for(model: nn.Module, data: DataSet, **wishes: Unpack[Wishes]) -> S
         head_lr=usual / 2 if head_lr is None else head_lr,
         clip=(CLIP if careful else math.inf) if clip is None else clip,
         batch_size=size,
-        augment=data.augment if augment == "auto" else augment,
+        augment=data.augment if isinstance(augment, str) and augment == "auto" else augment,
         **given,
     )

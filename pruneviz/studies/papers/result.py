@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 FORMAT = "pruneviz-lab/1"
 STORED = Path(__file__).parent / "results"
+
+
+def deviation(values: Sequence[float]) -> float:
+    """The standard deviation (n - 1); nan for a single value, and where one is not finite."""
+    if len(values) < 2 or not all(map(math.isfinite, values)):
+        return math.nan
+    return statistics.stdev(values)
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class Finding:
     @property
     def spread(self) -> float:
         """The standard deviation (n - 1) over the seeds; nan for one."""
-        return statistics.stdev(self.seeds) if len(self.seeds) > 1 else math.nan
+        return deviation(self.seeds)
 
     def percent(self) -> str:
         """The mean as a percentage, with the spread over the seeds where there are several."""
