@@ -33,7 +33,7 @@ def read(
     """
     try:
         document = json.loads(text)
-        if (b"\\u" if isinstance(text, bytes) else "\\u") in text:
+        if b"\\u" in text if isinstance(text, bytes | bytearray) else "\\u" in text:
             json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, TypeError, RecursionError) as cause:
         raise error(

@@ -120,7 +120,7 @@ class Tender:
         hung = self._watch.look(self._store.list(Which(held=True)))
         if hung:  # or is it the records that nobody can write?
             touch(self._store, hung[0].run.id)
-        for one in hung:
+        for one in self._watch.confirmed(hung):
             self._dispatcher.end(one.run, one.why)
 
     def _start(self) -> None:
