@@ -25,7 +25,7 @@ class Movement:
 
     def __init__(self, graph: ChannelGraph, weights: Mapping[str, Tensor], removed: Plan) -> None:
         self._graph = graph
-        self._names = [f"{layer.name}.weight" for layer in graph.layers]
+        self._names = [layer.weight for layer in graph.layers]
         self._before = self._own(weights), removed
 
     def to(self, weights: Mapping[str, Tensor], removed: Plan) -> tuple[float | None, ...]:
