@@ -54,6 +54,48 @@ def test_a_network_that_was_taken_up_stays(address: str, page: Any) -> None:
         assert title.first.is_disabled(), "it is in hand"
 
 
+LATE = """
+const Socket = window.WebSocket;
+window.WebSocket = class extends Socket {
+  addEventListener(name, hear, options) {
+    const waiting = [];  // so that none overtakes another
+    const later = message => {
+      waiting.push(message);
+      setTimeout(() => hear.call(this, waiting.shift()), window.lateness || 0);
+    };
+    super.addEventListener(name, name === "message" ? later : hear, options);
+  }
+};
+"""
+"""Has the browser hear `window.lateness` milliseconds late of what the server says."""
+
+
+@pytest.mark.slow
+def test_a_page_that_is_left_late_does_not_empty_the_next_one(address: str, page: Any) -> None:
+    """While a run is under way the bar asks for itself, also until the browser knows of the page
+    that follows.
+    """
+    errors: list[object] = []
+    page.on("pageerror", lambda error: errors.append(error))
+    page.add_init_script(LATE)
+    open_prune(page, address)
+    drop(page, 30)
+    page.wait_for_url(re.compile("at="))
+    fine_tune(page)
+    page.get_by_role("spinbutton", name="Epochs").first.fill("100")
+    page.keyboard.press("Enter")
+    press(page, "Start")
+    page.get_by_role("button", name="Cancel").first.wait_for()
+    go_to(page, "Prune")
+    wait_for_bar(page, "before repair")
+    page.wait_for_timeout(2000)  # the page is at rest
+    page.evaluate("window.lateness = 2000")
+    fine_tune(page)
+    page.wait_for_timeout(6000)
+    assert not errors
+    page.get_by_role("button", name="Cancel").first.click()
+
+
 def test_a_page_that_the_browser_gave_up_comes_back(address: str, page: Any) -> None:
     open_prune(page, address)
     drop(page, 20)

@@ -38,6 +38,7 @@ def artifacts(address) -> ArtifactStore:
 
 def working(home, address, run_id=None) -> JobContext:
     """A run that a worker with this home has in hand."""
+    home.mkdir(exist_ok=True)
     store = RunStore(home, database_of[address], address)
     run_id = run_id or store.create(RunSpec("count")).id
     lease = claim(store, run_id)

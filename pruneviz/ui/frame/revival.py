@@ -1,8 +1,8 @@
 """A page that went blank is loaded again; the address says where the visitor was.
 
-Of what is sent within the same moment Streamlit keeps the last at each place, so now and then a
-busy machine's browser is told of the contents of a container that it does not know, and then takes
-the whole page away (`Cannot set a node at a delta path`).
+Where Streamlit's browser side is told of the contents of a container that it does not know, it
+takes the whole page away (`Cannot set a node at a delta path`). The one way to get there that we
+know of is closed (`serving.page_changes`); this is the net below.
 """
 
 from __future__ import annotations
