@@ -38,7 +38,7 @@ def elementwise(flow: Flow, call: Call) -> None:
     for value in (*call.args, *call.kwargs.values()):
         counted = getattr(value, "channels", None)
         if isinstance(value, (Size, Share)) and counted is not None and counted.size:
-            flow.fix(counted, f"is counted, and {call.full} computes with the number")
+            flow.fix(counted, f"its number of channels is used in a computation by {call.full}")
     out = call.outputs[0]
     ndim = out.ndim
     shadows = [_stored(flow, call, i, t) for i, t in enumerate(call.inputs)]
@@ -51,7 +51,9 @@ def elementwise(flow: Flow, call: Call) -> None:
         if shadow is None:
             constant |= any(sizes[d] > 1 for d in dims)
         elif spread and not varying(shadow):
-            flow.fix(core(shadow).numpy().ravel(), "is spread over the channels of another layer")
+            flow.fix(
+                core(shadow).numpy().ravel(), "is broadcast over the channels of another layer"
+            )
         else:
             short = core(shadow)
             whole.append(short.reshape([1] * (ndim - short.ndim) + list(short.shape)))

@@ -246,7 +246,8 @@ class Flow:
             uses.append(atoms)
         else:
             self.fix(
-                np.concatenate([atoms, *uses]), "is counted by a number that counts others too"
+                np.concatenate([atoms, *uses]),
+                "its number of channels is read together with that of others",
             )
 
     def settle_sizes(self) -> None:
@@ -254,10 +255,13 @@ class Flow:
         for place, uses in self.size_uses.items():
             if place in self.computed_with:
                 name = ".".join(part for part in place[:2] if part)
-                self.fix(np.concatenate(uses), f"is counted by {name}, which is computed with")
+                self.fix(
+                    np.concatenate(uses),
+                    f"its number of channels is read into {name}, and the code computes with it",
+                )
                 continue
             for other in uses[1:]:
-                self.tie(uses[0], other, "is counted together with a constant")
+                self.tie(uses[0], other, "its number of channels is read together with a constant")
 
     def fix_all(self, tensors: Iterable[object], reason: str) -> None:
         """Fix every channel that these tensors carry."""

@@ -93,7 +93,7 @@ class Watch(CallWatcher):
         maps = [flow.map_of(t) for t in inputs]
         out = func(*args, **kwargs)
         if name in ESCAPES:
-            flow.fix_all(inputs, f"leaves torch by {full}")
+            flow.fix_all(inputs, f"leaves torch through {full}")
         made = list(tensors_in(out))
         for tensor in made:
             flow.know(tensor)
@@ -123,7 +123,7 @@ class Watch(CallWatcher):
         except RuntimeError:
             if all(t.numel() for t in call.outputs):
                 raise
-            leave(self.flow, call, f"holds nothing when {call.full} is called")
+            leave(self.flow, call, f"is still empty when {call.full} is called")
 
 
 def _sizes(flow: Flow, tensor: Tensor, value: Any, dim: Any = None) -> Any:

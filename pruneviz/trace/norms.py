@@ -21,7 +21,7 @@ def _affine(flow: Flow, call: Call, vector: IntArray, stored: Sequence[Any], dim
             continue
         name = flow.name(tensor)
         if name is None:
-            flow.fix(vector, f"meets a tensor computed at run time in {call.full}")
+            flow.fix(vector, f"is combined with a tensor computed at run time by {call.full}")
         else:
             flow.tie(vector, flow.slot(name, dim), "")
 

@@ -76,7 +76,7 @@ def pieces(flow: Flow, call: Call) -> None:
             leave(flow, call, f"is split at fixed positions by {call.full}")
             return
         if call.name == "unbind":
-            leave(flow, call, "is taken apart channel by channel by torch.unbind")
+            leave(flow, call, "is split channel by channel by torch.unbind")
             return
         grid = fold(shadow, dim, len(sizes))
         keep_grid(flow, tidy(grid), dim + 1)

@@ -119,9 +119,13 @@ def _sizes_of_others(flow: Flow, call: Call) -> None:
         if not counted.size or np.isin(counted, own).any():
             continue
         if counted.size == own.size:
-            flow.tie(counted, own, "is counted to reshape a tensor whose channels stay")
+            flow.tie(
+                counted, own, "gives its number of channels to reshape a tensor whose channels stay"
+            )
         else:
-            flow.fix(counted, f"is counted to reshape another tensor by {call.full}")
+            flow.fix(
+                counted, f"gives its number of channels to {call.full} to reshape another tensor"
+            )
             flow.fix(own, f"is reshaped by {call.full} to the size of another tensor")
 
 

@@ -243,5 +243,8 @@ def test_numbers_follow() -> None:
 
 def test_a_number_that_is_computed_with_stays() -> None:
     graph = trace(build("ComputedWith"), SHAPE)
-    assert graph.layer("stem").reason == "is counted by c, which is computed with"
+    assert (
+        graph.layer("stem").reason
+        == "its number of channels is read into c, and the code computes with it"
+    )
     assert graph.layer("tail").prunable
