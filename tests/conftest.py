@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 SLOWER = (
     *("browser", "ui", "jobs", "cluster", "commands", "notebook"),
     *("training", "strategies", "studies", "recipe", "report"),
-    "test_reference.py",
+    *("test_reference.py", "test_layers.py", "test_models.py", "test_bundled.py"),
+    *("test_families.py", "test_stray_calls.py", "downloads", "benchmarks"),
 )
-"""What needs a page, a browser or a process of its own, trains, or writes a whole book."""
+"""Folders and files whose tests need a page, a browser, a server or a process of their own, train,
+read all of the code, or build every network there is.
+"""
 
 settings.register_profile(
     "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
@@ -33,8 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     longer = {"slow", "sweep", "browser", "fuzz", "chaos"}
     here = Path(__file__).parent
     for item in items:
-        folder = item.path.relative_to(here).parts[0]
-        if folder not in SLOWER and not longer & {mark.name for mark in item.iter_markers()}:
+        slower = not set(SLOWER).isdisjoint(item.path.relative_to(here).parts)
+        if not slower and not longer & {mark.name for mark in item.iter_markers()}:
             item.add_marker(pytest.mark.quick)
 
 

@@ -123,7 +123,7 @@ def show() -> None:
         )
         plan_link.show(loaded, plan)
     st.markdown("**Load it** anywhere PruneViz is installed:")
-    st.code(bundle.snippet, language="python")
+    st.code(bundle.snippet, language="python", wrap_lines=True)
     files.show(loaded, chosen, plan, run, stem)
     files.session(loaded, chosen, plan, run, stem)
     st.divider()

@@ -32,7 +32,7 @@ def guarded(work: Callable[P, object]) -> Callable[P, None]:
                 icon=":material/bug_report:",
             )
             with st.expander("For a bug report"):
-                st.code("".join(traceback.format_exception(error)))
+                st.code("".join(traceback.format_exception(error)), wrap_lines=True)
 
     return show
 

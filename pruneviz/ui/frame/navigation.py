@@ -44,7 +44,7 @@ CHAPTERS = {
 def run(root: Path) -> None:
     """Show the page that the address names, within the frame."""
     st.set_page_config(page_title="PruneViz", page_icon="✂️", layout="wide")
-    st.html(theme.STYLE + (theme.STYLE_DARK if theme.dark() else ""))
+    st.html(theme.STYLE + (theme.STYLE_DARK if theme.dark() else theme.STYLE_LIGHT))
     st.logo(str(Path(__file__).with_name("logo.svg")), size="large")
     revival.stand_by()
     _drawn().add("navigation")

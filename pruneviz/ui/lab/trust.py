@@ -23,6 +23,8 @@ NAMES = {
     "repaired": "accuracy, repaired",
 }
 
+COMMAND = "pruneviz trust --model resnet20 --data digits --out trust.json"
+
 
 def show() -> None:
     """Show the stored studies, and the visitor's own finished runs."""
@@ -35,7 +37,7 @@ def show() -> None:
     studies = stored_trust()
     if not studies:
         st.caption("Measure it on your own network and data:")
-        st.code("pruneviz trust --model resnet20 --data digits --out trust.json", language="sh")
+        st.code(COMMAND, language="sh", wrap_lines=True)
     else:
         tabs = st.tabs([f"{trust.network}, {trust.data}" for trust in studies])
         for tab, trust in zip(tabs, studies, strict=True):

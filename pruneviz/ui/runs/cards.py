@@ -58,7 +58,7 @@ def show(loaded: Workbench, run: RunView, *, tagged: bool = True) -> None:
             st.error(plain(run.error), icon=":material/error:")
             if run.trace:
                 with st.expander("Full traceback"):
-                    st.code(run.trace)
+                    st.code(run.trace, wrap_lines=True)
         healing.show(loaded, run, results)
         run_results.show(loaded, run, results)
         course.show(loaded, run, above=run.active)
