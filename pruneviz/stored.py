@@ -33,7 +33,8 @@ def read(
     """
     try:
         document = json.loads(text)
-        if b"\\u" in text if isinstance(text, bytes | bytearray) else "\\u" in text:
+        coded = text.encode() if isinstance(text, str) else text
+        if b"\\u" in coded:
             json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, TypeError, RecursionError) as cause:
         raise error(

@@ -45,6 +45,8 @@ def test_half_a_surrogate_pair_is_no_text(as_bytes: bool) -> None:
     text = json.dumps({"format": "x/1", "name": "\ud800"})
     with pytest.raises(InvalidValueError, match="surrogates"):
         stored.read(text.encode() if as_bytes else text, "A thing", "x/1", dict)
+    with pytest.raises(InvalidValueError, match="surrogates"):
+        stored.read('{"format": "x/1", "name": "\ud800"}', "A thing", "x/1", dict)
     whole = json.dumps({"format": "x/1", "name": "\U0001f600 ü"})
     assert stored.read(whole, "A thing", "x/1", dict) == {"name": "\U0001f600 ü"}
 
