@@ -10,7 +10,9 @@ def wilson(fraction: float, count: int, z: float = 1.96) -> tuple[float, float]:
     """Return Wilson's confidence interval of a fraction observed on `count` images.
 
     centre = (p + z²/2n) / (1 + z²/n), half-width = z·sqrt(p(1−p)/n + z²/4n²) / (1 + z²/n).
-    Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", JASA 1927.
+    Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", JASA 1927. It is
+    what `scipy.stats.binomtest(...).proportion_ci(method="wilson")` gives, whose import would delay
+    the first page.
     """
     if count <= 0:
         return 0.0, 1.0

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from scipy.stats import binomtest, norm
 
 from pruneviz import figures
 from tests.figures.levels import level, point
+
+
+@pytest.mark.parametrize("count", [1, 7, 100, 10_000])
+def test_wilson_is_what_scipy_gives(count: int) -> None:
+    for successes in {0, 1, count // 3, count}:
+        theirs = binomtest(successes, count).proportion_ci(0.95, method="wilson")
+        z = float(norm.ppf(0.975))
+        assert figures.wilson(successes / count, count, z) == pytest.approx(theirs, abs=1e-12)
 
 
 def test_wilson_by_hand_and_at_the_ends() -> None:
