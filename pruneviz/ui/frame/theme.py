@@ -42,6 +42,8 @@ h3 { font-size: 1.15rem !important; padding: 0.2rem 0 !important; }
 h4 { font-size: 1.05rem !important; }
 h5, h6 { font-size: 1rem !important; }
 @media (max-width: 640px) {
+  .stMainBlockContainer kbd { display: none; }
+  h1 { font-size: 1.3rem !important; }
   .st-key-planbar { flex-wrap: nowrap !important; gap: 0.5rem !important; }
   .st-key-planbar:has(> * .pv-bar:not(.pv-folded)) { flex-wrap: wrap !important; }
   .st-key-planbar > :has(.pv-bar:not(.pv-folded)) { order: -1; flex: 1 0 100% !important; }
