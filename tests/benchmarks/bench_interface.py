@@ -50,9 +50,9 @@ WATCH = """() => {
 CONTENT = {
     "Choose": "Prunable units",
     "Rank": "Each column is a layer",
-    "Sensitivity": "Each group is pruned alone",
+    "Sensitivity": "Each group is pruned on its own",
     "Prune": "Pruning ratio, whole network",
-    "Runs": "Expected|How",
+    "Runs": "Applies the current plan",
     "Export": "Load it",
 }
 

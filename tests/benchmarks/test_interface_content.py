@@ -1,0 +1,13 @@
+"""The benchmark of the studio waits for words that the pages really show."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.benchmarks.bench_interface import CONTENT, ROOT
+
+
+@pytest.mark.parametrize("page", CONTENT)
+def test_the_page_shows_it(page: str) -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "pruneviz" / "ui").rglob("*.py"))
+    assert CONTENT[page] in sources
