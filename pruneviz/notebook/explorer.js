@@ -24,6 +24,28 @@ function large(number) {
   return `${number}`;
 }
 
+const MOVES = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"];
+const PRESSES = ["Enter", " "];
+
+// A notebook listens to keys before the page's elements do, and takes arrows for moving between
+// cells. So keys that a slider, a button or a point uses end here; all others stay the notebook's.
+function keepKeys(widget) {
+  const keep = (event) => {
+    const target = event.composedPath()[0];
+    if (!widget.contains(target) || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey)
+      return;
+    if (!(target.matches("input") ? MOVES : PRESSES).includes(event.key)) return;
+    event.stopPropagation(); // what the browser itself does with the key still happens
+    if (!target.matches(".pv-point")) return;
+    event.preventDefault();
+    if (event.type === "keydown") target.dispatchEvent(new Event("click"));
+  };
+  for (const kind of ["keydown", "keyup"]) window.addEventListener(kind, keep, true);
+  return () => {
+    for (const kind of ["keydown", "keyup"]) window.removeEventListener(kind, keep, true);
+  };
+}
+
 function slider(label, value) {
   const input = make("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": label });
   input.value = Math.round(100 * value);
@@ -40,18 +62,19 @@ function render({ model, el }) {
   const redo = make("button", { type: "button" }, "Redo");
   const plot = draw("svg", {
     viewBox: `0 0 ${BOX.width} ${BOX.height}`,
-    role: "img",
+    role: "group",
     "aria-label": "Accuracy against MACs of visited plans",
   });
   const first = make("div", { class: "pv-row pv-all" }, make("label", {}, "Whole network"), all, share);
-  el.append(
-    make(
-      "div",
-      { class: "pv-explore" },
-      make("div", { class: "pv-left" }, first, rows),
-      make("div", { class: "pv-right" }, facts, error, make("div", {}, undo, redo), plot),
-    ),
+  const widget = make(
+    "div",
+    { class: "pv-explore" },
+    make("div", { class: "pv-left" }, first, rows),
+    make("div", { class: "pv-right" }, facts, error, make("div", {}, undo, redo), plot),
   );
+  el.append(widget);
+  const giveKeys = keepKeys(widget);
+  const focused = () => el.getRootNode().activeElement;
 
   const tell = (name, value) => {
     model.set(name, value);
@@ -85,7 +108,7 @@ function render({ model, el }) {
       }
       const { row, input, label, told } = sliders.get(group.name);
       const own = group.name in model.get("ratios");
-      if (document.activeElement !== input || !own) input.value = Math.round(100 * group.ratio);
+      if (focused() !== input || !own) input.value = Math.round(100 * group.ratio);
       row.classList.toggle("pv-own", own);
       label.title = own ? `${group.name}: click to follow the whole network again` : group.name;
       told.textContent = `${group.left} of ${group.width}`;
@@ -93,7 +116,7 @@ function render({ model, el }) {
   }
 
   function showRatio() {
-    if (document.activeElement !== all) all.value = Math.round(100 * model.get("ratio"));
+    if (focused() !== all) all.value = Math.round(100 * model.get("ratio"));
     share.textContent = percent(model.get("ratio"));
   }
 
@@ -125,6 +148,7 @@ function render({ model, el }) {
     const x = (macs) => BOX.left + macs * (BOX.width - BOX.left - BOX.right);
     const y = (accuracy) => BOX.height - BOX.bottom - accuracy * (BOX.height - BOX.top - BOX.bottom);
     const shown = [];
+    let held = null;
     for (const tick of [0, 0.25, 0.5, 0.75, 1]) {
       shown.push(draw("line", { x1: x(0), x2: x(1), y1: y(tick), y2: y(tick) }));
       const side = { x: x(0) - 6, y: y(tick) + 4, "text-anchor": "end" };
@@ -142,12 +166,17 @@ function render({ model, el }) {
         cy: y(point.accuracy),
         r: same ? 6 : 4,
         tabindex: 0,
+        role: "button",
+        "aria-label": point.label,
       });
+      if (focused()?.dataset.step === point.step) held = dot;
+      dot.dataset.step = point.step;
       dot.append(draw("title", {}, `${point.label}: ${percent(point.accuracy)}`));
       dot.addEventListener("click", () => ask({ do: "go", step: point.step }));
       shown.push(dot);
     }
     plot.replaceChildren(...shown);
+    held?.focus(); // drawn anew, the focused point stays focused
   }
 
   const shows = { ratio: showRatio, groups: showGroups, state: showState, points: showPoints };
@@ -156,6 +185,7 @@ function render({ model, el }) {
     show();
   }
   return () => {
+    giveKeys();
     for (const [name, show] of Object.entries(shows)) model.off(`change:${name}`, show);
   };
 }
