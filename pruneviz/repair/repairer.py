@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pruneviz.bars import Progress
 from pruneviz.channels import ChannelGraph
@@ -18,9 +18,8 @@ from pruneviz.repair.images import sample
 from pruneviz.repair.instant import fold
 from pruneviz.repair.layerwise import LayerRepair, Reference, reference, refit
 from pruneviz.repair.moments import Statistics, statistics
-from pruneviz.repair.norms import rebase_norms
+from pruneviz.repair.norms import NormMoments, correct_norms, measure_norms, rebase_norms
 from pruneviz.surgery import prune
-from pruneviz.training import recalibrate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
 
 Depth = Literal["full", "instant"]
 DEPTHS: tuple[Depth, ...] = ("instant", "full")
-REMEASURED = 128
-"""Images for recomputing the batch norms' statistics, at most."""
+NORM_IMAGES = 64
+"""Images that correct the batch norms' statistics after an instant repair, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +99,18 @@ class Repairer:
         """Moments of what the unpruned network's layers read."""
         return statistics(self.model, self.graph, self.data, images=self.images)
 
+    @cached_property
+    def norms(self) -> tuple[Tensor, NormMoments]:
+        """Images, and what the unpruned network's batch norms read over them."""
+        (x,) = sample(self.model, self.graph, self.data, NORM_IMAGES)
+        return x, measure_norms(prune(self.model, self.graph, Plan(self.graph)), x)
+
     def prepare(self, depth: Depth = "full") -> None:
         """Gather what all plans share, so that the first does not wait for it."""
-        _ = self.reference if depth == "full" else self.statistics
+        if depth == "full":
+            _ = self.reference
+        else:
+            _ = self.statistics, self.norms
 
     def full(self, plan: Plan, *, progress: Progress = None) -> Repaired:
         """Refit every layer, in order, to what it reads in the repaired network."""
@@ -114,12 +122,12 @@ class Repairer:
         return Repaired(pruned, layers, "full", len(unpruned.images))
 
     def instant(self, plan: Plan) -> Repaired:
-        """Fold pruned inputs into the others; then recompute the batch norms' statistics."""
+        """Fold pruned inputs into the others; then correct the batch norms' statistics."""
         seen = self.statistics
         pruned = prune(self.model, self.graph, plan)
         with torch.no_grad():
             layers = fold(self.model, pruned, self.graph, plan, seen)
-        recalibrate(pruned, self.data, images=min(seen.images, REMEASURED), seed=self.seed)
+        correct_norms(self.model, pruned, self.graph, plan, *self.norms)
         return Repaired(pruned, layers, "instant", seen.images)
 
     def __call__(self, plan: Plan, depth: Depth = "full", *, progress: Progress = None) -> Repaired:
@@ -159,7 +167,8 @@ def repair(
         data: Its training images (N, C, H, W) are used, never its labels.
         images: How many, balanced over the classes; by default 512, fewer if they are large.
         depth: "full" refits layer by layer; "instant" uses moments gathered once for all plans and
-            takes milliseconds per plan, plus one pass to recompute the batch norms' statistics.
+            takes milliseconds per plan, plus one pass of a few images to correct the batch norms'
+            statistics.
         seed: Draws the positions that are sampled; the same seed gives the same network.
         seen: For "instant": what `statistics` gathered before.
         progress: Called with the layers done and their number; False for no bar.

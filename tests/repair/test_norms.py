@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import torch
 from torch import nn
 
-from pruneviz.repair.norms import rebase_norms
+import pruneviz as pv
+from pruneviz.repair import Repairer
+from pruneviz.repair.norms import correct_norms, measure_norms, rebase_norms
+from tests.repair.helpers import images_of, two_layers
 
 IMAGES = torch.randn(32, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -53,3 +57,40 @@ def test_a_norm_that_runs_twice_stays() -> None:
     state = copy.deepcopy(net.state_dict())
     assert rebase_norms(net, IMAGES) == 0
     assert all(torch.equal(net.state_dict()[k], v) for k, v in state.items())
+
+
+@torch.no_grad()
+def test_corrected_statistics_by_hand() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 5, 1, bias=False), nn.BatchNorm2d(5), nn.Conv2d(5, 2, 1))
+    model[1].running_mean.uniform_(-1, 1)
+    model[1].running_var.uniform_(0.2, 3)
+    model.eval()
+    graph = pv.trace(model, (3, 8, 8))
+    plan = pv.Plan(graph).drop(graph.prunable_groups[0].name, [1, 4])
+    pruned = pv.prune(model, graph, plan)
+    pruned[0].weight.mul_(2)  # what a repair might do
+    whole = pv.prune(model, graph, pv.Plan(graph))
+    assert correct_norms(model, pruned, graph, plan, IMAGES, measure_norms(whole, IMAGES)) == 1
+    read = model[0](IMAGES).transpose(0, 1).flatten(1).double().numpy()[[0, 2, 3]]
+    e, old = (
+        model[1].eps,
+        {k: v.double().numpy()[[0, 2, 3]] for k, v in model[1].named_buffers() if v.ndim},
+    )
+    variance = read.var(1, ddof=1)
+    mean_now = old["running_mean"] + 2 * read.mean(1) - read.mean(1)
+    variance_now = (old["running_var"] + e) * (4 * variance + e) / (variance + e) - e
+    np.testing.assert_allclose(pruned[1].running_mean.numpy(), mean_now, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(pruned[1].running_var.numpy(), variance_now, rtol=1e-4)
+    assert not pruned.training
+    assert pruned[1].momentum == 0.1
+
+
+@torch.no_grad()
+def test_an_instant_repair_of_nothing_is_the_unpruned_network() -> None:
+    model, data = two_layers(norm=True, bias=False, exact=False), images_of(16, 48)
+    graph = pv.trace(model, (3, 16, 16))
+    before = copy.deepcopy(model.state_dict())
+    same = Repairer(model, graph, data).instant(pv.Plan(graph)).network
+    x, _ = next(data.val.batches(16))
+    torch.testing.assert_close(same(x), model(x))
+    assert all(torch.equal(model.state_dict()[k], v) for k, v in before.items())
