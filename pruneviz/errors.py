@@ -111,10 +111,11 @@ class RecipeError(PruneVizError, ValueError):
 class MissingExtraError(PruneVizError, ImportError):
     """An optional library is not installed; the message names the pip command."""
 
-    def __init__(self, part: str, library: str, extra: str) -> None:
+    def __init__(self, part: str, library: str, extra: str | None) -> None:
+        package = library if extra is None else f"'pruneviz[{extra}]'"
         super().__init__(
-            f"{part} needs {library}, which is not installed; "
-            f"install it with: pip install 'pruneviz[{extra}]'"
+            f"{part} needs {library}, which is not installed; install it with: pip install "
+            f"{package}"
         )
 
 

@@ -68,22 +68,28 @@ def status_of(runs: Sequence[RunView]) -> int:
 
 
 def outlook(args: argparse.Namespace, service: JobService, ahead: Sequence[RunSpec]) -> str:
-    """Say how long runs will take, judging by those done here before."""
+    """Say how long runs will take and how large their files will be, judging by those done."""
     from pruneviz.jobs.executor import resolve_workers
+    from pruneviz.jobs.quota import mib
     from pruneviz.ui.widgets.duration import said
 
-    expected = [service.expected_duration(spec) for spec in ahead]
-    known = [seconds for seconds in expected if seconds is not None]
     if not ahead:
         return "All of them have already ended."
-    if not known:
-        return "The time they take is known once one has ended."
-    some = "" if len(known) == len(ahead) else f" for the {len(known)} of {len(ahead)} known"
+    likely = service.outlook(ahead)
     workers = max_parallel_of(args) or resolve_workers()
     shared = os.environ.get(SCHEDULER) or workers > 1
-    return f"They take about {said(sum(known))}{some}, " + (
-        "shared by the workers." if shared else "one after the other."
-    )
+    told = "The time they take is known once one has ended."
+    if likely.timed:
+        told = f"They take about {said(likely.seconds)}{_some(likely.timed, ahead)}, " + (
+            "shared by the workers." if shared else "one after the other."
+        )
+    if likely.sized:
+        told += f" Their files take about {mib(likely.size)}{_some(likely.sized, ahead)}."
+    return told
+
+
+def _some(known: int, ahead: Sequence[RunSpec]) -> str:
+    return "" if known == len(ahead) else f" for the {known} of {len(ahead)} known"
 
 
 def _follow(args: argparse.Namespace, service: JobService, queue: Queue) -> tuple[RunView, ...]:

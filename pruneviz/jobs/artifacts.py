@@ -29,7 +29,8 @@ from pruneviz.jobs.files import atomic_write
 
 VARIABLE = "PRUNEVIZ_STORE"
 EXAMPLES = "file:///shared/pruneviz or s3://bucket/pruneviz"
-LIBRARIES = {"file": "fsspec", "s3": "s3fs", "gs": "gcsfs"}
+LIBRARIES = {"file": ("fsspec", "cluster"), "s3": ("s3fs", "cluster"), "gs": ("gcsfs", None)}
+"""By kind of address: the library for it, and the extra that brings it; None: no extra does."""
 REFUSED = ("AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNot", "credentials")
 
 
@@ -89,9 +90,8 @@ class ArtifactStore:
             self._files: Any
             self._files, self._root = url_to_fs(address, **options)
         except ImportError as error:
-            raise MissingExtraError("A store at such an address", LIBRARIES[kind], "cluster") from (
-                error
-            )
+            what = f"A store at an address with {kind}://"
+            raise MissingExtraError(what, *LIBRARIES[kind]) from error
         self._local = kind == "file"
 
     def put(self, content: bytes | memoryview) -> str:

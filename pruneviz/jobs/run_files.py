@@ -82,6 +82,17 @@ class RunFiles:
         with self._database.reading() as session:
             return int(session.scalar(query) or 0)
 
+    def sizes(self, run_ids: Iterable[str]) -> dict[str, int]:
+        """Return the bytes that the files of each of some runs take."""
+        ids = list(run_ids)
+        if self.artifacts is None:
+            return {run_id: size_of(self.own(run_id)) for run_id in ids}
+        total = select(Artifact.run_id, func.sum(Artifact.size))
+        query = total.where(Artifact.run_id.in_(ids)).group_by(Artifact.run_id)
+        with self._database.reading() as session:
+            known = {run_id: int(size) for run_id, size in session.execute(query)}
+        return {run_id: known.get(run_id, 0) for run_id in ids}
+
     def attach(self, run_id: str, name: str, content: bytes | None) -> None:
         """Give a file to a run that nobody works on, or take it away (None)."""
         path = self.own(run_id) / name

@@ -195,10 +195,19 @@ class JobService:
         """Tell whether a run has a file of that name, without fetching it."""
         return self.store.files.has(run_id, name)
 
+    def outlook(self, specs: Sequence[RunSpec]) -> durations.Outlook:
+        """Return what some runs will probably take: seconds, and bytes of files.
+
+        Where workers are on other machines, the runs done on any of them are looked at; else those
+        done here.
+        """
+        return durations.outlook(self.store, specs, anywhere=self._workers.remote)
+
     def expected_duration(self, spec: RunSpec | Mapping[str, Any]) -> float | None:
-        """Return the seconds that a run like this took here before; None when there was none."""
+        """Return the seconds that a run like this took before; None when there was none."""
         spec = spec if isinstance(spec, RunSpec) else RunSpec.from_dict(spec)
-        return durations.expected(self.store.list(Which(status="done")), spec)
+        ahead = self.outlook([spec])
+        return ahead.seconds if ahead.timed else None
 
     def wait(self, run_id: str, timeout: float | None = None) -> RunView:
         """Wait until a run has ended, and return it.

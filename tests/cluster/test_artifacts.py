@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 import time
 
@@ -197,6 +198,27 @@ def test_one_sentence_at_the_start(address, sentence, tmp_path, capsys, monkeypa
     assert "hidden" not in said
     with pytest.raises(errors.PruneVizError, match=sentence):
         ArtifactStore(resolve_store() or "").probe()
+
+
+@pytest.mark.parametrize(
+    ("address", "library", "package"),
+    [
+        ("gs://bucket/pruneviz", "gcsfs", "gcsfs"),
+        ("s3://bucket/pruneviz", "s3fs", "'pruneviz[cluster]'"),
+    ],
+)
+def test_a_library_that_is_not_installed_is_named(
+    address, library, package, tmp_path, capsys, monkeypatch
+):
+    known = pytest.importorskip("fsspec.registry", reason="needs the extra 'cluster'")
+    monkeypatch.delitem(known._registry, address.partition(":")[0], raising=False)
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.setenv("PRUNEVIZ_STORE", "")
+    assert main(["--home", str(tmp_path), "--headless", "--store", address]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    remedy = f"needs {library}, which is not installed; install it with: pip install {package}"
+    assert told.rstrip().endswith(remedy)
 
 
 @pytest.mark.sweep

@@ -117,7 +117,7 @@ def judge(course: Course, service: JobService, run_id: str, peace: object) -> No
     run = service.wait(run_id, 240)
     course.attempts += run.attempts
     if run.status != "done":
-        course.wrong.append(f"{run.name}: {run.status}, {run.error}")
+        course.wrong.append(f"{run.name}: {run.status}, {run.error}\n{run.trace or ''}")
         return
     course.ended += 1
     epochs = [row.epoch for row in service.metrics(run_id, level="epoch")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import replace
@@ -157,7 +158,7 @@ def test_a_study_is_a_queue_that_goes_on(
     assert cli.main([*asked, "--seeds", "0", "1"]) == 0
     said = capsys.readouterr().out
     assert "2 of 2. Study: resnet20 on digits, seed 1" in said
-    assert "They take about" in said
+    assert re.search(r"They take about .*\. Their files take about [\d.,]+ MiB\.", said)
     assert "(2 seeds)" in said
     found = PretrainingStudy.from_json(out.read_text())
     assert sorted((r.network, r.data, r.seed) for r in found.runs) == [
