@@ -50,7 +50,7 @@ class JobContext:
         self.spec: RunSpec = claim.run.spec
         self.options: dict[str, Any] = dict(self.spec.options)
         self.folder: Path = claim.store.directory(claim.run.id)
-        self.results: dict[str, Any] = claim.store.results(claim.run.id)
+        self.results: dict[str, Any] = self.patiently(lambda: claim.store.results(claim.run.id))
         self.resume: Any = None
         self._kept: dict[str, float] = {}
         self._waiting: dict[str, Any] = {}
@@ -60,15 +60,15 @@ class JobContext:
 
     def restore(self) -> None:
         """Load the last good checkpoint, if there is one, into `self.resume`."""
-        self._patiently(self._make_folder)
-        self._patiently(lambda: self._claim.store.files.take_over(self.run.id))
+        self.patiently(self._make_folder)
+        self.patiently(lambda: self._claim.store.files.take_over(self.run.id))
         self._checkpoints.tidy()
         kept = self._checkpoints.load()
         if kept is None and (damaged := len(self._checkpoints.paths())):
             self.notice(BEGINS_AGAIN.format(count=damaged, s="s" * (damaged > 1)))
         self.resume = kept["state"] if kept else None
         row = self._pulse.last_row = kept["row"] if kept else 0
-        self._patiently(lambda: self._claim.forget_after(row))
+        self.patiently(lambda: self._claim.forget_after(row))
         self._pulse.add(progress=kept["progress"] if kept else 0.0)
 
     @property
@@ -106,7 +106,7 @@ class JobContext:
         self._waiting.pop(name, None)
         self._kept[name] = now
         stored = self.results[name] = plain(payload)
-        self._patiently(lambda: self._claim.keep(name, stored))
+        self.patiently(lambda: self._claim.keep(name, stored))
 
     def keep_waiting(self) -> None:
         """Store the parts of the result that `keep` has put off."""
@@ -119,7 +119,7 @@ class JobContext:
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file into the run's folder, whole or not at all."""
-        self._patiently(lambda: self._write(name, content))
+        self.patiently(lambda: self._write(name, content))
 
     def course(self, graph: ChannelGraph) -> Callable[[StrategyEvent], None]:
         """Return a function that keeps a strategy's steps, to be called with each event.
@@ -130,14 +130,14 @@ class JobContext:
 
         after = int(self.resume["step"]) if self.resume is not None else 0
         writer = CourseWriter(self.folder, graph, after, self._make_room)
-        return lambda event: self._patiently(lambda: writer.add(event))
+        return lambda event: self.patiently(lambda: writer.add(event))
 
     def checkpoint(self, state: Any, progress: float = 0.0) -> None:
         """Write `state` so that a resumed run finds it in `resume`."""
         self.keep_waiting()  # a run that goes on from here does not find it again
-        row = self._patiently(self._pulse.flush)
+        row = self.patiently(self._pulse.flush)
         kept = {"state": state, "row": row, "progress": progress}
-        self._patiently(lambda: self._save_checkpoint(kept))
+        self.patiently(lambda: self._save_checkpoint(kept))
         self._count += 1
         self._pulse.add(checkpoints=self._count)
 
@@ -161,13 +161,14 @@ class JobContext:
 
     def publish(self) -> None:
         """Copy what the run wrote to the artifact store, if there is one."""
-        self._patiently(self._publish)
+        self.patiently(self._publish)
 
     def _publish(self) -> None:
         if self._outgoing is not None:
             self._claim.store.files.publish(self.run.id, self._outgoing, self._claim.renew)
 
-    def _patiently(self, action: Callable[[], T]) -> T:
+    def patiently(self, action: Callable[[], T]) -> T:
+        """Call `action` until records and files can be used, obeying orders meanwhile."""
         return patiently(action, self.check)
 
     # -------------------------------------------------------------------------------- obeying

@@ -62,7 +62,8 @@ def load_subject(context: JobContext) -> Loaded:
         data = catalog.load_dataset(source["name"], **source.get("options", {}))
         context.report("Loading the network")
         named = ModelSource.from_dict(context.spec.model)
-        model = named.load(progress=downloading)
+        # Weights of a run are in records and store, which may be away for a moment.
+        model = context.patiently(lambda: named.load(progress=downloading))
         if named.num_classes is None and catalog.describe_model(model).classes != len(data.classes):
             model = replace(named, num_classes=len(data.classes)).load(progress=downloading)
     graph = trace(model, data.input_shape)

@@ -285,3 +285,20 @@ def test_an_order_is_written_on_a_full_disk_with_what_was_set_aside(threaded, sp
     monkeypatch.setattr(store, "transaction", transaction)
     assert threaded.cancel(run.id).status == "cancelled"
     assert not kept.exists()
+
+
+def test_a_run_that_has_just_been_taken_up_waits_for_the_records(threaded, spec, monkeypatch):
+    """The database was killed between the claim and the first look at earlier results."""
+    asked: list[int] = []
+    real = RunStore.results
+
+    def results(self: RunStore, run_id: str) -> object:
+        asked.append(1)
+        if len(asked) == 1:
+            raise errors.StorageUnreachableError("The database cannot be reached.")
+        return real(self, run_id)
+
+    monkeypatch.setattr(RunStore, "results", results)
+    run = threaded.wait(threaded.submit(spec()), 120)
+    assert (run.status, run.error) == ("done", None)
+    assert len(asked) > 1
