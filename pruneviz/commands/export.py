@@ -11,7 +11,7 @@ from pruneviz.errors import InvalidValueError
 if TYPE_CHECKING:
     from pruneviz.jobs.views import RunView
 
-FORMATS = ("safetensors", "onnx", "onnx-int8", "pt2", "python")
+FORMATS = ("safetensors", "onnx", "onnx-int8", "pt2", "python", "config")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,7 @@
 """Loads exported files as a stranger would: run as a script of its own, it cannot import PruneViz.
 
-Standard library and torch alone (onnxruntime and safetensors for their own formats). Reads a
-request (JSON) named on the command line, writes the answer beside it.
+Standard library and torch alone (onnxruntime, safetensors, timm and transformers for their own
+formats). Reads a request (JSON) named on the command line, writes the answer beside it.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ import importlib.util
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 BLOCKED = ("pruneviz", "torchvision", "timm", "transformers")
+"""What no file needs, except a config, which is for the library that it came from."""
 
 
-def block() -> None:
+def block(names: Iterable[str]) -> None:
     """Make importing PruneViz, or what networks came from, an error in this process."""
-    for name in BLOCKED:
+    for name in names:
         sys.modules[name] = None  # type: ignore[assignment]
 
 
@@ -64,6 +65,27 @@ def run_onnx(path: Path, images: Any) -> tuple[Any, Callable[[Any], Any]]:
     return torch.from_numpy(session.run(None, {entry: images.numpy()})[0]), once
 
 
+def run_config(path: Path, images: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Outputs of the network that timm or transformers builds from a folder."""
+    import torch
+
+    told = json.loads((path / "config.json").read_text())
+    if "architecture" in told:
+        import timm
+
+        network: Any = timm.create_model(f"local-dir:{path}", pretrained=True).eval()
+    else:
+        from transformers import AutoModelForImageClassification
+
+        network = AutoModelForImageClassification.from_pretrained(path).eval()
+
+    def once(batch: Any) -> Any:
+        scores = network(batch)
+        return scores if isinstance(scores, torch.Tensor) else scores.logits
+
+    return once(images), once
+
+
 def digest_of(path: Path) -> str:
     """SHA-256 over names, types, shapes and bytes of a safetensors file's tensors."""
     from safetensors.torch import load_file
@@ -83,7 +105,13 @@ def state_digest(state: dict[str, Any]) -> str:
     return hasher.hexdigest()[:16]
 
 
-RUNNERS = {"python": run_python, "pt2": run_pt2, "onnx": run_onnx, "onnx-int8": run_onnx}
+RUNNERS = {
+    "python": run_python,
+    "pt2": run_pt2,
+    "onnx": run_onnx,
+    "onnx-int8": run_onnx,
+    "config": run_config,
+}
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -146,6 +174,7 @@ def _seconds(network: Any, image: Any, budget: float = 0.5) -> float:
 
 
 if __name__ == "__main__":
-    block()
     path = Path(sys.argv[1])
-    path.with_suffix(".answer.json").write_text(json.dumps(answer(json.loads(path.read_text()))))
+    request = json.loads(path.read_text())
+    block(request["blocked"])
+    path.with_suffix(".answer.json").write_text(json.dumps(answer(request)))

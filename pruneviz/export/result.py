@@ -88,4 +88,6 @@ class Exported(Mapping[str, Path]):
 
 def _size(path: Path) -> int:
     beside = [path, path.with_suffix(".pt")] if path.suffix == ".py" else [path]
+    if path.is_dir():
+        beside = list(path.iterdir())
     return sum(p.stat().st_size for p in beside if p.exists())

@@ -19,6 +19,7 @@ from pruneviz.errors import (
     StorageError,
     UnknownNameError,
 )
+from pruneviz.export.check_files import BLOCKED
 from pruneviz.export.result import Check, Exported
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ SUFFIXES: Mapping[str, str] = {
     "onnx-int8": ".int8.onnx",
     "pt2": ".pt2",
     "python": ".py",
+    "config": "-config",
 }
 FORMATS = tuple(SUFFIXES)
 TOLERANCE = 1e-4
@@ -58,17 +60,19 @@ def export(
 
     "safetensors" holds the weights; "onnx" (opset 20, extra `export`) and "onnx-int8" run in ONNX
     Runtime and others; "pt2" is a `torch.export` program; "python" is one file of readable
-    `nn.Module` code with a `load()` that needs only torch, and its weights beside it.
+    `nn.Module` code with a `load()` that needs only torch, and its weights beside it; "config" is
+    a folder with the config and weights of timm or transformers, for plans whose widths it can
+    express.
 
-    Every file is loaded in a fresh process that cannot import PruneViz, torchvision or timm, and
-    its outputs are compared with the network's (relative to the largest, at most 1e-4; int8 is
-    measured, not compared) before any is put into the folder.
+    Every file is loaded in a fresh process that cannot import PruneViz, torchvision or timm (for
+    "config" PruneViz alone), and its outputs are compared with the network's (relative to the
+    largest, at most 1e-4; int8 is measured, not compared) before any is put into the folder.
 
     Args:
         network: Pruned or not; it is not changed.
         path: The folder; it is created if missing.
         input_shape: (C, H, W) of one image.
-        formats: Any of "safetensors", "onnx", "onnx-int8", "pt2", "python".
+        formats: Any of "safetensors", "onnx", "onnx-int8", "pt2", "python", "config".
         data: Images to compare on and calibrate with: of its test split where there is one, else
             of `val`. Without it, eight images of noise.
         name: The files' stem.
@@ -81,8 +85,8 @@ def export(
     Raises:
         UnknownNameError: A format that is not among those.
         MissingExtraError: ONNX without the extra.
-        ExportError: An operation that a format cannot represent, or a file whose outputs differ
-            from the network's; the message names it.
+        ExportError: An operation that a format cannot represent, widths that a config cannot, or a
+            file whose outputs differ from the network's; the message names it.
         StorageError: The folder cannot be written.
 
     Example:
@@ -170,6 +174,10 @@ class _Writer:
             return self.safetensors(target)
         if format == "python":
             return self.python(target, title)
+        if format == "config":
+            from pruneviz.export.library import write_config
+
+            return write_config(self.network.network, target)
         if format == "pt2":
             return self.pt2(target)
         return self.onnx(target) if format == "onnx" else self.int8(target, data)
@@ -224,7 +232,20 @@ class _Writer:
 
 
 def try_files(files: Mapping[str, Path], told: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Load files in a fresh process and run them; what it says of each."""
+    """Load files in fresh processes and run them; what these say of each.
+
+    A config has a process of its own, in which the library that it is for can be imported.
+    """
+    plain = {format: path for format, path in files.items() if format != "config"}
+    checks = _try(plain, told, BLOCKED) if plain else {}
+    if "config" in files:
+        checks |= _try({"config": files["config"]}, told, BLOCKED[:1])
+    return checks
+
+
+def _try(
+    files: Mapping[str, Path], told: Mapping[str, Any], blocked: Sequence[str]
+) -> dict[str, dict[str, Any]]:
     import torch
 
     with tempfile.TemporaryDirectory(prefix="pruneviz-check-") as place:
@@ -234,6 +255,7 @@ def try_files(files: Mapping[str, Path], told: Mapping[str, Any]) -> dict[str, d
             "images": str(folder / "images.pt"),
             "files": {format: str(path) for format, path in files.items()},
             "threads": torch.get_num_threads(),
+            "blocked": list(blocked),
         }
         (folder / "request.json").write_text(json.dumps(request))
         script = Path(__file__).with_name("check_files.py")
@@ -291,8 +313,11 @@ def _check(format: str, path: Path, note: str, answer: Mapping[str, Any], images
 def _place(drafts: Path, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for draft in sorted(p for p in drafts.iterdir() if p.is_file()):
-            shutil.copyfile(draft, folder / draft.name)
+        for draft in sorted(drafts.iterdir()):
+            if draft.is_dir():
+                shutil.copytree(draft, folder / draft.name, dirs_exist_ok=True)
+            else:
+                shutil.copyfile(draft, folder / draft.name)
     except OSError as error:
         raise StorageError(
             f"The exported files cannot be written to '{folder}' ({error.strerror}); give a folder "

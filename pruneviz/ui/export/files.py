@@ -34,7 +34,10 @@ TITLES = {
     "onnx-int8": "ONNX, int8",
     "pt2": "torch.export (.pt2)",
     "safetensors": "Weights (safetensors)",
+    "config": "Config and weights for the network's own library",
 }
+OWN_CONFIG = ("timm/", "hf/")
+"""How the names of networks begin whose library has configs."""
 KEPT, CARD = "exported_files", "README.md"
 TIMED_SECONDS = 2.0
 
@@ -43,7 +46,8 @@ def show(loaded: Workbench, chosen: str, plan: Plan, run: RunView | None, stem: 
     """Show what can be written, and what was."""
     st.subheader("Files that run without PruneViz")
     able = find_spec("onnx") is not None and find_spec("onnxruntime") is not None
-    offered = [f for f in TITLES if able or not f.startswith("onnx")]
+    own = loaded.subject.model.startswith(OWN_CONFIG)
+    offered = [f for f in TITLES if (able or "onnx" not in f) and (own or f != "config")]
     with st.form("formats", border=False):
         formats = st.multiselect(
             "Formats",
@@ -165,8 +169,8 @@ def _write(
         (Path(d) / CARD).write_text(card, encoding="utf-8")
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(Path(d).iterdir()):
-                archive.write(path, path.name)
+            for path in sorted(p for p in Path(d).rglob("*") if p.is_file()):
+                archive.write(path, path.relative_to(d).as_posix())
         table = files.to_frame()
         st.session_state[KEPT] = {"key": key, "zip": out.getvalue(), "table": table}
         status.update(label="Exported and checked", state="complete", expanded=False)
