@@ -4,9 +4,10 @@ Every group is narrowed alone, the whole network is timed, and a plan's time is 
 
     T(plan) = T(unpruned) * prod_g r_g(width of g in the plan)
 
-with r_g the measured fraction of the unpruned time, linear between measured widths, and never
-rising as the group gets narrower. The factors multiply because a layer's time falls with its inputs
-and its outputs; what the product misses shows when the plan itself is timed.
+with r_g the measured fraction of the unpruned time, linear between measured widths, and falling, if
+only a little, as the group gets narrower: where times do not, more pruning would seem to lead
+nowhere. The factors multiply because a layer's time falls with its inputs and its outputs; what the
+product misses shows when the plan itself is timed.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 FRACTIONS = (0.75, 0.5, 0.25, 0.0)
 """Widths that are timed, as fractions of a group's; one unit stays."""
+LEAST = 0.002
+"""What a group is taken to save at least when it goes whole, as a fraction of the time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +78,21 @@ def group_times(
     curves = {}
     for group in dict.fromkeys(tried.values()):
         widths = [*_widths(group), group.width]
-        left = [min(1.0, timed.of(f"{group.name}:{w}").median / whole) for w in widths[:-1]]
-        curves[group.name] = widths, np.maximum.accumulate([*left, 1.0]).tolist()
+        left = [timed.of(f"{group.name}:{w}").median / whole for w in widths[:-1]]
+        curves[group.name] = widths, falling(widths, [*left, 1.0])
     return GroupTimes(whole, curves)
+
+
+def falling(widths: Sequence[int], fractions: Sequence[float]) -> list[float]:
+    """Fractions of at most the last one, each smaller than those of greater widths.
+
+    A half narrower group counts as one that saves at least a thousandth of the time.
+    """
+    left = [float(fractions[-1])]
+    for i in range(len(widths) - 2, -1, -1):
+        step = LEAST * (widths[i + 1] - widths[i]) / widths[-1]
+        left.append(min(float(fractions[i]), left[-1] - step))
+    return left[::-1]
 
 
 def _widths(group: Group) -> list[int]:
