@@ -74,9 +74,7 @@ def _of(
     return known[kind](network)
 
 
-def _fitted(
-    library: str, network: nn.Module, widths: Widths, make: Callable[[], nn.Module]
-) -> nn.Module:
+def _fitted(library: str, network: nn.Module, widths: Widths, make: Callable[[], nn.Module]) -> Any:
     """The network that the widths build, with the pruned network's weights."""
     left = network.state_dict()
     try:
