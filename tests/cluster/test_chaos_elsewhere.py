@@ -26,6 +26,8 @@ from tests.cluster.servers import DaskCluster, PostgresServer, postgres_programs
 PLUGINS = ("tests.jobs.job_fakes",)
 EPOCHS = 12
 TRAIN: dict[str, Any] = {"epochs": EPOCHS, "steps": 5, "pause": 0.05}
+LONG_PAUSE = 0.2
+"""Seconds a step in the long form, so that two workers are busy until the last kill."""
 VICTIMS = ("worker", "scheduler", "database")
 
 
@@ -34,6 +36,8 @@ class Course:
     """What became of the runs."""
 
     kills: Counter[str] = field(default_factory=Counter)
+    under_way: int = 0
+    """Kills while a worker had a run in hand."""
     ended: int = 0
     equal: int = 0
     attempts: int = 0
@@ -41,7 +45,9 @@ class Course:
     seconds: float = 0.0
 
 
-def disturbed(folder: Path, runs: int, kills: int, dice: random.Random) -> Course:
+def disturbed(
+    folder: Path, runs: int, kills: int, dice: random.Random, train: dict[str, Any] = TRAIN
+) -> Course:
     """Submit runs, kill meanwhile, and compare what they left with an undisturbed one's."""
     programs = postgres_programs()
     assert programs is not None
@@ -64,14 +70,16 @@ def disturbed(folder: Path, runs: int, kills: int, dice: random.Random) -> Cours
             threads=1,
             stale=6,
         ) as service:
-            calm = service.submit(RunSpec("train", options={**TRAIN, "pause": 0}))
+            calm = service.submit(RunSpec("train", options={**train, "pause": 0}))
             assert service.wait(calm, 120).status == "done"
             peace = service.results(calm)["weights"]
-            made = [service.submit(RunSpec("train", options=TRAIN)) for _ in range(runs)]
+            made = [service.submit(RunSpec("train", options=train)) for _ in range(runs)]
             victims = [VICTIMS[number % 3] for number in range(kills)]
             dice.shuffle(victims)
             for victim in victims:
                 time.sleep(dice.uniform(1, 6))
+                with suppress(StorageError):
+                    course.under_way += any(run.held for run in service.list())
                 kill(victim, service, dask, database, dice)
                 course.kills[victim] += 1
             for run_id in made:
@@ -145,10 +153,13 @@ def test_every_run_ends_once_with_the_same_weights(tmp_path, monkeypatch):
 def main(runs: int = 40, kills: int = 30, seed: int = 0) -> None:
     """Print what became of the runs."""
     with tempfile.TemporaryDirectory() as folder:
-        course = disturbed(Path(folder), runs, kills, random.Random(seed))
+        course = disturbed(
+            Path(folder), runs, kills, random.Random(seed), {**TRAIN, "pause": LONG_PAUSE}
+        )
     killed = ", ".join(f"{count} of a {victim}" for victim, count in course.kills.items())
     print(
-        f"{runs} runs, kills: {killed}; {course.ended} ended, {course.equal} bit-equal, "
+        f"{runs} runs, kills: {killed}, {course.under_way} of them while runs were under way; "
+        f"{course.ended} ended, {course.equal} bit-equal, "
         f"{course.attempts} attempts, {course.seconds:.0f} s"
     )
     print("\n".join(course.wrong))

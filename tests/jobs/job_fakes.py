@@ -62,6 +62,11 @@ def count(context: JobContext) -> None:
     context.keep("last", last)
 
 
+@register("nothing", uses_torch=False)
+def nothing(context: JobContext) -> None:
+    """Do nothing: what is left is the cost of a run."""
+
+
 @register("fails", uses_torch=False)
 def fails(context: JobContext) -> None:
     if context.options.get("own"):

@@ -1,0 +1,187 @@
+"""Thirty visitors on one and on two studios: `python -m tests.cluster.visitors [VISITORS] [MOVES]`.
+
+A visitor speaks Streamlit's protocol as its page does: opens a session at the page Prune (ResNet-20
+on digits), waits until the page has been sent, then moves the slider of the whole network, waits
+until the page has been sent again, thinks for 2 to 6 seconds, and moves it again. Nothing is drawn,
+so a browser's own time is not in the figures. The studios share PostgreSQL; visitors come one every
+half second, to each studio in turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
+
+from tests.cluster.servers import PostgresServer, free_port, postgres_programs
+
+SLIDER = "Pruning ratio, whole network"
+PATIENCE = 300.0
+
+
+@dataclass
+class Times:
+    """Seconds until a page had been sent."""
+
+    opened: list[float] = field(default_factory=list)
+    moved: list[float] = field(default_factory=list)
+
+
+class Studio:
+    """A studio in a process of its own."""
+
+    def __init__(self, home: Path, database: str) -> None:
+        self.port = free_port()
+        code = "import sys; from pruneviz.commands.main import main; sys.exit(main())"
+        options = ["--headless", "--port", str(self.port), "--home", str(home)]
+        root = str(Path(__file__).resolve().parents[2])
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, *options],
+            env={
+                **os.environ,
+                "PRUNEVIZ_DATABASE": database,
+                "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
+            },
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def wait(self) -> None:
+        """Wait until it is ready."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            address = f"http://127.0.0.1:{self.port}/readyz"
+            with suppress(OSError), urllib.request.urlopen(address, timeout=5):
+                return
+            time.sleep(0.2)
+        raise AssertionError("the studio does not start")
+
+    def memory(self) -> float:
+        """Resident bytes."""
+        return float(psutil.Process(self.process.pid).memory_info().rss)
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(60)
+
+
+async def visit(port: int, moves: int, dice: random.Random, times: Times) -> None:
+    """One visitor; notes how long each page took."""
+    address = f"ws://127.0.0.1:{port}/_stcore/stream"
+    protocol = Subprotocol("streamlit")
+    async with connect(
+        address, subprotocols=[protocol], max_size=None, open_timeout=PATIENCE
+    ) as socket:
+        begun = time.perf_counter()
+        await _ask(socket)
+        slider, rows = await _page(socket)
+        times.opened.append(time.perf_counter() - begun)
+        for number in range(moves):
+            await asyncio.sleep(dice.uniform(2, 6))
+            percent = dice.randrange(20, 45) + 25 * (number % 2)  # never where it was
+            begun = time.perf_counter()
+            await _ask(socket, slider, percent)
+            slider, now = await _page(socket)
+            times.moved.append(time.perf_counter() - begun)
+            assert now != rows, "the widths follow the slider"
+            rows = now
+
+
+async def _ask(socket: Any, slider: str = "", percent: int = 0) -> None:
+    """Have the page run, with the slider there if it is known."""
+    message = BackMsg()
+    state = message.rerun_script
+    state.page_name = "prune"
+    if slider:
+        widget = state.widget_states.widgets.add()
+        widget.id = slider
+        widget.double_array_value.data.append(percent)
+    await socket.send(message.SerializeToString())
+
+
+async def _page(socket: Any) -> tuple[str, tuple[str, ...]]:
+    """Read until the sliders have been drawn and the script has ended, not to run again at once.
+
+    Returns the slider's id, and what the sliders of the groups say.
+    """
+    slider, rows = "", []
+    ended = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            message = ForwardMsg()
+            message.ParseFromString(await socket.recv())
+            element = message.delta.new_element
+            if element.WhichOneof("type") == "slider":
+                if element.slider.label == SLIDER:
+                    slider = element.slider.id
+                else:
+                    rows.append(element.slider.label)
+            finished = message.WhichOneof("type") == "script_finished"
+            if slider and finished and message.script_finished in ended:
+                return slider, tuple(rows)
+
+
+async def crowd(ports: list[int], visitors: int, moves: int) -> Times:
+    """All visitors, one coming every half second."""
+    times = Times()
+
+    async def come(number: int) -> None:
+        await asyncio.sleep(number / 2)
+        await visit(ports[number % len(ports)], moves, random.Random(number), times)
+
+    await asyncio.gather(*(come(number) for number in range(visitors)))
+    return times
+
+
+def told(what: str, seconds: list[float]) -> str:
+    """Median and 95th percentile."""
+    late = statistics.quantiles(seconds, n=20)[-1]
+    return f"{what} {statistics.median(seconds):.2f} s, 95 % within {late:.2f} s"
+
+
+def main(visitors: int = 30, moves: int = 5) -> None:
+    """Print the figures for one and for two studios."""
+    programs = postgres_programs()
+    assert programs is not None, "needs PostgreSQL's server programs"
+    database = PostgresServer(programs)
+    try:
+        for count in (1, 2):
+            with tempfile.TemporaryDirectory() as folder:
+                address = database.make(f"records{count}")
+                studios = [Studio(Path(folder) / str(n), address) for n in range(count)]
+                try:
+                    for studio in studios:
+                        studio.wait()
+                    for studio in studios:  # what the first visitor alone waits for
+                        asyncio.run(crowd([studio.port], 1, 1))
+                    times = asyncio.run(crowd([s.port for s in studios], visitors, moves))
+                    memory = sum(studio.memory() for studio in studios) / 2**20
+                finally:
+                    for studio in studios:
+                        studio.close()
+            print(
+                f"{count} studios, {visitors} visitors: {told('page', times.opened)}; "
+                f"{told('slider', times.moved)}; {memory:,.0f} MiB; load {os.getloadavg()[0]:.1f}"
+            )
+    finally:
+        database.close()
+
+
+if __name__ == "__main__":
+    main(*(int(word) for word in sys.argv[1:3]))
