@@ -152,7 +152,7 @@ def load_dataset(name: str, **options: Any) -> DataSet:
                 "The data set 'folder' needs root=, the path of a folder or zip of images."
             )
         return load_folder(root, progress=progress, **options)
-    if root is not None and _is_image_folder(root):
+    if root is not None and is_image_folder(root):
         size = options.pop("size", entry.input_size)
         data = load_folder(root, name=name, size=size, progress=progress, **options)
         if len(data.classes) != entry.classes:
@@ -207,7 +207,8 @@ def _enlarged(data: DataSet, size: int | None) -> DataSet:
     )
 
 
-def _is_image_folder(root: str) -> bool:
+def is_image_folder(root: str) -> bool:
+    """Whether a path leads to a folder or zip of images, not to files of torchvision's."""
     try:
         path = Path(root).expanduser()
         folders = (p.name.lower() for p in path.iterdir() if p.is_dir()) if path.is_dir() else ()

@@ -26,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="only print the value for `dask worker --resources`, for Slurm or Kubernetes",
     )
+    parser.add_argument(
+        "--network",
+        metavar="FILE.py:FACTORY",
+        help="the studio's own network; it is code, so it is not sent to workers",
+    )
     parser.add_argument("--home", default=argparse.SUPPRESS, help="folder for runs in progress")
     deployment.add_log_format(parser)
     deployment.add_deployment(parser)
@@ -62,6 +67,10 @@ def obey(args: argparse.Namespace) -> int:
         )
     if find_spec("distributed") is None:
         raise MissingExtraError("A worker", "distributed", "cluster")
+    if args.network is not None:
+        from pruneviz.catalog import own
+
+        own.hand_over(own.from_code(args.network))
     home = resolve_home(args.home)
     os.environ["PRUNEVIZ_HOME"] = str(home)
     deployment.log_as_asked(args)

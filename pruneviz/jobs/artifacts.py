@@ -6,7 +6,9 @@ has which file under which name. Files that no run has any more go when the stor
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import mmap
 import os
 import time
 import uuid
@@ -14,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from pruneviz.errors import (
@@ -26,6 +28,7 @@ from pruneviz.errors import (
     StorageUnreachableError,
 )
 from pruneviz.jobs.files import atomic_write
+from pruneviz.jobs.home import full_sentence
 
 VARIABLE = "PRUNEVIZ_STORE"
 EXAMPLES = "file:///shared/pruneviz or s3://bucket/pruneviz"
@@ -106,6 +109,49 @@ class ArtifactStore:
                 self._write(self._path(digest), content)
         return digest
 
+    def put_file(self, path: Path) -> str:
+        """Write a copy of a file, of any size, unless it is there, and return its digest.
+
+        Raises:
+            StorageError: the store refuses, or does not answer.
+            OSError: the file cannot be read.
+        """
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if not self.has(digest):
+            with self._errors():
+                if self._local:
+                    with path.open("rb") as file, _mapped(file) as content:
+                        self._write(self._path(digest), content)
+                else:
+                    self._files.put_file(str(path), self._path(digest))
+        return digest
+
+    def fetch(self, digest: str, path: Path) -> None:
+        """Copy a file of the store, of any size, to `path`, whole or not at all.
+
+        Raises:
+            StorageError: it is not there, damaged, or the store does not answer.
+        """
+        draft = path.with_name(f".{uuid.uuid4().hex}.tmp")
+        try:
+            with self._errors():
+                try:
+                    self._files.get_file(self._path(digest), str(draft))
+                except FileNotFoundError:
+                    raise StorageError(self._missing(digest)) from None
+                except OSError as error:
+                    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                        raise
+                    raise StorageFullError(full_sentence(path)) from error
+            with draft.open("rb") as file:
+                copied = hashlib.file_digest(file, "sha256").hexdigest()
+            if copied != digest:
+                raise StorageError(self._damaged(digest))
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
     def has(self, digest: str) -> bool:
         """Tell whether a file is there."""
         with self._errors():
@@ -121,15 +167,9 @@ class ArtifactStore:
             try:
                 content: bytes = self._files.cat_file(self._path(digest))
             except FileNotFoundError:
-                raise StorageError(
-                    f"The store at {self.address} has no file {digest[:12]} any more; it was "
-                    "deleted there. Restore it from a copy, or repeat the run."
-                ) from None
+                raise StorageError(self._missing(digest)) from None
         if digest_of(content) != digest:
-            raise StorageError(
-                f"The file {digest[:12]} in the store at {self.address} is damaged. Delete it "
-                "there and restore it from a copy, or repeat the run."
-            )
+            raise StorageError(self._damaged(digest))
         return content
 
     def blobs(self) -> Iterator[Blob]:
@@ -160,6 +200,18 @@ class ArtifactStore:
         with self._errors():
             self._write(path, b"pruneviz")
             self._files.rm_file(path)
+
+    def _missing(self, digest: str) -> str:
+        return (
+            f"The store at {self.address} has no file {digest[:12]} any more; it was "
+            "deleted there. Restore it from a copy, or repeat the run."
+        )
+
+    def _damaged(self, digest: str) -> str:
+        return (
+            f"The file {digest[:12]} in the store at {self.address} is damaged. Delete it "
+            "there and restore it from a copy, or repeat the run."
+        )
 
     def _path(self, digest: str) -> str:
         return f"{self._root}/blobs/{digest[:2]}/{digest}"
@@ -206,6 +258,19 @@ class ArtifactStore:
                 f"The store at {self.address} cannot be reached ({type(error).__name__}). Start "
                 "it, or correct --store; runs wait until it answers."
             ) from error
+
+
+@contextmanager
+def _mapped(file: IO[bytes]) -> Iterator[memoryview]:
+    """A file's content, read as it is needed."""
+    if os.fstat(file.fileno()).st_size == 0:
+        yield memoryview(b"")
+        return
+    with (
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+        memoryview(mapped) as content,
+    ):
+        yield content
 
 
 def _time(about: dict[str, Any]) -> float:

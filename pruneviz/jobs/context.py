@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pruneviz.jobs import quota
+from pruneviz.jobs import given, quota
 from pruneviz.jobs.checkpoints import Checkpoints
 from pruneviz.jobs.files import atomic_write, make_below
 from pruneviz.jobs.heartbeat import Pulse
@@ -59,8 +59,17 @@ class JobContext:
         self._count = claim.run.checkpoints
 
     def restore(self) -> None:
-        """Load the last good checkpoint, if there is one, into `self.resume`."""
+        """Load the last good checkpoint, if there is one, into `self.resume`.
+
+        Files that the run was given by its owner's machine are fetched first, and `spec` and
+        `options` name the copies.
+        """
         self.patiently(self._make_folder)
+        store = self._claim.store
+        self.spec = self.patiently(
+            lambda: given.bring(store.files, store.home, self.run.id, self.run.spec)
+        )
+        self.options = dict(self.spec.options)
         self.patiently(lambda: self._claim.store.files.take_over(self.run.id))
         self._checkpoints.tidy()
         kept = self._checkpoints.load()

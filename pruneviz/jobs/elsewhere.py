@@ -6,13 +6,19 @@ environment where the records and files are.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from pruneviz.errors import InvalidValueError, NotAllowedError, WrongWorkerError
+from pruneviz.errors import (
+    InvalidValueError,
+    NotAllowedError,
+    UnknownNameError,
+    WrongWorkerError,
+)
 from pruneviz.jobs.alive import host
 from pruneviz.jobs.artifacts import VARIABLE as STORE
 from pruneviz.jobs.artifacts import resolve_store
@@ -21,9 +27,11 @@ from pruneviz.jobs.database import VARIABLE as DATABASE
 from pruneviz.jobs.database import resolve_database
 from pruneviz.jobs.home import check_space, resolve_home
 from pruneviz.jobs.records import RunStore
+from pruneviz.jobs.views import RunSpec
 from pruneviz.jobs.worker import BUSY, do_run
 
 NEEDS = "PRUNEVIZ_NEEDS"
+OWN_NETWORK = "PRUNEVIZ_OWN_NETWORK"  # as pruneviz.catalog.own has it, without torch
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,8 @@ class Order:
     versions: Versions
     plugins: tuple[str, ...] = ()
     threads: int | None = None
+    network: str | None = None
+    """The digest of the file with the studio's own network."""
 
 
 def run_elsewhere(order: Order) -> str:
@@ -95,9 +105,28 @@ def run_elsewhere(order: Order) -> str:
             f"{records.database.place}; correct ${DATABASE} there. The run waits for another "
             "worker."
         )
+    try:
+        _check_network(records, order)
+    except BaseException:
+        records.close()
+        raise
     with BUSY:
         return do_run(
             records, order.run_id, order.plugins, order.threads, ticket=order.ticket, limit=True
+        )
+
+
+def _check_network(records: RunStore, order: Order) -> None:
+    try:
+        spec = records.get(order.run_id).spec
+    except UnknownNameError:
+        return  # deleted meanwhile, as the claim will find
+    if is_own(spec) and (order.network is None or own_digest() != order.network):
+        raise WrongWorkerError(
+            f"The run needs the network '{spec.model.get('name')}', code of the studio's owner, "
+            f"which is not sent to other machines. Copy the file there, and start the worker on "
+            f"{host()} with `pruneviz worker --network FILE.py:FACTORY`. The run waits for another "
+            "worker."
         )
 
 
@@ -125,24 +154,54 @@ def dask_executor(address: str, records: RunStore) -> DaskExecutor:
     return DaskExecutor(address, {mine.resource: 1, **resolve_needs()}, str(mine))
 
 
-def check_travels(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+def check_travels(spec: RunSpec) -> None:
     """Check that a worker on another machine can load a run's network and data.
+
+    Weights files, and images in folders or zips, go there through the store. A factory in a file is
+    code, and the store is open to everyone whose runs are done: so code never travels, but whoever
+    starts a worker may give it the file, and the digest tells whether it is the same. An object
+    handed over by `pv.studio` has no such file.
 
     Raises:
         NotAllowedError: they are only on this machine.
     """
-    weights, options = model.get("weights"), data.get("options") or {}
-    path = isinstance(weights, str) and (os.sep in weights or weights.endswith(".safetensors"))
-    if str(model.get("name", "")).startswith("own/") or path:
-        what = "The network's file"
-    elif data.get("name") == "own" or "root" in options:
-        what = "The folder of images"
-    else:
-        return
-    raise NotAllowedError(
-        f"{what} is only on this machine, but runs are done on others here. Choose a network and "
-        "data from the catalogue, or start PruneViz without --scheduler."
-    )
+    from pruneviz.jobs.given import paths_of
+
+    if is_own(spec) and (network := own_network()) is not None and not network.get("factory"):
+        raise NotAllowedError(
+            "The network was handed over as a Python object, which is code and does not travel to "
+            "other machines. Write a function that returns it into a file, start PruneViz with "
+            "`pruneviz FILE.py:FUNCTION`, and each worker with `pruneviz worker --network "
+            "FILE.py:FUNCTION`."
+        )
+    root = paths_of(spec).get("data.root")
+    if root is not None and root.is_dir() and spec.data.get("name") != "folder":
+        from pruneviz.catalog.datasets import is_image_folder
+
+        if not is_image_folder(str(root)):
+            raise NotAllowedError(
+                f"The folder '{root}' has files of torchvision, which are only on this machine, "
+                "but runs are done on others here. Give an image folder, or let the workers "
+                "download the data: leave root out."
+            )
+
+
+def is_own(spec: RunSpec) -> bool:
+    """Whether a run's network is code of one's own."""
+    return str(spec.model.get("name", "")).startswith("own/")
+
+
+def own_network() -> Mapping[str, Any] | None:
+    """The network of one's own that this process was started with; no torch here."""
+    text = os.environ.get(OWN_NETWORK)
+    network: Mapping[str, Any] | None = json.loads(text) if text else None
+    return network
+
+
+def own_digest() -> str | None:
+    """The digest of the file of that network."""
+    network = own_network()
+    return None if network is None else str(network["digest"])
 
 
 def resolve_needs(option: str | None = None) -> dict[str, float]:

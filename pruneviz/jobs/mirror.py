@@ -17,6 +17,8 @@ from pruneviz.jobs.artifacts import ArtifactStore, digest_of
 from pruneviz.jobs.files import DRAFTS, atomic_write
 
 MARK = ".digests"
+GIVEN = "given/"
+"""Before the names of files in the records that a run was given and has not written."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ from pruneviz.jobs.database import Database
 from pruneviz.jobs.home import release
 from pruneviz.jobs.listing import Choices, Which
 from pruneviz.jobs.migrations import listed_by
+from pruneviz.jobs.mirror import Kept
 from pruneviz.jobs.open_database import open_database
 from pruneviz.jobs.rows import metric, view
 from pruneviz.jobs.run_files import RunFiles
@@ -134,10 +135,16 @@ class RunStore:
         }
 
     # --------------------------------------------------------------------------- asking for it
-    def create(self, spec: RunSpec, *, submitter: str | None = None) -> RunView:
+    def create(
+        self,
+        spec: RunSpec,
+        *,
+        submitter: str | None = None,
+        given: Mapping[str, Kept] | None = None,
+    ) -> RunView:
         """Record a queued run; it starts when a worker claims it.
 
-        If another run has the name, it gets a number.
+        If another run has the name, it gets a number. `given` are files in the store that it needs.
         """
         stored, now = spec.to_dict(), time.time()
         with self.transaction() as session:
@@ -159,6 +166,9 @@ class RunStore:
             )
             session.add(run)
             session.flush()
+            if given:
+                self.database.hold_artifacts(session)
+                self.files.give(session, run.id, given)
             return view(run)
 
     def request_cancel(self, run_id: str) -> RunView:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from pruneviz.errors import StorageBusyError
 from pruneviz.jobs.artifacts import ArtifactStore
 from pruneviz.jobs.checkpoints import Checkpoints
 from pruneviz.jobs.database import Database
 from pruneviz.jobs.files import atomic_write, size_of
-from pruneviz.jobs.mirror import Kept, Outgoing, bring
+from pruneviz.jobs.mirror import GIVEN, Kept, Outgoing, bring
 from pruneviz.jobs.schema import Artifact, Run
 
 CHECKPOINT = "checkpoint-"
+OWN = Artifact.name.not_like(f"{GIVEN}%")
+"""What a run wrote, not what it was given."""
 
 
 class RunFiles:
@@ -59,6 +63,27 @@ class RunFiles:
         with self._database.reading() as session:
             return _known(session, run_id)
 
+    def given(self, run_id: str) -> dict[str, Kept]:
+        """Return what a run was given of its owner's machine, by the names of the records."""
+        with self._database.reading() as session:
+            return _listed(session, Artifact.run_id == run_id, ~OWN)
+
+    def give(self, session: Session, run_id: str, files: Mapping[str, Kept]) -> None:
+        """Record what a new run was given; the files are in the store.
+
+        Raises:
+            StorageBusyError: one of them is not, for the store was tidied up just now.
+        """
+        store = self.artifacts
+        if store is None or not all(store.has(kept.digest) for kept in files.values()):
+            raise StorageBusyError(
+                "The store was tidied up while a file was put there. Start the run again."
+            )
+        session.add_all(
+            Artifact(run_id=run_id, name=name, digest=kept.digest, size=kept.size)
+            for name, kept in files.items()
+        )
+
     def has(self, run_id: str, name: str) -> bool:
         """Tell whether a run has a file of that name, without fetching it."""
         there = (self.own(run_id) / name).exists()
@@ -78,7 +103,7 @@ class RunFiles:
         ids = list(run_ids)
         if self.artifacts is None:
             return sum(size_of(self.own(run_id)) for run_id in ids)
-        query = select(func.sum(Artifact.size)).where(Artifact.run_id.in_(ids))
+        query = select(func.sum(Artifact.size)).where(Artifact.run_id.in_(ids), OWN)
         with self._database.reading() as session:
             return int(session.scalar(query) or 0)
 
@@ -88,7 +113,7 @@ class RunFiles:
         if self.artifacts is None:
             return {run_id: size_of(self.own(run_id)) for run_id in ids}
         total = select(Artifact.run_id, func.sum(Artifact.size))
-        query = total.where(Artifact.run_id.in_(ids)).group_by(Artifact.run_id)
+        query = total.where(Artifact.run_id.in_(ids), OWN).group_by(Artifact.run_id)
         with self._database.reading() as session:
             known = {run_id: int(size) for run_id, size in session.execute(query)}
         return {run_id: known.get(run_id, 0) for run_id in ids}
@@ -151,7 +176,11 @@ class RunFiles:
 
 
 def _known(session: Session, run_id: str) -> dict[str, Kept]:
-    query = select(Artifact.name, Artifact.digest, Artifact.size).where(Artifact.run_id == run_id)
+    return _listed(session, Artifact.run_id == run_id, OWN)
+
+
+def _listed(session: Session, *where: Any) -> dict[str, Kept]:
+    query = select(Artifact.name, Artifact.digest, Artifact.size).where(*where)
     return {name: Kept(digest, size) for name, digest, size in session.execute(query)}
 
 

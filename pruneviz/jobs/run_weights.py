@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pruneviz.catalog import elsewhere
 from pruneviz.errors import UnknownNameError, WeightsError
+from pruneviz.jobs import given
 from pruneviz.jobs.artifacts import resolve_store
 from pruneviz.jobs.database import resolve_database
 from pruneviz.jobs.home import resolve_home
@@ -32,7 +34,8 @@ def load(reference: str, network: str) -> nn.Module:
             f"The run '{run.name}' left a {run.spec.model.get('name')}, not a {network}; load "
             "that, or give weights of this network."
         )
-    return network_of(run, store.files.read(run.id))
+    here = replace(run, spec=given.at_hand(store.files, store.home, run.id, run.spec))
+    return network_of(here, store.files.read(run.id))
 
 
 def plans(reference: str) -> tuple[str, ...]:

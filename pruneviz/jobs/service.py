@@ -23,6 +23,7 @@ from pruneviz.jobs.database import resolve_database
 from pruneviz.jobs.dispatch import Dispatcher
 from pruneviz.jobs.elsewhere import check_travels
 from pruneviz.jobs.gate import Gate
+from pruneviz.jobs.given import Giver
 from pruneviz.jobs.home import reserve, resolve_home
 from pruneviz.jobs.known import LastKnown
 from pruneviz.jobs.listing import Choices, Which
@@ -73,6 +74,7 @@ class JobService:
         self._plugins = tuple(plugins)
         self._gate = gate
         self._known = LastKnown()
+        self._giver = Giver(self.store.files, self.home)
         self._workers = workers_for(
             self.store,
             executor=executor,
@@ -101,17 +103,21 @@ class JobService:
         spec = spec if isinstance(spec, RunSpec) else RunSpec.from_dict(spec)
         find_kind(spec.kind, self._plugins)
         if self._workers.remote:
-            check_travels(spec.model, spec.data)
+            check_travels(spec)
         if self._gate is None:
-            run = self.store.create(spec, submitter=self._me)
+            run = self._create(spec)
         else:
             with self._gate.admission:
                 spec = self._gate.admit(spec, self.store)
-                run = self.store.create(spec, submitter=self._me)
+                run = self._create(spec)
             quota.note(self.store, run.id, self._gate.share())
         logs.event("run queued", run=run.id, owner=run.owner, kind=run.kind)
         self._tender.send(run.id)
         return run.id
+
+    def _create(self, spec: RunSpec) -> RunView:
+        given = self._giver.send(spec) if self._workers.remote else None
+        return self.store.create(spec, submitter=self._me, given=given)
 
     def cancel(self, run_id: str) -> RunView:
         """Cancel a run for good; one that is under way ends within a batch."""

@@ -10,7 +10,13 @@ from concurrent.futures import Executor, Future
 
 from pruneviz.errors import InvalidValueError, StorageUnreachableError
 from pruneviz.jobs.dask_executor import DaskExecutor, resolve_scheduler
-from pruneviz.jobs.elsewhere import Order, dask_executor, run_elsewhere, versions
+from pruneviz.jobs.elsewhere import (
+    Order,
+    dask_executor,
+    own_digest,
+    run_elsewhere,
+    versions,
+)
 from pruneviz.jobs.executor import WorkerPool, resolve_workers
 from pruneviz.jobs.records import RunStore
 from pruneviz.jobs.worker import run_job, warm
@@ -93,7 +99,7 @@ class RemoteWorkers(Workers):
     def submit(self, run_id: str) -> Future[str]:
         """Send an order for the run."""
         stamp, ticket = self._store.database.stamp, uuid.uuid4().hex
-        order = Order(run_id, ticket, stamp, versions(), self._plugins, self._threads)
+        order = Order(run_id, ticket, stamp, versions(), self._plugins, self._threads, own_digest())
         return self.executor.submit(run_elsewhere, order)
 
 

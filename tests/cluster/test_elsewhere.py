@@ -16,7 +16,7 @@ import pytest
 from pruneviz import errors
 from pruneviz.commands.main import main
 from pruneviz.jobs import JobService, RunSpec, RunStore
-from pruneviz.jobs.elsewhere import Order, check_travels, run_elsewhere, versions
+from pruneviz.jobs.elsewhere import Order, run_elsewhere, versions
 from pruneviz.jobs.fleet import DEATHS, Fleet, Standstill
 from pruneviz.jobs.leases import LOST, claim
 from tests.cluster.servers import PASSWORD, DaskCluster, free_port
@@ -173,20 +173,6 @@ def test_what_stood_still_while_nothing_could_be_written_is_no_sign():
     assert watch.seconds({"a": 1})["a"] > 0.04
     watch.forget()
     assert watch.seconds({"a": 1})["a"] == 0
-
-
-@pytest.mark.parametrize(
-    ("model", "data"),
-    [
-        ({"name": "own/make"}, {"name": "digits"}),
-        ({"name": "resnet20", "weights": "/home/ann/mine.pt"}, {"name": "digits"}),
-        ({"name": "resnet20"}, {"name": "folder", "options": {"root": "/home/ann/images"}}),
-    ],
-)
-def test_what_lies_on_this_machine_alone_is_refused(model, data):
-    with pytest.raises(errors.NotAllowedError, match="is only on this machine"):
-        check_travels(model, data)
-    check_travels({"name": "resnet20", "weights": "run:3f2a"}, {"name": "digits", "options": {}})
 
 
 class Slurm(Executor):

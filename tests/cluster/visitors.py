@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,12 +28,13 @@ import psutil
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from tests.cluster.servers import PostgresServer, free_port, postgres_programs
 
 SLIDER = "Pruning ratio, whole network"
-PATIENCE = 300.0
+PATIENCE = 120.0
 
 
 @dataclass
@@ -41,6 +43,12 @@ class Times:
 
     opened: list[float] = field(default_factory=list)
     moved: list[float] = field(default_factory=list)
+    unanswered: Counter[str] = field(default_factory=Counter)
+    """What the page said instead, or the last messages before the patience ended."""
+
+
+class UnansweredError(Exception):
+    """A visitor waited in vain."""
 
 
 class Studio:
@@ -120,21 +128,29 @@ async def _page(socket: Any) -> tuple[str, tuple[str, ...]]:
 
     Returns the slider's id, and what the sliders of the groups say.
     """
-    slider, rows = "", []
+    slider, rows, last = "", [], deque[str](maxlen=12)
     ended = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            message = ForwardMsg()
-            message.ParseFromString(await socket.recv())
-            element = message.delta.new_element
-            if element.WhichOneof("type") == "slider":
-                if element.slider.label == SLIDER:
-                    slider = element.slider.id
-                else:
-                    rows.append(element.slider.label)
-            finished = message.WhichOneof("type") == "script_finished"
-            if slider and finished and message.script_finished in ended:
-                return slider, tuple(rows)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        message = ForwardMsg()
+        try:
+            left = max(0.1, deadline - time.monotonic())
+            message.ParseFromString(await asyncio.wait_for(socket.recv(), left))
+        except TimeoutError:
+            raise UnansweredError(", ".join(last)) from None
+        element = message.delta.new_element
+        kind = element.WhichOneof("type") or message.WhichOneof("type")
+        last.append(str(kind))
+        if kind in ("alert", "exception"):
+            last.append(str(element)[:200])
+        if element.WhichOneof("type") == "slider":
+            if element.slider.label == SLIDER:
+                slider = element.slider.id
+            else:
+                rows.append(element.slider.label)
+        finished = message.WhichOneof("type") == "script_finished"
+        if slider and finished and message.script_finished in ended:
+            return slider, tuple(rows)
 
 
 async def crowd(ports: list[int], visitors: int, moves: int) -> Times:
@@ -143,7 +159,10 @@ async def crowd(ports: list[int], visitors: int, moves: int) -> Times:
 
     async def come(number: int) -> None:
         await asyncio.sleep(number / 2)
-        await visit(ports[number % len(ports)], moves, random.Random(number), times)
+        try:
+            await visit(ports[number % len(ports)], moves, random.Random(number), times)
+        except (UnansweredError, ConnectionClosed) as error:
+            times.unanswered[f"{type(error).__name__}: {error}"] += 1
 
     await asyncio.gather(*(come(number) for number in range(visitors)))
     return times
@@ -177,8 +196,10 @@ def main(visitors: int = 30, moves: int = 5) -> None:
                         studio.close()
             print(
                 f"{count} studios, {visitors} visitors: {told('page', times.opened)}; "
-                f"{told('slider', times.moved)}; {memory:,.0f} MiB; load {os.getloadavg()[0]:.1f}"
+                f"{told('slider', times.moved)}; {memory:,.0f} MiB; load {os.getloadavg()[0]:.1f}; "
+                f"{times.unanswered.total()} visitors unanswered"
             )
+            print("\n".join(times.unanswered))
     finally:
         database.close()
 
