@@ -1,6 +1,6 @@
 """The plan for a budget: which group loses how much, so that the whole loses least.
 
-Each group's curve of repaired loss against ratio says what pruning it alone costs. On the curves'
+Each group's curve of repaired loss (`loss_curves`) says what pruning it alone costs. On the curves'
 lower convex hulls, units go where a saved MAC costs the least loss, the MACs counted exactly for
 the current plan, until the budget is met: the greedy solution of
 
@@ -8,7 +8,8 @@ the current plan, until the budget is met: the greedy solution of
 
 optimal for convex L_g and separable costs. Losses of groups pruned together do not simply add, so
 the plan is then compared with others of the same cost (from steeper and flatter curves, from one
-ratio for all groups, from one threshold for all), each repaired and measured; the best one wins.
+ratio for all groups, from one threshold for all): all after the instant repair, the best two after
+the full one.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from pruneviz.cost import cost
 from pruneviz.criteria import Ranking, rank
 from pruneviz.drawing import Shown
 from pruneviz.errors import InvalidValueError
-from pruneviz.greedy import Budget, budget, greedy
+from pruneviz.greedy import Budget, budget
+from pruneviz.group_curves import GroupCurves, group_curves
 from pruneviz.latency_target import LatencyTarget
 from pruneviz.plan import Plan
-from pruneviz.sensitivity import sensitivity
 from pruneviz.sensitivity_result import Sensitivity
 from pruneviz.threshold import threshold
 
@@ -34,19 +35,19 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pruneviz.data import DataSet
+    from pruneviz.repair import Repairer
 
 
-RATIOS = (0.15, 0.3, 0.45, 0.6, 0.75, 0.9)
-COARSE = (0.3, 0.6, 0.85)
-"""Half as many, where somebody waits: within a point of accuracy on ResNet-20 and CIFAR-10."""
 BOLDNESS = (1.0, 0.5, 2.0)
 """Exponents of the curves that are tried."""
+FULLY_REPAIRED = 2
+"""Candidates that are repaired layer by layer, the best after the instant repair."""
 IMAGES = 256
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A plan that meets the budget, with its repaired accuracy and loss on validation images."""
+    """A plan that meets the budget; its accuracy and loss, fully repaired, on validation images."""
 
     name: str
     plan: Plan
@@ -57,7 +58,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Allocation(Shown):
-    """The best plan for a budget, the others it was compared with, and the curves behind it."""
+    """The best plan for a budget, what it was compared with at last, and the curves behind it."""
 
     plan: Plan
     candidates: tuple[Candidate, ...]
@@ -111,6 +112,8 @@ def allocate(
         >>> len(plan.by_group()), pv.cost(graph, plan).macs_ratio <= 0.9
         (2, True)
     """
+    from pruneviz.repair import Repairer
+
     target = None
     if target_latency is None:
         if timing:
@@ -125,9 +128,7 @@ def allocate(
         wanted = target.budget(protected)
     with bar("Allocating", None if callable(progress) else progress, "%") as tick:
         return search(
-            model,
-            graph,
-            data,
+            Repairer(model, graph, data),
             wanted,
             criterion=criterion,
             ranking=ranking,
@@ -141,9 +142,7 @@ def allocate(
 
 
 def search(
-    model: nn.Module,
-    graph: ChannelGraph,
-    data: DataSet,
+    repairer: Repairer,
     wanted: Budget,
     *,
     criterion: str,
@@ -153,47 +152,61 @@ def search(
     progress: Callable[[float, str], None],
     latency: LatencyTarget | None = None,
 ) -> Allocation:
-    """The candidates of a budget, each repaired and measured; the best one's plan."""
-    from pruneviz.repair import Repairer
+    """The candidates of a budget, the best of them repaired and measured; the best one's plan."""
     from pruneviz.training import evaluate
 
+    model, graph, data = repairer.model, repairer.graph, repairer.data
     if ranking is None:
         progress(0.0, f"Ranking by {criterion}")
         ranking = rank(model, graph, data, [criterion])
     names = [g.name for g in wanted.groups]
-    if scan is None:
-        for grown in sensitivity(
-            model, graph, data, ranking, criterion, RATIOS, images=images, groups=names
-        ):
-            scan = grown
-            progress(0.7 * scan.progress, "Measuring every group, repaired")
-    assert scan is not None
+    curves = group_curves(
+        repairer, ranking, criterion, names, images=images, scan=scan,
+        progress=lambda share, what: progress(0.7 * share, what),
+    )  # fmt: skip
     if latency is not None:
-        curves, scores = scan, ranking.of(criterion)
         progress(0.7, "Timing plans")
-        wanted = latency.settle(wanted, lambda budget: greedy(budget, scores, curves))
-    plans = candidates(wanted, ranking, criterion, scan)
+        wanted = latency.settle(wanted, curves.plan)
+    plans = candidates(wanted, ranking, criterion, curves)
     if latency is not None:
         plans = {name: p for name, p in plans.items() if latency.met(p)} or plans
-    repairer = Repairer(model, graph, data)
+    plans = _promising(repairer, plans, min(images, IMAGES // 2), progress)
     measured = []
     for index, (name, plan) in enumerate(plans.items()):
-        progress(0.7 + 0.3 * index / len(plans), f"Repairing and measuring: {name}")
-        worth = evaluate(repairer.full(plan).network, data, limit=images)
+        progress(0.8 + 0.2 * index / len(plans), f"Repairing and measuring: {name}")
+        worth = evaluate(repairer.full(plan).network, data, limit=images, progress=False)
         used = cost(graph, plan).macs_ratio
         measured.append(Candidate(name, plan, used, worth.accuracy, worth.loss))
     best = min(measured, key=lambda c: c.loss)
-    return Allocation(best.plan, tuple(measured), scan)
+    return Allocation(best.plan, tuple(measured), curves.scan)
+
+
+def _promising(
+    repairer: Repairer,
+    plans: dict[str, Plan],
+    images: int,
+    progress: Callable[[float, str], None],
+) -> dict[str, Plan]:
+    """The few plans that are best after the instant repair."""
+    from pruneviz.training import evaluate
+
+    losses = {}
+    for index, (name, plan) in enumerate(plans.items()):
+        progress(0.7 + 0.1 * index / len(plans), "Comparing plans")
+        network = repairer.instant(plan).network
+        losses[name] = evaluate(network, repairer.data, limit=images, progress=False).loss
+    best = sorted(losses, key=losses.__getitem__)[:FULLY_REPAIRED]
+    return {name: plans[name] for name in plans if name in best}
 
 
 def candidates(
-    wanted: Budget, ranking: Ranking, criterion: str, scan: Sensitivity
+    wanted: Budget, ranking: Ranking, criterion: str, curves: GroupCurves
 ) -> dict[str, Plan]:
     """Plans that meet the budget, by name; equal plans once."""
     plans = {
-        f"sensitivity curves, exponent {power:g}" if power != 1 else "sensitivity curves": greedy(
-            wanted, ranking.of(criterion), scan, power
-        )
+        f"sensitivity curves, exponent {power:g}"
+        if power != 1
+        else "sensitivity curves": curves.plan(wanted, power)
         for power in BOLDNESS
     }
     safe = {g.name for g in wanted.graph.prunable_groups} - {g.name for g in wanted.groups}

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pruneviz.channels import ChannelGraph, Group
+from pruneviz.channels import ChannelGraph, Group, IntArray
 from pruneviz.cost import cost
 from pruneviz.errors import InvalidValueError
+from pruneviz.loss_curves import loss_curve
 from pruneviz.plan import Plan
 from pruneviz.sensitivity_result import Sensitivity
 
@@ -82,27 +83,28 @@ def params_left(plan: Plan) -> float:
     return cost(plan.graph, plan).params_ratio
 
 
-def hull(ratios: FloatArray, losses: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The lower convex hull of rising points: (x, y) of its corners, from the first point on."""
-    corners: list[tuple[float, float]] = []
-    for x, y in zip(ratios.tolist(), np.maximum.accumulate(losses).tolist(), strict=True):
-        while len(corners) > 1:
-            (x0, y0), (x1, y1) = corners[-2:]
-            if (y1 - y0) * (x - x0) <= (y - y0) * (x1 - x0):
-                break
-            corners.pop()
-        corners.append((x, y))
-    xs, ys = zip(*corners, strict=True)
-    return np.array(xs), np.array(ys)
+def greedy(
+    wanted: Budget,
+    scores: FloatArray,
+    scan: Sensitivity,
+    power: float = 1.0,
+    errors: FloatArray | None = None,
+) -> Plan:
+    """Prune where a saved MAC or parameter costs the least loss, until the budget is met.
 
-
-def greedy(wanted: Budget, scores: FloatArray, scan: Sensitivity, power: float = 1.0) -> Plan:
-    """Prune where a saved MAC or parameter costs the least loss, until the budget is met."""
-    curves = {g.name: _curve(scan, g, power) for g in wanted.groups}
+    Args:
+        wanted: The budget, and the groups to prune.
+        scores: (num_units,) the order within each group: the lowest go first.
+        scan: Repaired losses of each group pruned alone, in this order.
+        power: Exponent of the curves.
+        errors: (num_units,) the error that remains after a refit when a unit goes and those before
+            it are gone, where it is known; NaN elsewhere.
+    """
     order = {
         g.name: g.start + np.argsort(scores[g.start : g.start + g.width], kind="stable")
         for g in wanted.groups
     }
+    curves = {g.name: _curve(scan, g, power, errors, order[g.name]) for g in wanted.groups}
     gone = {g.name: 0 for g in wanted.groups}
 
     def plan_of(counts: dict[str, int]) -> Plan:
@@ -118,10 +120,8 @@ def greedy(wanted: Budget, scores: FloatArray, scan: Sensitivity, power: float =
             left = wanted.used(then)
             if left >= used:
                 continue
-            lost = curves[group.name](count / group.width) - curves[group.name](
-                gone[group.name] / group.width
-            )
-            price = lost / (used - left)
+            curve = curves[group.name]
+            price = (curve(count) - curve(gone[group.name])) / (used - left)
             if best is None or price < best[0]:
                 best = price, group.name, count, then, left
         if best is None:
@@ -155,20 +155,14 @@ def _last_step_back(
     return plan
 
 
-def _curve(scan: Sensitivity, group: Group, power: float) -> Callable[[float], float]:
-    """What a pruning ratio adds to the loss: on the hull; beyond it, at twice its last slope."""
-    points = [p for p in scan.curve(group.name) if p.images]
-    x = np.array([0.0, *(p.removed / p.width for p in points)])
-    base = scan.baseline_loss
-    y = np.array([0.0, *(max(0.0, p.loss - base) for p in points)])
-    x, y = hull(*(a[np.unique(x, return_index=True)[1]] for a in (x, y)))
-    # A little for every unit, so that groups without any loss are pruned evenly.
-    y = y**power + 1e-4 * x
-
-    def value(ratio: float) -> float:
-        if ratio <= x[-1] or len(x) < 2:
-            return float(np.interp(ratio, x, y))
-        slope = (y[-1] - y[-2]) / (x[-1] - x[-2])
-        return float(y[-1] + 2 * slope * (ratio - x[-1]))
-
-    return value
+def _curve(
+    scan: Sensitivity, group: Group, power: float, errors: FloatArray | None, order: IntArray
+) -> Callable[[int], float]:
+    """What pruning a number of units adds to the loss."""
+    points = {p.removed: p.loss for p in scan.curve(group.name) if p.images and p.removed}
+    known = None if errors is None else errors[order]
+    if known is not None and np.isnan(known).any():
+        known = None
+    gone = np.array(sorted(points), dtype=float)
+    losses = np.array([points[int(k)] - scan.baseline_loss for k in gone])
+    return loss_curve(gone, losses, group.width, known, power)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pruneviz.data import DataSet
+    from pruneviz.repair import Repairer, Statistics
     from pruneviz.replay import Score
     from pruneviz.training import Task
 
@@ -49,6 +50,7 @@ def sensitivity(
     batch_size: int | None = None,
     workers: int | None = None,
     task: Task | None = None,
+    seen: Statistics | None = None,
     progress: bool | None = None,
 ) -> Iterator[Sensitivity]:
     """Measure every group pruned alone to every ratio; yields a growing result.
@@ -74,10 +76,12 @@ def sensitivity(
         workers: Mini-batches computed side by side; None for as many threads as torch may use.
         task: Your own loss and metric instead of classification; `accuracy` is then its metric, and
             each plan is pruned and measured separately.
+        seen: For "repaired": what `statistics` gathered before.
         progress: False for no bar.
 
     Raises:
-        InvalidValueError: A ratio outside 0..1, or none, or fewer than one image.
+        InvalidValueError: A ratio outside 0..1, or none, or fewer than one image; statistics of
+            another network.
         UnknownNameError: An unknown criterion, group, split or `after`.
         DataError: The split is absent or empty, or has labels without an output.
 
@@ -149,7 +153,10 @@ def sensitivity(
     if after == "cut" and task is None:
         events = run()
     else:
-        events = _one_by_one(start, model, graph, data, plans, batch_size or 256, task)
+        from pruneviz.repair import Repairer
+
+        repairer = Repairer(model, graph, data, seen=seen)
+        events = _one_by_one(start, repairer, plans, batch_size or 256, task)
     return followed(events, "Sensitivity", _done, progress, "%")
 
 
@@ -159,19 +166,16 @@ def _done(result: Sensitivity) -> tuple[int, int]:
 
 def _one_by_one(
     start: Sensitivity,
-    model: nn.Module,
-    graph: ChannelGraph,
-    data: DataSet,
+    repairer: Repairer,
     plans: Sequence[Plan],
     batch_size: int,
     task: Task | None,
 ) -> Iterator[Sensitivity]:
     """Repair and measure plan after plan, the same ratio of every group before the next."""
-    from pruneviz.repair import Repairer
     from pruneviz.surgery import prune
     from pruneviz.training import evaluate, recalibrate
 
-    repairer = Repairer(model, graph, data)
+    model, graph, data = repairer.model, repairer.graph, repairer.data
     measured: dict[Plan, tuple[float, float]] = {}
 
     def measure(plan: Plan) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The plan for a budget: it meets it, it is the best of its candidates, and hulls are hulls."""
+"""The plan for a budget: it meets it, and it is the best of its candidates."""
 
 from __future__ import annotations
 
@@ -9,15 +9,10 @@ import pruneviz as pv
 from pruneviz.allocation import Allocation, search
 from pruneviz.criteria import Ranking
 from pruneviz.errors import InvalidValueError, UnknownNameError
-from pruneviz.greedy import budget, greedy, hull
+from pruneviz.greedy import budget, greedy
+from pruneviz.repair import Repairer
 from pruneviz.sensitivity_result import Sensitivity, SensitivityPoint
 from tests.repair.helpers import images_of, two_layers
-
-
-def test_hull_by_hand() -> None:
-    x, y = hull(np.array([0.0, 0.25, 0.5, 0.75, 1.0]), np.array([0.0, 3.0, 2.0, 4.0, 12.0]))
-    assert x.tolist() == [0.0, 0.75, 1.0]
-    assert y.tolist() == [0.0, 4.0, 12.0], "a curve never falls; corners above the hull are gone"
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +93,8 @@ def test_the_best_candidate_is_taken_and_the_original_stays() -> None:
     before = {k: v.clone() for k, v in model.state_dict().items()}
     told: list[float] = []
     found = search(
-        model, graph, data, budget(graph, 0.5, None), criterion="l1", ranking=None, scan=None,
-        images=24, progress=lambda share, _: told.append(share),
+        Repairer(model, graph, data), budget(graph, 0.5, None), criterion="l1", ranking=None,
+        scan=None, images=24, progress=lambda share, _: told.append(share),
     )  # fmt: skip
     assert isinstance(found, Allocation)
     assert all(pv.cost(graph, c.plan).macs_ratio <= 0.5 for c in found.candidates)

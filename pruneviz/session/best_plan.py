@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pruneviz.allocation import COARSE, IMAGES, Allocation, search
+from pruneviz.allocation import IMAGES, Allocation, search
 from pruneviz.errors import InvalidValueError
 from pruneviz.greedy import budget
 from pruneviz.plan import Plan
-from pruneviz.sensitivity import sensitivity
 from pruneviz.sensitivity_result import Sensitivity
 from pruneviz.session.decisions import Change, Decisions, exactly
 from pruneviz.session.workbench import Workbench
@@ -43,21 +42,14 @@ def best_plan(
     criterion = decisions.criterion
     ranking = workbench.rankings.of(criterion)
     images = min(IMAGES, workbench.preview_images)
-    if scan is None or not scan.final or scan.after != "repaired":
-        names = [g.name for g in wanted.groups]
-        if not names:
-            raise InvalidValueError(
-                "Every group is protected, so nothing can be pruned; unprotect one and try again."
-            )
-        for scan in sensitivity(
-            workbench.model, graph, workbench.data, ranking, criterion, COARSE,
-            images=images, groups=names,
-        ):  # fmt: skip
-            tell(0.7 * scan.progress, "Measuring every group, repaired")
+    if not wanted.groups:
+        raise InvalidValueError(
+            "Every group is protected, so nothing can be pruned; unprotect one and try again."
+        )
+    if scan is not None and not (scan.final and scan.after == "repaired"):
+        scan = None
     allocation = search(
-        workbench.model,
-        graph,
-        workbench.data,
+        workbench.repairer,
         wanted,
         criterion=criterion,
         ranking=ranking,

@@ -187,20 +187,21 @@ def cheapest_gone(run: Run, options: Options) -> GeneArray:
     Each is the greedy plan for its MACs on the curves of repaired loss, see `allocation.greedy`.
     """
     # Imported here: the registry needs none of it.
-    from pruneviz.allocation import COARSE
     from pruneviz.criteria import rank
-    from pruneviz.greedy import Budget, greedy, macs_left
-    from pruneviz.sensitivity import sensitivity
+    from pruneviz.greedy import Budget, macs_left
+    from pruneviz.group_curves import IMAGES, group_curves
+    from pruneviz.repair import Repairer
 
     graph, seed = run.graph, run.seed_of("start")
     ranking = rank(run.network, graph, run.data, ["fisher"], seed=seed)
-    *_, scan = sensitivity(
-        run.network, graph, run.data, ranking, "fisher", COARSE, images=options.images
-    )
+    groups = tuple(graph.prunable_groups)
+    names = [g.name for g in groups]
+    repairer = Repairer(run.network, graph, run.data)
+    curves = group_curves(repairer, ranking, "fisher", names, images=options.images or IMAGES)
     rows = []
     for share in np.linspace(0, options.first_drop, options.population).tolist():
-        wanted = Budget(graph, 1 - share, tuple(graph.prunable_groups), macs_left)
-        rows.append(greedy(wanted, ranking.of("fisher"), scan).kept[graph.prunable])
+        wanted = Budget(graph, 1 - share, groups, macs_left)
+        rows.append(curves.plan(wanted).kept[graph.prunable])
     return np.asarray(rows, dtype=np.bool_)
 
 

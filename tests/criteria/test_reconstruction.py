@@ -9,7 +9,7 @@ from torch import nn
 
 import pruneviz as pv
 from pruneviz.criteria import reconstruction
-from pruneviz.criteria.reconstruction import Reader, order_of
+from pruneviz.criteria.reconstruction import Reader, costs_in_order, order_of
 from tests.criteria.networks import tiny_data
 
 SHAPE = (3, 16, 16)
@@ -117,3 +117,22 @@ def test_a_wide_group_loses_several_units_a_step(monkeypatch: pytest.MonkeyPatch
     assert len(set(scores)) == 8
     costs = Reader(weight, x.T @ x / 500, np.arange(8)).costs(0, 8)
     assert np.argsort(scores)[:3].tolist() == np.argsort(costs)[:3].tolist()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_costs_in_the_own_order_are_the_scores(bias: bool) -> None:
+    model, data = network(bias), tiny_data(SHAPE)
+    graph = pv.trace(model, SHAPE)
+    scores = pv.rank(model, graph, data, "reconstruction").of("reconstruction")
+    seen = pv.statistics(model, graph, data, images=len(data.train))
+    told: list[str] = []
+    costs = costs_in_order(model, graph, seen, scores, told.append)
+    known = ~np.isnan(costs)
+    assert told == [group.name for group in graph.prunable_groups]
+    np.testing.assert_allclose(costs[known], scores[known], rtol=1e-6)
+    # In another order, all but the last unit cost as much or more; together the same.
+    group = graph.group("first")
+    backwards = costs_in_order(model, graph, seen, -scores)[list(group.units)]
+    own = np.sort(costs[list(group.units)])
+    assert (np.sort(backwards) >= own - 1e-9).all()
+    assert backwards.max() == pytest.approx(own.max())

@@ -123,9 +123,7 @@ def _plans(
     for macs in budgets[: count - 1]:
         wanted = budget(graph, macs, None)
         allocation = search(
-            model,
-            graph,
-            data,
+            Repairer(model, graph, data),
             wanted,
             criterion="fisher",
             ranking=ranking,
