@@ -51,6 +51,7 @@ class Rankings:
         )
         self._stored = stored
         self._applicable: dict[tuple[str, ...], frozenset[str]] = {}
+        self._minutes: dict[Callable[[ChannelGraph], bool], bool] = {}
 
     def of(self, criterion: str) -> Ranking:
         """Return the scores by a criterion, and by those computed with it.
@@ -77,7 +78,14 @@ class Rankings:
         takes minutes on this network.
         """
         known = registered().get(criterion)
-        return known is not None and (known.own_pass or known.takes_minutes(self._graph))
+        return known is not None and (known.own_pass or self._takes_minutes(known))
+
+    def _takes_minutes(self, criterion: Criterion) -> bool:
+        """What a criterion says of this network; asked once, since every slider's move asks."""
+        ask = criterion.takes_minutes
+        if ask not in self._minutes:
+            self._minutes[ask] = ask(self._graph)
+        return self._minutes[ask]
 
     def offered(self) -> list[str]:
         """Return the criteria that take seconds here, and those whose long runs are done."""

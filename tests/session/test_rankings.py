@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torchvision
 
 import pruneviz as pv
+from pruneviz.criteria.registry import registered
 from pruneviz.session import rankings as rankings_module
 from pruneviz.session.rankings import Rankings
 
@@ -52,3 +54,26 @@ def test_the_usual_criterion_is_ranked_without_those_that_take_long(
     small, large = asked
     assert "taylor" in small
     assert set(small) - set(large) == {"reconstruction"}
+
+
+def test_a_criterion_is_asked_once_whether_it_takes_minutes(
+    rankings_of_resnet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every move of a slider asks; for ResNet-50 the answer takes milliseconds."""
+    rankings = Rankings(
+        *(getattr(rankings_of_resnet["resnet18"], f"_{x}") for x in ("model", "graph", "data"))
+    )
+    asked: list[str] = []
+
+    def ask(graph: pv.ChannelGraph) -> bool:
+        asked.append(graph.digest)
+        return False
+
+    known = {
+        **registered(),
+        "patient": replace(registered()["fisher"], name="patient", takes_minutes=ask),
+    }
+    monkeypatch.setattr(rankings_module, "registered", lambda: known)
+    for _ in range(3):
+        assert not rankings.takes_long("patient")
+    assert len(asked) == 1
