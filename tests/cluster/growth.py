@@ -2,8 +2,9 @@
 
 - `noop [RUNS]`: seconds a run that does nothing, on the local pool with SQLite and on Dask with
   PostgreSQL and a store, two workers each; and what such a run leaves in PostgreSQL.
-- `digits [RUNS]`: fine-tunings of ResNet-20 on digits, one thread each, on Dask with PostgreSQL and
-  a store, with 1, 2 and 4 workers; bytes and files that a run writes into the store.
+- `digits [RUNS] [WORKERS ...]`: fine-tunings of ResNet-20 on digits, one thread and its own seed
+  each, on Dask with PostgreSQL and a store, with 1, 2 and 4 workers; files and bytes that a run
+  writes into the store, those of its checkpoints included, and what it adds to the records.
 - `pulse [SECONDS]`: transactions a second and connections that a run under way costs PostgreSQL.
 - `database [SECONDS]`: looks for orders a second that PostgreSQL answers here (pgbench).
 
@@ -13,6 +14,7 @@ run at the same time.
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -150,25 +152,35 @@ def noop(count: int = 100) -> None:
         )
 
 
-def digits(count: int = 8) -> None:
+def digits(count: int = 8, *several: int) -> None:
     """Print how fine-tunings spread over 1, 2 and 4 workers on this machine's cores."""
-    tune = [RunSpec("fine_tune", DIGITS, DATA, options=TUNE)] * count
-    rates = []
+    rates: list[float] = []
+
+    def tune(many: int) -> list[RunSpec]:
+        return [
+            RunSpec("fine_tune", DIGITS, DATA, options={**TUNE, "seed": next(seeds)})
+            for _ in range(many)
+        ]
+
+    seeds = itertools.count()
     with tempfile.TemporaryDirectory() as home, cluster(Path(home)) as far:
-        for workers in (1, 2, 4):
+        for workers in several or (1, 2, 4):
             far.start_workers(workers)
-            done(far.service, tune[:workers])  # its imports and caches
+            done(far.service, tune(workers))  # its imports and caches
             files, size = stored(far.store)
             cpu, begun = far.cpu(), time.perf_counter()
-            done(far.service, tune)
+            rows = far.ask("SELECT pg_database_size('records')")[0]
+            done(far.service, tune(count))
             seconds, cpu = time.perf_counter() - begun, far.cpu() - cpu
             more, larger = stored(far.store)
+            rows = far.ask("SELECT pg_database_size('records')")[0] - rows
             rates.append(count / seconds)
             print(
                 f"{workers} workers: {count} runs, {seconds:.1f} s, {rates[-1] / rates[0]:.2f} "
                 f"times one worker's, {cpu / count:.1f} CPU s a run, "
                 f"{cpu / seconds:.2f} cores used; {(more - files) / count:.1f} files and "
-                f"{(larger - size) / count / 2**20:.2f} MiB a run; load {os.getloadavg()[0]:.1f}"
+                f"{(larger - size) / count / 2**20:.2f} MiB a run, "
+                f"{rows / count / 1024:.1f} KiB of records; load {os.getloadavg()[0]:.1f}"
             )
 
 
@@ -236,4 +248,4 @@ def database(seconds: int = 20) -> None:
 
 if __name__ == "__main__":
     measures = {"noop": noop, "digits": digits, "pulse": pulse, "database": database}
-    measures[sys.argv[1]](*(int(word) for word in sys.argv[2:3]))
+    measures[sys.argv[1]](*(int(word) for word in sys.argv[2:]))

@@ -129,6 +129,29 @@ def test_another_worker_goes_on_from_what_the_first_one_left(tmp_path, new_datab
     assert (folder / MARK).exists()
 
 
+def test_the_parts_of_an_experiment_are_in_the_store_when_they_are_done(tmp_path, monkeypatch):
+    from pruneviz.studies.papers import experiment, kinds
+
+    class StopError(Exception):
+        pass
+
+    def perform(request, *, keep, say, tick):
+        keep.write_text('{"first": 1}')
+        say("first: 1")
+        raise StopError
+
+    monkeypatch.setattr(experiment, "perform", perform)
+    (tmp_path / "home").mkdir()
+    address = (tmp_path / "store").as_uri()
+    made = RunStore(tmp_path / "home", None, address)
+    run_id = made.create(RunSpec("claim", options={"claim": "oracle"})).id
+    context = working(tmp_path / "home", address, run_id)
+    with pytest.raises(StopError):
+        kinds.claim(context)
+    assert (made.files.read(run_id) / kinds.PARTS).read_text() == '{"first": 1}'
+    made.close()
+
+
 def test_a_checkpoint_that_is_damaged_in_the_store_is_left_out(tmp_path):
     address = (tmp_path / "store").as_uri()
     (tmp_path / "home").mkdir()
