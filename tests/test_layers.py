@@ -116,6 +116,7 @@ OWNERS = {
     "anywidget": {"notebook"},
     "transformers": {"catalog", "export"},
     "onnxruntime": {"export"},
+    "openvino": {"export"},
     "onnxscript": {"export"},
     "pymoo": {"strategies", "studies"},
 }

@@ -44,8 +44,8 @@ def measure_latency(
         seconds: Budget for all together; once it is spent no further round begins, but each
             network is timed at least three times.
         threads: CPU threads per operation; None for torch's own setting.
-        runtime: "torch", operation by operation; or "onnxruntime" (extra `export`): each network is
-            exported to it first, and it runs on the CPU.
+        runtime: "torch", operation by operation; "onnxruntime" (extra `export`) or "openvino"
+            (extra `openvino`): each network is exported to it first, and it runs on the CPU.
         macs: Multiply-adds for one image by name, shown beside the times.
         progress: Called with the passes done and wanted, after each warm-up and each round; False
             for no bar.

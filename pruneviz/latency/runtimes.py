@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 TORCH = "torch"
-RUNTIMES = {TORCH: "pruneviz.latency.eager", "onnxruntime": "pruneviz.export.runtime"}
+RUNTIMES = {
+    TORCH: "pruneviz.latency.eager",
+    "onnxruntime": "pruneviz.export.runtime",
+    "openvino": "pruneviz.export.openvino",
+}
 """By name: the module whose `passes(model, images, threads)` gives one forward pass as a call."""
 
 

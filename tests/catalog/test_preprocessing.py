@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import zipfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -99,3 +103,24 @@ def test_every_torchvision_network_has_a_preprocessing() -> None:
         found = find_architecture(name).preprocessing("imagenet")
         assert found is not None
         assert found.resize >= found.size
+
+
+@pytest.mark.slow
+def test_real_weights_know_real_ants_and_bees_among_a_thousand_classes(
+    tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder named by synset, one by class: SqueezeNet's own preprocessing finds them again."""
+    monkeypatch.setenv("TORCH_HOME", str(shared / "torch"))
+    with zipfile.ZipFile(shared / "data" / "hymenoptera-256.zip") as archive:
+        archive.extractall(tmp_path / "all")
+    (train,) = (p for p in (tmp_path / "all").rglob("train") if p.is_dir())
+    root = tmp_path / "renamed"
+    shutil.copytree(train / "ants", root / "n02219486")
+    shutil.copytree(train / "bees", root / "bee")
+    source = ModelSource("squeezenet1_0", "imagenet")
+    options = options_for(source, "folder", {"root": str(root), "val": 200})
+    data = load_dataset("folder", **options)
+    assert data.input_shape == (3, 224, 224)
+    assert set(data.val.labels.tolist()) == {309, 310}
+    right = pv.evaluate(source.load(), data)
+    assert right.accuracy > 0.5, "chance is 0.001"

@@ -321,21 +321,22 @@ def test_a_real_network_is_faster_with_a_tenth_of_it() -> None:
 
 
 @pytest.mark.slow
-def test_onnxruntime_times_the_same_networks() -> None:
-    pytest.importorskip("onnxruntime")
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_another_runtime_times_the_same_networks(runtime: str) -> None:
+    pytest.importorskip(runtime)
     pytest.importorskip("onnxscript")
     data = pv.load_dataset("digits")
     model = pv.load_model("resnet20", weights="digits")
     graph = pv.trace(model, data.input_shape)
     plan = pv.threshold(graph, pv.rank(model, graph, None, ["l1"]), "l1", 0.5)
-    found = pv.latency(model, graph, plan, runtime="onnxruntime", repeats=5, threads=1)
-    assert found.runtime == "onnxruntime"
-    assert set(found.to_frame()["runtime"]) == {"onnxruntime"}
+    found = pv.latency(model, graph, plan, runtime=runtime, repeats=5, threads=1)
+    assert found.runtime == runtime
+    assert set(found.to_frame()["runtime"]) == {runtime}
     assert [t.name for t in found.timings] == ["baseline", "pruned"]
     assert all(len(t.seconds) >= 3 and t.low > 0 for t in found.timings)
     assert not model.training
 
 
 def test_an_unknown_runtime_lists_the_choices() -> None:
-    with pytest.raises(pv.errors.UnknownNameError, match="torch, onnxruntime"):
+    with pytest.raises(pv.errors.UnknownNameError, match="torch, onnxruntime, openvino"):
         pv.measure_latency({"a": torch.nn.Identity()}, (3, 8, 8), runtime="magic")

@@ -56,7 +56,10 @@ def runtimes() -> list[str]:
 
     from pruneviz.latency.runtimes import RUNTIMES
 
-    needed = {"onnxruntime": ("onnx", "onnxruntime", "onnxscript")}
+    needed = {
+        "onnxruntime": ("onnx", "onnxruntime", "onnxscript"),
+        "openvino": ("onnx", "openvino", "onnxscript"),
+    }
     return [name for name in RUNTIMES if all(map(find_spec, needed.get(name, ())))]
 
 
