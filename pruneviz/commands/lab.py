@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pruneviz.commands.deployment import SCHEDULER, add_deployment
 from pruneviz.commands.output import add_json, deliver, progress, say, write
-from pruneviz.commands.watch import use_threads
+from pruneviz.commands.queue import (
+    add_max_parallel,
+    max_parallel_of,
+    service_for,
+    status_of,
+    work_through,
+)
+from pruneviz.commands.watch import STOPPED, threads_of, use_threads
 from pruneviz.errors import PruneVizError
 from pruneviz.studies.papers.claims import SCALES, claims, find_claim
 from pruneviz.studies.papers.request import Request
@@ -60,12 +70,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--threads", type=int, default=1, help="CPU cores to use (default: 1)")
     one.add_argument("--out", type=Path, default=Path.cwd(), help="folder for the result")
     add_json(one)
+    # As in add_service: given before the command or after it.
+    one.add_argument("--home", default=argparse.SUPPRESS, help="folder for records, for a queue")
+    add_max_parallel(one)
+    add_deployment(one)
     parser.set_defaults(action="list", folder=STORED, json=False)
 
 
 def obey(args: argparse.Namespace) -> int:
     """Do what the arguments say; returns the exit status."""
     if args.action == "run":
+        if args.max_parallel is not None or os.environ.get(SCHEDULER):
+            return run_as_queue(args)
         run(args)
     elif args.action == "table":
         say(args, table(results(args.folder)))
@@ -79,7 +95,45 @@ def obey(args: argparse.Namespace) -> int:
 
 def run(args: argparse.Namespace) -> LabResult:
     """Run an experiment and write its result; a stopped one goes on where it was."""
-    request = Request(
+    request = request_of(args)
+    use_threads(args)
+    from pruneviz.studies.papers.experiment import perform
+
+    kept = args.out / f".{request.name}.parts"
+    path = writable(args, request)
+    result = perform(request, keep=kept, say=progress)
+    _finish(args, path, result)
+    kept.unlink(missing_ok=True)
+    return result
+
+
+def run_as_queue(args: argparse.Namespace) -> int:
+    """Run an experiment as a queue, a run a seed, and write its result; returns the exit status.
+
+    The same command again goes on where it was stopped, and with more seeds adds their runs.
+    """
+    request = request_of(args)
+    if request.root is not None:  # a worker has another working directory
+        request = replace(request, root=str(Path(request.root).expanduser().absolute()))
+    threads_of(args)
+    max_parallel_of(args)
+    from pruneviz.studies.papers.queue import ClaimQueue, gather
+
+    path = writable(args, request)
+    args.home = getattr(args, "home", None)
+    with service_for(args) as service:
+        runs = work_through(args, service, ClaimQueue(request))
+        if runs is None:
+            return STOPPED
+        status = status_of(runs)
+        if status == 0:
+            _finish(args, path, gather(service, runs, request))
+    return status
+
+
+def request_of(args: argparse.Namespace) -> Request:
+    """The experiment that the arguments name."""
+    return Request(
         claim=args.claim,
         network=args.network,
         data=args.data,
@@ -90,21 +144,22 @@ def run(args: argparse.Namespace) -> LabResult:
         scale=args.scale,
         seeds=tuple(args.seeds),
     )
-    use_threads(args)
-    from pruneviz.studies.papers.experiment import perform
 
-    kept = args.out / f".{request.name}.parts"
-    path = args.out / f"{request.name}.json"
-    write(path.with_suffix(".writable"), "")  # said before minutes of work, not after
+
+def writable(args: argparse.Namespace, request: Request) -> Path:
+    """Where the result goes; refused before minutes of work, not after."""
+    path: Path = args.out / f"{request.name}.json"
+    write(path.with_suffix(".writable"), "")
     path.with_suffix(".writable").unlink()
-    result = perform(request, keep=kept, say=progress)
+    return path
+
+
+def _finish(args: argparse.Namespace, path: Path, result: LabResult) -> None:
     write(path, result.to_json())
-    kept.unlink(missing_ok=True)
     say(args, f"Wrote {path}")
     if not args.json:
         _print(result)
     deliver(args, json.loads(result.to_json()))
-    return result
 
 
 def _documents(results: Sequence[LabResult]) -> list[dict[str, Any]]:

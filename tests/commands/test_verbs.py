@@ -210,6 +210,7 @@ def test_a_study_is_a_queue_that_goes_on(
         (["lab", "run", "oracle", "--scale", "weeks"], "minutes, hours"),
         (["lab", "run", "oracle", "--seeds", "-1"], "whole numbers from 0"),
         (["lab", "run", "oracle", "--threads", "0"], "a whole number of at least 1, but got 0"),
+        (["lab", "run", "oracle", "--max-parallel", "0"], "--max-parallel is a whole number"),
         (["lab", "run", "oracle", "--out", "/dev/null/x"], "use --out to name another place"),
     ],
 )

@@ -17,7 +17,9 @@ from pruneviz.errors import InvalidValueError, UnknownNameError
 from pruneviz.jobs import JobService, RunSpec
 from pruneviz.strategies import run_strategy
 from pruneviz.studies.papers import LabResult, Request, soft
+from pruneviz.studies.papers.queue import ClaimQueue, gather
 from pruneviz.studies.papers.setting import Bench
+from pruneviz.studies.queue import Queue
 from tests.threads import end, worker_threads
 
 
@@ -109,6 +111,29 @@ def test_a_claim_stops_and_goes_on_where_it_was(
     assert found.findings[0].seeds == (kept["soft, seed 0"]["test"],)
     assert found.command.startswith("pruneviz lab run soft")
     assert run.progress == 1
+
+
+@pytest.mark.slow
+def test_a_queue_of_seeds_gives_the_result_of_one_run(
+    service: JobService, few: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soft, "EPOCHS", {"minutes": 1})
+    request = Request("soft", "resnet20", seeds=(0, 1))
+    queue = Queue(service, ClaimQueue(request), at_most=1)
+    assert len(queue) == 2
+    assert ClaimQueue(replace(request, seeds=(0, 1, 2))).id == ClaimQueue(request).id
+    assert ClaimQueue(replace(request, scale="hours")).id != ClaimQueue(request).id
+    while not queue.over(runs := queue.advance()):
+        service.wait(next(run.id for run in runs if run.active), 240)
+    assert [run.status for run in runs] == ["done", "done"], [run.trace for run in runs]
+    with monkeypatch.context() as patch:
+        patch.setattr("pruneviz.studies.papers.setting.run_strategy", None)  # nothing is done again
+        gathered = gather(service, runs, request)
+    whole = service.submit(RunSpec("claim", options=request.to_dict()))
+    assert service.wait(whole, 240).status == "done"
+    in_one = LabResult.from_json(json.dumps(service.results(whole)["lab"]))
+    assert replace(gathered, seconds=0.0) == replace(in_one, seconds=0.0)
+    assert gathered.seconds > 0
 
 
 def test_a_claim_is_cancelled_within_an_epoch(service: JobService, few: None) -> None:
