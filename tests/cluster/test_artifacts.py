@@ -75,6 +75,21 @@ def test_a_file_is_known_by_what_it_holds(artifacts):
     assert list(artifacts.blobs()) == []
 
 
+@pytest.mark.slow
+def test_a_file_is_copied_there_and_back_without_being_read_whole(artifacts, tmp_path):
+    for size in (0, 3 * 2**20):
+        (tmp_path / "mine").write_bytes(os.urandom(size))
+        digest = artifacts.put_file(tmp_path / "mine")
+        assert artifacts.put_file(tmp_path / "mine") == digest
+        artifacts.fetch(digest, tmp_path / "copy")
+        assert (tmp_path / "copy").read_bytes() == (tmp_path / "mine").read_bytes()
+        assert artifacts.get(digest) == (tmp_path / "mine").read_bytes()
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(errors.StorageError, match=r"has no file .* any more"):
+        artifacts.fetch("0" * 64, tmp_path / "none")
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_many_who_write_the_same_file_leave_one(artifacts):
     threads = [threading.Thread(target=artifacts.put, args=(b"x" * 10**6,)) for _ in range(6)]
     for thread in threads:
