@@ -12,7 +12,7 @@ from pruneviz.channels import ChannelGraph, Group, IntArray
 from pruneviz.cost import cost
 from pruneviz.errors import InvalidValueError
 from pruneviz.loss_curves import loss_curve
-from pruneviz.plan import Plan
+from pruneviz.plan import Plan, from_kept
 from pruneviz.sensitivity_result import Sensitivity
 
 FloatArray = npt.NDArray[np.float64]
@@ -108,8 +108,10 @@ def greedy(
     gone = {g.name: 0 for g in wanted.groups}
 
     def plan_of(counts: dict[str, int]) -> Plan:
-        units = [order[name][:count] for name, count in counts.items()]
-        return Plan(wanted.graph, np.concatenate(units).tolist() if units else ())
+        kept = np.ones(wanted.graph.num_units, dtype=bool)
+        for name, count in counts.items():
+            kept[order[name][:count]] = False
+        return from_kept(wanted.graph, kept)
 
     plan = plan_of(gone)
     used = wanted.used(plan)

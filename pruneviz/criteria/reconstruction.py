@@ -49,6 +49,8 @@ STEPS = 512
 """A wider group loses several units a step."""
 BLOCKS = 32
 """Steps a group where the order is given."""
+GONE = -2
+"""In place of the unit of a channel that is no longer there."""
 
 
 class Reader:
@@ -61,7 +63,7 @@ class Reader:
         ridge = max(RIDGE * float(np.trace(moments)) / len(moments), 1e-300)
         inverse = np.linalg.inv(moments + ridge * np.eye(len(moments)))
         self.inverse: FloatArray = (inverse + inverse.T) / 2
-        self.units = units
+        self.units = units.copy()
 
     def costs(self, start: int, width: int) -> FloatArray:
         """(width,) what each unit of a group would cost now, as a fraction of the energy."""
@@ -82,16 +84,25 @@ class Reader:
         out = np.flatnonzero(np.isin(self.units, gone))
         if not len(out):
             return 0.0
-        row = self.inverse[out]
-        square = self.square[np.ix_(out, out)]
+        row, column = self.inverse[out], self.square[:, out]
+        square = column[out]
         cost = max(float((np.linalg.inv(row[:, out]) * square).sum()), 0.0) / self.energy
         share = np.linalg.solve(row[:, out], row)  # ([G^-1]_DD)^-1 [G^-1]_D:
-        moved = self.square[:, out] @ share
-        self.square += share.T @ (square @ share) - moved - moved.T
+        half = column - share.T @ square / 2
+        self.square -= np.hstack([half, share.T]) @ np.vstack([share, half.T])
         self.inverse -= row.T @ share
         for matrix, diagonal in ((self.square, 0.0), (self.inverse, 1.0)):
             matrix[out], matrix[:, out] = 0.0, 0.0
             matrix[out, out] = diagonal
+        self.units[out] = GONE
+        left = np.flatnonzero(self.units != GONE)
+        if len(left) <= len(self.units) // 2:
+            both = np.ix_(left, left)
+            self.square, self.inverse, self.units = (
+                self.square[both],
+                self.inverse[both],
+                self.units[left],
+            )
         return cost
 
 

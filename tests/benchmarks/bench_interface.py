@@ -7,7 +7,9 @@ half of every group's units dropped, and measures
   in the page; the sliders of the groups in turn, and the one for all groups),
 - a switch of pages: from the click to the new page's own content on screen.
 
-``--during-run`` does so while a fine-tuning run trains in the background. Needs Chromium and
+``--during-run`` does so while a fine-tuning run trains in the background. ``--clicks N`` measures
+the page Explain instead: from the click on a feature map of ResNet-20, which prunes its filter, to
+the changed bars of the answer. Needs Chromium and
 Playwright; prints median and 95th percentile in milliseconds.
 """
 
@@ -47,6 +49,19 @@ WATCH = """() => {
   window.watch.observe(document.body, {subtree: true, childList: true, characterData: true});
 }"""
 
+WATCH_BARS = """() => {
+  let clicked = null;
+  window.answers = [];
+  window.addEventListener('click', () => { clicked = performance.now(); }, true);
+  new MutationObserver((changes) => {
+    const bars = document.querySelector('.st-key-explain_answers');
+    if (clicked === null || !changes.some((change) => bars.contains(change.target))) return;
+    requestAnimationFrame(() => {
+      if (clicked !== null) { window.answers.push(performance.now() - clicked); clicked = null; }
+    });
+  }).observe(document.body, {subtree: true, childList: true, attributes: true});
+}"""
+
 CONTENT = {
     "Choose": "Prunable units",
     "Rank": "Each column is a layer",
@@ -62,6 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", default="resnet50")
     parser.add_argument("--moves", type=int, default=40)
+    parser.add_argument("--clicks", type=int, help="only feature maps of ResNet-20, so many times")
     parser.add_argument("--during-run", action="store_true", help="while a run trains")
     args = parser.parse_args()
     from playwright.sync_api import sync_playwright
@@ -76,22 +92,53 @@ def main() -> None:
                 )
                 page = browser.new_page(viewport={"width": 1440, "height": 900})
                 page.set_default_timeout(180_000)
-                page.goto(f"{address}/prune?at={half_pruned(home, args.network)}")
-                page.get_by_role("slider", name="Pruning ratio, whole network").first.wait_for()
-                page.locator(".pv-bar").get_by_text("points").first.wait_for()
-                if args.during_run:
-                    train(page)
-                page.wait_for_timeout(3000)
-                page.evaluate(WATCH)
-                report("a group's slider", move(page, args.moves))
-                report("the slider for all groups", move(page, args.moves // 2, everything=True))
-                page.evaluate("window.watch.disconnect()")  # reading a text costs a layout
-                for name, taken in switch(page).items():
-                    report(f"to the page {name}", taken)
+                if args.clicks:
+                    report("a feature map", click(page, address, home, args.clicks))
+                else:
+                    slide(page, address, home, args)
                 browser.close()
         finally:
             server.terminate()
             server.wait(30)
+
+
+def slide(page: Any, address: str, home: str, args: argparse.Namespace) -> None:
+    """Sliders, then pages."""
+    page.goto(f"{address}/prune?at={half_pruned(home, args.network)}")
+    page.get_by_role("slider", name="Pruning ratio, whole network").first.wait_for()
+    page.locator(".pv-bar").get_by_text("points").first.wait_for()
+    if args.during_run:
+        train(page)
+    page.wait_for_timeout(3000)
+    page.evaluate(WATCH)
+    report("a group's slider", move(page, args.moves))
+    report("the slider for all groups", move(page, args.moves // 2, everything=True))
+    page.evaluate("window.watch.disconnect()")  # reading a text costs a layout
+    for name, taken in switch(page).items():
+        report(f"to the page {name}", taken)
+
+
+def click(page: Any, address: str, home: str, count: int) -> list[float]:
+    """Click feature maps of different layers; return milliseconds until the bars changed."""
+    from pruneviz.session.decisions import Subject
+    from pruneviz.session.history import History, StepStore
+
+    history = History.begin(Subject("resnet20", "digits", None, "digits"))
+    StepStore(Path(home) / "steps").save(history)
+    page.goto(f"{address}/explain?at={history.current}")
+    maps = page.locator(".st-key-explain_maps button:not([disabled])")
+    maps.first.wait_for()
+    page.locator(".st-key-explain_answers .js-plotly-plot").first.wait_for()
+    page.wait_for_timeout(3000)
+    page.evaluate(WATCH_BARS)
+    stride = max(1, maps.count() // count)
+    for number in range(count):
+        done = page.evaluate("window.answers.length")
+        maps.nth(number * stride).click()
+        page.wait_for_function(f"window.answers.length > {done}")
+        page.wait_for_timeout(1500)  # the repaired network's bar is drawn in between
+    answers: list[float] = json.loads(page.evaluate("JSON.stringify(window.answers)"))
+    return answers
 
 
 def start(home: str) -> tuple[subprocess.Popen[str], str]:
