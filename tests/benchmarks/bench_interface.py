@@ -50,12 +50,14 @@ WATCH = """() => {
 }"""
 
 WATCH_BARS = """() => {
-  let clicked = null;
+  const bars = () => [...document.querySelectorAll('.st-key-explain_answers .bars path')]
+    .map((path) => path.getAttribute('d')).join();
+  let before = bars(), clicked = null;
   window.answers = [];
-  window.addEventListener('click', () => { clicked = performance.now(); }, true);
-  new MutationObserver((changes) => {
-    const bars = document.querySelector('.st-key-explain_answers');
-    if (clicked === null || !changes.some((change) => bars.contains(change.target))) return;
+  window.addEventListener('click', () => { clicked = performance.now(); before = bars(); }, true);
+  new MutationObserver(() => {
+    const now = bars();
+    if (clicked === null || !now || now === before) return;
     requestAnimationFrame(() => {
       if (clicked !== null) { window.answers.push(performance.now() - clicked); clicked = null; }
     });
