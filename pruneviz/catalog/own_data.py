@@ -38,13 +38,18 @@ def keep(data: DataSet, folder: Path) -> Path:
         "title": data.name,
     }
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / f"{data.digest.replace('~', '-')}.safetensors"
+    path = folder / file_name(data.digest)
     if not path.exists():
         draft = path.with_suffix(f".{os.getpid()}")
         draft.touch(mode=0o600)
         save_file(tensors, draft, {"about": json.dumps(about)})
         draft.replace(path)
     return path
+
+
+def file_name(digest: str) -> str:
+    """What `keep` calls the file of the images with this digest."""
+    return f"{digest.replace('~', '-')}.safetensors"
 
 
 def hand_over(path: Path, environment: dict[str, str] | None = None) -> None:

@@ -109,11 +109,20 @@ def paths_of(spec: RunSpec) -> dict[str, Path]:
 
 def at_hand(files: RunFiles, home: Path, run_id: str, spec: RunSpec) -> RunSpec:
     """Return the specification as it can be loaded here: with copies where a path leads nowhere."""
-    paths = paths_of(spec)
-    missing = any(not path.exists() for path in paths.values())
-    if missing or (spec.data.get("name") == "own" and OWN_IMAGES not in paths):
-        return bring(files, home, run_id, spec)
-    return spec
+    here = all(path.exists() for path in paths_of(spec).values()) and _has_images(spec)
+    return spec if here else bring(files, home, run_id, spec)
+
+
+def _has_images(spec: RunSpec) -> bool:
+    """Whether this process was given the images of one's own that a run names, if it names any."""
+    from pruneviz.catalog import own_data
+
+    if spec.data.get("name") != own_data.NAME:
+        return True
+    given, digest = own_data.given(), (spec.data.get("options") or {}).get("digest")
+    if given is None or not given.exists():
+        return False
+    return digest is None or given.name == own_data.file_name(str(digest))
 
 
 def bring(files: RunFiles, home: Path, run_id: str, spec: RunSpec) -> RunSpec:

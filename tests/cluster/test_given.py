@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,18 +152,21 @@ def test_an_experiment_of_the_lab_says_in_its_options_where_its_images_are(photo
 
 
 def test_images_handed_over_by_python_travel(store: RunStore, tmp_path, monkeypatch):
+    monkeypatch.setenv(own_data.VARIABLE, "")  # put back at the end, whoever sets it meanwhile
     data = pv.load_dataset("digits")
     own_data.hand_over(own_data.keep(data, tmp_path / "own"))
     spec = RunSpec("rank", data={"name": "own", "options": {"digest": data.digest}})
-    try:
-        run_id = sent(store, spec)
-        monkeypatch.delenv(own_data.VARIABLE)
-        shutil.rmtree(tmp_path / "own")
-        (tmp_path / "worker").mkdir()
-        given.bring(store.files, tmp_path / "worker", run_id, spec)
-        assert own_data.load({"digest": data.digest}).digest == data.digest
-    finally:
-        monkeypatch.delenv(own_data.VARIABLE, raising=False)
+    run_id = sent(store, spec)
+    shutil.rmtree(tmp_path / "own")
+    # The worker's last run was about other images of somebody's own.
+    other = replace(data, train=data.train.first(20), name="other")
+    own_data.hand_over(own_data.keep(other, tmp_path / "others"))
+    (tmp_path / "worker").mkdir()
+    given.at_hand(store.files, tmp_path / "worker", run_id, spec)
+    assert own_data.load({"digest": data.digest}).digest == data.digest
+    copy = own_data.given()
+    given.at_hand(store.files, tmp_path / "nowhere", run_id, spec)
+    assert own_data.given() == copy, "what is here is not fetched again"
 
 
 def test_a_file_that_is_gone_is_said_at_once(store: RunStore, photos, weights):
