@@ -109,11 +109,11 @@ def _search(run: Run, options: Options, groups: list[Group]) -> Iterator[Strateg
                 memory["low"] = count
             else:
                 memory["high"] = count - 1
-            verdict = "holds" if holds else "is too much"
+            verdict = "high enough" if holds else "too low"
             title = group_title(run.graph, group.name)
             yield run.event(
                 "search",
-                f"{title}: {count} of {group.width} removed gives {accuracy:.1%}, {verdict}",
+                f"{title}: without {count} of {group.width}, accuracy is {accuracy:.1%}, {verdict}",
                 loss=trained,
                 measured=(memory["accuracy"], memory["loss"]),
                 progress=0.9 * (memory["group"] + 0.5) / len(groups),
