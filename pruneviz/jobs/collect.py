@@ -1,4 +1,4 @@
-"""Tidying up the artifact store: files that no run has any more are deleted."""
+"""Tidying up the artifact store: files that no run and no upload has any more are deleted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from pruneviz.errors import InvalidValueError
-from pruneviz.jobs.schema import Artifact
+from pruneviz.jobs.schema import Artifact, Upload
 
 if TYPE_CHECKING:
     from pruneviz.jobs.records import RunStore
@@ -32,7 +32,7 @@ class Collected:
 def collect(
     store: RunStore, *, older_than: float = GRACE_SECONDS, dry_run: bool = False
 ) -> Collected:
-    """Delete the files in the store that no run has, if they are over `older_than` seconds old.
+    """Delete what no run or upload has in the store, if it is over `older_than` seconds old.
 
     Safe while workers write: whoever adds a file to the records checks under the same lock that it
     is there.
@@ -54,8 +54,12 @@ def collect(
         batch = blobs[begin : begin + BATCH]
         with store.transaction() as session:
             store.database.hold_artifacts(session, alone=True)
-            query = select(Artifact.digest).where(Artifact.digest.in_([b.digest for b in batch]))
-            named = set(session.scalars(query))
+            digests = [blob.digest for blob in batch]
+            named = {
+                digest
+                for column in (Artifact.digest, Upload.digest)
+                for digest in session.scalars(select(column).where(column.in_(digests)))
+            }
             for blob in batch:
                 if blob.digest in named or blob.modified > youngest:
                     kept_files, kept_size = kept_files + 1, kept_size + blob.size

@@ -89,6 +89,26 @@ def _tags(connection: Connection) -> None:
         run(f"CREATE INDEX ix_runs_{column} ON runs ({column}, created)")
 
 
+def _visitors(connection: Connection) -> None:
+    """5 to 6: the steps to plans, a class's predictions, and uploads that are in the store."""
+    run, sqlite = connection.exec_driver_sql, connection.dialect.name == "sqlite"
+    whole, double = ("INTEGER", "DOUBLE") if sqlite else ("BIGINT", "DOUBLE PRECISION")
+    run(
+        "CREATE TABLE steps (id VARCHAR NOT NULL, parent VARCHAR, "
+        f"content {'JSON' if sqlite else 'TEXT'} NOT NULL, taken {double} NOT NULL, "
+        "PRIMARY KEY (id))"
+    )
+    run(
+        f"CREATE TABLE predictions (lesson VARCHAR NOT NULL, step {whole} NOT NULL, "
+        f"visitor VARCHAR NOT NULL, choice {whole} NOT NULL, PRIMARY KEY (lesson, step, visitor))"
+    )
+    run(
+        "CREATE TABLE uploads (digest VARCHAR NOT NULL, name VARCHAR NOT NULL, "
+        f"visitor VARCHAR NOT NULL, size {whole} NOT NULL, PRIMARY KEY (digest, name, visitor))"
+    )
+    run("CREATE INDEX ix_uploads_visitor ON uploads (visitor)")
+
+
 def listed_by(spec: object) -> dict[str, str | None]:
     """Return the columns that lists are filtered by, from a specification or its JSON."""
     if isinstance(spec, str | bytes):
@@ -110,7 +130,7 @@ def listed_by(spec: object) -> dict[str, str | None]:
     }
 
 
-STEPS: tuple[Step, ...] = (_owners_and_signs, _no_pause, _lists_and_artifacts, _tags)
+STEPS: tuple[Step, ...] = (_owners_and_signs, _no_pause, _lists_and_artifacts, _tags, _visitors)
 FORMAT = 1 + len(STEPS)
 
 

@@ -84,6 +84,39 @@ class Artifact(Base):
     size: Mapped[int]
 
 
+class PlanStep(Base):
+    """One decision about a plan, by the digest of what it is; never changed."""
+
+    __tablename__ = "steps"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    parent: Mapped[str | None]
+    content: Mapped[dict[str, Any]]
+    taken: Mapped[float]
+
+
+class Prediction(Base):
+    """What a visitor answered to a lesson's question."""
+
+    __tablename__ = "predictions"
+
+    lesson: Mapped[str] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    visitor: Mapped[str] = mapped_column(primary_key=True)
+    choice: Mapped[int]
+
+
+class Upload(Base):
+    """A file in the artifact store that a visitor uploaded, by the digest of its content."""
+
+    __tablename__ = "uploads"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    visitor: Mapped[str] = mapped_column(primary_key=True, index=True)
+    size: Mapped[int]
+
+
 class Metric(Base):
     """One row of a run's history; ids only grow, so that readers can ask for what is new."""
 

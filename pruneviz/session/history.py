@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from pruneviz.errors import InvalidValueError
-from pruneviz.jobs.files import atomic_write
 from pruneviz.session.decisions import Change, Decisions, Subject
 
 START = "nothing pruned"
@@ -152,6 +148,21 @@ class History:
             child = self.steps[child.parent]
         return replace(self, current=digest, forward=forward)
 
+    def about(self, subject: Subject) -> History:
+        """Return the same steps with another subject: the same network and data, found elsewhere.
+
+        Steps are named by what they are, so they have other names then.
+        """
+        names: dict[str, str] = {}
+        steps: dict[str, Step] = {}
+        for digest, step in self.steps.items():  # each after its parent
+            parent = None if step.parent is None else names[step.parent]
+            moved = replace(step, subject=subject, parent=parent)
+            names[digest] = moved.digest
+            steps[moved.digest] = moved
+        forward = {names[a]: names[b] for a, b in self.forward.items()}
+        return History(steps, names[self.current], forward)
+
     def line(self) -> list[Step]:
         """Return the steps from the beginning to the one that holds."""
         steps = [self.step]
@@ -174,36 +185,3 @@ class History:
             below = children.get(step.digest, [])
             for branch, child in reversed(list(enumerate(below))):
                 stack.append((depth + (1 if branch > 0 else 0), child))
-
-
-class StepStore:
-    """Keeps steps as small files, so that an address finds them after a reload or a restart."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def save(self, history: History) -> None:
-        """Write the steps that lead to the one that holds; those that are there stay untouched."""
-        for step in reversed(history.line()):
-            path = self.folder / f"{step.digest}.json"
-            if path.exists():
-                return  # and so are all before it
-            content = json.dumps(step.to_dict(), default=str).encode()
-            atomic_write(path, content, below=self.folder.parent)
-
-    def load(self, digest: str) -> History | None:
-        """Return the history that ends in the step of that name; None if it is not kept here."""
-        steps: list[Step] = []
-        wanted: str | None = digest
-        while wanted is not None:
-            if not re.fullmatch(r"[0-9a-f]{12}", wanted):
-                return None
-            try:
-                step = Step.from_dict(json.loads((self.folder / f"{wanted}.json").read_text()))
-            except (OSError, ValueError, KeyError, TypeError):
-                return None
-            steps.append(step)
-            wanted = step.parent
-        steps.reverse()
-        forward = {a.digest: b.digest for a, b in pairwise(steps)}
-        return History({step.digest: step for step in steps}, steps[-1].digest, forward)

@@ -122,11 +122,13 @@ def slide(page: Any, address: str, home: str, args: argparse.Namespace) -> None:
 
 def click(page: Any, address: str, home: str, count: int) -> list[float]:
     """Click feature maps of different layers; return milliseconds until the bars changed."""
+    from pruneviz.jobs import RunStore
     from pruneviz.session.decisions import Subject
-    from pruneviz.session.history import History, StepStore
+    from pruneviz.session.history import History
+    from pruneviz.session.step_store import StepStore
 
     history = History.begin(Subject("resnet20", "digits", None, "digits"))
-    StepStore(Path(home) / "steps").save(history)
+    StepStore(RunStore(home).database).save(history)
     page.goto(f"{address}/explain?at={history.current}")
     maps = page.locator(".st-key-explain_maps button:not([disabled])")
     maps.first.wait_for()
@@ -162,12 +164,14 @@ def start(home: str) -> tuple[subprocess.Popen[str], str]:
 
 def half_pruned(home: str, network: str) -> str:
     """Keep a step with half of every group's units dropped; return its name for the address."""
+    from pruneviz.jobs import RunStore
     from pruneviz.session.decisions import Decisions, Subject, set_ratio
-    from pruneviz.session.history import History, StepStore
+    from pruneviz.session.history import History
+    from pruneviz.session.step_store import StepStore
 
     subject = Subject(network, None, None, "digits")
     history = History.begin(subject).push(set_ratio(Decisions(criterion="l1", scope="group"), 0.5))
-    StepStore(Path(home) / "steps").save(history)
+    StepStore(RunStore(home).database).save(history)
     return history.current
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from pruneviz.jobs import RunStore
 from pruneviz.session.decisions import Subject
-from pruneviz.session.history import History, StepStore
+from pruneviz.session.history import History
+from pruneviz.session.step_store import StepStore
 from tests.browser.conftest import studio_at
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]
@@ -30,7 +32,10 @@ def test_a_folder_that_cannot_be_read_leaves_no_blank_page(chromium: Any, tmp_pa
     (tmp_path / "images").mkdir()
     folder = (("root", str(tmp_path / "images")),)
     history = History.begin(Subject("resnet20", None, None, "folder", folder))
-    StepStore(tmp_path / "home" / "steps").save(history)
+    (tmp_path / "home").mkdir()
+    records = RunStore(tmp_path / "home")
+    StepStore(records.database).save(history)
+    records.close()
     with studio_at(tmp_path / "home") as printed:
         for _ in range(LOADS):
             context = chromium.new_context(viewport={"width": 1440, "height": 900})

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pruneviz.jobs import JobService, RunSpec, RunStore, Which
 from pruneviz.session.decisions import Decisions, Subject, set_ratio
-from pruneviz.session.history import History, StepStore
+from pruneviz.session.history import History
+from pruneviz.session.step_store import StepStore
 from pruneviz.ui.frame import memory
 from tests.chaos.figures import Tally
 from tests.chaos.server import Server
@@ -45,8 +46,8 @@ def visitors(home: Path, seconds: float, seed: int, count: int = 20) -> Tally:
     tally, lock = Tally(), threading.Lock()
     made: set[str] = set()
     deleted: set[str] = set()
-    steps = StepStore(home / "steps")
     with JobService(home, plugins=PLUGINS, threads=1) as service:
+        steps = StepStore(service.store.database)
         end = time.monotonic() + seconds
 
         def visit(number: int) -> None:

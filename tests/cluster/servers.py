@@ -1,4 +1,4 @@
-"""Real servers for the tests, on free ports: PostgreSQL, one that speaks S3, and Dask."""
+"""Real servers for the tests, on free ports: PostgreSQL, one that speaks S3, Dask, studios."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 import psutil
 
 PASSWORD = "s3cret+word"
 USER = "pruner"
+PATIENCE = 120.0
+"""Seconds in which a server must have started."""
+COMMAND = "import sys; from pruneviz.commands.main import main; sys.exit(main())"
+"""The command `pruneviz`, whether or not it is on the path."""
 _NOBODY_ELSE = "postgres"  # initdb refuses to be run by root; Debian's package brings this user
 
 
@@ -136,12 +141,9 @@ class DaskCluster:
         self.folder = folder
         self.port = free_port()
         self.address = f"tcp://127.0.0.1:{self.port}"
-        root = str(Path(__file__).resolve().parents[2])
         self.environment = {
-            **os.environ,
-            **environment,
+            **_of_a_command(environment),
             "PRUNEVIZ_SCHEDULER": self.address,
-            "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
             "OMP_NUM_THREADS": "1",
         }
         self.scheduler: subprocess.Popen[bytes] | None = None
@@ -167,8 +169,7 @@ class DaskCluster:
     def start_worker(self) -> None:
         """Start a worker with a home of its own: it shares nothing with the others."""
         home = str(self.folder / f"worker-{len(self.workers)}")
-        code = "import sys; from pruneviz.commands.main import main; sys.exit(main())"
-        self.workers.append(self._start("-c", code, "worker", "--home", home))
+        self.workers.append(self._start("-c", COMMAND, "worker", "--home", home))
 
     def close(self) -> None:
         for process in (*self.workers, self.scheduler):
@@ -193,3 +194,51 @@ class DaskCluster:
                 stdout=log,
                 stderr=log,
             )
+
+
+class Studio:
+    """A studio in a process of its own; what it prints is dropped, unless a pipe is given."""
+
+    def __init__(
+        self,
+        home: Path,
+        environment: dict[str, str],
+        *options: str,
+        output: int = subprocess.DEVNULL,
+    ) -> None:
+        self.home = home
+        self.port = free_port()
+        words = ("--headless", "--port", str(self.port), "--home", str(home), *options)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", COMMAND, *words],
+            env=_of_a_command(environment),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def wait(self) -> None:
+        """Wait until it is ready."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, "the studio has ended"
+            address = f"http://127.0.0.1:{self.port}/readyz"
+            with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5):
+                return
+            time.sleep(0.2)
+        raise AssertionError("the studio does not start")
+
+    def memory(self) -> float:
+        """Resident bytes."""
+        return float(psutil.Process(self.process.pid).memory_info().rss)
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(60)
+
+
+def _of_a_command(environment: dict[str, str]) -> dict[str, str]:
+    """This process's environment and this one, in which the checkout is imported."""
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    return {**os.environ, **environment, "PYTHONPATH": path}

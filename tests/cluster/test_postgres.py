@@ -36,6 +36,10 @@ def test_the_tables_are_those_of_a_file(store, tmp_path):
             assert {c["name"] for c in made.get_columns(name)} == set(table.columns.keys())
             indexed = {tuple(i["column_names"]) for i in made.get_indexes(name)}
             assert indexed == {tuple(c.name for c in i.columns) for i in table.indexes}
+            keys = made.get_pk_constraint(name)["constrained_columns"]
+            assert keys == [column.name for column in table.primary_key]
+        nullable = [{c["name"]: c["nullable"] for c in m.get_columns(name)} for m in (here, there)]
+        assert nullable[0] == nullable[1]
     file.close()
 
 
@@ -50,7 +54,7 @@ def test_records_of_an_older_format_are_led_on(store, new_database):
             "ix_runs_status, ix_runs_parent",
             "CREATE INDEX ix_runs_status ON runs (status)",
             "CREATE INDEX ix_runs_parent ON runs (parent)",
-            "DROP TABLE artifacts, apps",
+            "DROP TABLE artifacts, apps, steps, predictions, uploads",
             "UPDATE pruneviz_records SET format = 3",
         ),
     )

@@ -13,25 +13,21 @@ import asyncio
 import os
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections import Counter, deque
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from tests.cluster.servers import PostgresServer, free_port, postgres_programs
+from tests.cluster.servers import PostgresServer, Studio, postgres_programs
 
 SLIDER = "Pruning ratio, whole network"
 PATIENCE = 120.0
@@ -49,44 +45,6 @@ class Times:
 
 class UnansweredError(Exception):
     """A visitor waited in vain."""
-
-
-class Studio:
-    """A studio in a process of its own."""
-
-    def __init__(self, home: Path, database: str) -> None:
-        self.port = free_port()
-        code = "import sys; from pruneviz.commands.main import main; sys.exit(main())"
-        options = ["--headless", "--port", str(self.port), "--home", str(home)]
-        root = str(Path(__file__).resolve().parents[2])
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code, *options],
-            env={
-                **os.environ,
-                "PRUNEVIZ_DATABASE": database,
-                "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
-            },
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    def wait(self) -> None:
-        """Wait until it is ready."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            address = f"http://127.0.0.1:{self.port}/readyz"
-            with suppress(OSError), urllib.request.urlopen(address, timeout=5):
-                return
-            time.sleep(0.2)
-        raise AssertionError("the studio does not start")
-
-    def memory(self) -> float:
-        """Resident bytes."""
-        return float(psutil.Process(self.process.pid).memory_info().rss)
-
-    def close(self) -> None:
-        self.process.terminate()
-        self.process.wait(60)
 
 
 async def visit(port: int, moves: int, dice: random.Random, times: Times) -> None:
@@ -183,7 +141,10 @@ def main(visitors: int = 30, moves: int = 5) -> None:
         for count in (1, 2):
             with tempfile.TemporaryDirectory() as folder:
                 address = database.make(f"records{count}")
-                studios = [Studio(Path(folder) / str(n), address) for n in range(count)]
+                studios = [
+                    Studio(Path(folder) / str(n), {"PRUNEVIZ_DATABASE": address})
+                    for n in range(count)
+                ]
                 try:
                     for studio in studios:
                         studio.wait()

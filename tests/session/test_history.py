@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,7 +11,7 @@ from hypothesis import strategies as st
 from pruneviz.errors import InvalidValueError
 from pruneviz.session import decisions as w
 from pruneviz.session.decisions import Decisions, Subject
-from pruneviz.session.history import History, StepStore
+from pruneviz.session.history import History
 
 
 def begun() -> History:
@@ -122,35 +120,6 @@ def test_subject_comes_back_and_is_named() -> None:
     assert s.digest != Subject().digest
 
 
-def test_stored_steps_lead_back_to_the_beginning(tmp_path: Path) -> None:
-    store = StepStore(tmp_path / "steps")
-    h = begun()
-    for ratio in (0.1, 0.2, 0.3):
-        h = h.push(w.set_ratio(h.decisions, ratio))
-        store.save(h)
-    other = h.undo().push(w.set_ratio(h.decisions, 0.9))
-    store.save(other)
-    found = StepStore(tmp_path / "steps").load(h.current)
-    assert found is not None
-    assert found.line() == h.line()
-    assert found.undo().redo() == found
-    assert len(list((tmp_path / "steps").glob("*.json"))) == 5
-
-
-@pytest.mark.parametrize("name", ["../../etc/passwd", "0" * 12, "zz", ""])
-def test_unknown_or_wicked_names_find_nothing(tmp_path: Path, name: str) -> None:
-    assert StepStore(tmp_path).load(name) is None
-
-
-def test_damaged_step_finds_nothing(tmp_path: Path) -> None:
-    store = StepStore(tmp_path)
-    h = begun()
-    h = h.push(w.set_ratio(h.decisions, 0.5))
-    store.save(h)
-    (tmp_path / f"{h.current}.json").write_text("{")
-    assert store.load(h.current) is None
-
-
 def test_a_step_that_was_passed_through_gives_way_unless_others_start_there() -> None:
     start = History.begin(Subject())
     passed = start.push(w.set_ratio(start.decisions, 0.1))
@@ -166,26 +135,17 @@ def test_a_step_that_was_passed_through_gives_way_unless_others_start_there() ->
     assert start.amend(w.set_ratio(start.decisions, 0.4)).can_undo
 
 
-def test_visitors_that_take_the_same_step_at_once_all_keep_it(tmp_path):
-    """A class that follows its teacher does just that."""
-    history = begun().push(w.set_ratio(Decisions(), 0.4))
-    folders = [StepStore(tmp_path / str(number)) for number in range(40)]
-    start, failed = threading.Barrier(8), []
-
-    def visit() -> None:
-        start.wait()
-        for store in folders:
-            try:
-                store.save(history)
-            except OSError as error:
-                failed.append(error)
-
-    visitors = [threading.Thread(target=visit) for _ in range(8)]
-    for visitor in visitors:
-        visitor.start()
-    for visitor in visitors:
-        visitor.join()
-    assert failed == []
-    for store in folders:
-        assert store.load(history.current) is not None
-        assert len(list(store.folder.iterdir())) == len(history.line())
+def test_the_same_steps_elsewhere_undo_and_redo() -> None:
+    here, there = Subject(weights="/a/mine.pt"), Subject(weights="/b/mine.pt")
+    h = History.begin(here)
+    for ratio in (0.1, 0.2):
+        h = h.push(w.set_ratio(h.decisions, ratio))
+    h = h.undo().push(w.set_ratio(h.decisions, 0.4)).undo()
+    moved = h.about(there)
+    assert moved.subject == there
+    assert [(d, s.label) for d, s in moved.tree()] == [(d, s.label) for d, s in h.tree()]
+    assert labels(moved) == labels(h)
+    assert labels(moved.redo()) == labels(h.redo())
+    assert labels(moved.undo()) == labels(h.undo())
+    assert moved.about(here) == h
+    assert h.about(here) == h

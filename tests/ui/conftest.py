@@ -28,7 +28,7 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     """Return a function that opens a page, on request with the state of another."""
     from pruneviz.ui.frame import services
 
-    shared = (services.home, services.steps, services.jobs)
+    shared = (services.home, services.steps, services.votes, services.jobs)
     monkeypatch.setenv("PRUNEVIZ_HOME", str(tmp_path))
     monkeypatch.setattr(session, "PASSING_SECONDS", 0.0)
     for cached in shared:

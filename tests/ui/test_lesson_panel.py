@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pruneviz.session.decisions import Decisions
-from pruneviz.ui.lessons import class_answers
+from pruneviz.ui.frame import services
 from tests.ui.conftest import Open
 from tests.ui.helpers import sound, texts
 
@@ -59,14 +59,14 @@ def test_facts_are_of_the_plan(studio: Open) -> None:
 @pytest.mark.slow
 def test_the_class_answers_on_the_teachers_screen(studio: Open) -> None:
     """Two visitors predict; the teacher sees how many, and the bars when they are revealed."""
-    class_answers.votes().clear(NAME)
+    services.votes().clear(NAME)
     for choice in (0, 2):
         page = sound(studio("rank", lesson=f"{NAME}.2"))
         page.radio(key=f"lesson_ask_{NAME}_1").set_value(choice).run()
         page.button(key="lesson_predict").click().run()
     teacher = sound(studio("lessons"))
     assert "2 answers" in texts(teacher)
-    assert class_answers.votes().counts(NAME, 1, 3) == (1, 0, 1)
+    assert services.votes().counts(NAME, 1, 3) == (1, 0, 1)
     assert not teacher.get("plotly_chart")
     teacher.button(key=f"reveal_{NAME}_1").click()
     sound(teacher.run())

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pruneviz.errors import StorageUnreachableError
+from pruneviz.jobs import plan_steps
 from pruneviz.session import session
 from pruneviz.session.decisions import Decisions, Subject
 from pruneviz.session.previews import measure_repaired
@@ -215,6 +217,31 @@ def test_address_brings_the_plan_back_with_its_history(studio: Open) -> None:
     history = again.session_state["session"].history
     assert [s.label for s in history.line()] == ["nothing pruned", "fisher 30 % over all groups"]
     assert again.session_state["session"].visitor != page.session_state["session"].visitor
+
+
+@pytest.mark.slow
+def test_a_plan_that_cannot_be_saved_is_told_and_saved_later(
+    studio: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = sound(studio("prune"))
+
+    def away(*_: object) -> None:
+        raise StorageUnreachableError("The database at db:5432/x cannot be reached.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(plan_steps, "keep", away)
+        find(page, "ratio_all").set_value(30).run()
+        page.run()
+        (told,) = page.error
+        assert told.value.startswith("The plan's history is not saved yet, so keep this page open.")
+        assert "db:5432/x cannot be reached" in told.value
+        assert "120 of 400" in texts(page)
+        assert "at" not in page.query_params
+    monkeypatch.setattr(services.steps(), "_rest_until", 0.0)
+    sound(page.run())
+    address = page.session_state["session"].history.current
+    assert address in str(page.query_params["at"])
+    assert "120 of 400" in texts(sound(studio("prune", at=address)))
 
 
 def test_unknown_address_is_told_and_left_out(studio: Open) -> None:

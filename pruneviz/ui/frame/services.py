@@ -1,4 +1,4 @@
-"""What all visitors of one server share: loaded networks, previews, runs, stored steps."""
+"""What all visitors of a server share: loaded networks, previews, runs, stored steps, answers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pruneviz.jobs import resolve_home
+from pruneviz.jobs.uploaded import Uploaded
+from pruneviz.jobs.votes import Votes
 from pruneviz.machine import cores
 from pruneviz.session.background import Background
-from pruneviz.session.history import StepStore
+from pruneviz.session.step_store import StepStore
 from pruneviz.session.uploads import Uploads
 from pruneviz.ui.serving import visitors
 from pruneviz.ui.serving.sharing import current
@@ -57,12 +59,25 @@ def previews() -> Previews:
 @st.cache_resource(show_spinner=False)
 def steps() -> StepStore:
     """Return the store of steps that addresses lead to."""
-    return StepStore(home() / "steps")
+    return StepStore(jobs().store.database, home() / "steps")
 
 
 def uploads() -> Uploads:
     """Return the files that visitors uploaded."""
-    return Uploads(home())
+    return Uploads(home(), _in_store())
+
+
+@st.cache_resource(show_spinner=False)
+def votes() -> Votes:
+    """Return the answers that a class gave to the lessons' questions."""
+    return Votes(jobs().store.database)
+
+
+def _in_store() -> Uploaded | None:
+    """Return where uploads are kept for all studios of the deployment; None without a store."""
+    records = jobs().store
+    artifacts = records.files.artifacts
+    return None if artifacts is None else Uploaded(records.database, artifacts)
 
 
 _serving: list[JobService] = []

@@ -54,7 +54,8 @@ def open_studio() -> None:
             duration="long",  # pages that take seconds are still in sight of it
         )
         return
-    session().adopt(kept)
+    here = services.uploads().at_hand(kept.subject)
+    session().adopt(kept if here == kept.subject else kept.about(here))
 
 
 def close_studio() -> None:
@@ -64,17 +65,17 @@ def close_studio() -> None:
     address = None if plain else now.current
     if address == st.session_state.get("address") and address == st.query_params.get(ADDRESS):
         return
-    st.session_state.address = address
     if address is None:
+        st.session_state.address = None
         st.query_params.pop(ADDRESS, None)
         return
     try:
         services.steps().save(now)
-    except OSError as error:
-        raise StorageError(
-            f"Cannot save the plan's history in {services.home()} ({error.strerror}); free "
-            "some disk space, or start PruneViz with another --home."
+    except StorageError as error:  # the next run tries again
+        raise type(error)(
+            f"The plan's history is not saved yet, so keep this page open. {error}"
         ) from error
+    st.session_state.address = address
     st.query_params[ADDRESS] = address
 
 
@@ -127,7 +128,7 @@ def go(digest: str) -> None:
 
 def choose(subject: Subject) -> None:
     """Take up another subject."""
-    session().choose(subject)
+    session().choose(services.uploads().at_hand(subject))
 
 
 def enter(page: str) -> None:

@@ -6,23 +6,18 @@ import streamlit as st
 
 from pruneviz.figures.votes import votes_figure
 from pruneviz.lessons import Lesson
-from pruneviz.lessons.votes import Votes
-from pruneviz.ui.frame import error_boundary, state, theme
+from pruneviz.ui.frame import actions, error_boundary, state, theme
+from pruneviz.ui.frame.services import votes
 from pruneviz.ui.serving import visitors
 
 POLL_SECONDS = 2.0
 REVEALED = "revealed_answers"
 
 
-@st.cache_resource(show_spinner=False)
-def votes() -> Votes:
-    """Return the answers that all visitors of this server gave."""
-    return Votes()
-
-
 def give(lesson: Lesson, step: int, choice: int) -> None:
-    """Count a visitor's prediction."""
-    votes().give(lesson.name, step, state.session().visitor, choice)
+    """Count a visitor's prediction, once a browser."""
+    visitor = visitors.here().id or state.session().visitor
+    actions.attempt(votes().give, lesson.name, step, visitor, choice)
 
 
 def show(lesson: Lesson) -> None:
@@ -36,7 +31,7 @@ def show(lesson: Lesson) -> None:
 def _show(lesson: Lesson) -> None:
     st.caption(
         "Counts the answers of everyone who uses this studio, without names. The counts last "
-        "until the server stops."
+        "until you clear them."
     )
     revealed: set[tuple[str, int]] = st.session_state.setdefault(REVEALED, set())
     given = 0
@@ -73,6 +68,7 @@ def _show(lesson: Lesson) -> None:
 
 
 def _clear(lesson: Lesson) -> None:
-    votes().clear(lesson.name)
+    if not actions.attempt(votes().clear, lesson.name):
+        return
     revealed: set[tuple[str, int]] = st.session_state.setdefault(REVEALED, set())
     revealed -= {place for place in revealed if place[0] == lesson.name}

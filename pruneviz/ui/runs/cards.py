@@ -176,8 +176,9 @@ def _use_weights(run_id: str) -> None:
     spec = services.jobs().get(run_id).spec
     options = tuple(sorted(dict(spec.data.get("options", {})).items()))
     name = str(spec.data["name"])
-    state.choose(Subject(str(spec.model["name"]), f"run:{run_id}", None, name, options))
-    leaving.go_to("choose")
+    subject = Subject(str(spec.model["name"]), f"run:{run_id}", None, name, options)
+    if actions.attempt(state.choose, subject):
+        leaving.go_to("choose")
 
 
 def _export(run_id: str) -> None:
