@@ -31,7 +31,14 @@ import psycopg
 
 from pruneviz.catalog import ModelSource
 from pruneviz.jobs import JobService, RunSpec
-from tests.cluster.servers import PASSWORD, USER, DaskCluster, PostgresServer, postgres_programs
+from tests.cluster.servers import (
+    PASSWORD,
+    USER,
+    Deployment,
+    PostgresServer,
+    deployed,
+    own_postgres,
+)
 
 PLUGINS = ("tests.jobs.job_fakes",)
 DIGITS = ModelSource("resnet20", "digits").to_dict()
@@ -41,13 +48,10 @@ LONG = 900.0
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """PostgreSQL, a store in a folder, a Dask scheduler, and a service that uses them."""
+class Cluster(Deployment):
+    """A deployment whose database tells how it fares."""
 
     database: PostgresServer
-    store: Path
-    dask: DaskCluster
-    service: JobService
 
     def ask(self, query: str) -> tuple[Any, ...]:
         """The first row that PostgreSQL answers, asked in its own database."""
@@ -69,19 +73,9 @@ class Cluster:
         """Have so many workers, each of which has done a run."""
         while len(self.dask.workers) < count:
             self.dask.start_worker()
-        deadline = time.monotonic() + LONG
-        while self.connected() < count:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        self.dask.wait_for(count)
         warm = RunSpec("train", options={"epochs": 1, "pause": 0.2})
         done(self.service, [warm] * count)
-
-    def connected(self) -> int:
-        """Workers that the scheduler knows."""
-        from distributed import Client
-
-        with Client(self.dask.address, set_as_default=False) as client:
-            return len(client.scheduler_info(n_workers=-1)["workers"])
 
     def cpu(self) -> float:
         """CPU seconds of the workers and their children so far."""
@@ -91,27 +85,11 @@ class Cluster:
 @contextmanager
 def cluster(folder: Path) -> Iterator[Cluster]:
     """Start the servers."""
-    programs = postgres_programs()
-    assert programs is not None, "needs PostgreSQL's server programs"
-    database = PostgresServer(programs)
-    places = {
-        "PRUNEVIZ_DATABASE": database.make("records"),
-        "PRUNEVIZ_STORE": (folder / "store").as_uri(),
-    }
-    dask = DaskCluster(folder / "dask", places)
-    try:
-        with JobService(
-            folder / "studio",
-            database=places["PRUNEVIZ_DATABASE"],
-            artifacts=places["PRUNEVIZ_STORE"],
-            scheduler=dask.address,
-            plugins=PLUGINS,
-            threads=1,
-        ) as service:
-            yield Cluster(database, folder / "store", dask, service)
-    finally:
-        dask.close()
-        database.close()
+    with (
+        own_postgres() as database,
+        deployed(folder, database.make("records"), plugins=PLUGINS) as made,
+    ):
+        yield Cluster(made.places, made.store, made.dask, made.service, database)
 
 
 def done(service: JobService, specs: list[RunSpec]) -> float:
@@ -220,30 +198,24 @@ def pulse(seconds: int = 20) -> None:
 
 def database(seconds: int = 20) -> None:
     """Print how many looks for orders PostgreSQL answers here, from 8 connections."""
-    programs = postgres_programs()
-    assert programs is not None, "needs PostgreSQL's server programs"
-    server = PostgresServer(programs)
-    try:
-        with tempfile.TemporaryDirectory() as home:
-            address = server.make("records")
-            with JobService(home, database=address, plugins=PLUGINS) as service:
-                ids = [service.store.create(RunSpec("nothing")).id for _ in range(1000)]
-            script = Path(home) / "order.sql"
-            script.write_text(
-                "\\set n random(0, 9)\n"
-                f"SELECT request FROM runs WHERE id = '{ids[0]}' AND claim = 'x:n';\n"
-            )
-            told = subprocess.run(
-                [str(server.programs / "pgbench"), "-n", "-f", str(script), "-c", "8", "-j", "2",
-                 "-T", str(seconds), "-h", "127.0.0.1", "-p", str(server.port), "-U", USER,
-                 "records"],
-                env={**os.environ, "PGPASSWORD": PASSWORD},
-                capture_output=True, text=True, check=True,
-            ).stdout  # fmt: skip
+    with own_postgres() as server, tempfile.TemporaryDirectory() as home:
+        address = server.make("records")
+        with JobService(home, database=address, plugins=PLUGINS) as service:
+            ids = [service.store.create(RunSpec("nothing")).id for _ in range(1000)]
+        script = Path(home) / "order.sql"
+        script.write_text(
+            "\\set n random(0, 9)\n"
+            f"SELECT request FROM runs WHERE id = '{ids[0]}' AND claim = 'x:n';\n"
+        )
+        told = subprocess.run(
+            [str(server.programs / "pgbench"), "-n", "-f", str(script), "-c", "8", "-j", "2",
+             "-T", str(seconds), "-h", "127.0.0.1", "-p", str(server.port), "-U", USER,
+             "records"],
+            env={**os.environ, "PGPASSWORD": PASSWORD},
+            capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
         print(next(line for line in told.splitlines() if line.startswith("tps")))
         print(f"load {os.getloadavg()[0]:.1f}")
-    finally:
-        server.close()
 
 
 if __name__ == "__main__":

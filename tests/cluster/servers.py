@@ -12,9 +12,15 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
+
+from pruneviz.jobs import JobService
 
 PASSWORD = "s3cret+word"
 USER = "pruner"
@@ -171,6 +177,16 @@ class DaskCluster:
         home = str(self.folder / f"worker-{len(self.workers)}")
         self.workers.append(self._start("-c", COMMAND, "worker", "--home", home))
 
+    def wait_for(self, count: int) -> None:
+        """Wait until the scheduler knows so many workers."""
+        from distributed import Client
+
+        deadline = time.monotonic() + PATIENCE
+        with Client(self.address, set_as_default=False) as client:
+            while len(client.scheduler_info(n_workers=-1)["workers"]) < count:
+                assert time.monotonic() < deadline, "the workers do not start"
+                time.sleep(0.2)
+
     def close(self) -> None:
         for process in (*self.workers, self.scheduler):
             if process is None:
@@ -194,6 +210,60 @@ class DaskCluster:
                 stdout=log,
                 stderr=log,
             )
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """PostgreSQL, a store in a folder, a Dask scheduler, and a service that uses them."""
+
+    places: dict[str, str]
+    """What leads there, as variables."""
+    store: Path
+    dask: DaskCluster
+    service: JobService
+
+
+@contextmanager
+def deployed(
+    folder: Path,
+    database: str,
+    *,
+    workers: int = 0,
+    environment: dict[str, str] | None = None,
+    **service: Any,
+) -> Iterator[Deployment]:
+    """Start all but the database, with so many workers.
+
+    `environment` is the scheduler's and the workers', besides the places; `service` are options of
+    the `JobService`, by default with one thread a run.
+    """
+    store = folder / "store"
+    places = {"PRUNEVIZ_DATABASE": database, "PRUNEVIZ_STORE": store.as_uri()}
+    with ExitStack() as ending:
+        dask = DaskCluster(folder / "dask", {**places, **(environment or {})})
+        ending.callback(dask.close)
+        for _ in range(workers):
+            dask.start_worker()
+        made = JobService(
+            folder / "studio",
+            database=database,
+            artifacts=places["PRUNEVIZ_STORE"],
+            scheduler=dask.address,
+            **{"threads": 1, **service},
+        )
+        yield Deployment(places, store, dask, ending.enter_context(made))
+
+
+@contextmanager
+def own_postgres() -> Iterator[PostgresServer]:
+    """A server for whoever kills it, or runs without pytest's fixtures."""
+    programs = postgres_programs()
+    assert programs is not None, "needs PostgreSQL's server programs"
+    server = PostgresServer(programs)
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 class Studio:

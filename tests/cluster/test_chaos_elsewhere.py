@@ -21,7 +21,13 @@ import pytest
 
 from pruneviz.errors import StorageError
 from pruneviz.jobs import JobService, RunSpec
-from tests.cluster.servers import DaskCluster, PostgresServer, postgres_programs
+from tests.cluster.servers import (
+    DaskCluster,
+    PostgresServer,
+    deployed,
+    own_postgres,
+    postgres_programs,
+)
 
 PLUGINS = ("tests.jobs.job_fakes",)
 EPOCHS = 12
@@ -49,44 +55,26 @@ def disturbed(
     folder: Path, runs: int, kills: int, dice: random.Random, train: dict[str, Any] = TRAIN
 ) -> Course:
     """Submit runs, kill meanwhile, and compare what they left with an undisturbed one's."""
-    programs = postgres_programs()
-    assert programs is not None
     course, begun = Course(), time.monotonic()
-    database = PostgresServer(programs)
-    places = {
-        "PRUNEVIZ_DATABASE": database.make("records"),
-        "PRUNEVIZ_STORE": (folder / "store").as_uri(),
-    }
-    dask = DaskCluster(folder / "dask", places)
-    try:
-        for _ in range(2):
-            dask.start_worker()
-        with JobService(
-            folder / "studio",
-            database=places["PRUNEVIZ_DATABASE"],
-            artifacts=places["PRUNEVIZ_STORE"],
-            scheduler=dask.address,
-            plugins=PLUGINS,
-            threads=1,
-            stale=6,
-        ) as service:
-            calm = service.submit(RunSpec("train", options={**train, "pause": 0}))
-            assert service.wait(calm, 120).status == "done"
-            peace = service.results(calm)["weights"]
-            made = [service.submit(RunSpec("train", options=train)) for _ in range(runs)]
-            victims = [VICTIMS[number % 3] for number in range(kills)]
-            dice.shuffle(victims)
-            for victim in victims:
-                time.sleep(dice.uniform(1, 6))
-                with suppress(StorageError):
-                    course.under_way += any(run.held for run in service.list())
-                kill(victim, service, dask, database, dice)
-                course.kills[victim] += 1
-            for run_id in made:
-                judge(course, service, run_id, peace)
-    finally:
-        dask.close()
-        database.close()
+    with (
+        own_postgres() as database,
+        deployed(folder, database.make("records"), workers=2, plugins=PLUGINS, stale=6) as far,
+    ):
+        service = far.service
+        calm = service.submit(RunSpec("train", options={**train, "pause": 0}))
+        assert service.wait(calm, 120).status == "done"
+        peace = service.results(calm)["weights"]
+        made = [service.submit(RunSpec("train", options=train)) for _ in range(runs)]
+        victims = [VICTIMS[number % 3] for number in range(kills)]
+        dice.shuffle(victims)
+        for victim in victims:
+            time.sleep(dice.uniform(1, 6))
+            with suppress(StorageError):
+                course.under_way += any(run.held for run in service.list())
+            kill(victim, service, far.dask, database, dice)
+            course.kills[victim] += 1
+        for run_id in made:
+            judge(course, service, run_id, peace)
     course.seconds = time.monotonic() - begun
     return course
 

@@ -22,7 +22,7 @@ from pruneviz.jobs.artifacts import digest_of
 from pruneviz.jobs.elsewhere import Order, check_travels, run_elsewhere, versions
 from pruneviz.jobs.given import Giver, paths_of
 from pruneviz.jobs.steps import WEIGHTS
-from tests.cluster.servers import DaskCluster
+from tests.cluster.servers import deployed
 
 DIGITS: dict[str, Any] = {"name": "digits", "options": {}}
 TRAIN = {"epochs": 1, "batch_size": 64, "teacher": False}
@@ -246,35 +246,21 @@ def test_workers_who_see_nothing_of_the_folder_end_with_the_same_weights(
         local = service.wait(service.submit(spec), LONG)
         assert local.status == "done", local.error
         wanted = load_file(service.files(local.id) / WEIGHTS)
-    places = {
-        "PRUNEVIZ_DATABASE": new_database,
-        "PRUNEVIZ_STORE": (tmp_path / "store").as_uri(),
-        "PRUNEVIZ_CACHE": str(tmp_path / "cache"),
-    }
-    cluster = DaskCluster(tmp_path / "dask", places)
-    try:
-        with JobService(
-            tmp_path / "studio",
-            database=new_database,
-            artifacts=places["PRUNEVIZ_STORE"],
-            scheduler=cluster.address,
-            threads=1,
-        ) as service:
-            ids = [service.submit(spec) for _ in range(2)]
-            photos.parent.rename(tmp_path / "hidden")  # before any worker is there
-            for _ in range(2):
-                cluster.start_worker()
-            for run_id in ids:
-                run = service.wait(run_id, LONG)
-                assert run.status == "done", run.trace
-                state = load_file(service.files(run_id) / WEIGHTS)
-                assert all(state[name].equal(value) for name, value in wanted.items())
-            further = RunSpec(
-                "fine_tune", {**spec.model, "weights": f"run:{ids[0]}"}, DIGITS, options=TRAIN
-            )
-            run = service.wait(service.submit(further), LONG)
+    cache = {"PRUNEVIZ_CACHE": str(tmp_path / "cache")}
+    with deployed(tmp_path, new_database, environment=cache) as far:
+        ids = [far.service.submit(spec) for _ in range(2)]
+        photos.parent.rename(tmp_path / "hidden")  # before any worker is there
+        for _ in range(2):
+            far.dask.start_worker()
+        for run_id in ids:
+            run = far.service.wait(run_id, LONG)
             assert run.status == "done", run.trace
-    finally:
-        cluster.close()
+            state = load_file(far.service.files(run_id) / WEIGHTS)
+            assert all(state[name].equal(value) for name, value in wanted.items())
+        further = RunSpec(
+            "fine_tune", {**spec.model, "weights": f"run:{ids[0]}"}, DIGITS, options=TRAIN
+        )
+        run = far.service.wait(far.service.submit(further), LONG)
+        assert run.status == "done", run.trace
     copies = list((tmp_path / "dask").glob("worker-*/given/*/*"))
     assert {path.name for path in copies} == {"photos.v2", "mine.safetensors"}

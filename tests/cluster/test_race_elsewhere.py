@@ -15,7 +15,7 @@ from pruneviz.studies.race import race
 from pruneviz.studies.race_queue import RaceRequest, gather
 from pruneviz.studies.race_result import Race
 from pruneviz.trace import trace
-from tests.cluster.servers import DaskCluster
+from tests.cluster.servers import deployed
 
 MODEL = ModelSource("resnet20", "digits")
 DATA = load_dataset("digits", size=8)  # sixteen times fewer pixels than the network is used to
@@ -48,24 +48,8 @@ def test_two_dask_workers_give_the_table_of_the_local_pool(
     pytest.importorskip("distributed", reason="needs the extra 'cluster'")
     with JobService(tmp_path / "here", workers=2, threads=1) as service:
         local = worked_through(service, most=3)
-    places = {
-        "PRUNEVIZ_DATABASE": new_database,
-        "PRUNEVIZ_STORE": (tmp_path / "store").as_uri(),
-    }
-    cluster = DaskCluster(tmp_path / "dask", places)
-    try:
-        cluster.start_worker()
-        cluster.start_worker()
-        with JobService(
-            tmp_path / "studio",
-            database=new_database,
-            artifacts=places["PRUNEVIZ_STORE"],
-            scheduler=cluster.address,
-            threads=1,
-        ) as service:
-            elsewhere = worked_through(service, most=4)
-    finally:
-        cluster.close()
+    with deployed(tmp_path, new_database, workers=2) as far:
+        elsewhere = worked_through(far.service, most=4)
     model = MODEL.load()
     graph = trace(model, DATA.input_shape)
     *_, last = race(

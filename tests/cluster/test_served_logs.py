@@ -20,8 +20,8 @@ import pytest
 
 from pruneviz import logs
 from pruneviz.catalog import ModelSource
-from pruneviz.jobs import JobService, RunSpec, RunStore
-from tests.cluster.servers import PASSWORD, DaskCluster, free_port
+from pruneviz.jobs import RunSpec, RunStore
+from tests.cluster.servers import COMMAND, PASSWORD, Studio, deployed, free_port
 
 TOKEN, WRONG, DOOR = "the-owners-own-token", "a-guess-at-the-token", "what visitors type"
 LONG = 240.0
@@ -37,24 +37,15 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def studio(home: Path, new_database: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A studio behind a door, with its records in PostgreSQL."""
-    port = free_port()
-    code = "import sys; from pruneviz.commands.main import main; sys.exit(main())"
-    options = ["--headless", "--port", str(port), "--home", str(home), "--log-format", "json"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *options],
-        env={
-            **os.environ,
-            "PRUNEVIZ_DATABASE": new_database,
-            "PRUNEVIZ_TOKEN": TOKEN,
-            "PRUNEVIZ_PASSWORD": DOOR,
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    yield process, port
-    process.kill()
-    process.wait()
+    places = {
+        "PRUNEVIZ_DATABASE": new_database,
+        "PRUNEVIZ_TOKEN": TOKEN,
+        "PRUNEVIZ_PASSWORD": DOOR,
+    }
+    made = Studio(home, places, "--log-format", "json", output=subprocess.PIPE)
+    yield made.process, made.port
+    made.process.kill()
+    made.process.wait()
 
 
 def ask(port: int, path: str) -> int:
@@ -150,33 +141,23 @@ def test_a_dask_worker_logs_as_the_studio_does(
     new_database: str, home: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("distributed", reason="needs the extra 'cluster'")
-    places = {"PRUNEVIZ_DATABASE": new_database, "PRUNEVIZ_STORE": (tmp_path / "s").as_uri()}
-    cluster = DaskCluster(tmp_path / "dask", places)
-    code = "import sys; from pruneviz.commands.main import main; sys.exit(main())"
-    worker = subprocess.Popen(
-        [sys.executable, "-c", code, "worker", "--home", str(home), "--log-format", "json"],
-        env=cluster.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        with JobService(
-            tmp_path / "studio",
-            database=new_database,
-            artifacts=places["PRUNEVIZ_STORE"],
-            scheduler=cluster.address,
-            threads=1,
-        ) as service:
-            run_id = service.submit(RunSpec("fine_tune", owner="a visitor"))
-            assert service.wait(run_id, LONG).status == "failed"
-        for child in psutil.Process(worker.pid).children():
-            child.send_signal(signal.SIGINT)
-        told, _ = worker.communicate(timeout=60)
-    finally:
-        cluster.close()
-        worker.kill()
-        worker.wait()
+    with deployed(tmp_path, new_database) as far:
+        worker = subprocess.Popen(
+            [sys.executable, "-c", COMMAND, "worker", "--home", str(home), "--log-format", "json"],
+            env=far.dask.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            run_id = far.service.submit(RunSpec("fine_tune", owner="a visitor"))
+            assert far.service.wait(run_id, LONG).status == "failed"
+            for child in psutil.Process(worker.pid).children():
+                child.send_signal(signal.SIGINT)
+            told, _ = worker.communicate(timeout=60)
+        finally:
+            worker.kill()
+            worker.wait()
     lines = [json.loads(line) for line in told.splitlines()]
     (ended,) = (one for one in lines if one["event"] == "run ended")
     assert (ended["run"], ended["status"]) == (run_id, "failed")

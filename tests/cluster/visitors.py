@@ -27,7 +27,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from tests.cluster.servers import PostgresServer, Studio, postgres_programs
+from tests.cluster.servers import Studio, own_postgres
 
 SLIDER = "Pruning ratio, whole network"
 PATIENCE = 120.0
@@ -134,10 +134,7 @@ def told(what: str, seconds: list[float]) -> str:
 
 def main(visitors: int = 30, moves: int = 5) -> None:
     """Print the figures for one and for two studios."""
-    programs = postgres_programs()
-    assert programs is not None, "needs PostgreSQL's server programs"
-    database = PostgresServer(programs)
-    try:
+    with own_postgres() as database:
         for count in (1, 2):
             with tempfile.TemporaryDirectory() as folder:
                 address = database.make(f"records{count}")
@@ -161,8 +158,6 @@ def main(visitors: int = 30, moves: int = 5) -> None:
                 f"{times.unanswered.total()} visitors unanswered"
             )
             print("\n".join(times.unanswered))
-    finally:
-        database.close()
 
 
 if __name__ == "__main__":
