@@ -32,6 +32,16 @@ def test_a_prediction_comes_before_the_revelation(studio: Open) -> None:
     assert page.query_params["lesson"] == f"{NAME}.3"
 
 
+def test_a_choice_that_the_browser_forgets_is_kept(studio: Open) -> None:
+    """As happens where it is made while the next page arrives."""
+    page = sound(studio("rank", lesson=f"{NAME}.2"))
+    page.radio(key=f"lesson_ask_{NAME}_1").set_value(1).run()
+    page.radio(key=f"lesson_ask_{NAME}_1").set_value(None).run()
+    assert not page.button(key="lesson_predict").disabled
+    page.button(key="lesson_predict").click().run()
+    assert page.session_state["lesson_answers"] == {(NAME, 1): 1}
+
+
 def test_no_lesson_no_panel_and_an_unknown_one_is_left_out(studio: Open) -> None:
     assert "step 1" not in texts(sound(studio("prune")))
     page = sound(studio("prune", lesson="magic.1"))

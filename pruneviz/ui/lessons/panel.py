@@ -62,11 +62,13 @@ def _answered(step: Step, place: tuple[str, int]) -> bool:
     given = progress.answers().get(place)
     st.markdown(f"**{step.ask}**")
     key = f"lesson_ask_{place[0]}_{place[1]}"
-    chosen = st.radio(
+    st.radio(
         step.ask,
         range(len(step.choices)),
-        index=given,
+        index=progress.choices().get(place) if given is None else given,
         key=key,
+        on_change=_choose,
+        args=(place, key),
         format_func=step.choices.__getitem__,
         label_visibility="collapsed",
         disabled=given is not None,
@@ -75,20 +77,26 @@ def _answered(step: Step, place: tuple[str, int]) -> bool:
         st.button(
             "Submit prediction",
             key="lesson_predict",
-            disabled=chosen is None,
+            disabled=place not in progress.choices(),
             type="primary",
             on_click=_predict,
-            args=(place, key),
+            args=(place,),
         )
     return given is not None
 
 
-def _predict(place: tuple[str, int], key: str) -> None:
+def _choose(place: tuple[str, int], key: str) -> None:
     chosen = st.session_state.get(key)
+    if chosen is not None:
+        progress.choices()[place] = int(chosen)
+
+
+def _predict(place: tuple[str, int]) -> None:
+    chosen = progress.choices().get(place)
     if chosen is None or place in progress.answers():
         return
-    progress.answers()[place] = int(chosen)
-    class_answers.give(lesson(place[0]), place[1], int(chosen))
+    progress.answers()[place] = chosen
+    class_answers.give(lesson(place[0]), place[1], chosen)
     st.rerun()
 
 

@@ -10,6 +10,7 @@ from pruneviz.ui.frame import arrival
 QUERY = "lesson"
 CURRENT = "lesson_current"
 ANSWERS = "lesson_answers"
+CHOICES = "lesson_choices"
 DONE = "lesson_done"
 
 
@@ -50,6 +51,15 @@ def answers() -> dict[tuple[str, int], int]:
     """Return what the visitor answered, by lesson and step."""
     given: dict[tuple[str, int], int] = st.session_state.setdefault(ANSWERS, {})
     return given
+
+
+def choices() -> dict[tuple[str, int], int]:
+    """Return what the visitor has chosen so far and may still change, by lesson and step.
+
+    Kept here, as a browser forgets what is chosen while the next page arrives.
+    """
+    chosen: dict[tuple[str, int], int] = st.session_state.setdefault(CHOICES, {})
+    return chosen
 
 
 def done() -> set[tuple[str, int]]:

@@ -43,10 +43,12 @@ def around() -> dict[str, Any]:
     from pruneviz.ui.frame.navigation import PAGES
     from pruneviz.ui.serving.entry import Entry
     from pruneviz.ui.serving.guard import Guard
+    from pruneviz.ui.serving.kept_clicks import keep_clicks
     from pruneviz.ui.serving.page_changes import keep_whole
     from pruneviz.ui.serving.probes import Metrics, Probes
 
     bars.silence()
+    keep_clicks()
     keep_whole()
     take_up_configured()
     logs.keep_secret(current().token, current().visitors_token, current().password)
