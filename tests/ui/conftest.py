@@ -18,8 +18,9 @@ TIMEOUT = 120
 def _page(name: str) -> None:
     from importlib import import_module
 
-    from pruneviz.ui.frame import navigation
+    from pruneviz.ui.frame import navigation, state
 
+    state.enter(name)
     navigation.frame(name.title(), import_module(f"pruneviz.ui.{name}.page").show)
 
 

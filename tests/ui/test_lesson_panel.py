@@ -42,6 +42,18 @@ def test_a_choice_that_the_browser_forgets_is_kept(studio: Open) -> None:
     assert page.session_state["lesson_answers"] == {(NAME, 1): 1}
 
 
+def test_a_question_is_asked_on_its_page_and_nobody_is_held(studio: Open) -> None:
+    page = sound(studio("prune", lesson=f"{NAME}.2"))
+    assert page.button(key="lesson_page").label == "Go to Rank"
+    assert not [one for one in page.radio if one.key.startswith("lesson_ask")]
+    assert page.button(key="lesson_next").disabled
+    page.button(key="lesson_back").click().run()
+    sound(page.run())
+    assert "step 1 of 6" in texts(page)
+    page.button(key="lesson_end").click().run()
+    assert "step 1 of 6" not in texts(sound(page.run()))
+
+
 def test_no_lesson_no_panel_and_an_unknown_one_is_left_out(studio: Open) -> None:
     assert "step 1" not in texts(sound(studio("prune")))
     page = sound(studio("prune", lesson="magic.1"))

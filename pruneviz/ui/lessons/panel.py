@@ -30,8 +30,9 @@ def _step(current: Lesson, number: int) -> None:
     st.progress((number + 1) / len(current.steps))
     st.subheader(step.title)
     st.markdown(step.text)
-    here = st.session_state.get(state.PAGE)
-    if step.page and step.page != here:
+    if step.page and step.page != st.session_state.get(state.PAGE):
+        # What the step asks is shown on its page alone: a browser forgets what a visitor chooses
+        # while a page arrives.
         st.button(
             f"Go to {step.page.title()}",
             key="lesson_page",
@@ -39,7 +40,11 @@ def _step(current: Lesson, number: int) -> None:
             on_click=leaving.go_to,
             args=(step.page,),
         )
+        if place not in progress.done():
+            _onward(current, number, done=False)
+            return
     if step.ask and not _answered(step, place):
+        _onward(current, number, done=False)
         return
     known = facts()
     done = place in progress.done()
