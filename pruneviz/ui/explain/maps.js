@@ -1,17 +1,19 @@
 // Feature maps as small pictures, a row per layer; a click on one prunes its filter, or keeps it again.
-// Built once for an image; afterwards only the pictures that differ are drawn anew.
+// Built once for an image and its rows; afterwards the pictures are drawn anew where they are.
 class Maps {
   constructor(root) { this.root = root; this.rows = []; this.layout = null; }
 
   show(data, send) {
     this.send = send;
     this.root.style.setProperty("--mp-gone", data.gone);
-    if (this.layout !== data.layout) this.build(data);
+    const rows = data.rows.map((row) => [row.layer, row.filters, row.width, row.height, row.more, row.open]);
+    const layout = JSON.stringify([data.layout, rows]);
+    if (this.layout !== layout) this.build(data, layout);
     data.rows.forEach((row, r) => this.fill(this.rows[r], row, data.signed));
   }
 
-  build(data) {
-    this.layout = data.layout;
+  build(data, layout) {
+    this.layout = null;
     this.root.replaceChildren();
     this.rows = data.rows.map((row) => {
       const line = document.createElement("div");
@@ -44,6 +46,7 @@ class Maps {
       this.root.append(line);
       return made;
     });
+    this.layout = layout;
   }
 
   fill(tiles, row, signed) {
