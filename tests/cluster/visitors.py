@@ -52,7 +52,11 @@ async def visit(port: int, moves: int, dice: random.Random, times: Times) -> Non
     address = f"ws://127.0.0.1:{port}/_stcore/stream"
     protocol = Subprotocol("streamlit")
     async with connect(
-        address, subprotocols=[protocol], max_size=None, open_timeout=PATIENCE
+        address,
+        subprotocols=[protocol],
+        max_size=None,
+        open_timeout=PATIENCE,
+        ping_interval=None,  # as a browser, which does not leave a server that is slow
     ) as socket:
         begun = time.perf_counter()
         await _ask(socket)
