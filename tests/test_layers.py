@@ -68,8 +68,6 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "strategies": (
         *CORE,
         "sensitivity_result",
-        "greedy",
-        "group_curves",
         "plugins",
         "criteria",
         "training",
@@ -83,17 +81,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "explain": (*CORE, "criteria", "repair", "training", "data", "drawing", "evaluation"),
 }
-ALLOWED["loss_curves"] = ()
-ALLOWED["greedy"] = ("channels", "cost", "plan", "sensitivity_result", "loss_curves")
-ALLOWED["group_curves"] = (*ALLOWED["sensitivity"], "sensitivity", "greedy")
-ALLOWED["latency_target"] = (*ALLOWED["latency"], "latency", "greedy")
-ALLOWED["allocation"] = (
-    *ALLOWED["sensitivity"],
-    "sensitivity",
-    "greedy",
-    "group_curves",
-    "latency_target",
-)
+ALLOWED["allocation"] = (*ALLOWED["sensitivity"], "sensitivity", "latency")
 ALLOWED["export"] = (*ALLOWED["strategies"], "strategies", "explain", "latency")
 ALLOWED["jobs"] = (*ALLOWED["export"], "export")
 ALLOWED["studies"] = (*ALLOWED["jobs"], "jobs")

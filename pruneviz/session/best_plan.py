@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pruneviz.allocation import IMAGES, Allocation, search
+from pruneviz.allocation.greedy import budget
 from pruneviz.errors import InvalidValueError
-from pruneviz.greedy import budget
 from pruneviz.plan import Plan
 from pruneviz.sensitivity_result import Sensitivity
 from pruneviz.session.decisions import Change, Decisions, exactly

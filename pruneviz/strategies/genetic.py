@@ -187,9 +187,9 @@ def cheapest_gone(run: Run, options: Options) -> GeneArray:
     Each is the greedy plan for its MACs on the curves of repaired loss, see `allocation.greedy`.
     """
     # Imported here: the registry needs none of it.
+    from pruneviz.allocation.greedy import Budget, macs_left
+    from pruneviz.allocation.group_curves import IMAGES, group_curves
     from pruneviz.criteria import rank
-    from pruneviz.greedy import Budget, macs_left
-    from pruneviz.group_curves import IMAGES, group_curves
     from pruneviz.repair import Repairer
 
     graph, seed = run.graph, run.seed_of("start")

@@ -8,11 +8,11 @@ from dataclasses import replace
 from torch import nn
 
 from pruneviz.allocation import search
+from pruneviz.allocation.greedy import budget
 from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.criteria import Ranking, rank
 from pruneviz.data import DataSet
-from pruneviz.greedy import budget
 from pruneviz.plan import Plan
 from pruneviz.repair import Repairer
 from pruneviz.studies.papers.setting import with_test

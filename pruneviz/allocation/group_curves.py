@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pruneviz.allocation.greedy import Budget, FloatArray, greedy
 from pruneviz.criteria import Ranking
 from pruneviz.criteria.reconstruction import costs_in_order
-from pruneviz.greedy import Budget, FloatArray, greedy
 from pruneviz.plan import Plan
 from pruneviz.sensitivity import sensitivity
 from pruneviz.sensitivity_result import Sensitivity

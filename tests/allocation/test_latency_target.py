@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import pruneviz as pv
-from pruneviz import latency_target
+from pruneviz.allocation import latency_target
+from pruneviz.allocation.greedy import Budget
+from pruneviz.allocation.latency_target import LatencyTarget
 from pruneviz.errors import InvalidValueError
-from pruneviz.greedy import Budget
 from pruneviz.latency import BASELINE, PRUNED, Latency, Timing
 from pruneviz.latency.groups import LEAST, GroupTimes, falling, group_times
-from pruneviz.latency_target import LatencyTarget
 from tests.repair.helpers import images_of, two_layers
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pruneviz.allocation.loss_curves import loss_curve
 from pruneviz.channels import ChannelGraph, Group, IntArray
 from pruneviz.cost import cost
 from pruneviz.errors import InvalidValueError
-from pruneviz.loss_curves import loss_curve
 from pruneviz.plan import Plan, from_kept
 from pruneviz.sensitivity_result import Sensitivity
 

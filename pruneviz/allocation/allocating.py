@@ -18,15 +18,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pruneviz.allocation.greedy import Budget, budget
+from pruneviz.allocation.group_curves import GroupCurves, group_curves
+from pruneviz.allocation.latency_target import LatencyTarget
 from pruneviz.bars import bar
 from pruneviz.channels import ChannelGraph
 from pruneviz.cost import cost
 from pruneviz.criteria import Ranking, rank
 from pruneviz.drawing import Shown
 from pruneviz.errors import InvalidValueError
-from pruneviz.greedy import Budget, budget
-from pruneviz.group_curves import GroupCurves, group_curves
-from pruneviz.latency_target import LatencyTarget
 from pruneviz.plan import Plan
 from pruneviz.sensitivity_result import Sensitivity
 from pruneviz.threshold import threshold

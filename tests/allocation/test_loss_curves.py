@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pruneviz.loss_curves import SHARE, between, hull, loss_curve
+from pruneviz.allocation.loss_curves import SHARE, between, hull, loss_curve
 
 WIDTH = 16
 ERRORS = np.linspace(0.01, 1, WIDTH) ** 2

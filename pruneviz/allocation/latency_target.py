@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from pruneviz.allocation.greedy import Budget, unprotected
 from pruneviz.arguments import number
 from pruneviz.channels import ChannelGraph
 from pruneviz.errors import InvalidValueError
-from pruneviz.greedy import Budget, unprotected
 from pruneviz.latency import BASELINE, PRUNED, latency
 from pruneviz.latency.groups import group_times
 from pruneviz.plan import Plan

@@ -7,9 +7,9 @@ import pytest
 
 import pruneviz as pv
 from pruneviz.allocation import Allocation, search
+from pruneviz.allocation.greedy import budget, greedy
 from pruneviz.criteria import Ranking
 from pruneviz.errors import InvalidValueError, UnknownNameError
-from pruneviz.greedy import budget, greedy
 from pruneviz.repair import Repairer
 from pruneviz.sensitivity_result import Sensitivity, SensitivityPoint
 from tests.repair.helpers import images_of, two_layers
