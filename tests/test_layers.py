@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # What each part may import of the others; those in FOR_ALL may be imported by all.
 FOR_ALL = ("errors", "arguments", "machine", "modes", "stored", "bars", "logs")
-BELOW = ("channels", "stages", "inputs", "outputs", "torch_calls")
+BELOW = ("channels", "stages", "inputs", "outputs", "hooks", "torch_calls")
 PLANS = ("plan", "threshold")
 CORE = (*BELOW, "trace", *PLANS, "cost", "surgery", "replay")
 ALLOWED: dict[str, tuple[str, ...]] = {
@@ -37,8 +37,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "stages": ("channels",),
     "inputs": ("channels",),
     "outputs": (),
+    "hooks": (),
     "torch_calls": (),
-    "trace": ("channels", "inputs", "torch_calls"),
+    "trace": ("channels", "inputs", "hooks", "torch_calls"),
     "plan_text": ("channels", "links"),
     "plan": ("channels", "stages", "plan_text", "drawing"),
     "threshold": ("channels", "stages", "plan"),

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from pruneviz.channels import ChannelGraph, Layer
 from pruneviz.errors import InvalidValueError
+from pruneviz.hooks import in_this_thread
 from pruneviz.torch_calls import CallWatcher, tensors_in
 
 Receive = Callable[[int, Tensor], None]
@@ -78,7 +79,7 @@ class Taps(CallWatcher):
                 if isinstance(output, Tensor):
                     self.receive(index, output)
 
-        return receive
+        return in_this_thread(receive)
 
 
 class Probe(Taps):

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from pruneviz.errors import PlanError
+from pruneviz.hooks import in_this_thread
 from pruneviz.modes import eval_mode
 from pruneviz.surgery import refit
 
@@ -230,7 +231,7 @@ def _hooks(
     """Call `see(name, module, inputs, output)` after each of these modules."""
 
     def hook(name: str) -> Any:
-        return lambda module, inputs, output: see(name, module, inputs, output)
+        return in_this_thread(lambda module, inputs, output: see(name, module, inputs, output))
 
     handles = [m.register_forward_hook(hook(n)) for n, m in network.named_modules() if chosen(m)]
     try:

@@ -14,6 +14,7 @@ from torch.nn.modules.module import (
 )
 
 from pruneviz.channels import IntArray
+from pruneviz.hooks import in_this_thread
 from pruneviz.torch_calls import CallWatcher, full_name, tensors_in
 from pruneviz.trace import (  # they register handlers
     computed,
@@ -67,8 +68,8 @@ class Watch(CallWatcher):
                 running.pop()
 
         self._hooks = [
-            register_module_forward_pre_hook(enter),
-            register_module_forward_hook(leave, always_call=True),
+            register_module_forward_pre_hook(in_this_thread(enter)),
+            register_module_forward_hook(in_this_thread(leave), always_call=True),
         ]
         return super().__enter__()
 

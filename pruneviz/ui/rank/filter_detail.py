@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from pruneviz.figures import style
+from pruneviz.hooks import in_this_thread
 from pruneviz.ui.frame import actions, error_boundary, state, workbench
 from pruneviz.ui.frame.services import background
 from pruneviz.ui.frame.text import plain
@@ -163,7 +164,8 @@ def look_at(of: Workbench, layer: str, filter: int) -> FilterView:
     peaks, maps = [], []
     module = of.model.get_submodule(layer)
     caught: list[torch.Tensor] = []
-    handle = module.register_forward_hook(lambda _m, _i, out: caught.append(out[:, filter].clone()))
+    keep = in_this_thread(lambda _m, _i, out: caught.append(out[:, filter].clone()))
+    handle = module.register_forward_hook(keep)
     try:
         with torch.no_grad():
             for x, _ in sample.batches(50):
