@@ -1,6 +1,6 @@
 """A plan in an address: `?model=...&weights=...&data=...&w=...&plan=...`.
 
-It is as good on another machine, unlike the key into the local home that an address has otherwise.
+It is as good in any studio, unlike the key into the records that an address has otherwise.
 A link names networks and data of the catalogue alone: what lies in files, or comes from a run, has
 to be loaded first, and is then known by the digest of its weights.
 """
