@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pruneviz.jobs import RunStore
 from pruneviz.jobs.uploaded import Uploaded
 from pruneviz.session.decisions import Decisions, Subject, set_ratio
 from pruneviz.session.history import History
+from pruneviz.session.session import PASSING_SECONDS
 from pruneviz.session.step_store import StepStore
 from pruneviz.session.uploads import Uploads
 from tests.cluster.open_page import OpenPage
@@ -58,6 +60,7 @@ def test_the_plan_and_its_history_are_those_of_the_other_studio(
         first = page.query["at"]
         page.press("undo")
         page.press("redo")
+        time.sleep(PASSING_SECONDS)  # or the slider would only have passed through the first step
         page.move(SLIDER, 50)
         assert "200 of 400" in page.text
         second = page.query["at"]
