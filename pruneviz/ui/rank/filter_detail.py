@@ -12,6 +12,7 @@ import streamlit as st
 
 from pruneviz.figures import style
 from pruneviz.hooks import in_this_thread
+from pruneviz.modes import eval_mode
 from pruneviz.ui.frame import actions, error_boundary, state, workbench
 from pruneviz.ui.frame.services import background
 from pruneviz.ui.frame.text import plain
@@ -167,7 +168,7 @@ def look_at(of: Workbench, layer: str, filter: int) -> FilterView:
     keep = in_this_thread(lambda _m, _i, out: caught.append(out[:, filter].clone()))
     handle = module.register_forward_hook(keep)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), eval_mode(of.model):
             for x, _ in sample.batches(50):
                 of.model(x)
     finally:
