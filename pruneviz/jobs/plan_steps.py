@@ -46,6 +46,16 @@ def keep(database: Database, rows: Sequence[Row]) -> None:
             session.execute(insert_into(session, PlanStep).on_conflict_do_nothing(), new)
 
 
+def has(database: Database, step: str) -> bool:
+    """Return whether the step of that id is there, and so all that lead to it.
+
+    Raises:
+        StorageError: the records cannot be read.
+    """
+    with database.reading() as session:
+        return session.scalar(select(PlanStep.id).where(PlanStep.id == step)) is not None
+
+
 def line_to(database: Database, step: str) -> list[Row]:
     """Return the steps from the beginning to the one of that id; empty if it is not there.
 

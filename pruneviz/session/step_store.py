@@ -38,8 +38,11 @@ class StepStore:
         """Write the steps that lead to the one that holds; those that are there stay untouched."""
         if self._trouble is not None and time.monotonic() < self._rest_until:
             raise self._trouble  # a moved slider does not wait each time
+        last = history.step
         try:
-            plan_steps.keep(self._database, [_row(step) for step in history.line()])
+            known = last.parent is not None and plan_steps.has(self._database, last.parent)
+            new = [last] if known else history.line()
+            plan_steps.keep(self._database, [_row(step) for step in new])
         except PASSING as error:
             self._trouble, self._rest_until = error, time.monotonic() + REST
             raise
