@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -171,6 +172,30 @@ def test_both_readings_of_the_baseline() -> None:
     assert found[0].detail["within_better"] == pytest.approx([0.3, 0.3])
     assert found[1].detail["within_better"] == [0.0, 0.0]
     assert [holds for _, holds in readings] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("asked", "on", "taken"),
+    [(None, "digits", "cifar10"), (None, "cifar10", "imagenet"), ("imagenet", "own", "imagenet")],
+)
+def test_the_study_starts_from_the_weights_that_were_asked_for(
+    asked: str | None, on: str, taken: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str | None] = []
+
+    def no_study(*_: Any, **__: Any) -> Any:
+        for start in ("pretrained", "scratch"):
+            point = pretraining.StudyPoint(start, 0.0, 1, 1, 0.5, 0.5)
+            points.append(point)
+        yield SimpleNamespace(progress=1.0, points=tuple(points))
+
+    points: list[Any] = []
+    monkeypatch.setattr(Bench, "model", lambda _, weights: loaded.append(weights))
+    monkeypatch.setattr(Bench, "graph", lambda _, model: None)
+    monkeypatch.setattr(pretraining, "run_study", no_study)
+    own = Bench("net", replace(bench.data, name=on), "minutes", (0,), None, print, asked)
+    _, _, settings = pretraining.run(own)
+    assert loaded == [settings["pretrained_on"]] == [taken]
 
 
 QUICK: dict[str, tuple[str, dict[str, Any]]] = {

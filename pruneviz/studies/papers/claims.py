@@ -216,9 +216,8 @@ CLAIMS = (
         test="The largest reduction of the parameters within 1 point of the baseline is larger "
         "from pretrained weights than from scratch, whether the baseline is each one's own or the "
         "better one's.",
-        differs="Pretrained on CIFAR-10, not ImageNet (but on ImageNet where the data are CIFAR-10 "
-        "itself); whole filters instead of weights; narrow networks, small images, small sets, few "
-        "seeds.",
+        differs="Pretrained on CIFAR-10, not ImageNet, unless the result names ImageNet's weights; "
+        "whole filters instead of weights; narrow networks, small images, small sets, few seeds.",
         measure="largest reduction of the parameters within 1 point",
         networks=("vgg16", "mobilenet_v2"),
         module="pretraining",

@@ -18,11 +18,14 @@ WITHIN = 0.01
 
 
 def run(bench: Bench) -> Experiment:
-    """Pretrained on CIFAR-10 (on ImageNet, where the data are CIFAR-10 itself), and not at all."""
+    """Pretrained on the request's weights, and not at all.
+
+    Where it names none, they are CIFAR-10's, or ImageNet's where the data are CIFAR-10 itself.
+    """
     options: dict[str, Any] = dict(BUDGET[bench.scale])
     options |= {name: bench.epochs(options[name]) for name in ("epochs_before", "epochs")}
     bench.expected = len(bench.seeds)
-    weights = "cifar10" if bench.data.name != "cifar10" else "imagenet"
+    weights = bench.weights or ("cifar10" if bench.data.name != "cifar10" else "imagenet")
 
     def one(seed: int) -> list[dict[str, Any]]:
         model = bench.model(weights)
