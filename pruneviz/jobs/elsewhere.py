@@ -123,7 +123,7 @@ def _check_network(records: RunStore, order: Order) -> None:
         return  # deleted meanwhile, as the claim will find
     if is_own(spec) and (order.network is None or own_digest() != order.network):
         raise WrongWorkerError(
-            f"The run needs the network '{spec.model.get('name')}', code of the studio's owner, "
+            f"The run needs the network '{_network(spec)}', code of the studio's owner, "
             f"which is not sent to other machines. Copy the file there, and start the worker on "
             f"{host()} with `pruneviz worker --network FILE.py:FACTORY`. The run waits for another "
             "worker."
@@ -157,10 +157,10 @@ def dask_executor(address: str, records: RunStore) -> DaskExecutor:
 def check_travels(spec: RunSpec) -> None:
     """Check that a worker on another machine can load a run's network and data.
 
-    Weights files, and images in folders or zips, go there through the store. A factory in a file is
-    code, and the store is open to everyone whose runs are done: so code never travels, but whoever
-    starts a worker may give it the file, and the digest tells whether it is the same. An object
-    handed over by `pv.studio` has no such file.
+    Weights files, folders of transformers, and images in folders or zips, go there through the
+    store. A factory in a file is code, and the store is open to everyone whose runs are done: so
+    code never travels, but whoever starts a worker may give it the file, and the digest tells
+    whether it is the same. An object handed over by `pv.studio` has no such file.
 
     Raises:
         NotAllowedError: they are only on this machine.
@@ -188,7 +188,12 @@ def check_travels(spec: RunSpec) -> None:
 
 def is_own(spec: RunSpec) -> bool:
     """Whether a run's network is code of one's own."""
-    return str(spec.model.get("name", "")).startswith("own/")
+    return _network(spec).startswith("own/")
+
+
+def _network(spec: RunSpec) -> str:
+    """The name of a run's network; an experiment of the lab has it among its options."""
+    return str(spec.model.get("name") or spec.options.get("network") or "")
 
 
 def own_network() -> Mapping[str, Any] | None:

@@ -4,7 +4,8 @@ A run names them by path. Where runs are done on other machines, the files are p
 when the run is submitted, under the digest of their content, and the records list them beside the
 run's own files. A worker fetches what it does not have yet, compares the digest, and loads from its
 copy. A folder of images travels as one zip of its files, in their order and without their dates, so
-that the same images have the same digest.
+that the same images have the same digest. Of a folder that transformers wrote, its JSON and
+safetensors travel, each by its own digest; nothing else in it is ever read.
 
 Code does not travel: see `check_travels`.
 """
@@ -39,6 +40,13 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "options.root": ("options", "root"),
 }
 """Where in a specification a path may be."""
+NETWORKS: Mapping[str, tuple[str, ...]] = {
+    "model.name": ("model", "name"),
+    "options.network": ("options", "network"),
+}
+"""Where the name of a network may be, which may be a folder's: `hf/FOLDER`."""
+HF = "hf/"  # as pruneviz.catalog.hf_models has it, without torch
+HF_FILES = (".json", ".safetensors")
 KEEP_BYTES = 20 * 2**30
 """What a worker keeps of such files; the longest unused go first."""
 IN_USE_SECONDS = 24 * 3600.0
@@ -64,8 +72,9 @@ class Giver:
         if store is None:
             return {}
         return {
-            f"{GIVEN}{place}/{path.name}": self._put(path, store)
-            for place, path in paths_of(spec).items()
+            f"{GIVEN}{place}/{name}": self._put(path, store)
+            for place, given in paths_of(spec).items()
+            for name, path in _files(place, given).items()
         }
 
     def _put(self, path: Path, store: ArtifactStore) -> Kept:
@@ -81,9 +90,7 @@ class Giver:
             else:
                 kept = Kept(store.put_file(path), path.stat().st_size)
         except FileNotFoundError as error:
-            raise InvalidValueError(
-                f"There is no '{path}' any more, which the run needs; give one that is there."
-            ) from error
+            raise _gone(path) from error
         self._sent[stamp] = kept
         return kept
 
@@ -98,6 +105,10 @@ def paths_of(spec: RunSpec) -> dict[str, Path]:
             value = value.get(key) if isinstance(value, Mapping) else None
         if isinstance(value, str) and (keys[-1] == "root" or _is_file(value)):
             paths[place] = Path(value).expanduser().absolute()
+    for place, (field, key) in NETWORKS.items():
+        folder = folder_of(values[field].get(key))
+        if folder is not None:
+            paths[place] = folder
     if spec.data.get("name") == "own":
         from pruneviz.catalog import own_data
 
@@ -105,6 +116,20 @@ def paths_of(spec: RunSpec) -> dict[str, Path]:
         if own is not None:
             paths[OWN_IMAGES] = own
     return paths
+
+
+def folder_of(network: object) -> Path | None:
+    """Return the folder that a network's name names, wherever it should be; None: it names none.
+
+    A relative path is a folder's only if it is there: else it is a name on the hub.
+    """
+    if not isinstance(network, str) or not network.startswith(HF):
+        return None
+    try:
+        folder = Path(network.removeprefix(HF)).expanduser()
+        return folder.resolve() if folder.is_absolute() or folder.is_dir() else None
+    except (OSError, RuntimeError, ValueError):
+        return None
 
 
 def at_hand(files: RunFiles, home: Path, run_id: str, spec: RunSpec) -> RunSpec:
@@ -133,8 +158,12 @@ def bring(files: RunFiles, home: Path, run_id: str, spec: RunSpec) -> RunSpec:
     """
     if files.artifacts is None:
         return spec
+    folders: dict[str, dict[str, Kept]] = {}
     for name, kept in files.given(run_id).items():
         place, _, called = name.removeprefix(GIVEN).partition("/")
+        if place in NETWORKS:
+            folders.setdefault(place, {})[called] = kept
+            continue
         path = _fetch(files.artifacts, home / "given", kept.digest, called)
         if place == OWN_IMAGES:
             from pruneviz.catalog import own_data
@@ -142,7 +171,16 @@ def bring(files: RunFiles, home: Path, run_id: str, spec: RunSpec) -> RunSpec:
             own_data.hand_over(path)
         elif place in PLACES:
             spec = _with(spec, PLACES[place], str(path))
+    for place, wanted in folders.items():
+        path = _fetch_folder(files.artifacts, home / "given", wanted)
+        spec = _with(spec, NETWORKS[place], f"{HF}{path.resolve()}")
     return spec
+
+
+def called_alike(one: object, other: object) -> bool:
+    """Tell whether two names of networks are the same, or lead to the same folder."""
+    folder = folder_of(one)
+    return one == other or (folder is not None and folder == folder_of(other))
 
 
 def pack(folder: Path, into: Path) -> Path:
@@ -155,14 +193,58 @@ def pack(folder: Path, into: Path) -> Path:
     return into
 
 
+def _files(place: str, given: Path) -> dict[str, Path]:
+    """Return what goes into the store for a file or folder, by the names that the records give."""
+    if place not in NETWORKS:
+        return {given.name: given}
+    try:
+        there = sorted(path for path in given.iterdir() if path.suffix in HF_FILES)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _gone(given) from error
+    called = given.name or "network"
+    files = {f"{called}/{path.name}": path for path in there if path.is_file()}
+    if f"{called}/config.json" not in files:
+        raise InvalidValueError(
+            f"'{given}' has no config.json; give the folder that save_pretrained wrote."
+        )
+    return files
+
+
+def _gone(path: Path) -> InvalidValueError:
+    return InvalidValueError(
+        f"There is no '{path}' any more, which the run needs; give one that is there."
+    )
+
+
 def _fetch(store: ArtifactStore, folder: Path, digest: str, called: str) -> Path:
-    path = folder / digest / (PurePosixPath(called).name or "file")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not path.is_file() or _digest(path) != digest:
-        _make_room(folder, digest)
-        store.fetch(digest, path)
+    path = folder / digest / _base(called)
+    _fetch_to(path, store, folder, digest, digest)
     os.utime(path.parent)
     return path
+
+
+def _fetch_folder(store: ArtifactStore, folder: Path, wanted: Mapping[str, Kept]) -> Path:
+    """Fetch the files of a folder, which is kept under the digest of their names and digests."""
+    listed = repr(sorted((name, kept.digest) for name, kept in wanted.items()))
+    digest = hashlib.sha256(listed.encode()).hexdigest()
+    for name, kept in wanted.items():
+        called, _, file = name.partition("/")
+        path = folder / digest / _base(called) / _base(file)
+        _fetch_to(path, store, folder, digest, kept.digest)
+    os.utime(folder / digest)
+    return path.parent
+
+
+def _base(called: str) -> str:
+    name = PurePosixPath(called).name
+    return name if name.strip(".") else "file"
+
+
+def _fetch_to(path: Path, store: ArtifactStore, folder: Path, kept: str, digest: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.is_file() or _digest(path) != digest:
+        _make_room(folder, kept)
+        store.fetch(digest, path)
 
 
 def _make_room(folder: Path, wanted: str) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pruneviz.jobs.records import RunStore
-    from pruneviz.jobs.views import RunView
+    from pruneviz.jobs.views import RunSpec, RunView
 
 
 def load(reference: str, network: str) -> nn.Module:
@@ -29,13 +29,19 @@ def load(reference: str, network: str) -> nn.Module:
         WeightsError: the run's network is not the one asked for.
     """
     store, run = _find(reference)
-    if run.spec.model.get("name") != network:
+    spec = given.at_hand(store.files, store.home, run.id, run.spec)
+    if given.folder_of(network) is not None and not _is_of(spec, network):
+        spec = given.bring(store.files, store.home, run.id, run.spec)  # `network` may be a copy
+    if not _is_of(spec, network):
         raise WeightsError(
             f"The run '{run.name}' left a {run.spec.model.get('name')}, not a {network}; load "
             "that, or give weights of this network."
         )
-    here = replace(run, spec=given.at_hand(store.files, store.home, run.id, run.spec))
-    return network_of(here, store.files.read(run.id))
+    return network_of(replace(run, spec=spec), store.files.read(run.id))
+
+
+def _is_of(spec: RunSpec, network: str) -> bool:
+    return given.called_alike(spec.model.get("name"), network)
 
 
 def plans(reference: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -22,6 +24,8 @@ from pruneviz.jobs.artifacts import digest_of
 from pruneviz.jobs.elsewhere import Order, check_travels, run_elsewhere, versions
 from pruneviz.jobs.given import Giver, paths_of
 from pruneviz.jobs.steps import WEIGHTS
+from pruneviz.jobs.worker import run_job
+from pruneviz.studies.race_queue import RaceRequest, gather
 from tests.cluster.servers import deployed
 
 DIGITS: dict[str, Any] = {"name": "digits", "options": {}}
@@ -233,6 +237,121 @@ def test_an_object_of_a_notebook_does_not_travel(tmp_path, monkeypatch):
     own.hand_over(own.from_object(pv.load_model("resnet20"), tmp_path))
     with pytest.raises(errors.NotAllowedError, match="is code and does not travel"):
         check_travels(RunSpec("rank", {"name": "own/ResNet"}, DIGITS))
+
+
+def save_hf(folder: Path, seed: int = 0) -> Path:
+    """Have transformers write a small network, in two files of weights with an index."""
+    transformers = pytest.importorskip("transformers", reason="needs the extra 'hf'")
+    small = {"embedding_size": 8, "hidden_sizes": [8, 12], "depths": [1, 1], "num_labels": 10}
+    config = transformers.AutoConfig.for_model("resnet", **small)
+    torch.manual_seed(seed)
+    model = transformers.AutoModelForImageClassification.from_config(config)
+    model.save_pretrained(folder, safe_serialization=True, max_shard_size="2KB")
+    (folder / "pytorch_model.bin").write_bytes(b"a pickle is not read, and does not travel")
+    assert len(list(folder.glob("*.safetensors"))) > 1
+    return folder
+
+
+def hf_spec(folder: Path, **options: Any) -> RunSpec:
+    model = ModelSource(f"hf/{folder}", "pretrained").to_dict()
+    return RunSpec("rank", model, DIGITS, options={"criteria": ["l1"], **options})
+
+
+@pytest.fixture(params=["file", "s3"])
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> RunStore:
+    pytest.importorskip("fsspec", reason="needs the extra 'cluster'")
+    (tmp_path / "studio").mkdir()
+    s3 = request.param == "s3"
+    address = request.getfixturevalue("new_bucket") if s3 else (tmp_path / "store").as_uri()
+    return RunStore(tmp_path / "studio", artifacts=address)
+
+
+def test_a_folder_of_transformers_travels(any_store: RunStore, tmp_path: Path) -> None:
+    store = any_store
+    folder = save_hf(tmp_path / "ann" / "mine")
+    spec = hf_spec(folder)
+    wanted = pv.load_model(f"hf/{folder}", "pretrained").state_dict()
+    run_id = sent(store, spec)
+    names = {name.rpartition("/")[2] for name in store.files.given(run_id)}
+    assert names == {path.name for path in folder.iterdir() if path.suffix != ".bin"}
+    blobs = store.files.artifacts
+    assert blobs is not None
+    assert len(list(blobs.blobs())) == len(names)
+    changed = json.loads((folder / "config.json").read_text()) | {"note": "other"}
+    (folder / "config.json").write_text(json.dumps(changed))
+    again = sent(store, spec)
+    assert len(list(blobs.blobs())) == len(names) + 1, "the same weights, once"
+    shutil.rmtree(folder.parent)
+    (tmp_path / "worker").mkdir()
+    there = given.at_hand(store.files, tmp_path / "worker", run_id, spec)
+    copy = Path(there.model["name"].removeprefix("hf/"))
+    assert copy.is_relative_to(tmp_path / "worker")
+    assert copy.name == "mine"
+    state = ModelSource.from_dict(there.model).load().state_dict()
+    assert all(state[name].equal(value) for name, value in wanted.items())
+    before = {path: path.stat().st_mtime_ns for path in copy.iterdir()}
+    assert given.bring(store.files, tmp_path / "worker", run_id, spec) == there
+    assert {path: path.stat().st_mtime_ns for path in copy.iterdir()} == before
+    weights = next(copy.glob("*.safetensors"))
+    intact = weights.read_bytes()
+    weights.write_bytes(b"damaged")
+    given.bring(store.files, tmp_path / "worker", run_id, spec)
+    assert weights.read_bytes() == intact
+    other = given.bring(store.files, tmp_path / "worker", again, spec)
+    assert other.model["name"] != there.model["name"]
+
+
+def test_a_folder_that_transformers_cannot_load_is_refused_at_once(
+    store: RunStore, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    spec = hf_spec(folder)
+    with pytest.raises(errors.InvalidValueError, match=r"There is no '.*mine' any more"):
+        sent(store, spec)
+    folder.mkdir()
+    with pytest.raises(errors.InvalidValueError, match=r"'.*mine' has no config.json"):
+        sent(store, spec)
+
+
+def test_a_name_on_the_hub_is_no_folder():
+    assert paths_of(hf_spec(Path("microsoft/resnet-50"))) == {}
+
+
+def test_an_experiment_of_the_lab_names_its_network_among_its_options(tmp_path, monkeypatch):
+    spec = RunSpec("claim", options={"network": f"hf/{tmp_path}"})
+    assert paths_of(spec) == {"options.network": tmp_path}
+    monkeypatch.setenv(own.VARIABLE, "")
+    own.hand_over(own.from_object(pv.load_model("resnet20"), tmp_path))
+    with pytest.raises(errors.NotAllowedError, match="is code and does not travel"):
+        check_travels(RunSpec("claim", options={"network": "own/ResNet"}))
+
+
+@pytest.mark.slow
+def test_a_run_continues_from_the_network_of_one_whose_folder_is_gone(
+    any_store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a worker, both runs' networks are copies; one race's parts are of one network."""
+    store, folder = any_store, save_hf(tmp_path / "ann" / "mine")
+    monkeypatch.setenv("PRUNEVIZ_STORE", str(store.files.address))
+    monkeypatch.setenv("PRUNEVIZ_HOME", str(store.home))
+    model = ModelSource(f"hf/{folder}", "pretrained").to_dict()
+    race = RaceRequest(model, DIGITS, ("control",), epochs=1, seeds=(0, 1))
+    ids = [
+        store.create(spec, given=Giver(store.files, store.home).send(spec)).id
+        for spec in (RunSpec("fine_tune", model, DIGITS, options=TRAIN), *race.specs())
+    ]
+    shutil.rmtree(folder.parent)
+    run_job(str(store.home), ids[0], (), 1, None, store.files.address)
+    assert store.get(ids[0]).status == "done", store.get(ids[0]).trace
+    further = RunSpec("fine_tune", {**model, "weights": f"run:{ids[0]}"}, DIGITS, options=TRAIN)
+    run = store.create(further, given=store.files.given(ids[0]))
+    for run_id in (run.id, *ids[1:]):
+        run_job(str(store.home), run_id, (), 1, None, store.files.address)
+        assert store.get(run_id).status == "done", store.get(run_id).trace
+    with JobService(store.home, artifacts=store.files.address) as service:
+        parts = gather(service, [service.get(run_id) for run_id in ids[1:]])
+    assert parts is not None
+    assert (parts.network, len(parts.outcomes)) == (model["name"], 2)
 
 
 @pytest.mark.sweep

@@ -82,6 +82,9 @@ def race(context: JobContext) -> None:
     def run(model: nn.Module, graph: ChannelGraph, data: DataSet, **more: Any) -> Iterator[Any]:
         before = accuracy("baseline", split_of(data))
         part = line_up(model, graph, data, names, seeds=[seed], baseline=before, **options)
+        called = context.run.spec.model["name"]
+        if context.spec.model["name"] != called:  # here it is a copy of its folder
+            part = replace(part, network=str(called))
         parts.append(part)
         context.keep(RACE, json.loads(part.to_json()))
         return run_one(part, name, seed, model, graph, data, **more)
