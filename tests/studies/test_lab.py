@@ -27,6 +27,7 @@ from pruneviz.studies.papers import (
     claims,
     evolution,
     find_claim,
+    oracle,
     pretraining,
     results,
     setting,
@@ -83,6 +84,27 @@ def bench(data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ben
 
     monkeypatch.setattr(Bench, "model", model)
     return Bench("net", with_test(data), "minutes", (0, 1), tmp_path / "parts", lambda text: None)
+
+
+def test_a_curve_of_pruning_is_measured_on_few_balanced_images(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def nothing(replay: Any, images: Any, plans: Any) -> Any:
+        seen.append(images)
+        yield [SimpleNamespace(correct=len(images) / 2) for _ in plans]
+
+    monkeypatch.setattr(oracle, "CURVES", {"minutes": 20})
+    monkeypatch.setattr(oracle, "scan", nothing)
+    model = bench.model()
+    graph = bench.graph(model)
+    curve = oracle._pruned(bench, model, graph, np.arange(graph.num_units, dtype=float))
+    (images,) = seen
+    assert curve == [0.5] * 9
+    assert len(images) == 20 < len(bench.data.split("test"))
+    counts = images.labels.bincount()
+    assert counts.max() - counts.min() <= 1
 
 
 def test_held_out_images_are_disjoint_and_balanced(data: DataSet) -> None:

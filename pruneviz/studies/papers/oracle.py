@@ -25,6 +25,8 @@ TAYLOR = ("taylor_image", "taylor")
 RIVALS = ("l1", "l2", "mean_activation", "std_activation", "mutual_information")
 SHARES = tuple(k / 10 for k in range(1, 10))
 """Of the units, the lowest over all layers, removed to see what is left of the accuracy."""
+CURVES = {"minutes": 1000, "hours": 10_000}
+"""Held-out images, at most, on which these accuracies are measured: some hundred plans each."""
 
 
 def run(bench: Bench) -> Experiment:
@@ -134,6 +136,9 @@ def _pruned(bench: Bench, model: nn.Module, graph: ChannelGraph, scores: Any) ->
     count = int(graph.prunable.sum())
     plans = [Plan(graph, order[: round(share * count)].tolist()) for share in SHARES]
     held_out = bench.data.split("test")
+    if len(held_out) > CURVES[bench.scale]:
+        some = balanced(held_out.labels.cpu().numpy(), CURVES[bench.scale], 0)
+        held_out = held_out.subset(torch.from_numpy(some))
     correct = np.zeros(len(plans))
     for judged in scan(Replay(model, graph), held_out, plans):
         correct += [one.correct for one in judged]
