@@ -95,14 +95,14 @@ def test_a_curve_of_pruning_is_measured_on_few_balanced_images(
         seen.append(images)
         yield [SimpleNamespace(correct=len(images) / 2) for _ in plans]
 
-    monkeypatch.setattr(oracle, "CURVES", {"minutes": 20})
+    monkeypatch.setattr(oracle, "CURVES", {"minutes": 10})
     monkeypatch.setattr(oracle, "scan", nothing)
     model = bench.model()
     graph = bench.graph(model)
     curve = oracle._pruned(bench, model, graph, np.arange(graph.num_units, dtype=float))
     (images,) = seen
     assert curve == [0.5] * 9
-    assert len(images) == 20 < len(bench.data.split("test"))
+    assert len(images) == 10 < len(bench.data.split("test"))
     counts = images.labels.bincount()
     assert counts.max() - counts.min() <= 1
 
