@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pruneviz.errors import NotAllowedError
 from pruneviz.jobs.listing import Which
+from pruneviz.jobs.planned import Planned, all_open
 from pruneviz.jobs.quota import Quota, mib
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ class Visitor:
     id: str
     owns_studio: bool = False
 
-    def may_change(self, run: RunView) -> bool:
-        """Tell whether they may cancel, resume, rename or delete a run."""
+    def may_change(self, run: RunView | Planned) -> bool:
+        """Tell whether they may cancel, resume, rename or delete a run, or a study."""
         return self.owns_studio or (run.owner is not None and run.owner == self.id)
 
 
@@ -64,8 +65,13 @@ class Gate:
         self.admission = threading.Lock()
         """Held while a run is admitted and recorded, so that two clicks do not both pass."""
 
-    def allow(self, what: str, run: RunView) -> None:
-        """Check that the visitor may change a run.
+    @property
+    def visitor(self) -> Visitor:
+        """On whose behalf the calling thread works."""
+        return self._who()
+
+    def allow(self, what: str, run: RunView | Planned) -> None:
+        """Check that the visitor may change a run, or a study.
 
         Raises:
             NotAllowedError: it is another visitor's.
@@ -120,6 +126,7 @@ class Gate:
         if visitor.owns_studio:
             return
         under_way = {run.parent or run.id for run in mine if run.active}
+        under_way |= _between_rounds(mine, store)
         most, disk = self.limits.runs, self.limits.disk
         if most is not None and len(under_way) >= most and parent not in under_way:
             raise NotAllowedError(
@@ -135,6 +142,13 @@ class Gate:
                 f"Your runs and uploads take {mib(taken)} of the {mib(disk)} that a visitor may "
                 "have here; delete runs that you no longer need."
             )
+
+
+def _between_rounds(mine: tuple[RunView, ...], store: RunStore) -> set[str]:
+    """The studies of some runs that have more to come, though what was begun is done."""
+    stuck = {run.parent for run in mine if run.status != "done"}
+    parents = {run.parent for run in mine} - stuck
+    return {study.id for study in all_open(store.database) if study.id in parents}
 
 
 def _same_work(one: RunSpec, other: RunSpec) -> bool:

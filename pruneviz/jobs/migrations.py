@@ -109,6 +109,18 @@ def _visitors(connection: Connection) -> None:
     run("CREATE INDEX ix_uploads_visitor ON uploads (visitor)")
 
 
+def _studies(connection: Connection) -> None:
+    """6 to 7: studies whose later runs depend on their earlier ones."""
+    run, sqlite = connection.exec_driver_sql, connection.dialect.name == "sqlite"
+    double, json_ = ("DOUBLE", "JSON") if sqlite else ("DOUBLE PRECISION", "TEXT")
+    run(
+        "CREATE TABLE studies (id VARCHAR NOT NULL, kind VARCHAR NOT NULL, name VARCHAR NOT NULL, "
+        f"request {json_} NOT NULL, owner VARCHAR, quota {json_}, status VARCHAR NOT NULL, "
+        f"error VARCHAR, submitter VARCHAR, created {double} NOT NULL, PRIMARY KEY (id))"
+    )
+    run("CREATE INDEX ix_studies_status ON studies (status)")
+
+
 def listed_by(spec: object) -> dict[str, str | None]:
     """Return the columns that lists are filtered by, from a specification or its JSON."""
     if isinstance(spec, str | bytes):
@@ -130,7 +142,14 @@ def listed_by(spec: object) -> dict[str, str | None]:
     }
 
 
-STEPS: tuple[Step, ...] = (_owners_and_signs, _no_pause, _lists_and_artifacts, _tags, _visitors)
+STEPS: tuple[Step, ...] = (
+    _owners_and_signs,
+    _no_pause,
+    _lists_and_artifacts,
+    _tags,
+    _visitors,
+    _studies,
+)
 FORMAT = 1 + len(STEPS)
 
 

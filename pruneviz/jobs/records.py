@@ -27,10 +27,11 @@ from pruneviz.jobs.listing import Choices, Which
 from pruneviz.jobs.migrations import listed_by
 from pruneviz.jobs.mirror import Kept
 from pruneviz.jobs.open_database import open_database
+from pruneviz.jobs.planned import is_open
 from pruneviz.jobs.rows import metric, view
 from pruneviz.jobs.run_files import RunFiles
 from pruneviz.jobs.schema import Metric, Result, Run
-from pruneviz.jobs.views import RESUMABLE, MetricView, RunSpec, RunView
+from pruneviz.jobs.views import RESUMABLE, MetricView, RunSpec, RunView, work_of
 
 T = TypeVar("T")
 ALL = Which()
@@ -146,30 +147,61 @@ class RunStore:
 
         If another run has the name, it gets a number. `given` are files in the store that it needs.
         """
-        stored, now = spec.to_dict(), time.time()
         with self.transaction() as session:
             self.database.hold_names(session)
-            wanted = spec.name.strip() or _next_name(session, spec.kind)
-            run = Run(
-                id=uuid.uuid4().hex[:12],
-                name=_free_name(session, wanted),
-                kind=spec.kind,
-                status="queued",
-                created=now,
-                queued=now,
-                spec=stored,
-                parent=spec.parent,
-                owner=spec.owner or None,
-                tag=_tag(spec.tag),
-                submitter=submitter,
-                **listed_by(stored),
-            )
-            session.add(run)
-            session.flush()
-            if given:
-                self.database.hold_artifacts(session)
-                self.files.give(session, run.id, given)
-            return view(run)
+            return self._add(session, spec, submitter, given)
+
+    def create_once(
+        self,
+        spec: RunSpec,
+        *,
+        planned: bool = False,
+        submitter: str | None = None,
+        given: Mapping[str, Kept] | None = None,
+    ) -> RunView | None:
+        """Record a queued run, unless its study has one that does the same; None: it has one.
+
+        With `planned`, nor if its study is not open, or no longer.
+        """
+        work, siblings = spec.work, select(Run.spec).where(Run.parent == spec.parent)
+        with self.transaction() as session:
+            self.database.hold_names(session)  # whoever else would do so now waits here
+            if planned and not is_open(session, spec.parent):
+                return None
+            others = [other for other in session.scalars(siblings) if isinstance(other, Mapping)]
+            if work in map(work_of, others):
+                return None
+            return self._add(session, spec, submitter, given)
+
+    def _add(
+        self,
+        session: Session,
+        spec: RunSpec,
+        submitter: str | None,
+        given: Mapping[str, Kept] | None,
+    ) -> RunView:
+        stored, now = spec.to_dict(), time.time()
+        wanted = spec.name.strip() or _next_name(session, spec.kind)
+        run = Run(
+            id=uuid.uuid4().hex[:12],
+            name=_free_name(session, wanted),
+            kind=spec.kind,
+            status="queued",
+            created=now,
+            queued=now,
+            spec=stored,
+            parent=spec.parent,
+            owner=spec.owner or None,
+            tag=_tag(spec.tag),
+            submitter=submitter,
+            **listed_by(stored),
+        )
+        session.add(run)
+        session.flush()
+        if given:
+            self.database.hold_artifacts(session)
+            self.files.give(session, run.id, given)
+        return view(run)
 
     def request_cancel(self, run_id: str) -> RunView:
         """Cancel a run for good; one that no worker holds ends at once."""

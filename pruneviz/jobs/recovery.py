@@ -133,13 +133,17 @@ def adopt(
     query = select(Run.id, Run.submitter).where(Run.status == "queued")
     with store.reading() as session:
         queued = session.execute(query.order_by(Run.queued, Run.id)).all()
-    lives = {
-        other: other is not None
-        and (_app_lives(other) if _is_here(other) else lives_elsewhere(other))
+    alive = {
+        other: other is not None and lives(other, lives_elsewhere)
         for other in {other for _, other in queued}
     }
-    orphans = [(run_id, other) for run_id, other in queued if not lives[other]]
+    orphans = [(run_id, other) for run_id, other in queued if not alive[other]]
     return tuple(store.get(i) for i, other in orphans if _take(store, i, other, submitter))
+
+
+def lives(submitter: str, lives_elsewhere: Callable[[str], bool]) -> bool:
+    """Tell whether an app is running, on this machine or on another."""
+    return _app_lives(submitter) if _is_here(submitter) else lives_elsewhere(submitter)
 
 
 def _take(store: RunStore, run_id: str, other: str | None, submitter: str) -> bool:

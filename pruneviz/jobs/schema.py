@@ -117,6 +117,23 @@ class Upload(Base):
     size: Mapped[int]
 
 
+class Study(Base):
+    """A study whose later runs depend on its earlier ones; `id` is the parent of its runs."""
+
+    __tablename__ = "studies"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    name: Mapped[str]
+    request: Mapped[dict[str, Any]]
+    owner: Mapped[str | None]
+    quota: Mapped[dict[str, Any] | None]
+    status: Mapped[str] = mapped_column(index=True)
+    error: Mapped[str | None]
+    submitter: Mapped[str | None]
+    created: Mapped[float]
+
+
 class Metric(Base):
     """One row of a run's history; ids only grow, so that readers can ask for what is new."""
 

@@ -11,22 +11,26 @@ import uuid
 import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from pruneviz import logs
 from pruneviz.errors import InvalidValueError, StorageGoneError
-from pruneviz.jobs import durations, quota
+from pruneviz.jobs import durations, planned, quota
 from pruneviz.jobs.alive import host, identity
 from pruneviz.jobs.artifacts import resolve_store
 from pruneviz.jobs.database import resolve_database
 from pruneviz.jobs.dispatch import Dispatcher
 from pruneviz.jobs.elsewhere import check_travels
 from pruneviz.jobs.gate import Gate
-from pruneviz.jobs.given import Giver
+from pruneviz.jobs.given import Giver, paths_of
 from pruneviz.jobs.home import reserve, resolve_home
 from pruneviz.jobs.known import LastKnown
 from pruneviz.jobs.listing import Choices, Which
+from pruneviz.jobs.mirror import Kept
+from pruneviz.jobs.planned import CANCELLED, OPEN, Planned
+from pruneviz.jobs.planning import Planner
 from pruneviz.jobs.records import ALL, RunStore
 from pruneviz.jobs.recovery import STALE_SECONDS
 from pruneviz.jobs.registry import find_kind
@@ -85,14 +89,15 @@ class JobService:
             plugins=plugins,
         )
         self._dispatcher = Dispatcher(self.store, self._workers, stale)
-        self._tender = Tender(self.store, self._workers, self._dispatcher, self._me, stale)
+        planner = Planner(self.store, self._me, self._given_like)
+        self._tender = Tender(self.store, self._workers, self._dispatcher, planner, self._me, stale)
         self._closed = threading.Lock()
         reserve(self.home)
         _at_exit(self)
 
     # ---------------------------------------------------------------------------------- doing
-    def submit(self, spec: RunSpec | Mapping[str, Any]) -> str:
-        """Queue a run and return its id.
+    def submit(self, spec: RunSpec | Mapping[str, Any], *, once: bool = False) -> str:
+        """Queue a run and return its id; `once`: if its study has one that does the same, its id.
 
         Raises:
             UnknownNameError: there is no such kind of run.
@@ -105,19 +110,74 @@ class JobService:
         if self._workers.remote:
             check_travels(spec)
         if self._gate is None:
-            run = self._create(spec)
+            run = self._create(spec, once)
         else:
             with self._gate.admission:
                 spec = self._gate.admit(spec, self.store)
-                run = self._create(spec)
+                run = self._create(spec, once)
+        if run is None:  # another process has just submitted it
+            runs = self.store.list(Which(parent=spec.parent))
+            return next(other.id for other in runs if other.spec.work == spec.work)
+        if self._gate is not None:
             quota.note(self.store, run.id, self._gate.share())
         logs.event("run queued", run=run.id, owner=run.owner, kind=run.kind)
         self._tender.send(run.id)
         return run.id
 
-    def _create(self, spec: RunSpec) -> RunView:
+    def _create(self, spec: RunSpec, once: bool) -> RunView | None:
         given = self._giver.send(spec) if self._workers.remote else None
-        return self.store.create(spec, submitter=self._me, given=given)
+        make = self.store.create_once if once else self.store.create
+        return make(spec, submitter=self._me, given=given)
+
+    def _given_like(self, spec: RunSpec, runs: Sequence[RunView]) -> Mapping[str, Kept] | None:
+        """Return what a run is given, as an earlier run of its study was, on whichever machine."""
+        if not self._workers.remote:
+            return None
+        paths = paths_of(spec)
+        for run in runs if paths else ():
+            if paths_of(run.spec) == paths and (known := self.store.files.given(run.id)):
+                return known
+        return self._giver.send(spec)
+
+    def keep_study(self, study: Planned) -> None:
+        """Submit the runs of a study when they may begin, whether or not a page is open.
+
+        The study is in the records: if this app ends, another one goes on with it.
+
+        Raises:
+            NotAllowedError: it is another visitor's.
+        """
+        known = planned.find(self.store.database, study.id)
+        if self._gate is not None:
+            if known is not None:
+                self._gate.allow("restart", known)
+            share = self._gate.share()
+            owner = self._gate.visitor.id or study.owner
+            study = replace(study, owner=owner, quota=None if share is None else asdict(share))
+        planned.keep(self.store.database, replace(study, submitter=self._me))
+        self._tender.plan()
+
+    def cancel_study(self, study_id: str) -> None:
+        """Submit no further runs of a study; those under way are not touched."""
+        self._set_study("cancel", study_id, CANCELLED)
+
+    def resume_study(self, study_id: str) -> None:
+        """Submit the runs of a cancelled study again."""
+        self._set_study("resume", study_id, OPEN)
+        self._tender.plan()
+
+    def _set_study(self, what: str, study_id: str, status: str) -> None:
+        known = planned.find(self.store.database, study_id)
+        if known is not None:
+            if self._gate is not None:
+                self._gate.allow(what, known)
+            planned.set_status(self.store.database, study_id, status)
+
+    def planned(self, study_id: str) -> Planned | None:
+        """Return what is on record of a study that was kept (`keep_study`); None: nothing."""
+        return self._known.ask(
+            ("planned", study_id), lambda: planned.find(self.store.database, study_id)
+        )
 
     def cancel(self, run_id: str) -> RunView:
         """Cancel a run for good; one that is under way ends within a batch."""
@@ -149,7 +209,13 @@ class JobService:
     def delete(self, run_id: str) -> None:
         """Delete a run with everything it wrote; one that is under way stops."""
         self._allow("delete", run_id)
+        parent = self.store.get(run_id).parent
+        study = None if parent is None else planned.find(self.store.database, parent)
+        if study is not None and study.status == OPEN:  # or the run would be submitted again
+            planned.set_status(self.store.database, study.id, CANCELLED)
         self.store.delete(run_id)
+        if study is not None and not self.store.count(Which(parent=study.id)):
+            planned.forget(self.store.database, study.id)
         logs.event("run deleted", run=run_id)
 
     def _allow(self, what: str, run_id: str) -> None:

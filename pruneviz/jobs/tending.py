@@ -9,10 +9,12 @@ import time
 
 from pruneviz import logs
 from pruneviz.errors import StorageError
+from pruneviz.jobs import planned
 from pruneviz.jobs.dispatch import Dispatcher
 from pruneviz.jobs.fleet import Fleet
 from pruneviz.jobs.home import check_space, reserve
 from pruneviz.jobs.listing import Which
+from pruneviz.jobs.planning import Planner
 from pruneviz.jobs.records import RunStore
 from pruneviz.jobs.recovery import adopt, disown, touch
 from pruneviz.jobs.views import RunView
@@ -31,11 +33,18 @@ class Tender:
     """
 
     def __init__(
-        self, store: RunStore, workers: Workers, dispatcher: Dispatcher, me: str, stale: float
+        self,
+        store: RunStore,
+        workers: Workers,
+        dispatcher: Dispatcher,
+        planner: Planner,
+        me: str,
+        stale: float,
     ) -> None:
         self._store = store
         self._workers = workers
         self._dispatcher = dispatcher
+        self._planner = planner
         self._me = me
         self._watch = Watch(stale)
         shared = workers.remote or store.database.address is not None
@@ -92,7 +101,8 @@ class Tender:
         """Take over what others left behind; return the runs that are now marked as interrupted.
 
         A run whose remote worker is gone goes back to the queue; one whose worker here is gone is
-        interrupted. Queued runs whose app is gone are sent.
+        interrupted. Queued runs whose app is gone are sent, and so are those that open studies
+        allow.
         """
         if self._fleet is not None:
             self._fleet.greet()
@@ -102,16 +112,27 @@ class Tender:
                 self.send(run_id)
         else:
             interrupted = self._dispatcher.mark_interrupted()
-        lives = self._fleet.lives if self._fleet is not None else _nobody
-        for run in adopt(self._store, self._me, lives):
+        for run in adopt(self._store, self._me, self._lives):
             self.send(run.id)
+        self.plan()
         return interrupted
+
+    def plan(self) -> None:
+        """Send the runs that open studies allow, and look again when those have ended."""
+        for run_id in self._planner.submit(self._lives):
+            self.send(run_id)
+        if self._planner.waiting:
+            self._start()
+
+    def _lives(self, app: str) -> bool:
+        return self._fleet is not None and self._fleet.lives(app)
 
     def stop(self) -> None:
         """Look after nothing any more, and leave the queue to whoever comes next."""
         self._stopped.set()
         with contextlib.suppress(StorageError):
             disown(self._store, self._me)
+            planned.disown(self._store.database, self._me)
 
     def _end_hung(self) -> None:
         """End this app's workers that do not answer; other apps see to their own."""
@@ -132,12 +153,9 @@ class Tender:
     def _keep_tending(self) -> None:
         while not self._stopped.wait(TEND_SECONDS):
             with self._lock:
-                if self._fleet is None and not self._dispatcher.busy:
+                idle = not self._dispatcher.busy and not self._planner.waiting
+                if self._fleet is None and idle:
                     self._thread = None
                     return
             self._workers.look()  # here alone: no page waits for a scheduler
             self.tend()
-
-
-def _nobody(app: str) -> bool:
-    return False

@@ -18,6 +18,7 @@ Status = Literal["queued", "running", "cancelling", "cancelled", "done", "failed
 ACTIVE: frozenset[str] = frozenset({"queued", "running", "cancelling"})
 _KINDS: dict[str, Any] = {"model": Mapping, "data": Mapping, "options": Mapping}
 _OPTIONAL = {"plan", "parent", "owner", "tag"}
+WORK = ("kind", "model", "data", "plan", "options")
 QUIET_SECONDS = 120.0  # a batch of a large network may take a minute
 RESUMABLE: frozenset[str] = frozenset({"interrupted", "failed", "cancelled"})
 
@@ -59,6 +60,11 @@ class RunSpec:
             ) from error
         return plain_spec
 
+    @property
+    def work(self) -> str:
+        """What decides what is done, as text; the rest says for whom and under which name."""
+        return work_of(self.to_dict())
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunSpec:
         """Build a spec from a mapping with the same keys; only `kind` is required."""
@@ -77,6 +83,11 @@ class RunSpec:
                     f"'{name}' of a run's specification must be {wanted}, but got {value!r:.80}."
                 )
         return cls(**values)
+
+
+def work_of(values: Mapping[str, Any]) -> str:
+    """Return `RunSpec.work` of a specification as it is stored."""
+    return json.dumps({name: values.get(name) for name in WORK}, sort_keys=True)
 
 
 @dataclass(frozen=True)

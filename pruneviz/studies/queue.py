@@ -11,25 +11,36 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pruneviz.jobs.listing import Which
+from pruneviz.jobs.planned import Planned
 from pruneviz.jobs.views import RunSpec, RunView
 
 if TYPE_CHECKING:
+    from pruneviz.jobs.planners import Results
     from pruneviz.jobs.service import JobService
-
-WORK = ("kind", "model", "data", "plan", "options")
-"""What of a specification decides what is done; the rest says for whom and under which name."""
 
 
 class Study(ABC):
     """What is made of many runs."""
 
+    kind: ClassVar[str] = ""
+    """Who plans it (`pruneviz.jobs.planners`), where it is adaptive."""
+
     @property
     def adaptive(self) -> bool:
         """Whether it depends on its first runs which others it has."""
         return False
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it; needed where it is adaptive."""
+        raise NotImplementedError
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What it is called."""
 
     @property
     @abstractmethod
@@ -41,7 +52,7 @@ class Study(ABC):
         """Its runs, in the order in which they are to begin."""
 
     def ready(
-        self, service: JobService, specs: Sequence[RunSpec], runs: Sequence[RunView]
+        self, results: Results, specs: Sequence[RunSpec], runs: Sequence[RunView]
     ) -> Sequence[RunSpec]:
         """Those of its runs that may begin or have begun, by what the others have come to."""
         return specs
@@ -55,6 +66,7 @@ class Queue:
     ) -> None:
         self._service = service
         self._study = study
+        self._owner = owner
         self._specs = tuple(study.specs(owner))
         self._at_most = at_most
         self._handed: set[str] = set()
@@ -66,7 +78,7 @@ class Queue:
         """The runs that are still to be done, or done to the end."""
         there = self._there()
         done = {work for work, run in there.items() if run.status == "done"}
-        return tuple(spec for spec in self._specs if _work(spec) not in done)
+        return tuple(spec for spec in self._specs if spec.work not in done)
 
     def advance(self) -> tuple[RunView, ...]:
         """Submit what is missing, resume what had stopped before; return the runs there are.
@@ -77,21 +89,33 @@ class Queue:
         room = len(self) if self._at_most is None else self._at_most
         room -= sum(run.active for run in there.values())
         for spec in self._ready(there):
-            run = there.get(_work(spec))
+            run = there.get(spec.work)
             if room > 0 and (run is None or self._stopped(run)):
                 if run is None:
-                    self._handed.add(self._service.submit(spec))
+                    self._handed.add(self._service.submit(spec, once=True))
                 else:
                     self._handed.add(run.id)
                     self._service.resume(run.id)
                 room -= 1
         there = self._there()
-        return tuple(there[work] for work in map(_work, self._specs) if work in there)
+        return tuple(there[work] for work in (spec.work for spec in self._specs) if work in there)
+
+    def keep(self) -> None:
+        """Have the service submit the later runs of an adaptive study, whether or not it is asked.
+
+        Without this, somebody has to call `advance` when runs have ended.
+        """
+        study = self._study
+        if study.adaptive:
+            planned = Planned(
+                study.id, study.kind, study.name, study.to_dict(), self._owner or None
+            )
+            self._service.keep_study(planned)
 
     def over(self, runs: Sequence[RunView]) -> bool:
         """Tell by what `advance` returned whether all that was to be done has ended."""
-        there = {_work(run.spec): run for run in runs}
-        begun = all(_work(spec) in there for spec in self._ready(there))
+        there = {run.spec.work: run for run in runs}
+        begun = all(spec.work in there for spec in self._ready(there))
         return begun and not any(run.active or self._stopped(run) for run in runs)
 
     def _ready(self, there: Mapping[str, RunView]) -> Sequence[RunSpec]:
@@ -103,7 +127,7 @@ class Queue:
 
     def _there(self) -> dict[str, RunView]:
         runs = self._service.list(Which(parent=self._study.id))
-        return {_work(run.spec): run for run in runs}
+        return {run.spec.work: run for run in runs}
 
 
 def by_study(service: JobService, kind: str) -> dict[str, tuple[RunView, ...]]:
@@ -125,8 +149,3 @@ def data_called(source: Mapping[str, Any]) -> str:
     """What a data set is called: an image folder by its own name."""
     root = source.get("options", {}).get("root")
     return Path(str(root)).stem if root else str(source.get("name", "unnamed data"))
-
-
-def _work(spec: RunSpec) -> str:
-    values = spec.to_dict()
-    return json.dumps({name: values[name] for name in WORK}, sort_keys=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from pruneviz import stored
 from pruneviz.arguments import check_seeds
 from pruneviz.errors import InvalidValueError
+from pruneviz.jobs.planners import register_planner
 from pruneviz.jobs.views import RunSpec, RunView
 from pruneviz.strategies import find_strategy
 from pruneviz.strategies.registry import title_of
@@ -16,7 +18,7 @@ from pruneviz.studies.queue import Study, data_called, id_of
 from pruneviz.studies.race_result import Race, merge
 
 if TYPE_CHECKING:
-    from pruneviz.jobs.service import JobService
+    from pruneviz.jobs.planners import Results
 
 KIND = "race"
 """Also the name of a run's result: the race with its own outcome, none before it has ended."""
@@ -29,6 +31,8 @@ class RaceRequest(Study):
     `model` and `data` are sources, the rest is as in `race`. Raises `UnknownNameError` for a
     strategy that there is not, `InvalidValueError` where strategies or seeds are missing.
     """
+
+    kind: ClassVar[str] = KIND
 
     model: Mapping[str, Any]
     data: Mapping[str, Any]
@@ -45,6 +49,18 @@ class RaceRequest(Study):
         for name in self.strategies:
             find_strategy(name)
         check_seeds(self.seeds)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RaceRequest:
+        """The race that `to_dict` wrote. Raises as the constructor does, or for other keys."""
+        try:
+            return stored.make(cls, values)
+        except TypeError as error:
+            raise InvalidValueError(f"A race has no such settings: {error}.") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it."""
+        return {**asdict(self), "seeds": list(dict.fromkeys(self.seeds))}
 
     @property
     def adaptive(self) -> bool:
@@ -96,13 +112,13 @@ class RaceRequest(Study):
         )
 
     def ready(
-        self, service: JobService, specs: Sequence[RunSpec], runs: Sequence[RunView]
+        self, results: Results, specs: Sequence[RunSpec], runs: Sequence[RunView]
     ) -> Sequence[RunSpec]:
         """Those of its runs that may begin: with halving, later seeds wait for the earlier."""
         if not self.halving:
             return specs
         seeds = tuple(dict.fromkeys(self.seeds))
-        race = gather(service, runs)
+        race = gather(results, runs)
         if race is None:
             return [spec for spec in specs if spec.options["seed"] == seeds[0]]
         begun = [(o.strategy, o.seed) for o in race.outcomes]
@@ -110,12 +126,15 @@ class RaceRequest(Study):
         return [s for s in specs if (s.options["strategy"], s.options["seed"]) in may]
 
 
-def gather(service: JobService, runs: Iterable[RunView]) -> Race | None:
+def gather(results: Results, runs: Iterable[RunView]) -> Race | None:
     """What the runs of one race have found so far; None before the first has measured anything."""
     runs = sorted(runs, key=lambda run: run.created)
-    kept = (service.results(run.id).get(KIND) for run in runs)
+    kept = (results.results(run.id).get(KIND) for run in runs)
     parts = [Race.from_json(json.dumps(part)) for part in kept if part]
     if not parts:
         return None
     seeds = tuple(dict.fromkeys(int(run.spec.options["seed"]) for run in runs))
     return merge([replace(parts[0], seeds=seeds, outcomes=()), *parts])
+
+
+register_planner(KIND, RaceRequest.from_dict)

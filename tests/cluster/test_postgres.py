@@ -54,7 +54,7 @@ def test_records_of_an_older_format_are_led_on(store, new_database):
             "ix_runs_status, ix_runs_parent",
             "CREATE INDEX ix_runs_status ON runs (status)",
             "CREATE INDEX ix_runs_parent ON runs (parent)",
-            "DROP TABLE artifacts, apps, steps, predictions, uploads",
+            "DROP TABLE artifacts, apps, steps, predictions, uploads, studies",
             "UPDATE pruneviz_records SET format = 3",
         ),
     )

@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pruneviz.commands import race as command
-from pruneviz.jobs import RunSpec, register
+from pruneviz.jobs import RunSpec, Which, planned, register
 from pruneviz.jobs.context import JobContext
 from pruneviz.jobs.recovery import fail
 from pruneviz.studies.papers import claims, results
@@ -35,7 +35,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[RunSpec]:
 
     taken: list[RunSpec] = []
 
-    def submit(self: JobService, spec: RunSpec) -> str:
+    def submit(self: JobService, spec: RunSpec, **_: Any) -> str:
         taken.append(spec)
         return "x"
 
@@ -196,6 +196,56 @@ def test_a_race_is_queued_and_shown(studio: Open, quick: list[RunSpec]) -> None:
 
 
 @pytest.mark.slow
+def test_a_race_with_halving_is_kept_shown_and_cancelled(
+    studio: Open, quick: list[RunSpec]
+) -> None:
+    """Its first round is queued; the rest is in the records, for whoever lives then."""
+    page = sound(studio("lab"))
+    next(m for m in page.multiselect if m.label == "Strategies").set_value(
+        ["taylor", "uniform", "control"]
+    )
+    next(n for n in page.number_input if n.label == "Seeds").set_value(4)
+    toggle = next(t for t in page.toggle if t.label == "Successive halving")
+    assert not toggle.value
+    assert "begin by themselves" in toggle.help
+    toggle.set_value(True)
+    next(b for b in page.button if b.label == "Start the race").click().run()
+    sound(page)
+    assert "At most 12 runs of 2 epochs: after 1, 2, 4" in texts(page)
+    raced = [(spec.options["strategy"], spec.options["seed"]) for spec in quick]
+    assert raced == [("taylor", 0), ("uniform", 0), ("control", 0)]
+    service, parent = services.jobs(), str(quick[0].parent)
+    plan = service.planned(parent)
+    assert plan is not None
+    assert (plan.status, plan.request["seeds"]) == ("open", [0, 1, 2, 3])
+    service.cancel_study(parent)  # nobody plans on while the runs are made up
+    runs = service.list(Which(parent=parent)) or [
+        service.store.create(spec, submitter="test") for spec in quick
+    ]
+    names = ("taylor", "uniform", "control")
+    whole = replace(race(0), strategies=names, options={n: {} for n in names}, halving=True)
+    for run in runs:
+        name = str(run.spec.options["strategy"])
+        accuracy = {"taylor": 0.9, "uniform": 0.8, "control": 0.95}[name]
+        one = Outcome(name, 0, 50, 50, accuracy, accuracy, 2.0, 3.0, "{}")
+        part = replace(whole, seeds=(0,), outcomes=(one,))
+        _keep(service, run.id, json.loads(part.to_json()), status="done")
+    page = sound(studio("lab"))
+    assert "Stopped: Uniform after 1 seed." in texts(page)
+    (frame,) = (d.value for d in page.dataframe if "against control" in d.value)
+    assert list(frame["runs"]) == ["1 of 4", "1 of 4, stopped", "1 of 4"]
+    labels = {b.label for b in page.button}
+    assert "Resume" in labels, "though each of its runs is done"
+    assert "Cancel" not in labels
+    planned.note_error(service.store.database, parent, "The lights went out.")
+    planned.set_status(service.store.database, parent, "done")
+    assert "Resume" not in {b.label for b in sound(studio("lab")).button}
+    next(b for b in page.button if b.label == "Delete").click().run()
+    sound(page)
+    assert service.planned(parent) is None
+
+
+@pytest.mark.slow
 def test_the_race_that_was_started_is_the_one_that_is_shown(
     studio: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,7 +254,7 @@ def test_the_race_that_was_started_is_the_one_that_is_shown(
     studio("runs")
     service = services.jobs()
     monkeypatch.setattr(
-        JobService, "submit", lambda self, spec: self.store.create(spec, submitter="test").id
+        JobService, "submit", lambda self, spec, **_: self.store.create(spec, submitter="test").id
     )
     page = studio("lab")
     for strategies in (["uniform"], ["uniform", "control"]):

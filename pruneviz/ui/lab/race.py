@@ -19,20 +19,32 @@ from pruneviz.ui.runs import course
 from pruneviz.ui.widgets.duration import said, when
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
 
     from pruneviz.jobs import RunView
+    from pruneviz.jobs.planned import Planned
     from pruneviz.session.workbench import Workbench
     from pruneviz.studies.race_result import Race
 
 FIRST = ("taylor", "soft", "uniform", "random", "control")
 SHOWN = "race_shown"
+HALVING = "after 1, 2, 4, … seeds only the better half by validation accuracy continues."
 
 
 def show() -> None:
     """The form, and the race that is looked at."""
-    active = any(run.active for runs in _races().values() for run in runs)
-    lab_data.beside(_form, _live, active)
+    lab_data.beside(_form, _live, _active(_races()))
+
+
+def _active(races: Mapping[str, tuple[RunView, ...]]) -> bool:
+    return any(lab_data.under_way(runs, _plan(runs)) for runs in races.values())
+
+
+def _plan(runs: Sequence[RunView]) -> Planned | None:
+    """What is on record of a race with halving that this page started."""
+    return lab_data.plan_of(runs) if runs[0].spec.options.get("halving") else None
 
 
 def _races() -> dict[str, tuple[RunView, ...]]:
@@ -61,11 +73,20 @@ def _form(loaded: Workbench) -> None:
             )
         )
         count = int(st.number_input("Seeds", 1, 20, 2, help="Every strategy runs once per seed."))
+        halving = st.toggle(
+            "Successive halving",
+            help=(
+                "Spends the seeds on the strategies that may win: after 1, 2, 4, … seeds only the "
+                "better half by validation accuracy continues, and the others stop. The control, "
+                "and searches that do not end at the MACs, are not compared. The runs that follow "
+                "begin by themselves, also when this page is closed."
+            ),
+        )
         started = st.form_submit_button(
             "Start the race", type="primary", icon=":material/flag:", width="stretch"
         )
     runs, each = style.counted(len(chosen) * count, "run"), style.counted(epochs, "epoch")
-    st.caption(f"{runs} of {each}.")
+    st.caption(f"At most {runs} of {each}: {HALVING}" if halving else f"{runs} of {each}.")
     if not started:
         return
     if not chosen:
@@ -79,6 +100,7 @@ def _form(loaded: Workbench) -> None:
             target_macs=target / 100,
             epochs=epochs,
             seeds=tuple(range(count)),
+            halving=halving,
         ),
         SHOWN,
     )
@@ -87,7 +109,7 @@ def _form(loaded: Workbench) -> None:
 def _live(was_active: bool) -> None:
     """The race that was picked; redrawn every second while one is under way."""
     races = _races()
-    if was_active and not any(run.active for runs in races.values() for run in runs):
+    if was_active and not _active(races):
         st.rerun()
     if not races:
         st.info(
@@ -120,8 +142,13 @@ def title(runs: tuple[RunView, ...]) -> str:
 
 def _race(parent: str, runs: tuple[RunView, ...]) -> None:
     lab_data.how_far(runs)
-    active = any(run.active for run in runs)
+    plan = _plan(runs)
+    active = lab_data.under_way(runs, plan)
     race = gather(services.jobs(), runs)
+    if race is not None and plan is not None:  # with the seeds that no run has begun
+        race = replace(race, seeds=tuple(plan.request["seeds"]))
+    if plan is not None and plan.error:
+        st.error(plain(f"No further runs can begin: {plan.error}"), icon=":material/error:")
     if race is not None and race.outcomes:
         info = replace(race_info(race), title="")  # the selection says it, and phones are narrow
         theme.chart(race_figure(info, dark=theme.dark()), f"race_{parent}")
@@ -146,7 +173,7 @@ def _race(parent: str, runs: tuple[RunView, ...]) -> None:
     elif active:
         st.caption("The chart appears once the first strategy is done.")
     _courses(parent, runs)
-    lab_data.buttons(*runs)
+    lab_data.buttons(*runs, plan=plan)
 
 
 def _courses(parent: str, runs: tuple[RunView, ...]) -> None:
@@ -195,10 +222,7 @@ def stopped(race: Race) -> str:
     told = [
         f"{title_of(n)} after {style.counted(seeds, 'seed')}" for n, seeds in race.stopped.items()
     ]
-    return (
-        "Successive halving: after 1, 2, 4, … seeds only the better half by validation accuracy "
-        f"continues. Stopped: {', '.join(told) or 'none yet'}."
-    )
+    return f"Successive halving: {HALVING} Stopped: {', '.join(told) or 'none yet'}."
 
 
 def race_control(race: Race) -> float:

@@ -12,6 +12,7 @@ import streamlit as st
 from pruneviz.errors import PruneVizError
 from pruneviz.jobs import RunSpec
 from pruneviz.jobs.listing import Which
+from pruneviz.jobs.planned import CANCELLED, OPEN
 from pruneviz.studies.papers import LabResult, Request, results
 from pruneviz.studies.papers.claims import SCALES
 from pruneviz.studies.queue import Queue
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pruneviz.jobs import RunView
+    from pruneviz.jobs.planned import Planned
     from pruneviz.session.workbench import Workbench
     from pruneviz.studies.queue import Study
 
@@ -96,7 +98,12 @@ def queue(study: Study, shown: str) -> None:
     `shown` is the key of the control that picks the study to look at.
     """
     waiting = Queue(services.jobs(), study, state.session().visitor)
-    if actions.attempt(waiting.advance):
+
+    def begin() -> None:
+        waiting.advance()
+        waiting.keep()
+
+    if actions.attempt(begin):
         st.toast("Queued.", icon=":material/science:")
         st.session_state[shown] = study.id
     st.rerun()
@@ -128,32 +135,56 @@ def beside(
         error_boundary.fragment(run_every=POLL_SECONDS if active else None)(live)(active)
 
 
-def buttons(*runs: RunView) -> None:
-    """What can be done with runs that are not all done: one experiment, or a whole study."""
+def plan_of(runs: Sequence[RunView]) -> Planned | None:
+    """What is on record of the study of some runs, if its first runs decide which others it has."""
+    parent = runs[0].parent
+    return None if parent is None else services.jobs().planned(parent)
+
+
+def under_way(runs: Sequence[RunView], plan: Planned | None) -> bool:
+    """Whether a study goes on by itself: with its runs, or soon with those that follow."""
+    more = plan is not None and plan.status == OPEN and plan.error is None
+    return any(run.active for run in runs) or (more and all(run.status == "done" for run in runs))
+
+
+def buttons(*runs: RunView, plan: Planned | None = None) -> None:
+    """What can be done with runs that are not all done: one experiment, or a whole study.
+
+    `plan` is what is on record of a study with runs that are still to be submitted.
+    """
     service = services.jobs()
     if not all(services.may_change(run) for run in runs):
         st.caption("Started by another visitor; only they can cancel or delete it.")
         return
-    active = [run for run in runs if run.active]
-    stopped = [run for run in runs if run.resumable]
+    active = [run.id for run in runs if run.active]
+    stopped = [run.id for run in runs if run.resumable]
+    first = runs[0].id
+    study = [] if plan is None else [plan.id]
+    halted = plan is not None and plan.status == CANCELLED
     with st.container(horizontal=True):
-        if active:
-            _button("Cancel", "stop", active, service.cancel)
+        if under_way(runs, plan):
+            _button(
+                "Cancel", "stop", first, (study, service.cancel_study), (active, service.cancel)
+            )
         else:
-            if stopped:
-                _button("Resume", "play_arrow", stopped, service.resume)
-            _button("Delete", "delete", runs, service.delete)
+            if stopped or halted:
+                _button(
+                    "Resume", "play_arrow", first,
+                    (study, service.resume_study), (stopped, service.resume),
+                )  # fmt: skip
+            _button("Delete", "delete", first, ([run.id for run in runs], service.delete))
 
 
 def _button(
-    label: str, icon: str, runs: Sequence[RunView], action: Callable[[str], object]
+    label: str, icon: str, key: str, *steps: tuple[Sequence[str], Callable[[str], object]]
 ) -> None:
     def act() -> None:
-        for run in runs:
-            try:
-                action(run.id)
-            except PruneVizError as error:
-                st.session_state[actions.REFUSAL] = str(error)
+        for ids, action in steps:
+            for one in ids:
+                try:
+                    action(one)
+                except PruneVizError as error:
+                    st.session_state[actions.REFUSAL] = str(error)
 
-    if st.button(label, key=f"{label}_{runs[0].id}", icon=f":material/{icon}:", on_click=act):
+    if st.button(label, key=f"{label}_{key}", icon=f":material/{icon}:", on_click=act):
         st.rerun()
