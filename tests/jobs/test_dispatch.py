@@ -11,6 +11,7 @@ import pytest
 from pruneviz import errors
 from pruneviz.jobs import JobService, tending
 from pruneviz.jobs.dispatch import Dispatcher
+from pruneviz.jobs.planning import Planner
 from pruneviz.jobs.tending import Tender
 from pruneviz.jobs.workers import ScheduledWorkers, Workers
 
@@ -99,7 +100,8 @@ def test_the_thread_that_tends_ends_with_the_last_run(
     store, workers, dispatcher, spec, monkeypatch
 ):
     monkeypatch.setattr(tending, "TEND_SECONDS", 0.02)
-    tender = Tender(store, workers, dispatcher, "me|1||z", stale=60.0)
+    planner = Planner(store, "me|1||z", lambda *_: None)
+    tender = Tender(store, workers, dispatcher, planner, "me|1||z", stale=60.0)
     for _ in range(2):
         run_id = store.create(spec(), submitter="me|1||z").id
         tender.send(run_id)

@@ -13,6 +13,7 @@ import pytest
 from pruneviz import errors
 from pruneviz.jobs import RunSpec, RunStore, Which, metrics_frame
 from pruneviz.jobs.leases import LOST, claim
+from pruneviz.jobs.migrations import FORMAT
 from pruneviz.jobs.recovery import adopt, disown, mark_interrupted
 from pruneviz.jobs.views import ACTIVE, RESUMABLE
 
@@ -340,8 +341,10 @@ def test_processes_write_at_once_while_another_reads(tmp_path, address):
 def test_records_of_a_newer_pruneviz_are_left_alone(tmp_path):
     RunStore(tmp_path).close()
     with sqlite3.connect(tmp_path / "pruneviz.db") as database:
-        database.execute("PRAGMA user_version = 7")
-    with pytest.raises(errors.StorageError, match=r"newer PruneViz \(format 7;.*Update"):
+        database.execute(f"PRAGMA user_version = {FORMAT + 1}")
+    with pytest.raises(
+        errors.StorageError, match=rf"newer PruneViz \(format {FORMAT + 1};.*Update"
+    ):
         RunStore(tmp_path)
 
 

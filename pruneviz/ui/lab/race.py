@@ -76,17 +76,18 @@ def _form(loaded: Workbench) -> None:
         halving = st.toggle(
             "Successive halving",
             help=(
-                "Spends the seeds on the strategies that may win: after 1, 2, 4, … seeds only the "
-                "better half by validation accuracy continues, and the others stop. The control, "
-                "and searches that do not end at the MACs, are not compared. The runs that follow "
-                "begin by themselves, also when this page is closed."
+                "Spends the seeds on the strategies that may win. The control, and searches that "
+                "do not end at the MACs, are not compared and never stop."
             ),
+        )
+        st.caption(
+            f"With it, {HALVING} Their runs begin by themselves, also when this page is closed."
         )
         started = st.form_submit_button(
             "Start the race", type="primary", icon=":material/flag:", width="stretch"
         )
     runs, each = style.counted(len(chosen) * count, "run"), style.counted(epochs, "epoch")
-    st.caption(f"At most {runs} of {each}: {HALVING}" if halving else f"{runs} of {each}.")
+    st.caption(f"At most {runs} of {each}." if halving else f"{runs} of {each}.")
     if not started:
         return
     if not chosen:
