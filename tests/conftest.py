@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from tests.cluster.servers import PostgresServer, S3Server
+    from tests.cluster.servers import GcsServer, PostgresServer, S3Server
 
 SLOWER = (
     *("browser", "ui", "jobs", "cluster", "commands", "notebook"),
@@ -106,3 +106,23 @@ def new_bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     return s3.make(f"test-{uuid.uuid4().hex}")
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[GcsServer]:
+    """A server that answers as Google Cloud Storage does; skips where it is not installed."""
+    pytest.importorskip("gcsfs", reason="needs the extra 'gcs'")
+    pytest.importorskip("gcp_storage_emulator", reason="needs gcp-storage-emulator")
+    from tests.cluster.servers import GcsServer
+
+    server = GcsServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def new_gs_bucket(gcs: GcsServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an empty store in a bucket of that server."""
+    for name, value in gcs.environment.items():
+        monkeypatch.setenv(name, value)
+    return gcs.make(f"test-{uuid.uuid4().hex}")

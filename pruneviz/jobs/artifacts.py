@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import mmap
 import os
 import time
@@ -32,9 +33,12 @@ from pruneviz.jobs.home import full_sentence
 
 VARIABLE = "PRUNEVIZ_STORE"
 EXAMPLES = "file:///shared/pruneviz or s3://bucket/pruneviz"
-LIBRARIES = {"file": ("fsspec", "cluster"), "s3": ("s3fs", "cluster"), "gs": ("gcsfs", None)}
-"""By kind of address: the library for it, and the extra that brings it; None: no extra does."""
-REFUSED = ("AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNot", "credentials")
+LIBRARIES = {"file": ("fsspec", "cluster"), "s3": ("s3fs", "cluster"), "gs": ("gcsfs", "gcs")}
+"""By kind of address: the library for it, and the extra that brings it."""
+REFUSED = (
+    *("AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNot", "credentials"),
+    *("Invalid Credentials", "RefreshError"),  # Google's
+)
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,8 @@ class ArtifactStore:
     def __init__(self, address: str) -> None:
         self.address = address
         kind = urlsplit(address).scheme
+        if kind == "gs":  # it prints a traceback for what becomes a sentence here
+            logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
         try:
             from fsspec.core import url_to_fs
 

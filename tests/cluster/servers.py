@@ -1,4 +1,4 @@
-"""Real servers for the tests, on free ports: PostgreSQL, one that speaks S3, Dask, studios."""
+"""Servers for the tests, on free ports: PostgreSQL, what speaks S3 or GCS, Dask, studios."""
 
 from __future__ import annotations
 
@@ -135,6 +135,29 @@ class S3Server:
         s3fs.S3FileSystem.clear_instance_cache()  # another test's may lead elsewhere
         s3fs.S3FileSystem(use_listings_cache=False).mkdir(name)
         return f"s3://{name}/pruneviz"
+
+    def close(self) -> None:
+        self._server.stop()
+
+
+class GcsServer:
+    """A server that answers as Google Cloud Storage does, and an empty bucket on demand."""
+
+    def __init__(self) -> None:
+        from gcp_storage_emulator.server import create_server
+
+        port = free_port()
+        self._server = create_server("127.0.0.1", port, in_memory=True)
+        self._server.start()
+        self.environment = {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}"}
+
+    def make(self, name: str) -> str:
+        """Make a bucket and return the address of a store in it; its environment must be set."""
+        import gcsfs
+
+        gcsfs.GCSFileSystem.clear_instance_cache()  # another test's may lead elsewhere
+        gcsfs.GCSFileSystem(project="test", use_listings_cache=False).mkdir(name)
+        return f"gs://{name}/pruneviz"
 
     def close(self) -> None:
         self._server.stop()

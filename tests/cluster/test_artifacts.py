@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -25,10 +26,11 @@ from tests.cluster.servers import free_port
 PLUGINS = ("tests.jobs.job_fakes",)
 
 
-@pytest.fixture(params=["file", "s3"])
+@pytest.fixture(params=["file", "s3", "gs"])
 def address(request, tmp_path) -> str:
-    if request.param == "s3":
-        return request.getfixturevalue("new_bucket")
+    buckets = {"s3": "new_bucket", "gs": "new_gs_bucket"}
+    if request.param in buckets:
+        return request.getfixturevalue(buckets[request.param])
     return (tmp_path / "store").as_uri()
 
 
@@ -241,7 +243,7 @@ def test_one_sentence_at_the_start(address, sentence, tmp_path, capsys, monkeypa
 @pytest.mark.parametrize(
     ("address", "library", "package"),
     [
-        ("gs://bucket/pruneviz", "gcsfs", "gcsfs"),
+        ("gs://bucket/pruneviz", "gcsfs", "'pruneviz[gcs]'"),
         ("s3://bucket/pruneviz", "s3fs", "'pruneviz[cluster]'"),
     ],
 )
@@ -267,6 +269,69 @@ def test_a_bucket_that_does_not_answer_or_is_not_there(new_bucket, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(errors.StorageUnreachableError, match="cannot be reached"):
         ArtifactStore("s3://other/x").probe()
+
+
+REFUSALS = {401: "Invalid Credentials", 403: "ann does not have storage.objects.create access"}
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """Answers as Google does to whom it does not know (401), or who may not (403)."""
+
+    status = 401
+
+    def answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        error = {"code": self.status, "message": REFUSALS[self.status]}
+        content = json.dumps({"error": error}).encode()
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = do_PUT = do_DELETE = answer
+
+    def log_message(self, *_) -> None:
+        """Print nothing."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("status", list(REFUSALS))
+def test_wrong_credentials_of_google_are_one_sentence(
+    status, new_gs_bucket, tmp_path, capfd, monkeypatch
+):
+    import gcsfs
+
+    key = {"type": "service_account", "client_email": "ann@example.org", "private_key": "hidden"}
+    (tmp_path / "key.json").write_text(json.dumps(key))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
+    # It tries six times, which takes half a minute.
+    monkeypatch.setattr("gcsfs.retry.is_retriable", lambda _: False)
+    monkeypatch.setattr(_Refusing, "status", status)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("PRUNEVIZ_STORE", "gs://bucket/pruneviz")
+    gcsfs.GCSFileSystem.clear_instance_cache()
+    capfd.readouterr()
+    assert main(["--home", str(tmp_path / "home"), "--headless"]) == 2
+    told = capfd.readouterr()
+    assert told.err.count("\n") == 1, told.err
+    assert "The store at gs://bucket/pruneviz refuses access" in told.err
+    assert "hidden" not in told.out + told.err
+    server.shutdown()
+    gcsfs.GCSFileSystem.clear_instance_cache()
+
+
+@pytest.mark.slow
+def test_a_bucket_of_google_that_is_not_there_or_does_not_answer(new_gs_bucket, monkeypatch):
+    with pytest.raises(errors.StorageError, match="There is no store at gs://no-such-bucket"):
+        ArtifactStore("gs://no-such-bucket/x").probe()
+    ArtifactStore(new_gs_bucket)._files.clear_instance_cache()
+    monkeypatch.setattr("gcsfs.retry.is_retriable", lambda _: False)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(errors.StorageUnreachableError, match="cannot be reached"):
+        ArtifactStore("gs://other/x").probe()
+    ArtifactStore(new_gs_bucket)._files.clear_instance_cache()
 
 
 @pytest.mark.sweep

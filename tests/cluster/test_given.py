@@ -257,12 +257,13 @@ def hf_spec(folder: Path, **options: Any) -> RunSpec:
     return RunSpec("rank", model, DIGITS, options={"criteria": ["l1"], **options})
 
 
-@pytest.fixture(params=["file", "s3"])
+@pytest.fixture(params=["file", "s3", "gs"])
 def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> RunStore:
     pytest.importorskip("fsspec", reason="needs the extra 'cluster'")
     (tmp_path / "studio").mkdir()
-    s3 = request.param == "s3"
-    address = request.getfixturevalue("new_bucket") if s3 else (tmp_path / "store").as_uri()
+    buckets = {"s3": "new_bucket", "gs": "new_gs_bucket"}
+    bucket = buckets.get(request.param)
+    address = request.getfixturevalue(bucket) if bucket else (tmp_path / "store").as_uri()
     return RunStore(tmp_path / "studio", artifacts=address)
 
 
