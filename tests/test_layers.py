@@ -15,13 +15,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 # What each part may import of the others; those in FOR_ALL may be imported by all.
-FOR_ALL = ("errors", "arguments", "machine", "modes", "stored", "bars", "logs")
+FOR_ALL = ("errors", "arguments", "machine", "modes", "stored", "bars", "logs", "data_options")
 BELOW = ("channels", "stages", "inputs", "outputs", "hooks", "torch_calls")
 PLANS = ("plan", "threshold")
 CORE = (*BELOW, "trace", *PLANS, "cost", "surgery", "replay")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
     "arguments": (),
+    "data_options": (),
     "stored": (),
     "links": (),
     "docs": (),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,13 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from pruneviz.arguments import one_of, path_of
+from pruneviz.arguments import path_of
 from pruneviz.catalog import cache, own_data
 from pruneviz.catalog.digits import load_digits
-from pruneviz.catalog.folders import check_options, load_folder
+from pruneviz.catalog.folders import load_folder
 from pruneviz.catalog.layout import SPLITS
 from pruneviz.data import DataSet, ImageSet
-from pruneviz.errors import DataError, InvalidValueError, UnknownNameError, shown
+from pruneviz.data_options import check_data
+from pruneviz.errors import DataError, shown
 
 
 @dataclass(frozen=True)
@@ -130,16 +130,8 @@ def load_dataset(name: str, **options: Any) -> DataSet:
     if isinstance(name, str) and name == own_data.NAME:
         options.pop("progress", None)
         return own_data.load(options)
-    one_of("data set", name, CATALOGUE)
-    _check_names(name, options)
+    check_data(name, options)
     progress = options.pop("progress", None)
-    check_options(
-        options.get("size"),
-        options.get("val"),
-        options.get("limit"),
-        options.get("seed", 0),
-        options.get("cache_bytes", cache.LIMIT_BYTES),
-    )
     entry = CATALOGUE[name]
     if entry.made is not None:
         return _enlarged(entry.made(), options.get("size"))
@@ -147,10 +139,6 @@ def load_dataset(name: str, **options: Any) -> DataSet:
     if root is not None:
         root = path_of("root", root, "a folder or zip of images")
     if name == "folder":
-        if root is None:
-            raise InvalidValueError(
-                "The data set 'folder' needs root=, the path of a folder or zip of images."
-            )
         return load_folder(root, progress=progress, **options)
     if root is not None and is_image_folder(root):
         size = options.pop("size", entry.input_size)
@@ -174,17 +162,6 @@ def load_dataset(name: str, **options: Any) -> DataSet:
 def downloads() -> Path:
     """Where torchvision's data sets are kept unless `root` says otherwise."""
     return cache.cache_dir() / "downloads"
-
-
-def _check_names(name: str, options: Mapping[str, Any]) -> None:
-    known = {
-        key for key, parameter in inspect.signature(load_folder).parameters.items() if key != "name"
-    }
-    if CATALOGUE[name].made is not None:
-        known = {"progress", "size"}
-    for option in options:
-        if option not in known:
-            raise UnknownNameError(f"option of the data set '{name}':", option, known)
 
 
 def _enlarged(data: DataSet, size: int | None) -> DataSet:

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from pruneviz.arguments import whole
 from pruneviz.catalog import cache
 from pruneviz.catalog.archives import Tree, open_tree
 from pruneviz.catalog.decoded import decode_all
@@ -22,6 +21,7 @@ from pruneviz.catalog.images import LARGE, SMALL, Scaling, shorter_side
 from pruneviz.catalog.layout import MIN_VAL, Item, Layout, divide, lay_out, listed
 from pruneviz.catalog.preprocessing import Preprocessing
 from pruneviz.data import DataSet, ImageSet
+from pruneviz.data_options import check_ranges
 from pruneviz.errors import DataError, InvalidValueError
 
 
@@ -39,7 +39,7 @@ def load_folder(
     progress: Progress | None = None,
 ) -> DataSet:
     """A folder or zip of images as a data set; see `load_dataset`."""
-    check_options(size, val, limit, seed, cache_bytes)
+    check_ranges(size, val, limit, seed, cache_bytes)
     prepared = _prepared(preprocessing, size)
     with open_tree(root) as tree:
         layout = lay_out(tree)
@@ -191,22 +191,3 @@ def _check_validation(val: ImageSet, classes: tuple[str, ...]) -> list[str]:
     if few:
         return [f"validation has one image only of {listed(few)}; add some."]
     return []
-
-
-def check_options(
-    size: int | None, val: float | int | None, limit: int | None, seed: int, cache_bytes: int
-) -> None:
-    """Raise `InvalidValueError` if an option of `load_dataset` is out of range."""
-    if size is not None:
-        whole("The size in pixels", size, 8, 1024)
-    if limit is not None:
-        whole("limit", limit)
-    whole("seed", seed, 0)
-    whole("cache_bytes", cache_bytes, 0)
-    if isinstance(val, float) and not 0 < val < 1:
-        raise InvalidValueError(
-            f"The fraction of images for validation must be between 0 and 1, but got {val}; "
-            "a whole number is a count of images."
-        )
-    if val is not None and not isinstance(val, float):
-        whole("val", val)

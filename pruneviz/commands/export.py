@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pruneviz.arguments import one_of
 from pruneviz.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def obey(args: argparse.Namespace) -> int:
     """Load the run's network, export it, and say what each file does."""
+    formats = [name.strip() for name in args.formats.split(",") if name.strip()]
+    for name in formats:
+        one_of("format", name, FORMATS)
     from pathlib import Path
 
     from safetensors.torch import load_file
@@ -44,7 +48,6 @@ def obey(args: argparse.Namespace) -> int:
     from pruneviz.surgery import prune
     from pruneviz.trace import trace
 
-    formats = [name.strip() for name in args.formats.split(",") if name.strip()]
     with JobService(args.home) as service:
         run = find(service.list(), args.run_id)
         folder = service.files(run.id)

@@ -96,11 +96,12 @@ def obey(args: argparse.Namespace) -> int:
 def run(args: argparse.Namespace) -> LabResult:
     """Run an experiment and write its result; a stopped one goes on where it was."""
     request = request_of(args)
+    threads_of(args)
+    path = writable(args, request)
+    kept = args.out / f".{request.name}.parts"
     use_threads(args)
     from pruneviz.studies.papers.experiment import perform
 
-    kept = args.out / f".{request.name}.parts"
-    path = writable(args, request)
     result = perform(request, keep=kept, say=progress)
     _finish(args, path, result)
     kept.unlink(missing_ok=True)

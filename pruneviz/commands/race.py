@@ -9,6 +9,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
+from pruneviz.arguments import check_seeds
 from pruneviz.commands.output import add_out, deliver, say, write_result
 from pruneviz.commands.queue import (
     add_max_parallel,
@@ -83,12 +84,13 @@ def obey(args: argparse.Namespace) -> int:
         )
     threads_of(args)
     max_parallel_of(args)
+    check_seeds(args.seeds)
+    name, given = data_of(args)
     from pruneviz.catalog import load_dataset, options_for
     from pruneviz.jobs.listing import Which
     from pruneviz.studies.race import DEFAULT
     from pruneviz.studies.race_queue import RaceRequest, gather
 
-    name, given = data_of(args)
     source = model_of(args)
     asked = RaceRequest(
         model=source.to_dict(),

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pruneviz.arguments import whole
 from pruneviz.commands.output import deliver, say
 from pruneviz.commands.watch import (
     STOPPED,
@@ -16,6 +17,7 @@ from pruneviz.commands.watch import (
     follow,
     model_of,
     service_of,
+    threads_of,
     unfinished,
 )
 from pruneviz.errors import InvalidValueError, UnknownNameError
@@ -58,6 +60,11 @@ def obey(args: argparse.Namespace) -> int:
 
     if args.strategy not in names():  # before torch is loaded, which takes seconds
         raise UnknownNameError("strategy", args.strategy, names())
+    name, given = data_of(args)
+    threads_of(args)
+    whole("--seed", args.seed, 0)
+    if args.target_macs is not None:
+        check_target(args)
     from pruneviz.strategies import find_strategy
 
     strategy = find_strategy(args.strategy)
@@ -68,7 +75,6 @@ def obey(args: argparse.Namespace) -> int:
     from pruneviz.jobs.views import RunSpec
 
     options = options_of(strategy, args)
-    name, given = data_of(args)
     source = model_of(args)
     data = load_dataset(name, **options_for(source, name, given))
     spec = RunSpec(
@@ -98,7 +104,6 @@ def options_of(strategy: Strategy, args: argparse.Namespace) -> dict[str, Any]:
         own["epochs"] = args.epochs
     strategy.make_options(own)
     if args.target_macs is not None:
-        check_target(args)
         if not strategy.takes_target:
             raise InvalidValueError(
                 f"Strategy '{strategy.name}' has no MACs target; leave out --target-macs."

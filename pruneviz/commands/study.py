@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pruneviz.arguments import check_seeds
 from pruneviz.commands.output import add_out, deliver, say, write_result
 from pruneviz.commands.queue import (
     add_max_parallel,
@@ -25,6 +26,7 @@ from pruneviz.commands.watch import (
     add_service,
     threads_of,
 )
+from pruneviz.data_options import NAMES, check_data
 
 if TYPE_CHECKING:
     from pruneviz.catalog import ModelSource
@@ -67,6 +69,12 @@ def obey(args: argparse.Namespace) -> int:
     """Queue the runs that are missing and tell how they go; returns the exit status."""
     from pruneviz.jobs.listing import Which
     from pruneviz.studies.pretraining_queue import PretrainingRequest, gather
+
+    threads_of(args)
+    max_parallel_of(args)
+    check_seeds(args.seeds)
+    for name in args.data:
+        check_data(*data_named(name, args.size))
     from pruneviz.studies.pretraining_run import STUDY
 
     if args.options:
@@ -74,8 +82,6 @@ def obey(args: argparse.Namespace) -> int:
         return 0
     options = values_of(STUDY, args.set)
     STUDY.make_options(options)
-    threads_of(args)
-    max_parallel_of(args)
     from pruneviz.catalog import ModelSource
 
     models = tuple(ModelSource(name, args.weights) for name in args.models)
@@ -103,15 +109,22 @@ def source_of(name: str, size: int | None, models: Sequence[ModelSource]) -> dic
 
     A folder is prepared as the weights want it, where all of them want the same.
     """
-    from pruneviz.catalog import datasets, load_dataset, options_for
+    from pruneviz.catalog import load_dataset, options_for
 
-    given: dict[str, Any] = {} if size is None else {"size": size}
-    if name not in set(datasets()["name"]) and Path(name).exists():
-        given["root"] = name
+    called, given = data_named(name, size)
+    if called == "folder":
         first, *others = (options_for(model, "folder", given) for model in models)
         wanted = first if all(other == first for other in others) else given
         return dict(load_dataset("folder", **wanted).source)
-    return dict(load_dataset(name, **given).source)
+    return dict(load_dataset(called, **given).source)
+
+
+def data_named(name: str, size: int | None) -> tuple[str, dict[str, Any]]:
+    """The name and options of a data set of the catalogue, or of a folder or zip of images."""
+    given: dict[str, Any] = {} if size is None else {"size": size}
+    if name not in NAMES and Path(name).exists():
+        return "folder", {**given, "root": name}
+    return name, given
 
 
 def table(study: PretrainingStudy) -> str:

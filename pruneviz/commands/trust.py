@@ -11,8 +11,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pruneviz.arguments import whole
 from pruneviz.commands.output import add_json, deliver, progress, say, write
-from pruneviz.commands.watch import add_subject, data_of, model_of, use_threads
+from pruneviz.commands.watch import add_subject, data_of, model_of, threads_of, use_threads
 from pruneviz.errors import InvalidValueError
 
 BUDGETS = (0.65, 0.5, 0.35, 0.2)
@@ -49,12 +50,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def obey(args: argparse.Namespace) -> int:
     """Measure every plan and print the table; returns the exit status."""
+    name, given = data_of(args)
+    threads_of(args)
+    check(args)
+    command = command_of(args)
+    before = _before(args.out, command)
     use_threads(args)
     from pruneviz.catalog import load_dataset, options_for
     from pruneviz.studies.trust.measure import measure_trust
 
-    name, given = data_of(args)
-    command, source = command_of(args), model_of(args)
+    source = model_of(args)
 
     def watch(trust: Trust) -> None:
         done = len(trust.points)
@@ -75,12 +80,32 @@ def obey(args: argparse.Namespace) -> int:
         reached_images=args.reached_images,
         budgets=args.budgets,
         seed=args.seed,
-        before=_before(args.out, command),
+        before=before,
         watch=watch,
     )
     say(args, trust.to_frame().to_string(index=False, float_format=lambda x: f"{x:.2f}"))
     deliver(args, json.loads(trust.to_json()))
     return 0
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse values that make no sense, before anything slow is loaded.
+
+    Raises:
+        InvalidValueError: one of them is out of range.
+    """
+    whole("--plans", args.plans)
+    whole("--epochs", args.epochs, 0)
+    whole("--seed", args.seed, 0)
+    for name in ("train_images", "reached_images"):
+        if getattr(args, name) is not None:
+            whole(f"--{name.replace('_', '-')}", getattr(args, name))
+    for budget in args.budgets:
+        if not 0 < budget <= 1:
+            raise InvalidValueError(
+                "--budgets are fractions of the MACs to keep, above 0 and at most 1, but got "
+                f"{budget:g}."
+            )
 
 
 def command_of(args: argparse.Namespace) -> str:

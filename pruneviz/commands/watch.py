@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from pruneviz.commands.deployment import add_deployment
 from pruneviz.commands.output import add_json, progress, say
+from pruneviz.data_options import NAMES, check_data
 from pruneviz.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -44,12 +45,15 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def data_of(args: argparse.Namespace) -> tuple[str, dict[str, str]]:
-    """Return the name and options of the data set that the options of `add_data` name."""
-    from pruneviz.catalog import datasets
+    """Return the name and options of the data set that the options of `add_data` name.
 
-    if args.root is None and args.data not in set(datasets()["name"]) and Path(args.data).exists():
+    Loads nothing: to be called before anything slow, since it refuses what there is not.
+    """
+    if args.root is None and args.data not in NAMES and Path(args.data).exists():
         return "folder", {"root": args.data}
-    return args.data, {"root": args.root} if args.root else {}
+    given = {"root": args.root} if args.root else {}
+    check_data(args.data, given)
+    return args.data, given
 
 
 def model_of(args: argparse.Namespace) -> ModelSource:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pruneviz import stored
 from pruneviz.arguments import check_seeds
+from pruneviz.data_options import check_data
 from pruneviz.errors import InvalidValueError, UnknownNameError
 from pruneviz.studies.papers.claims import SCALES, Claim, find_claim
 
@@ -48,6 +49,9 @@ class Request:
             raise InvalidValueError(
                 f"The limit must be at least 1 image per class, but got {self.limit}."
             )
+        if self.data != "own":  # images from Python
+            given = {"root": self.root, "size": self.size, "limit": self.limit}
+            check_data(self.data, {n: v for n, v in given.items() if v is not None})
 
     @property
     def about(self) -> Claim:
