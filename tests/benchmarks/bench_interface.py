@@ -7,9 +7,11 @@ half of every group's units dropped, and measures
   in the page; the sliders of the groups in turn, and the one for all groups),
 - a switch of pages: from the click to the new page's own content on screen.
 
-``--during-run`` does so while a fine-tuning run trains in the background. ``--clicks N`` measures
-the page Explain instead: from the click on a feature map of ResNet-20, which prunes its filter, to
-the changed bars of the answer. Needs Chromium and
+``--during-run`` does so while a fine-tuning run trains in the background. ``--repairs N`` measures
+accuracies instead, N times: from the last key to the instantly repaired accuracy, and to the fully
+repaired one, on ResNet-20 and the 500 validation images of digits, or another ``--network``.
+``--clicks N`` measures the page Explain instead: from the click on a feature map of ResNet-20,
+which prunes its filter, to the changed bars of the answer. Needs Chromium and
 Playwright; prints median and 95th percentile in milliseconds.
 """
 
@@ -64,6 +66,22 @@ WATCH_BARS = """() => {
   }).observe(document.body, {subtree: true, childList: true, attributes: true});
 }"""
 
+WATCH_WORTH = """() => {
+  const bar = () => document.querySelector('.pv-bar')?.innerText ?? '';
+  const macs = () => bar().match(/MACs\\s*([^\\s]+.[MGk]?)/)?.[0];
+  const kind = () => bar().match(/Top-1, (instant repair|repaired), on/)?.[1];
+  let before = macs(), pressed = null;
+  window.worth = {};
+  window.addEventListener('keydown', () => {
+    pressed = performance.now(); before = macs(); window.worth = {};
+  }, true);
+  new MutationObserver(() => {
+    const now = kind();
+    if (pressed === null || macs() === before || !now) return;
+    window.worth[now] ??= performance.now() - pressed;
+  }).observe(document.body, {subtree: true, childList: true, characterData: true});
+}"""
+
 CONTENT = {
     "Choose": "Prunable units",
     "Rank": "Each column is a layer",
@@ -77,11 +95,13 @@ CONTENT = {
 def main() -> None:
     """Measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--network", default="resnet50")
+    parser.add_argument("--network", help="default: resnet50; with --repairs, resnet20")
+    parser.add_argument("--repairs", type=int, help="only accuracies, so many times")
     parser.add_argument("--moves", type=int, default=40)
     parser.add_argument("--clicks", type=int, help="only feature maps of ResNet-20, so many times")
     parser.add_argument("--during-run", action="store_true", help="while a run trains")
     args = parser.parse_args()
+    args.network = args.network or ("resnet20" if args.repairs else "resnet50")
     from playwright.sync_api import sync_playwright
 
     found = os.environ.get("PRUNEVIZ_CHROMIUM") or shutil.which("chromium") or "chromium"
@@ -96,6 +116,9 @@ def main() -> None:
                 page.set_default_timeout(180_000)
                 if args.clicks:
                     report("a feature map", click(page, address, home, args.clicks))
+                elif args.repairs:
+                    for kind, taken in repair(page, address, home, args).items():
+                        report(kind, taken)
                 else:
                     slide(page, address, home, args)
                 browser.close()
@@ -118,6 +141,29 @@ def slide(page: Any, address: str, home: str, args: argparse.Namespace) -> None:
     page.evaluate("window.watch.disconnect()")  # reading a text costs a layout
     for name, taken in switch(page).items():
         report(f"to the page {name}", taken)
+
+
+def repair(page: Any, address: str, home: str, args: argparse.Namespace) -> dict[str, list[float]]:
+    """Move the slider for all groups; return milliseconds until each kind of accuracy is there."""
+    bundled = "digits" if args.network in ("resnet20", "vgg16", "mobilenet_v2") else None
+    page.goto(f"{address}/prune?at={half_pruned(home, args.network, bundled)}")
+    slider = page.get_by_role("slider", name="Pruning ratio, whole network").first
+    slider.wait_for()
+    bar = page.locator(".pv-bar")
+    bar.get_by_text("Top-1, repaired, on").first.wait_for()  # what all plans share is there
+    page.wait_for_timeout(3000)
+    page.evaluate(WATCH_WORTH)
+    taken: dict[str, list[float]] = {"instant repair": [], "repaired": []}
+    for _ in range(args.repairs):  # never to a plan that was measured before
+        slider.scroll_into_view_if_needed()
+        slider.focus()
+        for _ in range(4):
+            page.keyboard.press("ArrowLeft")
+        page.wait_for_function("window.worth['repaired'] !== undefined")
+        page.wait_for_timeout(1000)
+        for kind, value in page.evaluate("window.worth").items():
+            taken[kind].append(value)
+    return taken
 
 
 def click(page: Any, address: str, home: str, count: int) -> list[float]:
@@ -162,14 +208,14 @@ def start(home: str) -> tuple[subprocess.Popen[str], str]:
     raise SystemExit("the studio did not start")
 
 
-def half_pruned(home: str, network: str) -> str:
+def half_pruned(home: str, network: str, weights: str | None = None) -> str:
     """Keep a step with half of every group's units dropped; return its name for the address."""
     from pruneviz.jobs import RunStore
     from pruneviz.session.decisions import Decisions, Subject, set_ratio
     from pruneviz.session.history import History
     from pruneviz.session.step_store import StepStore
 
-    subject = Subject(network, None, None, "digits")
+    subject = Subject(network, weights, None, "digits")
     history = History.begin(subject).push(set_ratio(Decisions(criterion="l1", scope="group"), 0.5))
     StepStore(RunStore(home).database).save(history)
     return history.current
