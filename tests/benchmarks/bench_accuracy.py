@@ -7,6 +7,8 @@ fine-tuning, which learns from the unpruned network, too. Every way gets both, s
 apart what comes from the choice of filters, from repair and from the teacher. Same images, updates,
 learning rate and seeds for all; accuracy on the 10,000 test images, which decide nothing.
 
+The way "unpruned" is the control: the whole network, trained as much.
+
 Rows are stored as they are measured: the command, called again, goes on where it stopped.
 `--table` prints what is stored: means over the seeds, and their standard deviation.
 """
@@ -149,6 +151,7 @@ WAYS: dict[str, Callable[[Case], nn.Module]] = {
     "PruneViz: l2, every group alike, cut": lambda c: ours(c, "cut"),
     "PruneViz: the same, repaired": lambda c: ours(c, "repaired"),
     "PruneViz: allocated and repaired": lambda c: ours(c, "allocated"),
+    "unpruned": lambda c: copy.deepcopy(c.model),
 }
 
 
