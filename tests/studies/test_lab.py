@@ -36,6 +36,7 @@ from pruneviz.studies.papers import (
     binary_search as widths,
 )
 from pruneviz.studies.papers.evolution import hypervolume
+from pruneviz.studies.papers.request import Request
 from pruneviz.studies.papers.result import Finding
 from pruneviz.studies.papers.setting import Bench, finding, with_test
 from pruneviz.trace import trace
@@ -105,6 +106,13 @@ def test_a_curve_of_pruning_is_measured_on_few_balanced_images(
     assert len(images) == 10 < len(bench.data.split("test"))
     counts = images.labels.bincount()
     assert counts.max() - counts.min() <= 1
+
+
+def test_a_network_with_a_path_makes_one_file() -> None:
+    request = Request("oracle", network="torchvision/vgg16")
+    assert request.name == "oracle-torchvision-vgg16-digits-minutes"
+    result = replace(made(), network="hf//home/me/my-net")
+    assert result.name == "oracle-hf-home-me-my-net-digits-minutes"
 
 
 def test_held_out_images_are_disjoint_and_balanced(data: DataSet) -> None:

@@ -13,6 +13,7 @@ from pruneviz.arguments import check_seeds
 from pruneviz.data_options import check_data
 from pruneviz.errors import InvalidValueError, UnknownNameError
 from pruneviz.studies.papers.claims import SCALES, Claim, find_claim
+from pruneviz.studies.papers.result import named
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Request:
     @property
     def name(self) -> str:
         """The name of the result, without an ending."""
-        return f"{self.claim}-{self.network}-{self.called}-{self.scale}"
+        return named(self.claim, self.network, self.called, self.scale)
 
     def command(self) -> str:
         """The command that gives the result again; a path shrinks to its name."""

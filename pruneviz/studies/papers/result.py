@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -59,6 +60,11 @@ class _Behind:
     """A curve a seed: parameters removed, accuracy on validation and on held-out images."""
 
 
+def named(*parts: str) -> str:
+    """The name of a result from what it is about, fit for a file: a network may have a path."""
+    return "-".join(re.sub(r"[\\/:]+", "-", part).strip("-") for part in parts)
+
+
 @dataclass(frozen=True)
 class LabResult:
     """One claim, measured with one network on one data set."""
@@ -98,7 +104,7 @@ class LabResult:
     @property
     def name(self) -> str:
         """The name of its file, without the ending."""
-        return f"{self.claim}-{self.network}-{self.data}-{self.scale}"
+        return named(self.claim, self.network, self.data, self.scale)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a finding: mean and standard deviation over the seeds, and what goes with them.
