@@ -235,6 +235,34 @@ def test_a_study_continues_after_a_kill_and_a_restart(
     end_all(records, ROUNDS[2])
 
 
+def test_later_runs_get_the_files_of_the_first_from_any_studio(
+    start: Start, records: RunStore, tmp_path: Path
+) -> None:
+    """A weights file that is only where the race was started; its runs are done elsewhere."""
+    pytest.importorskip("fsspec", reason="needs the extra 'cluster'")
+    weights = tmp_path / "ann" / "mine.pt"
+    weights.parent.mkdir()
+    weights.write_bytes(b"weights")
+    places = {"elsewhere": True, "artifacts": (tmp_path / "store").as_uri()}
+    asked = replace(ASKED, model={"name": "resnet20", "weights": str(weights)})
+    one = start(**places)
+    begin(one, asked)
+    one.close()
+    weights.unlink()
+    runs = records.list(Which(parent=asked.id))
+    for run in runs:
+        end_run(records, run)
+    start(**places)
+    deadline = time.monotonic() + PATIENCE
+    while len(records.list(Which(parent=asked.id))) == len(runs):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    files = RunStore(tmp_path, None, places["artifacts"]).files
+    given = [files.given(run.id) for run in records.list(Which(parent=asked.id))]
+    assert given == [given[0]] * len(given)
+    assert list(given[0]) == ["given/model.weights/mine.pt"]
+
+
 def test_a_cancelled_race_submits_nothing_until_it_is_resumed(
     start: Start, records: RunStore
 ) -> None:
