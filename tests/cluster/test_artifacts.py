@@ -152,7 +152,7 @@ def test_the_parts_of_an_experiment_are_in_the_store_when_they_are_done(tmp_path
     class StopError(Exception):
         pass
 
-    def perform(request, *, keep, say, tick):
+    def perform(request, *, keep, say, tick, asked):
         keep.write_text('{"first": 1}')
         say("first: 1")
         raise StopError

@@ -17,8 +17,10 @@ from pruneviz.errors import InvalidValueError, UnknownNameError
 from pruneviz.jobs import JobService, RunSpec
 from pruneviz.strategies import run_strategy
 from pruneviz.studies.papers import LabResult, Request, soft
+from pruneviz.studies.papers.experiment import perform
 from pruneviz.studies.papers.queue import ClaimQueue, gather
-from pruneviz.studies.papers.setting import Bench
+from pruneviz.studies.papers.result import Finding
+from pruneviz.studies.papers.setting import Bench, finding
 from pruneviz.studies.queue import Queue
 from tests.threads import end, worker_threads
 
@@ -65,6 +67,35 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     small = replace(data, train=data.train.subset(some), val=data.val.subset(some))
     monkeypatch.setattr("pruneviz.catalog.load_dataset", lambda name, **_: small)
     monkeypatch.setattr("pruneviz.studies.papers.setting.load_dataset", lambda name, **_: small)
+
+
+def test_parts_done_on_one_worker_are_not_done_again_on_another(
+    few: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each has the images at a path of its own."""
+    done: list[int] = []
+
+    def run(bench: Bench) -> tuple[list[Finding], list[tuple[str, bool]], dict[str, Any]]:
+        value = bench.part("one", lambda: done.append(1) or 0.5)
+        return [finding("one", [value])], [], {}
+
+    monkeypatch.setattr(soft, "run", run)
+    asked = Request("soft", "resnet20", "folder", "/ann/ants.zip", seeds=(0,))
+    results = [
+        perform(
+            replace(asked, root=f"/{worker}/ants.zip"),
+            keep=tmp_path / "parts.json",
+            say=lambda _: None,
+            asked=asked,
+        )
+        for worker in ("one", "two")
+    ]
+    assert done == [1]
+    assert results[0] == results[1]
+    assert "ants.zip" in results[0].command
+    other = replace(asked, root="/ann/bees.zip")
+    perform(other, keep=tmp_path / "parts.json", say=lambda _: None)
+    assert done == [1, 1], "other images"
 
 
 @pytest.mark.sweep

@@ -19,6 +19,7 @@ def perform(
     keep: Path | None = None,
     say: Say = print,
     tick: Callable[[float], None] | None = None,
+    asked: Request | None = None,
 ) -> LabResult:
     """Run the experiment and return its result.
 
@@ -28,7 +29,10 @@ def perform(
         say: Called with a sentence when a part is done.
         tick: Called often, with the fraction that is done (0..1); what it raises ends the
             experiment.
+        asked: The request as it was made, where `request` names copies of its files: parts done on
+            one worker are then those of another.
     """
+    asked = asked or request
     data = load_data(
         request.data,
         trained=request.weights is None,
@@ -45,14 +49,14 @@ def perform(
         say=say,
         weights=request.weights,
         watch=tick,
-        about={k: v for k, v in request.to_dict().items() if k != "seeds"},
+        about={k: v for k, v in asked.to_dict().items() if k != "seeds"},
     )
     ran = bench.part("commit", lambda: machine.commit(*DECIDES))
     experiment = import_module(f"pruneviz.studies.papers.{request.about.module}")
     findings, readings, settings = experiment.run(bench)
     settings = {
         "form": request.about.form,
-        "weights": request.weights or request.data,
+        "weights": asked.weights or asked.data,
         "train_images": len(data.train),
         "val_images": len(data.val),
         "test_images": len(data.split("test")),
@@ -61,14 +65,14 @@ def perform(
     }
     return LabResult(
         claim=request.claim,
-        network=request.network,
-        data=request.called,
+        network=asked.network,
+        data=asked.called,
         scale=request.scale,
         seeds=request.seeds,
         findings=tuple(findings),
         readings=tuple(readings),
         settings=settings,
-        command=request.command(),
+        command=asked.command(),
         commit=ran,
         machine=machine.described(),
         seconds=round(bench.seconds, 1),

@@ -50,7 +50,8 @@ def claim(context: JobContext) -> None:
         context.report(f"Done: {text.split(':', 1)[0]}")
 
     context.report(f"Loading {request.network} and {request.called}")
-    result = perform(request, keep=context.folder / PARTS, say=say, tick=tick)
+    asked = Request.from_dict(context.run.spec.options)
+    result = perform(request, keep=context.folder / PARTS, say=say, tick=tick, asked=asked)
     context.keep("lab", json.loads(result.to_json()))
 
 
