@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,16 @@ def services() -> dict[str, Any]:
     text = (FOLDER / "compose.yaml").read_text(encoding="utf-8")
     loaded: dict[str, Any] = yaml.safe_load(text)["services"]
     return loaded
+
+
+def test_pytorch_is_of_the_versions_that_pruneviz_takes() -> None:
+    """Else its installation would replace the one without CUDA by another, with CUDA."""
+    built = (FOLDER / "Containerfile").read_text(encoding="utf-8")
+    (line,) = (line for line in built.splitlines() if "--index-url" in line)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = {r for r in project["dependencies"] if re.match(r"torch(vision)?\W", r)}
+    assert len(named) == 2
+    assert set(re.findall(r'"(torch\w*[^"]*)"', line)) == named
 
 
 def test_all_parts_are_there(services: dict[str, Any]) -> None:
