@@ -112,6 +112,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for cached in shared:
             cached.clear()
         patch.setattr(JobService, "submit", _note)
+        patch.setattr(JobService, "keep_study", lambda self, study: None)
         patch.setattr(JobService, "resume", lambda self, run_id: self.get(run_id))
         patch.setattr(JobService, "delete", lambda self, run_id: None)
         populate()
@@ -121,7 +122,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         cached.clear()
 
 
-def _note(service: JobService, spec: Any) -> str:
+def _note(service: JobService, spec: Any, **_: Any) -> str:
     """Take a run down as one that was cancelled, so that the next hand finds the same home."""
     run_id = service.store.create(spec, submitter="test").id
     service.store.delete(run_id)

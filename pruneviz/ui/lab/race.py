@@ -87,7 +87,8 @@ def _form(loaded: Workbench) -> None:
             "Start the race", type="primary", icon=":material/flag:", width="stretch"
         )
     runs, each = style.counted(len(chosen) * count, "run"), style.counted(epochs, "epoch")
-    st.caption(f"At most {runs} of {each}." if halving else f"{runs} of {each}.")
+    many = f"At most {runs} of {each}." if halving else f"{runs} of {each}; halving needs fewer."
+    st.caption(many)
     if not started:
         return
     if not chosen:
