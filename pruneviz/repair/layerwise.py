@@ -8,8 +8,11 @@ that stay, and the layer runs with its new weights. So one pass of each repairs 
 He, Zhang & Sun (2017), *Channel Pruning for Accelerating Very Deep Neural Networks*,
 arXiv:1707.06168, and Luo, Wu & Lin (2017), *ThiNet*, arXiv:1707.06342, reconstruct layers' outputs
 by least squares, the former from the outputs of the unpruned network, as here. Taken from them: the
-regression and its target. Ours: any layer that the graph knows, in one pass; the pull towards the
-present weights and its strength chosen on images left out; constants folded into norms.
+regression and its target. Zhang, Zou, He & Sun (2015), *Efficient and Accurate Approximations of
+Nonlinear Convolutional Networks*, arXiv:1411.4229, fit a layer behind its ReLU; taken from them:
+that goal. Ours: any layer that the graph knows, in one pass; the pull towards the present weights
+and its strength chosen on images left out; the ReLU as an interval of outputs that will do, which
+makes the problem convex; constants folded into norms.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from pruneviz.channels import ChannelGraph, Layer
 from pruneviz.plan import Plan
 from pruneviz.repair import patches
 from pruneviz.repair.calls import KINDS, LayerCall, OtherCall, Place, Run, watching
-from pruneviz.repair.ridge import ridge
+from pruneviz.repair.ridge import Lack, ridge
 from pruneviz.repair.structure import Structure, structure
 
 ROWS = 4096
@@ -195,18 +198,24 @@ def _refit(
     count, places, groups, _ = x.shape
     rows = x.reshape(count * places, groups, -1).transpose(0, 1)
     target = unpruned.outputs[name][:, :, stay]
+    added = None
     if other is not None and name in unpruned.added:
-        missing = unpruned.added[name][:, :, stay] - patches.outputs(call, other, where)
+        added = patches.outputs(call, other, where)
+        missing = unpruned.added[name][:, :, stay] - added
         per_sum = unpruned.behind.per_sum(name, pruned)
         target = target + (missing if per_sum is None else missing * per_sum)
-    wanted = target.reshape(count * places, groups, -1).transpose(0, 1)
+    interval = unpruned.behind.interval(name, pruned, target, added)
     filters = call.weight.reshape(groups, -1, rows.shape[2]).transpose(1, 2)
     present = rows @ filters
     if call.bias is not None:
         present += call.bias.reshape(groups, 1, -1)
-    lack = wanted - present
+
+    def less(wanted: Tensor) -> Tensor:
+        return wanted.reshape(count * places, groups, -1).transpose(0, 1) - present
+
+    lack = Lack(less(target), None if interval is None else (less(interval[0]), less(interval[1])))
     energy = float(target.double().square().mean()) or 1.0
-    before = float(lack.double().square().mean()) / energy
+    before = lack.left(torch.zeros_like(present)) / energy
     if before < ROUNDING:
         return LayerRepair(name, False, None, before, before)
     constant = unpruned.behind.constant(call, pruned)

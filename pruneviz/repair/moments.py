@@ -98,6 +98,7 @@ class Statistics:
             "images": str(self.images),
             "norms": json.dumps(dict(self.behind.norms)),
             "others": json.dumps(dict(self.behind.others)),
+            "rectified": json.dumps(dict(self.behind.rectified)),
         }
         save_file(tensors, str(path), metadata=about)
 
@@ -126,7 +127,8 @@ class Statistics:
                 others = {
                     x: (str(at), int(n)) for x, (at, n) in json.loads(about["others"]).items()
                 }
-                behind = Structure(json.loads(about["norms"]), others)
+                rectified = json.loads(about.get("rectified", "{}"))
+                behind = Structure(json.loads(about["norms"]), others, rectified)
                 count = int(about["images"])
         except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise InvalidValueError(

@@ -51,7 +51,7 @@ class Repaired:
         """One row per layer: refitted or why not, and its error before and after.
 
         Errors are mean squares of what the outputs lack, on images left out, as fractions of the
-        unpruned outputs' mean square.
+        unpruned outputs' mean square. Where a ReLU reads them, only what it lets through counts.
         """
         import pandas as pd
 
@@ -154,7 +154,10 @@ def repair(
     Let X be the input of a layer in the pruned (and so far repaired) network, and Y that layer's
     output in the unpruned one, at the filters that are kept. Its weights W become
 
-        argmin_W ||X W - Y||^2 + s ||W - W_cut||^2
+        argmin_W dist(X W, [Y])^2 + s ||W - W_cut||^2
+
+    where [Y] is Y itself, or, if a ReLU (and nothing else) reads the outputs, all outputs of which
+    it makes the same as of Y.
 
     The result is an ordinary, smaller module of the same class; the original is untouched. A layer
     that cannot be refitted keeps its remaining weights; `Repairer(...).full(plan).untouched` says
@@ -178,7 +181,8 @@ def repair(
         DataError: There are no training images.
         InvalidValueError: Fewer than one image, or statistics of another network.
 
-    Sources: He, Zhang & Sun 2017; Luo, Wu & Lin 2017 (ThiNet); Hassibi & Stork 1993.
+    Sources: He, Zhang & Sun 2017; Luo, Wu & Lin 2017 (ThiNet); Zhang, Zou, He & Sun 2015; Hassibi &
+    Stork 1993.
 
     >>> import pruneviz as pv
     >>> data = pv.load_dataset("digits")

@@ -6,6 +6,14 @@ With rows X (n, f) of what the layer reads now and R (n, o) of what its outputs 
 
 so that the weights are pulled towards the present ones, and the less so the more the rows say.
 Where constants can be learned, rows are centred first. All solves are in double precision.
+
+Where an output need not be one value, but may be any of an interval [L, U] (a ReLU makes 0 of all
+that is negative), what counts is the distance to the interval:
+
+    D = argmin sum_ij dist(X D, [L, U])_ij^2 + s m ||D||^2
+
+The problem is convex. Regress on R, a point of the interval, see what that gives, regress on points
+nearer to the intervals, and so on: X^T X is factored once.
 """
 
 from __future__ import annotations
@@ -21,6 +29,36 @@ START = STRENGTHS.index(1e-3)
 EXACT_UP_TO = 768
 """Features up to which products are formed in double precision; beyond, in blocks of rows."""
 BLOCK = 1024
+ROUNDS = 8
+"""How often the nearest points are looked for anew, at most."""
+STEP = 1.8
+"""How far to go towards the nearest points, as a multiple of the way; converges below 2."""
+WORTH = 0.995
+"""A round that leaves more of the distance, on rows left out, is the last."""
+
+
+@dataclass(frozen=True)
+class Lack:
+    """What outputs (groups, n, o) lack: `value`, or anything of an interval that holds it."""
+
+    value: Tensor
+    interval: tuple[Tensor, Tensor] | None = None
+    """The least and the most that will do; None: only the value will."""
+
+    def nearest(self, added: Tensor) -> Tensor:
+        """(groups, n, o) what will do, nearest to what is added."""
+        return self.value if self.interval is None else added.clamp(*self.interval)
+
+    def left(self, added: Tensor) -> float:
+        """The mean squared distance from what is added to what will do."""
+        return float((self.nearest(added) - added).double().square().mean())
+
+    def of(self, rows: Tensor) -> Lack:
+        """The same for some rows."""
+        if self.interval is None:
+            return Lack(self.value[:, rows])
+        low, high = self.interval
+        return Lack(self.value[:, rows], (low[:, rows], high[:, rows]))
 
 
 @dataclass(frozen=True)
@@ -37,55 +75,67 @@ class Update:
     after: float
 
 
-def ridge(x: Tensor, lack: Tensor, held_out: Tensor, *, centred: bool) -> Update | None:
+def ridge(x: Tensor, lack: Lack, held_out: Tensor, *, centred: bool) -> Update | None:
     """Fit `lack` (groups, n, o) by `x` (groups, n, f); None where leaving all as it is does best.
 
-    Rows marked in `held_out` (n,) choose among `STRENGTHS`, and whether anything is gained at all;
-    then all rows are used.
+    Rows marked in `held_out` (n,) choose among `STRENGTHS`, say how often to look for the nearest
+    points anew, and whether anything is gained at all; then all rows are used.
     """
-    fit, whole = _fits(x, lack, held_out, centred)
-    x_out, lack_out = x[:, held_out], lack[:, held_out]
+    x_in, x_out = x[:, ~held_out], x[:, held_out]
+    lack_in, lack_out = lack.of(~held_out), lack.of(held_out)
+    fit: _Primal | _Dual
+    fit = _Dual(x_in, centred) if x.shape[2] > x_in.shape[1] else _Primal(x_in, centred)
+    fit.aim(lack_in.value)
 
-    def error(update: tuple[Tensor, Tensor]) -> float:
-        weights, constant = update
-        left = lack_out - torch.baddbmm(constant[:, None].to(x), x_out, weights.to(x))
-        return float(left.double().square().mean())
+    def error(update: _Solution) -> float:
+        return lack_out.left(update.of(x_out))
 
-    before = float(lack_out.double().square().mean())
-    errors = {-1: error(fit.constant_alone()), START: error(fit.solve(STRENGTHS[START]))}
+    before = lack_out.left(torch.zeros_like(lack_out.value))
+    solutions = {-1: fit.constant_alone(), START: fit.solve(STRENGTHS[START])}
+    errors = {at: error(solution) for at, solution in solutions.items()}
     for step in (1, -1):  # towards the better neighbour, until it gets worse
         index = START
         while 0 <= index + step < len(STRENGTHS):
-            errors[index + step] = error(fit.solve(STRENGTHS[index + step]))
+            solutions[index + step] = fit.solve(STRENGTHS[index + step])
+            errors[index + step] = error(solutions[index + step])
             if errors[index + step] >= errors[index]:
                 break
             index += step
         if index != START:
             break
     at = min(errors, key=errors.__getitem__)
-    best = errors[at]
+    best, solution = errors[at], solutions[at]
     if not best < before:
         return None
-    weights, constant = whole().constant_alone() if at < 0 else whole().solve(STRENGTHS[at])
-    return Update(weights, constant, 0.0 if at < 0 else STRENGTHS[at], before, best)
+    for _ in range(0 if lack.interval is None or at < 0 else ROUNDS):
+        added = solution.of(x_in)
+        fit.aim(added + STEP * (lack_in.nearest(added) - added))
+        again = fit.solve(STRENGTHS[at])
+        left = error(again)
+        if left < best:
+            solution = again
+        if left > WORTH * best:
+            best = min(left, best)
+            break
+        best = left
+    wanted = lack.value if at < 0 else lack.nearest(solution.of(x))
+    whole = fit.with_rows(x, x_out)
+    del fit, solutions  # the equations of many features are large
+    whole.aim(wanted)
+    final = whole.constant_alone() if at < 0 else whole.solve(STRENGTHS[at])
+    return Update(final.weights, final.constant, 0.0 if at < 0 else STRENGTHS[at], before, best)
 
 
-def _fits(
-    x: Tensor, lack: Tensor, held_out: Tensor, centred: bool
-) -> tuple[_Primal | _Dual, Callable[[], _Primal | _Dual]]:
-    """The fit of the rows that are not held out, and, on request, the one of all rows."""
-    f, n = x.shape[2], int((~held_out).sum())
-    if f > n:
-        return _Dual(x[:, ~held_out], lack[:, ~held_out], centred), lambda: _Dual(x, lack, centred)
-    zero = torch.zeros((), dtype=torch.float64, device=x.device)
-    x_origin = x.mean(1, dtype=torch.float64) if centred else zero.expand(len(x), f)
-    y_origin = lack.mean(1, dtype=torch.float64) if centred else zero.expand(len(x), lack.shape[2])
-    sums = _sums(x[:, ~held_out], lack[:, ~held_out], x_origin, y_origin)
+@dataclass(frozen=True)
+class _Solution:
+    """Weights (groups, f, o) and constant (groups, o), in double precision."""
 
-    def whole() -> _Primal:  # the products of the other rows are there already
-        return _Primal(sums + _sums(x[:, held_out], lack[:, held_out], x_origin, y_origin), centred)
+    weights: Tensor
+    constant: Tensor
 
-    return _Primal(sums, centred), whole
+    def of(self, x: Tensor) -> Tensor:
+        """What it gives for rows (groups, n, f)."""
+        return torch.baddbmm(self.constant[:, None].to(x), x, self.weights.to(x))
 
 
 @dataclass(frozen=True)
@@ -93,104 +143,126 @@ class _Sums:
     """Sums over rows of what they are less an origin, and of its products."""
 
     rows: int
-    x_origin: Tensor
-    y_origin: Tensor
+    origin: Tensor
     x: Tensor
     """(groups, f)."""
-    y: Tensor
-    """(groups, o)."""
     xx: Tensor
     """(groups, f, f)."""
-    xy: Tensor
-    """(groups, f, o)."""
 
     def __add__(self, other: _Sums) -> _Sums:
         """The sums over the rows of both; their origin is the same."""
-        return _Sums(
-            self.rows + other.rows,
-            self.x_origin,
-            self.y_origin,
-            self.x + other.x,
-            self.y + other.y,
-            self.xx + other.xx,
-            self.xy + other.xy,
-        )
+        return _Sums(self.rows + other.rows, self.origin, self.x + other.x, self.xx + other.xx)
 
 
-def _sums(x: Tensor, lack: Tensor, x_origin: Tensor, y_origin: Tensor) -> _Sums:
-    """Sum over the rows of x (groups, n, f) and lack (groups, n, o), block by block."""
+def _sums(x: Tensor, origin: Tensor) -> _Sums:
+    """Sum over the rows of x (groups, n, f), block by block."""
     groups, n, f = x.shape
-    kind = torch.float64 if f <= EXACT_UP_TO else x.dtype
     xx = x.new_zeros((groups, f, f), dtype=torch.float64)
-    xy = x.new_zeros((groups, f, lack.shape[2]), dtype=torch.float64)
-    x_sum, y_sum = torch.zeros_like(xx[:, 0]), torch.zeros_like(xy[:, 0])
+    x_sum = torch.zeros_like(xx[:, 0])
     for start in range(0, n, BLOCK):
-        rows = x[:, start : start + BLOCK].to(kind) - x_origin[:, None].to(kind)
-        wanted = lack[:, start : start + BLOCK].to(kind) - y_origin[:, None].to(kind)
+        rows = _block(x, origin, start)
         x_sum += rows.sum(1)
-        y_sum += wanted.sum(1)
         xx += rows.transpose(1, 2) @ rows
-        xy += rows.transpose(1, 2) @ wanted
-    return _Sums(n, x_origin, y_origin, x_sum, y_sum, xx, xy)
+    return _Sums(n, origin, x_sum, xx)
+
+
+def _block(x: Tensor, origin: Tensor, start: int) -> Tensor:
+    """Some rows of x less an origin; in double precision, unless there are many features."""
+    kind = torch.float64 if origin.shape[1] <= EXACT_UP_TO else x.dtype
+    return x[:, start : start + BLOCK].to(kind) - origin[:, None].to(kind)
 
 
 class _Primal:
-    """The normal equations of some rows, solved for one strength after another."""
+    """The normal equations of some rows, solved for one strength and aim after another."""
 
-    def __init__(self, sums: _Sums, centred: bool) -> None:
-        self.x_mean, self.lack_mean, self.gram, self.target = (
-            sums.x_origin,
-            sums.y_origin,
-            sums.xx,
-            sums.xy,
+    def __init__(self, x: Tensor, centred: bool, sums: _Sums | None = None) -> None:
+        self.x, self.centred = x, centred
+        if sums is None:
+            groups, _, f = x.shape
+            zero = torch.zeros((groups, f), dtype=torch.float64, device=x.device)
+            sums = _sums(x, x.mean(1, dtype=torch.float64) if centred else zero)
+        self.sums = sums
+        mean = sums.x / sums.rows if centred else torch.zeros_like(sums.x)
+        self.x_mean = sums.origin + mean
+        own = sums.xx.diagonal(dim1=1, dim2=2) - sums.x * mean
+        self.scale = own.mean(1).clamp_min(1e-30)
+        self.factor = _Factor(lambda: sums.xx - sums.x[:, :, None] * mean[:, None])
+
+    def with_rows(self, x: Tensor, others: Tensor) -> _Primal:
+        """The equations of all rows `x`, which are these and `others`."""
+        return _Primal(x, self.centred, self.sums + _sums(others, self.sums.origin))
+
+    def aim(self, lack: Tensor) -> None:
+        """Form the right-hand side for what is to be fitted: (groups, n, o)."""
+        mean = lack.mean(1, dtype=torch.float64)
+        self.lack_mean = mean if self.centred else torch.zeros_like(mean)
+        self.target = torch.zeros(
+            (*self.x_mean.shape, lack.shape[2]), dtype=torch.float64, device=lack.device
         )
-        if centred:
-            self.x_mean = sums.x_origin + sums.x / sums.rows
-            self.lack_mean = sums.y_origin + sums.y / sums.rows
-            self.gram = sums.xx - sums.x[:, :, None] * (sums.x / sums.rows)[:, None]
-            self.target = sums.xy - sums.x[:, :, None] * (sums.y / sums.rows)[:, None]
-        self.scale = self.gram.diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-30)
+        for start in range(0, lack.shape[1], BLOCK):
+            rows = _block(self.x, self.x_mean, start)
+            wanted = lack[:, start : start + BLOCK].to(rows) - self.lack_mean[:, None].to(rows)
+            self.target += rows.transpose(1, 2) @ wanted
 
-    def constant_alone(self) -> tuple[Tensor, Tensor]:
-        return torch.zeros_like(self.target), self.lack_mean
+    def constant_alone(self) -> _Solution:
+        return _Solution(torch.zeros_like(self.target), self.lack_mean)
 
-    def solve(self, strength: float) -> tuple[Tensor, Tensor]:
-        """Weights (groups, f, o) and constant (groups, o)."""
-        weights = _solve(self.gram, strength * self.scale, self.target)
-        return weights, self.lack_mean - (self.x_mean[:, None] @ weights)[:, 0]
+    def solve(self, strength: float) -> _Solution:
+        weights = self.factor.solve(strength * self.scale, self.target)
+        return _Solution(weights, self.lack_mean - (self.x_mean[:, None] @ weights)[:, 0])
 
 
 class _Dual:
     """The same where there are more features than rows: equations between rows."""
 
-    def __init__(self, x: Tensor, lack: Tensor, centred: bool) -> None:
+    def __init__(self, x: Tensor, centred: bool) -> None:
         groups, _, f = x.shape
-        zero = torch.zeros((), dtype=torch.float64, device=x.device)
-        self.x_mean = x.mean(1, dtype=torch.float64) if centred else zero.expand(groups, f)
-        mean = lack.mean(1, dtype=torch.float64)
-        self.lack_mean = mean if centred else zero.expand(mean.shape)
+        zero = torch.zeros((groups, f), dtype=torch.float64, device=x.device)
+        self.centred = centred
+        self.x_mean = x.mean(1, dtype=torch.float64) if centred else zero
         self.rows = x.double() - self.x_mean[:, None]
         self.gram = self.rows @ self.rows.transpose(1, 2)
-        self.target = lack.double() - self.lack_mean[:, None]
         self.scale = (self.gram.diagonal(dim1=1, dim2=2).sum(1) / f).clamp_min(1e-30)
+        self.factor = _Factor(self.gram.clone)
 
-    def constant_alone(self) -> tuple[Tensor, Tensor]:
+    def with_rows(self, x: Tensor, others: Tensor) -> _Dual:
+        """The equations of all rows `x`."""
+        return _Dual(x, self.centred)
+
+    def aim(self, lack: Tensor) -> None:
+        """Note what is to be fitted: (groups, n, o)."""
+        mean = lack.mean(1, dtype=torch.float64)
+        self.lack_mean = mean if self.centred else torch.zeros_like(mean)
+        self.target = lack.double() - self.lack_mean[:, None]
+
+    def constant_alone(self) -> _Solution:
         groups, _, f = self.rows.shape
-        return self.gram.new_zeros(groups, f, self.target.shape[2]), self.lack_mean
+        return _Solution(self.gram.new_zeros(groups, f, self.target.shape[2]), self.lack_mean)
 
-    def solve(self, strength: float) -> tuple[Tensor, Tensor]:
-        """Weights (groups, f, o) and constant (groups, o)."""
-        solution = _solve(self.gram, strength * self.scale, self.target)
+    def solve(self, strength: float) -> _Solution:
+        solution = self.factor.solve(strength * self.scale, self.target)
         weights = self.rows.transpose(1, 2) @ solution
-        return weights, self.lack_mean - (self.x_mean[:, None] @ weights)[:, 0]
+        return _Solution(weights, self.lack_mean - (self.x_mean[:, None] @ weights)[:, 0])
 
 
-def _solve(gram: Tensor, added: Tensor, target: Tensor) -> Tensor:
-    """(G + a I)^-1 T by Cholesky; by least squares where that fails."""
-    system = gram.clone()
-    system.diagonal(dim1=1, dim2=2).add_(added[:, None])
-    factor, info = torch.linalg.cholesky_ex(system)
-    if bool(info.any()):
-        solution: Tensor = torch.linalg.lstsq(system, target).solution
+class _Factor:
+    """(G + a I)^-1 T by Cholesky, factored once for each a; by least squares where that fails."""
+
+    def __init__(self, gram: Callable[[], Tensor]) -> None:
+        self.gram = gram
+        self.added: Tensor | None = None
+
+    def solve(self, added: Tensor, target: Tensor) -> Tensor:
+        if self.added is None or not torch.equal(self.added, added):
+            self.added = added
+            self.factor, info = torch.linalg.cholesky_ex(self._system(added))
+            self.whole = not bool(info.any())
+        if self.whole:
+            return torch.cholesky_solve(target, self.factor)
+        solution: Tensor = torch.linalg.lstsq(self._system(added), target).solution
         return solution
-    return torch.cholesky_solve(target, factor)
+
+    def _system(self, added: Tensor) -> Tensor:
+        system = self.gram()
+        system.diagonal(dim1=1, dim2=2).add_(added[:, None])
+        return system
