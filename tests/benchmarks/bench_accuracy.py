@@ -7,7 +7,9 @@ fine-tuning, which learns from the unpruned network, too. Every way gets both, s
 apart what comes from the choice of filters, from repair and from the teacher. Same images, updates,
 learning rate and seeds for all; accuracy on the 10,000 test images, which decide nothing.
 
-The way "unpruned" is the control: the whole network, trained as much.
+The way "unpruned" is the control: the whole network, trained as much. Torch-Pruning's l2 is the
+norm over all layers that a group couples. fasterai's structured pruning is Torch-Pruning's (its
+`Pruner` calls `tp.pruner.MetaPruner`), so it has no rows of its own.
 
 Rows are stored as they are measured: the command, called again, goes on where it stopped.
 `--table` prints what is stored: means over the seeds, and their standard deviation.
@@ -50,6 +52,7 @@ class Row:
     before: float
     usual: float
     taught: float
+    commit: str
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,9 @@ WAYS: dict[str, Callable[[Case], nn.Module]] = {
     "Torch-Pruning: Taylor, global": lambda c: theirs(
         c, lambda: tp.importance.TaylorImportance(), True
     ),
+    "Torch-Pruning: Taylor, every layer alike": lambda c: theirs(
+        c, lambda: tp.importance.TaylorImportance(), False
+    ),
     "Torch-Pruning: l2, iterative": lambda c: theirs(
         c, lambda: tp.importance.MagnitudeImportance(p=2), False, steps=3
     ),
@@ -168,7 +174,7 @@ def measure(case: Case, network: str, way: str) -> Row:
             pass
         after.append(pv.evaluate(trained, held_out).accuracy)
     ratio = case.macs_ratio(small)
-    return Row(network, case.budget, way, case.seed, ratio, before, *after)
+    return Row(network, case.budget, way, case.seed, ratio, before, *after, commit())
 
 
 def table(rows: list[Row]) -> str:
@@ -210,7 +216,6 @@ def main() -> None:
     data = pv.load_dataset("folder", root=args.root, size=32)
     data = replace(data, train=data.train.first(args.train_images))
     about = {
-        "commit": commit(),
         "machine": described(),
         "torch_pruning": tp.__version__,
         "epochs": args.epochs,
