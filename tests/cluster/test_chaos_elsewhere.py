@@ -73,6 +73,7 @@ def disturbed(
                 course.under_way += any(run.held for run in service.list())
             kill(victim, service, far.dask, database, dice)
             course.kills[victim] += 1
+        settle(service, made)
         for run_id in made:
             judge(course, service, run_id, peace)
     course.seconds = time.monotonic() - begun
@@ -108,9 +109,21 @@ def kill(
                     os.kill(dice.choice(pids), 9)
 
 
+def settle(service: JobService, made: list[str], patience: float = 240) -> None:
+    """Wait until all have ended; a run that was given back waits behind the others."""
+    last: object = None
+    moved = time.monotonic()
+    while any(service.get(run_id).active for run_id in made):
+        now = [(run.status, run.attempts, run.progress) for run in map(service.get, made)]
+        if now != last:
+            last, moved = now, time.monotonic()
+        assert time.monotonic() - moved < patience, f"Nothing moves: {Counter(now)}"
+        time.sleep(0.5)
+
+
 def judge(course: Course, service: JobService, run_id: str, peace: object) -> None:
     """See that a run ended once, with the weights of one that nobody disturbed."""
-    run = service.wait(run_id, 240)
+    run = service.get(run_id)
     course.attempts += run.attempts
     if run.status != "done":
         course.wrong.append(f"{run.name}: {run.status}, {run.error}\n{run.trace or ''}")
