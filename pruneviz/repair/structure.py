@@ -61,7 +61,7 @@ class Structure:
         A ReLU behind the layer makes the same of all between them; `other` is what is added before
         it. None where no ReLU is known.
         """
-        if layer not in self.rectified:
+        if layer not in self.rectified or (layer in self.others and other is None):
             return None
         gain, offset = self._affine(layer, model, wanted)
         if other is not None:
@@ -175,7 +175,7 @@ def structure(model: nn.Module, graph: ChannelGraph, images: Tensor) -> Structur
             if not any(result is source.tensor for result in results):
                 continue
             layer = source.layer or source.summed
-            if readers.pop(id(source.tensor)) > 1 and layer:  # changed in place after it was read
+            if readers.pop(id(source.tensor), 0) > 1 and layer:  # read before it was changed
                 shared.add(layer)
         for result in results:
             made[id(result)] = replace(new, tensor=result)

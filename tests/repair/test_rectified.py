@@ -24,6 +24,7 @@ class Stack(nn.Module):
         super().__init__()
         self.plain, self.in_place, self.six = (nn.Conv2d(3, 4, 3, padding=1) for _ in range(3))
         self.twice, self.smooth, self.summed = (nn.Conv2d(4, 4, 3, padding=1) for _ in range(3))
+        self.late = nn.Conv2d(4, 4, 3, padding=1)
         self.norm = nn.BatchNorm2d(4)
         self.head = nn.Linear(4, 5)
 
@@ -34,6 +35,10 @@ class Stack(nn.Module):
         both = nn.functional.relu6(self.six(x)) + one * two
         out = self.twice(both)
         out = out.relu() + out + nn.functional.silu(self.smooth(both))
+        late = self.late(both)
+        kept = late.abs()
+        out = out + kept + late.relu_()  # no longer what was kept
+        out += out
         return self.head((self.summed(out) + out).relu().mean((2, 3)))
 
 
@@ -72,7 +77,8 @@ def test_all_of_an_interval_gives_the_same_and_nothing_else_does(
         bn.bias.copy_(torch.randn(6, generator=rng))
         bn.running_mean.copy_(torch.randn(6, generator=rng))
         bn.running_var.copy_(torch.rand(6, generator=rng) + 0.5)
-    behind = Structure({"layer": "norm"} if norm else {}, {}, {"layer": most})
+    others = {"layer": ("before", 1)} if summed else {}
+    behind = Structure({"layer": "norm"} if norm else {}, others, {"layer": most})
     wanted = 4 * torch.randn(50, 8, 6, generator=rng)
     other = 2 * torch.randn(50, 8, 6, generator=rng) if summed else None
 
@@ -81,6 +87,7 @@ def test_all_of_an_interval_gives_the_same_and_nothing_else_does(
         z = bn.eval()(y.flatten(0, 1)[..., None, None]).view(y.shape) if norm else y
         return (z if other is None else z + other).clamp(0, most)
 
+    assert (behind.interval("layer", model, wanted, None) is None) == summed
     bounds = behind.interval("layer", model, wanted, other)
     assert bounds is not None
     low, high = bounds
