@@ -200,6 +200,12 @@ class DaskCluster:
         home = str(self.folder / f"worker-{len(self.workers)}")
         self.workers.append(self._start("-c", COMMAND, "worker", "--home", home))
 
+    def keep_workers(self, count: int) -> None:
+        """Start workers in place of those that have ended, as a service manager would."""
+        lacking = count - sum(worker.poll() is None for worker in self.workers)
+        for _ in range(lacking):
+            self.start_worker()
+
     def wait_for(self, count: int) -> None:
         """Wait until the scheduler knows so many workers."""
         from distributed import Client

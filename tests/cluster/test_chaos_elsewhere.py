@@ -34,6 +34,7 @@ EPOCHS = 12
 TRAIN: dict[str, Any] = {"epochs": EPOCHS, "steps": 5, "pause": 0.05}
 LONG_PAUSE = 0.2
 """Seconds a step in the long form, so that two workers are busy until the last kill."""
+WORKERS = 2
 VICTIMS = ("worker", "scheduler", "database")
 
 
@@ -58,7 +59,9 @@ def disturbed(
     course, begun = Course(), time.monotonic()
     with (
         own_postgres() as database,
-        deployed(folder, database.make("records"), workers=2, plugins=PLUGINS, stale=6) as far,
+        deployed(
+            folder, database.make("records"), workers=WORKERS, plugins=PLUGINS, stale=6
+        ) as far,
     ):
         service = far.service
         calm = service.submit(RunSpec("train", options={**train, "pause": 0}))
@@ -73,7 +76,7 @@ def disturbed(
                 course.under_way += any(run.held for run in service.list())
             kill(victim, service, far.dask, database, dice)
             course.kills[victim] += 1
-        settle(service, made)
+        settle(service, far.dask, made)
         for run_id in made:
             judge(course, service, run_id, peace)
     course.seconds = time.monotonic() - begun
@@ -99,7 +102,7 @@ def kill(
         dask.kill_scheduler()
         time.sleep(dice.uniform(0, 2))
         dask.start_scheduler()
-        for _ in range(2):  # the former end with their scheduler
+        for _ in range(WORKERS):  # the former end with their scheduler
             dask.start_worker()
     else:
         with suppress(StorageError):
@@ -109,8 +112,11 @@ def kill(
                     os.kill(dice.choice(pids), 9)
 
 
-def settle(service: JobService, made: list[str], patience: float = 240) -> None:
-    """Wait until all have ended; a run that was given back waits behind the others."""
+def settle(service: JobService, dask: DaskCluster, made: list[str], patience: float = 240) -> None:
+    """Wait until all have ended; a run that was given back waits behind the others.
+
+    A worker that starts while the database is away says so and ends: it is started again.
+    """
     last: object = None
     moved = time.monotonic()
     while any(service.get(run_id).active for run_id in made):
@@ -118,6 +124,7 @@ def settle(service: JobService, made: list[str], patience: float = 240) -> None:
         if now != last:
             last, moved = now, time.monotonic()
         assert time.monotonic() - moved < patience, f"Nothing moves: {Counter(now)}"
+        dask.keep_workers(WORKERS)
         time.sleep(0.5)
 
 
