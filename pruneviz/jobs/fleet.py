@@ -59,6 +59,11 @@ class Fleet:
         """Start again: nothing could be written for a while."""
         self._beats.forget()
         self._signs.forget()
+        self.pardon()
+
+    def pardon(self) -> None:
+        """Count deaths anew: while scheduler or records are away, they say nothing of a run."""
+        self._deaths = {}
 
     def greet(self) -> None:
         """Tell the other apps that this one is running, and see which of them are."""
@@ -72,7 +77,8 @@ class Fleet:
     def put_back(self) -> tuple[str, ...]:
         """Put the runs of workers that are gone back into the queue, and return their ids.
 
-        A run fails if its workers die one after another without a new checkpoint.
+        A run fails if its workers die one after another without a new checkpoint, and nothing else
+        was wrong meanwhile (`pardon`).
         """
         held = recovery.held(self._store)
         still = self._beats.seconds({run.claim: run.heartbeat for run in held})

@@ -158,4 +158,6 @@ class Tender:
                     self._thread = None
                     return
             self._workers.look()  # here alone: no page waits for a scheduler
+            if self._fleet is not None and self._workers.away is not None:
+                self._fleet.pardon()
             self.tend()

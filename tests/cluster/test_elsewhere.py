@@ -149,6 +149,18 @@ def test_a_run_whose_workers_keep_dying_has_failed(records):
     assert "3 workers died one after the other" in records.get(run.id).error
 
 
+@pytest.mark.parametrize("reason", ["scheduler", "records"])
+def test_deaths_while_something_else_was_wrong_do_not_count(records, reason):
+    fleet, run = Fleet(records, "me", stale=60), records.create(RunSpec("count"))
+    for death in range(3 * DEATHS):
+        mine = claim(records, run.id)
+        mine.update(pid=2**22 - 1, process="0-0")
+        assert fleet.put_back() == (run.id,)
+        if death % 2:
+            fleet.pardon() if reason == "scheduler" else fleet.forget()
+    assert records.get(run.id).status == "queued"
+
+
 def test_the_queue_of_an_app_on_another_machine_is_left_to_it_while_it_lives(records):
     here, there = Fleet(records, "here|1||x", 0.3), Fleet(records, "there|1||y", 0.3)
     there.greet()

@@ -11,6 +11,7 @@ import pytest
 from pruneviz import errors
 from pruneviz.jobs import JobService, tending
 from pruneviz.jobs.dispatch import Dispatcher
+from pruneviz.jobs.fleet import Fleet
 from pruneviz.jobs.planning import Planner
 from pruneviz.jobs.tending import Tender
 from pruneviz.jobs.workers import ScheduledWorkers, Workers
@@ -108,6 +109,22 @@ def test_the_thread_that_tends_ends_with_the_last_run(
         assert tender._thread is not None
         workers.given[run_id].set_result("done")
         eventually(lambda: tender._thread is None)
+    tender.stop()
+
+
+def test_deaths_are_counted_anew_while_no_worker_can_be_reached(
+    store, workers, dispatcher, monkeypatch
+):
+    monkeypatch.setattr(tending, "TEND_SECONDS", 0.02)
+    pardons: list[float] = []
+    monkeypatch.setattr(Fleet, "pardon", lambda self: pardons.append(0))
+    workers.remote = True
+    planner = Planner(store, "me|1||z", lambda *_: None)
+    tender = Tender(store, workers, dispatcher, planner, "me|1||z", stale=60.0)
+    time.sleep(0.2)
+    assert not pardons
+    workers.away = "No worker is connected."
+    eventually(lambda: pardons)
     tender.stop()
 
 
