@@ -86,10 +86,11 @@ def _bar() -> None:
         )
         with st.container(width="stretch", gap=None):
             try:
-                waiting = _numbers()
+                waiting = _waiting()
             except PruneVizError as error:
                 st.caption(f"No plan to show: {plain(error)}")
                 return
+            error_boundary.fragment(run_every=POLL_SECONDS if waiting else None)(_numbers)(waiting)
             _announce()
             if services.jobs().count(Which(active=True)):
                 _under_way()
@@ -104,8 +105,6 @@ def _bar() -> None:
                 on_click=leaving.go_to,
                 args=("runs",),
             )
-    if waiting:
-        _tick()
 
 
 def _unfold() -> None:
@@ -124,14 +123,27 @@ def _opened() -> bool:
     return bool(st.session_state.get(OPENED))
 
 
-def _numbers() -> bool:
-    """Show the numbers; tell whether one of them is still being measured."""
+def _waiting() -> bool:
+    """Whether one of the numbers is still being measured; what is missing is asked for."""
+    history = state.history()
+    loaded = workbench.bench(history.subject)
+    visitor = state.session().visitor
+    worth = workbench.worth(loaded, state.in_hand()[0], owner=visitor)
+    return services.previews().pending(visitor) or _more_to_come(loaded, worth)
+
+
+def _numbers(waiting: bool) -> None:
+    """Show the numbers; while one is being measured this is drawn again and again, by itself.
+
+    Once all are known the page is drawn with them.
+    """
+    if waiting and not _waiting():
+        st.rerun()
     history = state.history()
     loaded = workbench.bench(history.subject)
     plan, cost = state.in_hand()
-    visitor = state.session().visitor
     base = workbench.accuracy(loaded, None)
-    worth = workbench.worth(loaded, plan, owner=visitor)
+    worth = workbench.worth(loaded, plan, owner=state.session().visitor)
     total = sum(group.width for group in loaded.graph.prunable_groups)
     parts = [
         Part("Filters pruned", f"{len(plan):,} of {total:,}"),
@@ -141,7 +153,6 @@ def _numbers() -> bool:
         *_fine_tuned(loaded, plan, base.value),
     ]
     st.html(bar_html(parts, opened=_opened()))
-    return services.previews().pending(visitor) or _more_to_come(loaded, worth)
 
 
 def _more_to_come(loaded: Workbench, worth: Worth) -> bool:
@@ -192,17 +203,6 @@ def _fine_tuned(loaded: Workbench, plan: Plan, base: Evaluation | None) -> tuple
     name = f"Fine-tuned, on {outcome.count:,} images"
     value = style.percent(outcome.accuracy)
     return (Part(name, value, " ".join(notes), tip=outcome.run.name),)
-
-
-@error_boundary.fragment(run_every=POLL_SECONDS)
-def _tick() -> None:
-    """Look now and then whether an accuracy has been measured; then draw the page with it.
-
-    Drawing the bar alone would be enough for the first of several, but Streamlit lets nothing but a
-    callback ask for a part of the page.
-    """
-    if not services.previews().pending(state.session().visitor):
-        st.rerun()
 
 
 @error_boundary.fragment(run_every=RUN_SECONDS)
