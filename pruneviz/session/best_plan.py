@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from pruneviz.allocation import IMAGES, Allocation, search
 from pruneviz.allocation.greedy import budget
+from pruneviz.cost import cost
 from pruneviz.errors import InvalidValueError
 from pruneviz.plan import Plan
 from pruneviz.sensitivity_result import Sensitivity
-from pruneviz.session.decisions import Change, Decisions, exactly
+from pruneviz.session.decisions import Change, Decisions, only_group_ratios
 from pruneviz.session.workbench import Workbench
 
 
@@ -34,7 +35,7 @@ def best_plan(
         progress: Called with the fraction done and what is done now.
 
     Raises:
-        InvalidValueError: The target cannot be reached.
+        InvalidValueError: The target cannot be reached, or picks by hand leave less already.
     """
     tell = progress or (lambda share, what: None)
     graph = workbench.graph
@@ -45,6 +46,12 @@ def best_plan(
     if not wanted.groups:
         raise InvalidValueError(
             "Every group is protected, so nothing can be pruned; unprotect one and try again."
+        )
+    picked = cost(graph, Plan(graph).drop_units(decisions.dropped)).macs_ratio
+    if picked < target and decisions.dropped:
+        raise InvalidValueError(
+            f"The {len(decisions.dropped)} manual picks already leave {picked:.1%} of the MACs, "
+            f"less than {target:.0%}; clear manual picks on the page Rank, or lower the budget."
         )
     if scan is not None and not (scan.final and scan.after == "repaired"):
         scan = None
@@ -57,11 +64,7 @@ def best_plan(
         images=images,
         progress=tell,
     )
-    plan = _with_picks(allocation.plan, decisions)
     label = f"best plan for {target:.0%} of the MACs"
-    return exactly(decisions, frozenset(plan.dropped), label), allocation
-
-
-def _with_picks(plan: Plan, decisions: Decisions) -> Plan:
-    """The plan with what was picked by hand."""
-    return plan.keep_units(decisions.kept).drop_units(decisions.dropped)
+    # As the groups' ratios, not as picks: sliders can change it, and the next search begins anew.
+    ratios = {name: ratio for name, ratio in allocation.plan.ratios().items() if ratio}
+    return only_group_ratios(decisions, ratios, label), allocation

@@ -162,15 +162,31 @@ def set_ratio(d: Decisions, ratio: float) -> Change:
     )
 
 
-def set_group_ratio(d: Decisions, group: str, ratio: float, title: str = "") -> Change:
-    """Move one group's slider; the step is called by the group's title if that is given."""
-    return set_group_ratios(d, {group: ratio}, f"{title or group} {_share(ratio)}")
+def set_group_ratio(
+    d: Decisions,
+    group: str,
+    ratio: float,
+    title: str = "",
+    *,
+    released: frozenset[int] = frozenset(),
+) -> Change:
+    """Move one group's slider; the step is called by the group's title if that is given.
+
+    `released` are units pruned by hand that are left to the slider from now on.
+    """
+    left = replace(d, dropped=d.dropped - released)
+    return set_group_ratios(left, {group: ratio}, f"{title or group} {_share(ratio)}")
 
 
 def set_group_ratios(d: Decisions, ratios: Mapping[str, float], label: str) -> Change:
     """Move several groups' sliders in one step."""
     merged = {**dict(d.ratios), **ratios}
     return replace(d, ratios=tuple(sorted(merged.items()))), label
+
+
+def only_group_ratios(d: Decisions, ratios: Mapping[str, float], label: str) -> Change:
+    """Move these groups' sliders and take all others back; what was picked by hand stays."""
+    return replace(d, ratio=0.0, ratios=tuple(sorted(ratios.items())), multiple=1), label
 
 
 def release(d: Decisions, group: str, title: str = "") -> Change:

@@ -42,6 +42,25 @@ def test_protected_groups_and_picks_stay(workbench: Workbench) -> None:
     assert plan.kept[keep]
     assert not plan.kept[pick]
     assert cost(graph, found.plan).macs_ratio <= 0.6
+    assert after.kept == decisions.kept, "also when a slider is moved afterwards"
+    assert after.dropped == decisions.dropped
+
+
+def test_a_second_search_begins_anew(workbench: Workbench) -> None:
+    """The first plan counted as picked by hand: what was looked for at 80 % came with its cuts."""
+    (small, _), first = best_plan(workbench, Decisions(criterion="l1"), 0.3)
+    (large, _), _ = best_plan(workbench, small, 0.8, scan=first.scan)
+    (alone, _), _ = best_plan(workbench, Decisions(criterion="l1"), 0.8, scan=first.scan)
+    assert large == alone
+    assert 0.3 < workbench.plan_at(large).cost.macs_ratio <= 0.8
+
+
+def test_picks_that_leave_less_than_the_budget_are_told(workbench: Workbench) -> None:
+    """As after the plan of a run, where every unit is a pick."""
+    group = workbench.graph.prunable_groups[0]
+    picks = frozenset(list(group.units)[1:])
+    with pytest.raises(InvalidValueError, match="clear manual picks on the page Rank"):
+        best_plan(workbench, Decisions(criterion="l1", dropped=picks), 0.99)
 
 
 def test_what_cannot_be_reached_is_said(workbench: Workbench) -> None:

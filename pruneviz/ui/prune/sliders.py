@@ -206,15 +206,20 @@ def set_group(name: str, percent: int) -> None:
 
     A slider that has just been drawn anew tells its position by itself, and that counts as a move
     where the run that drew it was cut short.
+
+    Picks by hand stay, unless they alone prune more than that: after the plan of a run, where every
+    unit is a pick, the slider would do nothing.
     """
     loaded = state.session().workbench
     group = loaded.graph.group(name)
     plan, _ = state.in_hand()
     dropped = int((~plan.kept[group.start : group.start + group.width]).sum())
     if not means_as_many(group.width)(percent, percent_of(name, dropped, group.width)):
-        change = set_group_ratio(
-            state.history().decisions, name, percent / 100, group_title(loaded.graph, name)
-        )
+        decisions = state.history().decisions
+        picked = decisions.dropped.intersection(group.units)
+        title = group_title(loaded.graph, name)
+        released = picked if len(picked) > units_of(percent, group.width) else frozenset()
+        change = set_group_ratio(decisions, name, percent / 100, title, released=released)
         actions.take(change, slider=name)
 
 
