@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from pruneviz.docs import methods
-from pruneviz.errors import InvalidValueError
 from pruneviz.figures import style
 from pruneviz.ui.frame import actions, services, state, workbench
 from pruneviz.ui.frame.text import plain
@@ -41,11 +41,18 @@ def show(loaded: Workbench) -> None:
     if how in methods.NAMES:
         with st.expander("How it works", icon=":material/school:"):
             st.markdown(methods.method(how).body.replace("## ", "##### "))
+    refused: list[str] = []
     with st.form("start", border=True):
-        name, options = _plan_fields(loaded) if how == PLAN else _strategy_fields(loaded, how)
+        name, options = (
+            _plan_fields(loaded, refused) if how == PLAN else _strategy_fields(loaded, how, refused)
+        )
         started = st.form_submit_button(
             "Start", type="primary", icon=":material/play_arrow:", width="stretch"
         )
+    for sentence in refused:
+        st.error(plain(sentence), icon=":material/error:")
+    if refused:
+        return
     spec = _spec(loaded, how, name, options)
     expected = services.jobs().expected_duration(spec)
     if expected is not None:
@@ -64,7 +71,7 @@ def _spec(loaded: Workbench, how: str, name: str, options: dict[str, Any]) -> Ru
     return runs_data.spec(loaded, plan, options, name, visitor)
 
 
-def _plan_fields(loaded: Workbench) -> tuple[str, dict[str, Any]]:
+def _plan_fields(loaded: Workbench, refused: list[str]) -> tuple[str, dict[str, Any]]:
     from pruneviz.training import settings_for
 
     history = state.history()
@@ -126,7 +133,7 @@ def _plan_fields(loaded: Workbench) -> tuple[str, dict[str, Any]]:
     if smoothing:
         options["label_smoothing"] = float(smoothing)
     if rate.strip():
-        options["lr"] = _number("Learning rate", rate)
+        options["lr"] = _number("Learning rate", rate, refused)
     return name, options
 
 
@@ -138,7 +145,7 @@ def _has_anything_to_teach(loaded: Workbench) -> bool:
     return not untrained and knows_its_classes(loaded.model)
 
 
-def _strategy_fields(loaded: Workbench, how: str) -> tuple[str, dict[str, Any]]:
+def _strategy_fields(loaded: Workbench, how: str, refused: list[str]) -> tuple[str, dict[str, Any]]:
     from pruneviz.strategies import FineTuning, find_strategy
 
     strategy = find_strategy(how)
@@ -162,13 +169,14 @@ def _strategy_fields(loaded: Workbench, how: str) -> tuple[str, dict[str, Any]]:
         shared = {option.name for option in dataclasses.fields(FineTuning)}
         for info in sorted(strategy.fields, key=lambda i: i.name in shared):  # its own come first
             untaught = info.name == "teacher" and not _has_anything_to_teach(loaded)
-            value = _field(how, dataclasses.replace(info, default=False) if untaught else info)
+            usual = dataclasses.replace(info, default=False) if untaught else info
+            value = _field(how, usual, refused)
             if value != info.default:
                 options[info.name] = value
     return name, options
 
 
-def _field(strategy: str, info: OptionInfo) -> Any:
+def _field(strategy: str, info: OptionInfo, refused: list[str]) -> Any:
     """One option as a control of the right kind."""
     label, key = info.title, f"{strategy}_{info.name}"
     if info.kind == "bool":
@@ -197,14 +205,20 @@ def _field(strategy: str, info: OptionInfo) -> Any:
         return None if not text and info.optional else info.default
     if info.kind == "str":
         return text
-    value = _number(info.label, text)
-    return round(value) if info.kind == "int" else value
+    value = _number(info.label, text, refused)
+    return round(value) if info.kind == "int" and value is not None else value
 
 
-def _number(what: str, text: str) -> float:
+def _number(what: str, text: str, refused: list[str]) -> float | None:
+    """Return the number that was typed; one that is none is added to what is refused.
+
+    Not raised: the rest of the form would not be drawn then, its button neither.
+    """
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        raise InvalidValueError(
-            f"'{what}' must be a number, but got '{text}'; write it like 0.01."
-        ) from None
+        value = math.nan
+    if math.isfinite(value):
+        return value
+    refused.append(f"'{what}' must be a number, but got '{text}'; write it like 0.01.")
+    return None
