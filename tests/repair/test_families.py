@@ -25,6 +25,7 @@ def check(model: nn.Module, size: int, count: int) -> None:
     repaired = repairer.full(plan)
     cut = error(prune(model, graph, plan), model, x)
     assert error(repaired.network, model, x) <= 1.02 * cut
+    assert error(repairer.instant(plan).network, model, x) <= 1.02 * cut
     assert any(layer.refitted for layer in repaired.layers)
     for layer in repaired.layers:
         assert layer.error_after <= layer.error_before

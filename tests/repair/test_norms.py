@@ -76,13 +76,35 @@ def test_corrected_statistics_by_hand() -> None:
         model[1].eps,
         {k: v.double().numpy()[[0, 2, 3]] for k, v in model[1].named_buffers() if v.ndim},
     )
-    variance = read.var(1, ddof=1)
-    mean_now = old["running_mean"] + 2 * read.mean(1) - read.mean(1)
-    variance_now = (old["running_var"] + e) * (4 * variance + e) / (variance + e) - e
+    variance, mean = read.var(1), read.mean(1)
+    gain = (4 * variance + e) / (variance + e)
+    mean_now = 2 * mean + (old["running_mean"] - mean) * np.sqrt(gain)
+    variance_now = (old["running_var"] + e) * gain - e
     np.testing.assert_allclose(pruned[1].running_mean.numpy(), mean_now, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(pruned[1].running_var.numpy(), variance_now, rtol=1e-4)
     assert not pruned.training
     assert pruned[1].momentum == 0.1
+
+
+@torch.no_grad()
+def test_each_norm_gives_what_it_gave_in_mean_and_variance() -> None:
+    """Statistics far from the images', as after a change of domain; norms behind corrected ones."""
+    torch.manual_seed(2)
+    layers = [(nn.Conv2d(n, 6, 3), nn.BatchNorm2d(6), nn.ReLU()) for n in (3, 6, 6)]
+    model = nn.Sequential(*(m for block in layers for m in block), nn.Conv2d(6, 2, 1)).eval()
+    for norm in (model[1], model[4], model[7]):
+        norm.running_mean.uniform_(-1, 1)
+        norm.running_var.uniform_(0.2, 3)
+    graph = pv.trace(model, (3, 8, 8))
+    plan = pv.Plan(graph).drop("0", [1, 4]).drop("3", [0])
+    pruned = pv.prune(model, graph, plan)
+    whole = pv.prune(model, graph, pv.Plan(graph))
+    assert correct_norms(model, pruned, graph, plan, IMAGES, measure_norms(whole, IMAGES)) == 3
+    for end, kept in ((2, [0, 2, 3, 5]), (5, [1, 2, 3, 4, 5]), (8, range(6))):
+        given = pruned[:end](IMAGES).transpose(0, 1).flatten(1)
+        gave = model[:end](IMAGES).transpose(0, 1).flatten(1)[list(kept)]
+        torch.testing.assert_close(given.mean(1), gave.mean(1), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(given.var(1), gave.var(1), atol=1e-4, rtol=1e-3)
 
 
 @torch.no_grad()
