@@ -34,6 +34,9 @@ from pruneviz.channels import ChannelGraph
 from pruneviz.modes import eval_mode
 from pruneviz.plan import Plan
 
+MOST_GAIN = 10.0
+"""By what factor a variance may change: a channel that is silent on the images, or nearly, would
+otherwise be made as loud as it was, and its noise on other images with it."""
 NormMoments = Mapping[str, tuple[Tensor, Tensor]]
 """Batch norm -> mean and variance (C,) of what it reads."""
 
@@ -126,6 +129,7 @@ def correct_norms(
         mean0, variance0 = (x[kept] for x in unpruned[name])
         mean1, variance1 = _moments(inputs[0])
         gain = (variance1 + norm.eps) / (variance0 + norm.eps)
+        gain = gain.clamp(1 / MOST_GAIN, MOST_GAIN)
         norm.get_buffer("running_mean").copy_(mean1 + (mean - mean0) * gain.sqrt())
         variance = (variance + norm.eps) * gain - norm.eps
         norm.get_buffer("running_var").copy_(variance.clamp_min(0))

@@ -116,3 +116,16 @@ def test_an_instant_repair_of_nothing_is_the_unpruned_network() -> None:
     x, _ = next(data.val.batches(16))
     torch.testing.assert_close(same(x), model(x))
     assert all(torch.equal(model.state_dict()[k], v) for k, v in before.items())
+
+
+@torch.no_grad()
+def test_a_channel_that_is_silent_on_the_images_is_not_made_loud() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1))
+    model.eval()
+    graph = pv.trace(model, (3, 8, 8))
+    pruned = pv.prune(model, graph, pv.Plan(graph))
+    pruned[0].weight[0] = 0
+    whole = pv.prune(model, graph, pv.Plan(graph))
+    correct_norms(model, pruned, graph, pv.Plan(graph), IMAGES, measure_norms(whole, IMAGES))
+    assert pruned[1].running_var[0] > 0.09 * model[1].running_var[0]
+    torch.testing.assert_close(pruned[1].running_var[1:], model[1].running_var[1:])
