@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.browser.controls import pick
-from tests.browser.test_journeys import drop, go_to, open_prune, press, wait_for_bar
+from tests.browser.test_journeys import WHOLE, drop, go_to, open_prune, press, wait_for_bar
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -52,6 +52,26 @@ def test_a_network_that_was_taken_up_stays(address: str, page: Any) -> None:
         shown = page.get_by_role("combobox", name="Network").input_value()
         assert shown.startswith(network)
         assert title.first.is_disabled(), "it is in hand"
+
+
+@pytest.mark.sweep
+def test_a_plan_that_was_measured_before_has_its_address_and_its_point(
+    address: str, page: Any
+) -> None:
+    """Nothing was to be waited for, so the page was never drawn with it: a reload lost it."""
+    open_prune(page, address)
+    slider = page.get_by_role("slider", name=WHOLE).first
+    slider.press("End")
+    wait_for_bar(page, "points")
+    page.wait_for_url(re.compile("at="))
+    plan = page.url
+    press(page, "Undo")
+    wait_for_bar(page, "0 of 400")
+    page.wait_for_url(lambda url: "at=" not in url)
+    page.get_by_role("slider", name=WHOLE).first.press("End")
+    page.wait_for_url(plan)
+    page.reload()
+    wait_for_bar(page, "380 of 400")
 
 
 LATE = """

@@ -109,6 +109,7 @@ def frame(
         from pruneviz.ui.lessons import panel
 
         guarded(plan_link.follow)()
+        guarded(state.begin_page)()
         place = st.bottom.empty()
         guarded(plan_bar.make_way)(place)
         guarded(work)()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ KEY = "planbar"
 CUT = "cut"
 POLL_SECONDS = 0.15
 RUN_SECONDS = 1.5
+REST_SECONDS = 0.7
+"""How long a slider rests before the page is drawn with a plan that was measured before."""
 WATCHED = "watched_runs"
 OPENED = "bar_opened"
 SHOWN = "bar_shown"
@@ -91,6 +94,8 @@ def _bar() -> None:
                 st.caption(f"No plan to show: {plain(error)}")
                 return
             error_boundary.fragment(run_every=POLL_SECONDS if waiting else None)(_numbers)(waiting)
+            if not waiting and state.page_is_behind():
+                error_boundary.fragment(run_every=REST_SECONDS)(_catch_up)(time.monotonic())
             _announce()
             if services.jobs().count(Which(active=True)):
                 _under_way()
@@ -153,6 +158,16 @@ def _numbers(waiting: bool) -> None:
         *_fine_tuned(loaded, plan, base.value),
     ]
     st.html(bar_html(parts, opened=_opened()))
+
+
+def _catch_up(since: float) -> None:
+    """Draw the page, and give it its address, once the hand rests.
+
+    A plan that has to be measured is followed by the page as soon as it is; there is nothing to
+    wait for where it was measured before.
+    """
+    if time.monotonic() - since > REST_SECONDS / 2:
+        st.rerun()
 
 
 def _more_to_come(loaded: Workbench, worth: Worth) -> bool:

@@ -25,6 +25,7 @@ SESSION = "session"
 ADDRESS = "at"
 CONTROLS = "controls"
 PAGE, VISIT = "page", "visit"
+DRAWN = "drawn_step"
 
 
 class _Benches:
@@ -56,6 +57,16 @@ def open_studio() -> None:
         return
     here = services.uploads().at_hand(kept.subject)
     session().adopt(kept if here == kept.subject else kept.about(here))
+
+
+def begin_page() -> None:
+    """Before a page is drawn whole: note with which step."""
+    st.session_state[DRAWN] = history().current
+
+
+def page_is_behind() -> bool:
+    """Whether a part of the page has taken a step since the page was drawn whole."""
+    return st.session_state.get(DRAWN, history().current) != history().current
 
 
 def close_studio() -> None:
