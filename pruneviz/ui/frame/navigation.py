@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import streamlit as st
@@ -15,6 +15,7 @@ from pruneviz.ui.frame import (
     memory,
     presenting,
     revival,
+    starting,
     state,
     theme,
 )
@@ -61,14 +62,16 @@ def run(root: Path) -> None:
     frame(chosen.title, chosen.run, None if name == "help" else (pages["help"], name))
 
 
-def page(script: str, show: Callable[[], object]) -> None:
+def page(script: str, name: str) -> None:
     """Show a page; called by each script in `pages/`.
+
+    It names the page rather than importing it, see `starting`.
 
     Streamlit runs such a script by itself, without the frame, for the first visitor of a server if
     the address names the page: it knows of the navigation only once that has been drawn.
     """
     if _navigation_is_known():
-        show()
+        import_module(f"pruneviz.ui.{name}.page").show()
     else:
         run(Path(script).parents[1])
 
@@ -87,7 +90,8 @@ def frame(
 ) -> None:
     """Show a page between its title and the plan's bar, in the state that the address names."""
     arrival.note()
-    guarded(state.open_studio)()
+    with starting.alone():
+        guarded(state.open_studio)()
     presenting.open_presentation()
     # The frame is drawn before anything heavy is imported, so that it is there at once.
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -102,9 +106,9 @@ def frame(
                 query_params={"chapter": CHAPTERS.get(name, "studio")},
             )
     with loading.reserved():
-        if "torch" not in sys.modules:
+        if not starting.imported():
             with loading.loading("Starting PyTorch …"):
-                import torch  # noqa: F401
+                starting.import_pages(name for name, _, _ in PAGES)
         from pruneviz.ui.frame import plan_bar, plan_link
         from pruneviz.ui.lessons import panel
 

@@ -66,7 +66,8 @@ def begin_page() -> None:
 
 def page_is_behind() -> bool:
     """Whether a part of the page has taken a step since the page was drawn whole."""
-    return st.session_state.get(DRAWN, history().current) != history().current
+    now = history().current
+    return bool(st.session_state.get(DRAWN, now) != now)
 
 
 def close_studio() -> None:
