@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruneviz.errors import WeightsError
+from pruneviz.outputs import logits
 
 if TYPE_CHECKING:
     from torch import nn
@@ -87,7 +88,8 @@ def _classes(network: nn.Module, shape: tuple[int, ...]) -> int:
 
     weight = next(network.parameters())
     with torch.no_grad():
-        return int(network.eval()(torch.zeros(1, *shape, device=weight.device)).shape[-1])
+        output = network.eval()(torch.zeros(1, *shape, device=weight.device))
+    return int(logits(output).shape[-1])
 
 
 def snippet(

@@ -14,6 +14,7 @@ from pruneviz.ui.explain import waiting
 from pruneviz.ui.frame import address, state, theme, workbench
 from pruneviz.ui.frame.text import plain
 from pruneviz.ui.ribbon.ribbon import LAYER
+from pruneviz.ui.widgets import layers
 
 if TYPE_CHECKING:
     from pruneviz.evaluation import Evaluation
@@ -31,7 +32,9 @@ IMAGES = 40
 
 def show(loaded: Workbench) -> None:
     """Show the view."""
-    names = [layer.name for layer in loaded.graph.layers if layer.prunable]
+    names = layers.prunable(loaded)
+    if not names:
+        return
     address.seed(LAYER, names)
     layer = st.selectbox("Layer", names, key=LAYER, width=420)
     address.follow(LAYER, names[0])

@@ -24,6 +24,7 @@ from pruneviz.ui.prune import sliders
 from pruneviz.ui.rank import filter_detail
 from pruneviz.ui.ribbon import ribbon
 from pruneviz.ui.runs import records as runs_data
+from pruneviz.ui.widgets import layers
 
 LAYER = "layer"
 HEIGHT = 400
@@ -38,7 +39,9 @@ def show() -> None:
     loaded = workbench.bench(state.history().subject)
     criterion = pick_criterion(loaded)
     scores = workbench.ranking(loaded, criterion).of(criterion)
-    names = [layer.name for layer in loaded.graph.layers if layer.prunable]
+    names = layers.prunable(loaded)
+    if not names:
+        return
     address.seed(LAYER, names)
     plan, _ = state.in_hand()
     info = overview_info(
