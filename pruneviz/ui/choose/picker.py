@@ -155,9 +155,11 @@ def _data(data_sets: pd.DataFrame, now: Subject) -> tuple[str | None, tuple[tupl
     )
     if picked != OWN_IMAGES:
         return picked, now.options if picked == now.data else ()
-    root = _server_path(str(dict(now.options).get("root", "")) if mine else "")
+    loaded = str(dict(now.options).get("root", "")) if mine else ""
+    root = _server_path(loaded)
     zipped = uploads.ask("… or upload a zip" if visitors.may_read_paths() else "Zip", ("zip",))
-    root = zipped or root
+    if zipped and zipped != loaded:  # what is loaded already gives way to another path
+        root = zipped
     if not root:
         return None, ()
     others = {k: v for k, v in now.options if mine and k != "root"}
