@@ -47,3 +47,15 @@ def test_the_bar_is_one_line_and_unfolds(address: str, page: Any) -> None:
     press(page, "Fewer numbers")
     folded.first.wait_for()
     assert height(page, ".st-key-planbar") < LINE
+
+
+def test_views_without_a_chart_stay_where_the_others_are(address: str, page: Any) -> None:
+    """Their names went below the sliders, out of sight, as soon as one of them was touched."""
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{address}/prune")
+    page.locator(".st-key-chart_first .stPlotlyChart").wait_for()
+    for view in ("History", "Latency", "Prunability", "Trade-off"):
+        name = page.get_by_role("radio", name=view, exact=True)
+        name.click()
+        page.wait_for_timeout(3000)
+        assert name.bounding_box()["y"] < 844, view

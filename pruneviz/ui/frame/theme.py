@@ -62,7 +62,7 @@ h5, h6 { font-size: 1rem !important; }
     flex-flow: row nowrap !important; gap: 0.5rem; }
   .st-key-maps [data-testid="stElementContainer"] { flex: 1 1 0 !important; min-width: 0; }
   .st-key-maps .stImage, .st-key-maps .stImage * { max-width: 100% !important; }
-  .st-key-chart_first [data-testid="stColumn"]:has(.stPlotlyChart) { order: -1; }
+  .st-key-chart_first [data-testid="stColumn"]:has(.st-key-view) { order: -1; }
   .stMainBlockContainer { padding-left: 0.9rem; padding-right: 0.9rem; }
   [data-testid="stBottomBlockContainer"] { padding: 0.4rem 0.9rem 0.5rem 0.9rem; }
 }
