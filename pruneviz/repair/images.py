@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from pruneviz.arguments import whole
 from pruneviz.channels import ChannelGraph
-from pruneviz.errors import InvalidValueError
-
-if TYPE_CHECKING:
-    from pruneviz.data import DataSet
+from pruneviz.data import DataSet, check_data
 
 IMAGES = 512
 LEAST = 64
@@ -36,9 +33,8 @@ def sample(
     batch_size: int | None = None,
 ) -> Iterator[Tensor]:
     """Training images (N, C, H, W), normalised, in mini-batches; without a size all at once."""
-    count = usual_images(graph) if images is None else images
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise InvalidValueError(f"A repair needs at least 1 image, but got images={images!r}.")
+    check_data(data)
+    count = usual_images(graph) if images is None else whole("images", images)
     at = next(model.parameters(), None)
     device = torch.device("cpu") if at is None else at.device
     chosen = data.split("train").first(count)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pruneviz.errors import InvalidValueError
-from pruneviz.repair import Repairer, Statistics, repair, statistics
+from pruneviz.errors import DataError, InvalidValueError
+from pruneviz.repair import Depth, Repairer, Statistics, repair, statistics
 from pruneviz.repair.calls import LayerCall, Run, watching
 from pruneviz.trace import trace
 from tests.repair.helpers import images_of, last_half, two_layers
@@ -67,5 +67,14 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
 def test_images_must_be_counted(images: object) -> None:
     model, data = two_layers(norm=True, bias=False), images_of(16, 40)
     graph = trace(model, (3, 16, 16))
-    with pytest.raises(InvalidValueError, match="at least 1 image"):
+    with pytest.raises(InvalidValueError, match="images must be a whole number from 1"):
         repair(model, graph, last_half(graph, "first"), data, images=images)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("depth", ["full", "instant"])
+@pytest.mark.parametrize("data", [None, "digits", torch.zeros(4, 3, 16, 16)])
+def test_what_is_no_data_set_is_said(data: object, depth: Depth) -> None:
+    model = two_layers(norm=True, bias=False)
+    graph = trace(model, (3, 16, 16))
+    with pytest.raises(DataError, match="data must be a DataSet"):
+        repair(model, graph, last_half(graph, "first"), data, depth=depth)  # type: ignore[arg-type]
