@@ -29,7 +29,7 @@ CUT = "cut"
 POLL_SECONDS = 0.15
 RUN_SECONDS = 1.5
 REST_SECONDS = 0.7
-"""How long a slider rests before the page is drawn with a plan that was measured before."""
+"""How long a slider rests before what it says is kept."""
 WATCHED = "watched_runs"
 OPENED = "bar_opened"
 SHOWN = "bar_shown"
@@ -94,8 +94,9 @@ def _bar() -> None:
                 st.caption(f"No plan to show: {plain(error)}")
                 return
             error_boundary.fragment(run_every=POLL_SECONDS if waiting else None)(_numbers)(waiting)
-            if not waiting and state.page_is_behind():
-                error_boundary.fragment(run_every=REST_SECONDS)(_catch_up)(time.monotonic())
+            if state.page_is_behind():
+                since = time.monotonic()
+                error_boundary.fragment(run_every=REST_SECONDS)(_catch_up)(since, waiting)
             _announce()
             if services.jobs().count(Which(active=True)):
                 _under_way()
@@ -160,14 +161,17 @@ def _numbers(waiting: bool) -> None:
     st.html(bar_html(parts, opened=_opened()))
 
 
-def _catch_up(since: float) -> None:
-    """Draw the page, and give it its address, once the hand rests.
+def _catch_up(since: float, waiting: bool) -> None:
+    """Keep the step and give it its address once the hand rests, and draw the page with it.
 
-    A plan that has to be measured is followed by the page as soon as it is; there is nothing to
-    wait for where it was measured before.
+    What has to be measured may take many seconds: the page is drawn then, but a reload meanwhile
+    must not lose the step.
     """
-    if time.monotonic() - since > REST_SECONDS / 2:
+    if time.monotonic() - since < REST_SECONDS / 2:
+        return
+    if not waiting:
         st.rerun()
+    state.close_studio()
 
 
 def _more_to_come(loaded: Workbench, worth: Worth) -> bool:
