@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from streamlit.testing.v1 import AppTest
+
+from pruneviz.catalog import own
+from pruneviz.session.decisions import Subject
+from pruneviz.session.opening import open_with
 
 
 def texts(page: AppTest) -> str:
@@ -31,3 +36,14 @@ def move(page: AppTest, key: str, value: Any, kind: str = "slider") -> AppTest:
     """Move a control; only its fragment is drawn then, so the page is drawn once more."""
     find(page, key, kind).set_value(value).run()
     return sound(page.run())
+
+
+def start_on(code: str, monkeypatch: pytest.MonkeyPatch) -> own.OwnNetwork:
+    """Start this process on the network that FILE:FACTORY makes, as the command does it."""
+    network = own.from_code(code)
+    environment: dict[str, str] = {}
+    own.hand_over(network, environment)
+    open_with(Subject(network.model, network.weights), environment)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return network

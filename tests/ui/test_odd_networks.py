@@ -7,11 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pruneviz.catalog import own
-from pruneviz.session.decisions import Subject
-from pruneviz.session.opening import open_with
 from tests.ui.conftest import Open
-from tests.ui.helpers import sound, texts
+from tests.ui.helpers import sound, start_on, texts
 
 CODE = """
 from torch import nn
@@ -39,24 +36,16 @@ def two_outputs():
 
 
 @pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], object]:
     """Return what starts the process on a network of that file."""
     file = tmp_path / "networks.py"
     file.write_text(CODE)
 
-    def begin(factory: str) -> None:
-        network = own.from_code(f"{file}:{factory}")
-        environment: dict[str, str] = {}
-        own.hand_over(network, environment)
-        open_with(Subject(network.model, network.weights), environment)
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-
-    return begin
+    return lambda factory: start_on(f"{file}:{factory}", monkeypatch)
 
 
 def test_pages_about_filters_say_that_none_can_be_pruned(
-    studio: Open, start: Callable[[str], None]
+    studio: Open, start: Callable[[str], object]
 ) -> None:
     """They showed `IndexError: list index out of range`."""
     start("one_filter")
@@ -65,7 +54,7 @@ def test_pages_about_filters_say_that_none_can_be_pruned(
 
 
 def test_a_network_with_two_outputs_can_be_exported(
-    studio: Open, start: Callable[[str], None]
+    studio: Open, start: Callable[[str], object]
 ) -> None:
     """The page showed `AttributeError: 'tuple' object has no attribute 'shape'`."""
     start("two_outputs")

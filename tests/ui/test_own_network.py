@@ -14,10 +14,9 @@ from pruneviz.catalog import own, own_data
 from pruneviz.commands import studio as studio_command
 from pruneviz.recipe import recipe_of_run
 from pruneviz.session.decisions import Subject
-from pruneviz.session.opening import open_with
 from pruneviz.ui.frame import services, workbench
 from tests.ui.conftest import Open
-from tests.ui.helpers import move, sound, texts
+from tests.ui.helpers import move, sound, start_on, texts
 
 CODE = """
     import torch
@@ -58,13 +57,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def given(file: Path, monkeypatch: pytest.MonkeyPatch) -> own.OwnNetwork:
     """A process that was started on the network and the digits, as the command does it."""
-    network = own.from_code(f"{file}:make_model")
-    environment: dict[str, str] = {}
-    own.hand_over(network, environment)
-    open_with(Subject(network.model, network.weights), environment)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    return network
+    return start_on(f"{file}:make_model", monkeypatch)
 
 
 @pytest.mark.slow
